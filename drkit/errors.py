@@ -1,0 +1,147 @@
+"""Every error that a user can meet: one sentence, a hint that helps, an exit code.
+
+    DrkitError
+     ├─ UsageError               2
+     │   └─ TargetNotEmpty       2
+     ├─ BackupIncomplete         3
+     ├─ ConfigError              4
+     │   ├─ IdentityRefused      4
+     │   └─ NoSuchPoint          4
+     ├─ DrillFailed              5
+     ├─ ObjectiveMissed          5
+     ├─ DrillError               6
+     ├─ ToolFailed               7
+     │   ├─ ToolMissing          7
+     │   ├─ ToolTooOld           7
+     │   ├─ DatabaseUnreachable  7
+     │   ├─ RestoreDamaged       7
+     │   └─ SiteLocked           7
+     ├─ RepositoryMissing       10
+     ├─ RepositoryLocked        11
+     ├─ RepositoryRefused       12
+     └─ Interrupted            130
+
+The codes are public (they stand in the README); 10, 11 and 12 are restic's own numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+
+class DrkitError(Exception):
+    """An error with a sentence for a person (`message`), what to do about it (`hint`) and an exit code.
+
+    `kind` is the class's name in snake case; scripts read it from `--json`.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    @property
+    def kind(self) -> str:
+        """The error's stable name, such as `repository_locked`."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
+
+
+class UsageError(DrkitError):
+    """The command line asks for something that makes no sense."""
+
+    exit_code = 2
+
+
+class TargetNotEmpty(UsageError):
+    """A restore would write over something that is there."""
+
+
+class BackupIncomplete(DrkitError):
+    """A source failed, so that no recovery point was sealed."""
+
+    exit_code = 3
+
+
+class ConfigError(DrkitError):
+    """The configuration, or a file that it names, is wrong."""
+
+    exit_code = 4
+
+
+class IdentityRefused(ConfigError):
+    """No age identity at hand opens the bundle."""
+
+
+class NoSuchPoint(ConfigError):
+    """A POINT that is unknown, ambiguous or not sealed."""
+
+
+class DrillFailed(DrkitError):
+    """A drill ran to its end and a check failed, or an objective was missed."""
+
+    exit_code = 5
+
+
+class ObjectiveMissed(DrkitError):
+    """An objective is not met at this moment."""
+
+    exit_code = 5
+
+
+class DrillError(DrkitError):
+    """A drill could not run to a verdict."""
+
+    exit_code = 6
+
+
+class ToolFailed(DrkitError):
+    """An outside program or service did not do what it was asked."""
+
+    exit_code = 7
+
+
+class ToolMissing(ToolFailed):
+    """An outside program is not installed."""
+
+
+class ToolTooOld(ToolFailed):
+    """An outside program is older than what it has to work with."""
+
+
+class DatabaseUnreachable(ToolFailed):
+    """PostgreSQL does not answer, or refuses us."""
+
+
+class RestoreDamaged(ToolFailed):
+    """What came back is not what was backed up."""
+
+
+class SiteLocked(ToolFailed):
+    """Another drkit works on this site."""
+
+
+class RepositoryMissing(DrkitError):
+    """There is no restic repository at that address."""
+
+    exit_code = 10
+
+
+class RepositoryLocked(DrkitError):
+    """Another restic holds a lock on the repository."""
+
+    exit_code = 11
+
+
+class RepositoryRefused(DrkitError):
+    """The repository does not open with this password."""
+
+    exit_code = 12
+
+
+class Interrupted(DrkitError):
+    """Somebody, or the system, told drkit to stop."""
+
+    exit_code = 130

@@ -1,0 +1,43 @@
+"""Logging: to stderr, with the run's id on every line, and without the secrets that drkit has touched."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+
+_CREDENTIALS_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
+_MASK = "***"
+_secrets: set[str] = set()
+
+
+def register_secret(value: str) -> str:
+    """Remember a secret, so that `redact` takes it out of everything that is said; returns it.
+
+    Values under four characters are left alone: masking them would maul ordinary words.
+    """
+    if len(value) >= 4:
+        _secrets.add(value)
+    return value
+
+
+def redact(text: str) -> str:
+    """The text without any registered secret and without credentials in addresses."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, _MASK)
+    return _CREDENTIALS_IN_URL.sub(rf"\1:{_MASK}@", text)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def set_up(run_id: str, *, verbose: bool = False) -> None:
+    """Send drkit's log to stderr; `verbose` shows which outside programs run."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter(f"%(asctime)s {run_id} %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
+    root = logging.getLogger("drkit")
+    root.handlers = [handler]
+    root.propagate = False
+    root.setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -1,0 +1,295 @@
+"""The nouns of drkit: frozen values, no input or output.
+
+Times are aware datetimes in UTC, durations seconds, sizes bytes; a digest is `sha256:<64 hex digits>`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Literal
+
+MANIFEST_SCHEMA = 1
+
+PartKind = Literal["database", "roles", "blobs", "secrets", "digests"]
+Level = Literal["quick", "full"]
+
+
+def utc_now() -> datetime:
+    """This moment; asked for once at the edge and passed down."""
+    return datetime.now(UTC)
+
+
+class PointStatus(StrEnum):
+    """Whether a recovery point may be used."""
+
+    SEALED = "sealed"
+    INCOMPLETE = "incomplete"
+
+
+class Outcome(StrEnum):
+    """What came of a check or a drill. There is no `skipped`: what could not be tested is an `error`."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One captured source: a restic snapshot that belongs to a recovery point.
+
+    `path` is where the content stands inside the snapshot; `bytes` is its full size,
+    `added_bytes` what the repository grew by (after compression).
+    """
+
+    kind: PartKind
+    name: str
+    snapshot: str
+    path: str
+    bytes: int
+    added_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TableEvidence:
+    """What was in one table: its row count and an order-free hash of all rows (32 hex digits)."""
+
+    schema: str
+    table: str
+    rows: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One privilege on the database itself; an empty `grantee` is PUBLIC."""
+
+    grantee: str
+    privilege: str
+    grantable: bool
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One `ALTER DATABASE ... SET`, or one `ALTER ROLE ... IN DATABASE ... SET` where `role` is given."""
+
+    name: str
+    value: str
+    role: str = ""
+
+
+@dataclass(frozen=True)
+class DatabaseShape:
+    """What `CREATE DATABASE` needs to make a database as it was (pg_database, pg_db_role_setting)."""
+
+    database: str
+    owner: str
+    encoding: str
+    locale_provider: str
+    collate: str
+    ctype: str
+    locale: str = ""
+    collation_version: str = ""
+    connection_limit: int = -1
+    default_acl: bool = True
+    grants: tuple[Grant, ...] = ()
+    settings: tuple[Setting, ...] = ()
+
+
+@dataclass(frozen=True)
+class DatabaseEvidence:
+    """Facts about one database, gathered inside the very snapshot that was dumped."""
+
+    name: str
+    shape: DatabaseShape
+    server_version: int
+    extensions: dict[str, str]
+    tables: tuple[TableEvidence, ...]
+    harbor_schema: int | None = None
+    role_passwords: bool = True
+
+    @property
+    def major(self) -> int:
+        """The server's major version: 15 for 150012."""
+        return self.server_version // 10_000
+
+    @property
+    def rows(self) -> int:
+        """Rows in all tables."""
+        return sum(table.rows for table in self.tables)
+
+
+@dataclass(frozen=True)
+class Closure:
+    """Digests that the databases refer to against the blobs that were captured; counts, and a few names.
+
+    `size_mismatch` counts blobs whose file is not as long as the database says, `unreferenced` blobs that
+    no row refers to, `missing_names` up to twenty of the missing digests.
+    """
+
+    referenced: int
+    present: int
+    missing: int
+    size_mismatch: int
+    unreferenced: int
+    missing_names: tuple[str, ...] = ()
+    mismatch_names: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Nothing is missing and every size agrees."""
+        return self.missing == 0 and self.size_mismatch == 0
+
+
+@dataclass(frozen=True)
+class SecretFile:
+    """One file of the secrets bundle: where it stood, how long it is, and its SHA-256."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What binds the snapshots of one run into a recovery point; stored last, it seals the point."""
+
+    id: str
+    site: str
+    started_at: datetime
+    consistent_at: datetime
+    finished_at: datetime
+    parts: tuple[Part, ...]
+    databases: tuple[DatabaseEvidence, ...]
+    closure: Closure | None
+    blobs_root: str | None
+    secret_files: tuple[SecretFile, ...]
+    recipients: tuple[str, ...]
+    digest_count: int
+    versions: dict[str, str]
+    host: str
+    warnings: tuple[str, ...] = ()
+    schema: int = MANIFEST_SCHEMA
+
+    @property
+    def bytes(self) -> int:
+        """The size of everything that would come back."""
+        return sum(part.bytes for part in self.parts)
+
+    def part(self, kind: PartKind, name: str | None = None) -> Part | None:
+        """The part of that kind (and name), if this point has one."""
+        return next((p for p in self.parts if p.kind == kind and name in (None, p.name)), None)
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One assertion on restored data."""
+
+    name: str
+    outcome: Outcome
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ControlResult:
+    """One fault that was planted on purpose; `caught` says whether its check turned red."""
+
+    name: str
+    caught: bool
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of a drill or restore, on the monotonic clock.
+
+    `started` counts from the beginning of the whole; stages may overlap.
+    """
+
+    name: str
+    started: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A target and what it is really like; `actual_seconds` is None where nothing has ever been measured."""
+
+    name: str
+    target_seconds: float
+    actual_seconds: float | None
+    met: bool
+
+
+@dataclass(frozen=True)
+class DrillReport:
+    """Everything that a drill found out."""
+
+    id: str
+    site: str
+    point: str
+    level: Level
+    outcome: Outcome
+    started_at: datetime
+    finished_at: datetime
+    consistent_at: datetime
+    checks: tuple[CheckResult, ...]
+    controls: tuple[ControlResult, ...]
+    stages: tuple[Stage, ...]
+    recovery_time_seconds: float | None
+    recovery_point_age_seconds: float
+    objectives: tuple[Objective, ...]
+    versions: dict[str, str]
+    host: str
+    point_bytes: int = 0
+    problems: tuple[str, ...] = ()
+
+    @property
+    def proves(self) -> bool:
+        """Whether this drill shows that the whole point comes back."""
+        return self.outcome is Outcome.PASSED and self.level == "full"
+
+
+@dataclass(frozen=True)
+class DrillNote:
+    """The little of a drill that lists and retention need."""
+
+    id: str
+    point: str
+    level: Level
+    outcome: Outcome
+    finished_at: datetime
+    recovery_time_seconds: float | None
+
+    @property
+    def proves(self) -> bool:
+        """Whether that drill showed that the whole point comes back."""
+        return self.outcome is Outcome.PASSED and self.level == "full"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A recovery point as the repository has it: sealed with its manifest, or incomplete without one."""
+
+    id: str
+    status: PointStatus
+    taken_at: datetime
+    snapshots: tuple[str, ...]
+    manifest: Manifest | None = None
+    manifest_snapshot: str | None = None
+    drills: tuple[DrillNote, ...] = field(default=())
+
+    @property
+    def last_drill(self) -> DrillNote | None:
+        """The newest drill of this point."""
+        return max(self.drills, key=lambda drill: drill.finished_at, default=None)
+
+    @property
+    def proven(self) -> bool:
+        """Whether a full drill of this point has passed."""
+        return any(drill.proves for drill in self.drills)
