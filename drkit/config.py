@@ -1,0 +1,308 @@
+"""drkit.toml -> frozen settings.
+
+Secrets never stand in the file, only the names of files that hold them; see the README for every key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from drkit.errors import ConfigError
+
+DEFAULT_PATH = Path("/etc/drkit/drkit.toml")
+
+_DURATION = re.compile(r"(\d+)\s*(s|m|h|d|w)")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def parse_duration(text: str) -> timedelta:
+    """`"90d"`, `"1h30m"` or `"45s"` as a timedelta.
+
+    Raises ValueError for anything else, zero included.
+    """
+    pieces = _DURATION.findall(text)
+    if not pieces or _DURATION.sub("", text).strip():
+        raise ValueError('a duration looks like "45s", "30m", "24h", "7d" or "2w"')
+    seconds = sum(int(number) * _UNITS[unit] for number, unit in pieces)
+    if seconds == 0:
+        raise ValueError("a duration is longer than nothing")
+    return timedelta(seconds=seconds)
+
+
+def _duration(value: object) -> timedelta:
+    if not isinstance(value, str):
+        raise ValueError('a duration is a string such as "24h"')
+    return parse_duration(value)
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("the path is absolute: a timer runs in another directory than you")
+    return path
+
+
+def _no_password_in_dsn(dsn: str) -> str:
+    if re.search(r"\bpassword\s*=", dsn) or re.search(r"://[^/@\s]*:[^/@\s]*@", dsn):
+        raise ValueError("the password stands in a file of its own, named by password_file")
+    return dsn
+
+
+def _no_password_in_url(url: str) -> str:
+    if re.search(r"://[^/@\s]*:[^/@\s]+@", url):
+        raise ValueError("the credentials stand in a file of KEY=value lines, named by credentials_file")
+    return url
+
+
+def _plain_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError("a name is made of letters, digits, dots, dashes and underscores")
+    return name
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Name = Annotated[str, AfterValidator(_plain_name)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Site(_Section):
+    """`[site]`: one registry installation."""
+
+    name: Name
+    state: AbsolutePath = Path("/var/lib/drkit")
+    lock_wait: Duration = timedelta(minutes=10)
+
+
+class Objectives(_Section):
+    """`[objectives]`: what must be true; one that is not given is not judged."""
+
+    rpo: Duration | None = None
+    rto: Duration | None = None
+    drill: Duration | None = None
+
+
+class Database(_Section):
+    """`[[database]]`: a PostgreSQL database, by libpq connection string."""
+
+    name: Name
+    dsn: Annotated[str, AfterValidator(_no_password_in_dsn)]
+    password_file: AbsolutePath | None = None
+
+
+class Blobs(_Section):
+    """`[blobs]`: the registry's root directory."""
+
+    kind: Literal["filesystem"] = "filesystem"
+    path: AbsolutePath
+    volume: Literal["auto", "live"] = "auto"
+
+
+class Secrets(_Section):
+    """`[secrets]`: files to protect, who can open the bundle, and the identity for drills."""
+
+    paths: tuple[AbsolutePath, ...] = ()
+    recipients: tuple[str, ...] = ()
+    identity_file: AbsolutePath | None = None
+
+
+class Repository(_Section):
+    """`[[repository]]`: a restic repository."""
+
+    name: Name
+    url: Annotated[str, AfterValidator(_no_password_in_url), Field(min_length=1)]
+    password_file: AbsolutePath
+    credentials_file: AbsolutePath | None = None
+    lock_wait: Duration = timedelta(minutes=5)
+
+
+class Retention(_Section):
+    """`[retention]`: how many recovery points to keep, newest first, by period; all zero keeps everything."""
+
+    keep_last: int = Field(0, ge=0)
+    keep_hourly: int = Field(0, ge=0)
+    keep_daily: int = Field(0, ge=0)
+    keep_weekly: int = Field(0, ge=0)
+    keep_monthly: int = Field(0, ge=0)
+    keep_yearly: int = Field(0, ge=0)
+
+
+class Schedule(_Section):
+    """`[schedule]`: cron expressions, in the machine's local time."""
+
+    backup: str | None = None
+    drill: str | None = None
+    expire: str | None = None
+    verify: str | None = None
+
+    @property
+    def jobs(self) -> dict[str, str]:
+        """Verb -> cron expression, for the verbs that have one."""
+        return {verb: cron for verb, cron in self.model_dump().items() if cron}
+
+
+class Drill(_Section):
+    """`[drill]`: where sandboxes stand, and as whom their PostgreSQL runs when drkit is root."""
+
+    directory: AbsolutePath | None = None
+    user: str = "postgres"
+
+
+class Notify(_Section):
+    """`[notify]`: apprise addresses that are told of failures and recoveries, or a file that lists them."""
+
+    urls: tuple[str, ...] = ()
+    urls_file: AbsolutePath | None = None
+
+
+class Metrics(_Section):
+    """`[metrics]`: a file for node_exporter's textfile collector."""
+
+    textfile: AbsolutePath
+
+
+class Config(_Section):
+    """The whole file."""
+
+    site: Site
+    objectives: Objectives = Objectives()
+    databases: tuple[Database, ...] = Field((), alias="database")
+    blobs: Blobs | None = None
+    secrets: Secrets = Secrets()
+    repositories: tuple[Repository, ...] = Field(alias="repository", min_length=1)
+    retention: Retention = Retention()
+    schedule: Schedule = Schedule()
+    drill: Drill = Drill()
+    notify: Notify = Notify()
+    metrics: Metrics | None = None
+
+    @property
+    def primary(self) -> Repository:
+        """The first repository: backups go there."""
+        return self.repositories[0]
+
+    @property
+    def sandboxes(self) -> Path:
+        """The directory below which drills build their sandboxes."""
+        return self.drill.directory or self.site.state / "sandbox"
+
+    def repository(self, name: str | None) -> Repository:
+        """The repository of that name, or the primary; raises ConfigError for an unknown name."""
+        if name is None:
+            return self.primary
+        for repository in self.repositories:
+            if repository.name == name:
+                return repository
+        known = ", ".join(repository.name for repository in self.repositories)
+        raise ConfigError(f'there is no repository "{name}" in the configuration', hint=f"there is: {known}")
+
+
+def find_config(option: Path | None) -> Path:
+    """The file to read: `--config`, else `$DRKIT_CONFIG`, else /etc/drkit/drkit.toml."""
+    return option or Path(os.environ.get("DRKIT_CONFIG") or DEFAULT_PATH)
+
+
+def load_config(path: Path) -> Config:
+    """Read and check the file; raises ConfigError that names the key, its place and the nearest known key."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        hint = "make one with `drkit init`, or name it with --config or DRKIT_CONFIG"
+        raise ConfigError(f"there is no configuration at {path}", hint=hint) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"cannot read {path}: {error}", hint="it is a UTF-8 text file that drkit's user may read"
+        ) from None
+    return parse_config(text, str(path))
+
+
+def parse_config(text: str, source: str) -> Config:
+    """The settings that a TOML text says; `source` names it in errors."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source} is not TOML: {error}", hint="strings stand in double quotes") from None
+    try:
+        # Through JSON, since only there do strict types and paths given as strings go together.
+        config = Config.model_validate_json(json.dumps(document, default=str))
+    except ValidationError as error:
+        raise _explain(error, source) from None
+    _check_whole(config, source)
+    return config
+
+
+def _check_whole(config: Config, source: str) -> None:
+    for what, names in (
+        ("database", [database.name for database in config.databases]),
+        ("repository", [repository.name for repository in config.repositories]),
+    ):
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise ConfigError(
+                f'{source}: two [[{what}]] are named "{twice}"', hint="give each a name of its own"
+            )
+    if config.secrets.paths and not config.secrets.recipients:
+        raise ConfigError(
+            f"{source}: [secrets] names paths but no recipients",
+            hint="give at least one age recipient (age1...), or nobody could open the bundle",
+        )
+
+
+def _explain(error: ValidationError, source: str) -> ConfigError:
+    errors = error.errors(include_url=False)
+    # A misspelt key shows as an unknown one and a missing one: the unknown one tells more.
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    place, key = _place(first["loc"]), str(first["loc"][-1])
+    match first["type"]:
+        case "extra_forbidden":
+            near = difflib.get_close_matches(key, _known_keys(first["loc"][:-1]), n=1)
+            known = ", ".join(_known_keys(first["loc"][:-1]))
+            hint = f'did you mean "{near[0]}"?' if near else f"known keys are: {known}"
+            return ConfigError(f'{source}: unknown key "{key}" {place}', hint=hint)
+        case "missing":
+            return ConfigError(
+                f'{source}: "{key}" is missing {place}', hint="every site needs it; see the README"
+            )
+        case "value_error":
+            return ConfigError(f'{source}: "{key}" {place} is wrong', hint=str(first["ctx"]["error"]))
+        case _:
+            pass
+    said = first["msg"][0].lower() + first["msg"][1:]
+    return ConfigError(
+        f'{source}: "{key}" {place} is wrong: {said}', hint="see the README for its type and an example"
+    )
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    section = location[:-1]
+    if not section:
+        return "at the top level"
+    if len(section) > 1 and isinstance(section[1], int):
+        return f"in [[{section[0]}]] number {section[1] + 1}"
+    return f"in [{section[0]}]"
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    section: type[BaseModel] = Config
+    for step in location:
+        if isinstance(step, str):
+            field = next(f for name, f in section.model_fields.items() if step in (name, f.alias))
+            section = _section_in(field.annotation)
+    return [field.alias or name for name, field in section.model_fields.items()]
+
+
+def _section_in(annotation: Any) -> type[BaseModel]:
+    """The section's class in `Blobs`, `Blobs | None` or `tuple[Database, ...]`."""
+    candidates = [annotation, *get_args(annotation)]
+    return next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))

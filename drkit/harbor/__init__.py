@@ -1,0 +1,1 @@
+"""What drkit knows of Harbor: the installation, the tables, the storage tree, the secret key."""

@@ -1,0 +1,47 @@
+"""Harbor's secret key and the columns that it encrypts.
+
+The format is `<enc-v1>` + base64(IV[16] || ciphertext), AES-128-CFB with a 128-bit segment, without any
+authentication (harbor/src/common/utils/encrypt.go): a wrong key gives noise, not an error. So a plain text
+is judged by its shape.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
+from cryptography.hazmat.primitives.ciphers.modes import CFB
+
+PREFIX = "<enc-v1>"
+KEY_BYTES = 16
+
+
+def decrypt(value: str, key: bytes) -> bytes:
+    """The plain text, or noise, of one encrypted value; raises ValueError if it is not of the format."""
+    if not value.startswith(PREFIX):
+        raise ValueError("the value is not encrypted")
+    try:
+        raw = base64.b64decode(value.removeprefix(PREFIX), validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"the value is not base64: {error}") from None
+    if len(raw) < KEY_BYTES:
+        raise ValueError("the value is shorter than its initialisation vector")
+    decryptor = Cipher(algorithms.AES(key), CFB(raw[:16])).decryptor()
+    return decryptor.update(raw[16:]) + decryptor.finalize()
+
+
+def well_shaped(plain: bytes, *, json_expected: bool) -> bool:
+    """Whether this is what the right key would give: UTF-8 without control characters, or JSON."""
+    try:
+        text = plain.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    if json_expected:
+        try:
+            json.loads(text)
+        except ValueError:
+            return False
+        return True
+    return all(char.isprintable() or char in "\r\n\t" for char in text)

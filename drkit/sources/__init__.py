@@ -1,0 +1,1 @@
+"""What gets protected: databases, blobs, secrets."""

@@ -1,0 +1,1 @@
+"""One module per outside program or service; none knows drkit's nouns."""

@@ -1,0 +1,104 @@
+"""age encryption, by pyrage; the format is that of the `age` program (age-encryption.org/v1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyrage
+
+from drkit.errors import ConfigError, IdentityRefused, RestoreDamaged
+from drkit.logs import register_secret
+
+# pyrage ships no types: an X25519 or an SSH key.
+Recipient: TypeAlias = Any
+Identity: TypeAlias = Any
+
+
+def parse_recipients(texts: Sequence[str]) -> list[Recipient]:
+    """`age1...` and `ssh-ed25519`/`ssh-rsa` public keys; raises ConfigError that names the one that is none."""
+    found: list[Recipient] = []
+    for text in texts:
+        kind = pyrage.ssh.Recipient if text.startswith("ssh-") else pyrage.x25519.Recipient
+        try:
+            found.append(kind.from_str(text))
+        except Exception:  # noqa: BLE001 - pyrage raises plain exceptions of several kinds
+            raise ConfigError(
+                f"not an age recipient: {_shown(text)}",
+                hint="it starts with age1, ssh-ed25519 or ssh-rsa; `age-keygen -y KEYFILE` prints it",
+            ) from None
+    return found
+
+
+def _shown(text: str) -> str:
+    """A recipient for a message; a private key put there by mistake is not repeated."""
+    if text.upper().startswith("AGE-SECRET-KEY-"):
+        register_secret(text)
+        return "an identity (a private key) stands where its public half belongs"
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def read_identities(path: Path) -> list[Identity]:
+    """The identities in an age key file, or the one in an SSH private key file; raises ConfigError."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the age identity {path}: {error.strerror}",
+            hint="see identity_file, or --identity FILE",
+        ) from None
+    register_secret(data.decode("utf-8", "replace").strip())
+    return parse_identities(data, str(path))
+
+
+def parse_identities(data: bytes, source: str) -> list[Identity]:
+    """The identities in the bytes of a key file; raises ConfigError where there is none."""
+    try:
+        if b"PRIVATE KEY-----" in data:
+            return [pyrage.ssh.Identity.from_buffer(data)]
+        keys = [line.strip() for line in data.decode("utf-8").splitlines()]
+        found: list[Identity] = [
+            pyrage.x25519.Identity.from_str(register_secret(key))
+            for key in keys
+            if key and not key.startswith("#")
+        ]
+    except Exception:  # noqa: BLE001 - pyrage raises plain exceptions of several kinds
+        found = []
+    if not found:
+        raise ConfigError(
+            f"{source} holds no age identity",
+            hint="it is a file made by `age-keygen`, or an SSH private key without a passphrase",
+        )
+    return found
+
+
+def recipients_of(identities: Sequence[Identity]) -> list[str]:
+    """The public halves of X25519 identities; an SSH key does not tell its own."""
+    return [str(i.to_public()) for i in identities if isinstance(i, pyrage.x25519.Identity)]
+
+
+def generate() -> tuple[str, str]:
+    """A new identity: (secret line, its recipient)."""
+    identity = pyrage.x25519.Identity.generate()
+    return register_secret(str(identity)), str(identity.to_public())
+
+
+def encrypt(data: bytes, recipients: Sequence[str]) -> bytes:
+    """Encrypt to all recipients; any one of their identities opens it."""
+    return bytes(pyrage.encrypt(data, parse_recipients(recipients)))
+
+
+def decrypt(data: bytes, identities: Sequence[Identity]) -> bytes:
+    """Open; raises IdentityRefused if no identity fits, RestoreDamaged if the data is cut or altered."""
+    try:
+        return bytes(pyrage.decrypt(data, list(identities)))
+    except pyrage.DecryptError as error:
+        if "No matching keys" in str(error):
+            raise IdentityRefused(
+                "no age identity at hand opens the secrets bundle",
+                hint="use the identity of one of its recipients: `drkit show POINT` lists them; --identity FILE",
+            ) from None
+        raise RestoreDamaged(
+            f"the secrets bundle is damaged: {error}", hint="restore from another point"
+        ) from None

@@ -1,0 +1,311 @@
+"""PostgreSQL: sessions by psycopg, and its own programs found by major version.
+
+Only this module knows psycopg: its errors leave as DatabaseUnreachable or ToolFailed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from drkit.errors import ConfigError, DatabaseUnreachable, ToolFailed, ToolMissing, ToolTooOld
+from drkit.logs import redact, register_secret
+from drkit.tools.process import Command
+
+Query = LiteralString | sql.SQL | sql.Composed
+Row = tuple[Any, ...]
+
+# Where distributions put several majors side by side: Debian and Ubuntu, then the PostgreSQL project's RPMs.
+_PLACES = ("/usr/lib/postgresql/{major}/bin", "/usr/pgsql-{major}/bin")
+_FETCH = 2_000
+
+# The text form of a value depends on these; fixed, so that evidence is the same in every session.
+_CANONICAL = {
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "extra_float_digits": "3",
+    "bytea_output": "hex",
+    "xmlbinary": "base64",
+    "lc_monetary": "C",
+    "search_path": "pg_catalog",
+    "client_encoding": "UTF8",
+    "row_security": "off",
+}
+
+
+def identifier(*names: str) -> sql.Identifier:
+    """A quoted, possibly qualified, SQL name."""
+    return sql.Identifier(*names)
+
+
+def literal(value: object) -> sql.Literal:
+    """A quoted SQL value."""
+    return sql.Literal(value)
+
+
+def compose(template: LiteralString, **parts: sql.Composable) -> sql.Composed:
+    """An SQL text with `{name}` replaced by composed parts."""
+    return sql.SQL(template).format(**parts)
+
+
+def joined(separator: LiteralString, parts: Sequence[sql.Composable]) -> sql.Composed:
+    """Composed parts with a separator between them."""
+    return sql.SQL(separator).join(parts)
+
+
+def keyword(words: str) -> sql.SQL:
+    """Words that the server itself told us (a privilege, a role option), checked to be mere letters."""
+    if not re.fullmatch(r"[A-Z ]+", words):
+        raise ToolFailed(f"unexpected SQL keyword {words!r}")
+    return sql.SQL(words)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A database to connect to: libpq settings without the password, and the password apart."""
+
+    settings: Mapping[str, str]
+    password: str | None = None
+
+    @property
+    def database(self) -> str:
+        """The database's name."""
+        return self.settings.get("dbname") or self.settings.get("user") or ""
+
+    @property
+    def dsn(self) -> str:
+        """The settings as a connection string; holds no password."""
+        return make_conninfo("", **self.settings)
+
+    @property
+    def where(self) -> str:
+        """Host, port and database for messages."""
+        host = self.settings.get("host", "the local socket")
+        return f"{self.database} at {host}:{self.settings.get('port', '5432')}"
+
+    def with_database(self, name: str) -> Target:
+        """The same server, another database."""
+        return Target({**self.settings, "dbname": name}, self.password)
+
+
+def target(dsn: str, password_file: Path | None) -> Target:
+    """A Target from a connection string and the file with its password; raises ConfigError."""
+    try:
+        settings = {key: str(value) for key, value in conninfo_to_dict(dsn).items() if value is not None}
+    except psycopg.ProgrammingError as error:
+        hint = 'it looks like "host=127.0.0.1 user=postgres dbname=registry"'
+        raise ConfigError(f"not a connection string: {_sentence(error)}", hint=hint) from None
+    if settings.pop("password", None) is not None:
+        raise ConfigError(
+            "a connection string must not hold a password", hint="use password_file, or PGPASSFILE"
+        )
+    return Target(settings, _read_password(password_file))
+
+
+def _read_password(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return register_secret(path.read_text(encoding="utf-8").rstrip("\r\n"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"cannot read the password file {path}: {error}", hint="see password_file"
+        ) from None
+
+
+@contextlib.contextmanager
+def password_environment(where: Target, directory: Path) -> Iterator[dict[str, str]]:
+    """What libpq's programs need to log in: PGPASSFILE, naming a 0600 file that is gone afterwards."""
+    if where.password is None:
+        yield {}
+        return
+    path = directory / f"pgpass-{id(where):x}"
+    escaped = where.password.replace("\\", "\\\\").replace(":", "\\:")
+    path.touch(mode=0o600, exist_ok=False)
+    try:
+        path.write_text(f"*:*:*:*:{escaped}\n", encoding="utf-8")
+        yield {"PGPASSFILE": str(path)}
+    finally:
+        path.unlink()
+
+
+class Session:
+    """One connection. Every method raises ToolFailed with the server's own sentence."""
+
+    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+        self._connection = connection
+
+    def rows(self, query: Query, parameters: Sequence[object] = ()) -> list[Row]:
+        """All rows of a query whose result is small."""
+        with _translated():
+            return self._connection.execute(query, parameters or None).fetchall()
+
+    def row(self, query: Query, parameters: Sequence[object] = ()) -> Row:
+        """The one row of a query."""
+        found = self.rows(query, parameters)
+        if len(found) != 1:
+            raise ToolFailed(f"expected one row from PostgreSQL, got {len(found)}")
+        return found[0]
+
+    def value(self, query: Query, parameters: Sequence[object] = ()) -> Any:
+        """The one value of a query."""
+        return self.row(query, parameters)[0]
+
+    def execute(self, query: Query, parameters: Sequence[object] = ()) -> int:
+        """Run a statement; returns the number of rows that it touched."""
+        with _translated():
+            return self._connection.execute(query, parameters or None).rowcount
+
+    def stream(self, query: Query) -> Iterator[Row]:
+        """The rows of a query of any size, through a server-side cursor: memory stays flat."""
+        with _translated(), self._connection.cursor(name="drkit_stream") as cursor:
+            cursor.itersize = _FETCH
+            yield from cursor.execute(query)
+
+    @contextlib.contextmanager
+    def undone(self) -> Iterator[None]:
+        """A stretch whose changes are rolled back, whatever happens."""
+        with _translated(), self._connection.transaction(force_rollback=True):
+            yield
+
+    @property
+    def server_version(self) -> int:
+        """150012 for 15.12."""
+        return self._connection.info.server_version
+
+    def close(self) -> None:
+        """End the session; an open transaction is rolled back."""
+        self._connection.close()
+
+
+@contextlib.contextmanager
+def connect(where: Target, *, autocommit: bool = True, patience: int = 10) -> Iterator[Session]:
+    """A session with canonical settings; raises DatabaseUnreachable after `patience` seconds."""
+    settings = {"connect_timeout": str(patience), **where.settings, "application_name": "drkit"}
+    try:
+        connection = psycopg.connect(make_conninfo("", **settings), password=where.password, autocommit=True)
+    except psycopg.Error as error:
+        raise DatabaseUnreachable(
+            f"cannot connect to {where.where}: {_sentence(error)}",
+            hint="see that it runs and that dsn, user and password_file are right",
+        ) from None
+    try:
+        session = Session(connection)
+        for name, value in _CANONICAL.items():
+            session.execute("SELECT set_config(%s, %s, false)", (name, value))
+        session.execute("SET statement_timeout = 0")
+        session.execute("SET idle_in_transaction_session_timeout = 0")
+        connection.autocommit = autocommit
+        yield session
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise ToolFailed(f"PostgreSQL: {_sentence(error)}") from error
+
+
+def _sentence(error: psycopg.Error) -> str:
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    # libpq names every address that it tried; the last says what went wrong.
+    last = lines[-1] if lines and lines[0].startswith(("connection", "Multiple")) else (lines or [""])[0]
+    return redact(last.rstrip(".") or type(error).__name__)
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The directory of one major version's programs."""
+
+    major: int
+    directory: Path
+
+    def program(self, name: str) -> str:
+        """The path of `pg_dump`, `initdb`, ...; raises ToolMissing."""
+        path = self.directory / name
+        if not path.is_file():
+            raise ToolMissing(
+                f"{name} of PostgreSQL {self.major} is not installed",
+                hint=f"install the package postgresql-{self.major}",
+            )
+        return str(path)
+
+
+def installed(roots: Sequence[str] = _PLACES) -> dict[int, Programs]:
+    """Major -> programs, for all majors on this machine."""
+    found = {}
+    for template in roots:
+        before, after = template.split("{major}")
+        for path in Path(before).parent.glob(f"{Path(before).name if not before.endswith('/') else ''}*"):
+            major = path.name.removeprefix("pgsql-")
+            directory = Path(f"{path}{after}")
+            if major.isdigit() and (directory / "pg_dump").is_file():
+                found[int(major)] = Programs(int(major), directory)
+    return found
+
+
+def dump_programs(server_major: int, available: Mapping[int, Programs]) -> Programs:
+    """The programs to dump a server with: its own major, else the nearest newer.
+
+    Raises ToolTooOld or ToolMissing.
+    """
+    if not available:
+        raise ToolMissing("pg_dump is not installed", hint=f"install postgresql-client-{server_major}")
+    fitting = [major for major in sorted(available) if major >= server_major]
+    if not fitting:
+        raise ToolTooOld(
+            f"pg_dump {max(available)} is older than the server, which is PostgreSQL {server_major}",
+            hint=f"install postgresql-client-{server_major}",
+        )
+    return available[fitting[0]]
+
+
+def server_programs(major: int, available: Mapping[int, Programs]) -> Programs:
+    """The programs to run a throwaway server of exactly that major; raises ToolMissing."""
+    programs = available.get(major)
+    if programs is None or not (programs.directory / "initdb").is_file():
+        have = ", ".join(map(str, sorted(available))) or "none"
+        raise ToolMissing(
+            f"PostgreSQL {major} is not installed here (there is: {have})",
+            hint=f"a drill needs the same major version: install postgresql-{major}",
+        )
+    return programs
+
+
+def dump(programs: Programs, where: Target, snapshot: str, environment: Mapping[str, str]) -> Command:
+    """`pg_dump` of an exported snapshot to standard output, in the custom format.
+
+    Uncompressed: restic compresses, and finds again what has not changed only in plain bytes.
+    """
+    arguments = (programs.program("pg_dump"), "--format=custom", "--compress=0", f"--snapshot={snapshot}")
+    return Command((*arguments, "--no-password", f"--dbname={where.dsn}"), environment)
+
+
+def dump_roles(
+    programs: Programs, where: Target, environment: Mapping[str, str], *, passwords: bool
+) -> Command:
+    """`pg_dumpall` of the cluster's roles and memberships to standard output, as SQL."""
+    options = () if passwords else ("--no-role-passwords",)
+    arguments = (programs.program("pg_dumpall"), "--roles-only", *options, "--no-password")
+    return Command((*arguments, f"--dbname={where.dsn}", f"--database={where.database}"), environment)
+
+
+def restore(
+    programs: Programs, where: Target, archive: Path, jobs: int, environment: Mapping[str, str]
+) -> Command:
+    """`pg_restore` into an empty database, several tables side by side; the first error ends it."""
+    options = {"PGOPTIONS": "-c synchronous_commit=off -c maintenance_work_mem=256MB"}
+    arguments = (programs.program("pg_restore"), "--exit-on-error", f"--jobs={jobs}", "--no-password")
+    return Command((*arguments, f"--dbname={where.dsn}", str(archive)), {**options, **environment})

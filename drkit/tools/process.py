@@ -1,0 +1,318 @@
+"""The only place where a process starts.
+
+Every child gets an explicit argument list and environment, a session of its own (so that its whole group
+can be killed), and dies with drkit, even when drkit is killed with SIGKILL. Both of its output pipes are
+drained at once, so that a chatty tool never blocks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from drkit.errors import Interrupted, ToolFailed, ToolMissing
+from drkit.logs import redact
+
+log = logging.getLogger(__name__)
+
+# What a tool may need of ours; everything else is given by name.
+_INHERITED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "TZ",
+    "SSH_AUTH_SOCK",
+    "XDG_CONFIG_HOME",
+    "RCLONE_CONFIG",
+)
+_STDERR_LINES = 40
+_CHUNK = 1 << 20
+_GRACE_SECONDS = 10.0
+
+_running: set[subprocess.Popen[bytes]] = set()
+_lock = threading.Lock()
+_stopping = threading.Event()
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program with its arguments, what it needs of the environment, and as whom and where it runs."""
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    directory: Path | None = None
+
+    @property
+    def program(self) -> str:
+        """The program's bare name, for messages."""
+        return Path(self.arguments[0]).name
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a process ended: exit code (negative: killed by that signal) and what it said."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        """Standard output as text."""
+        return self.stdout.decode("utf-8", "replace")
+
+
+def find_program(name: str, *, hint: str = "") -> str:
+    """The absolute path of a program on PATH; raises ToolMissing."""
+    found = shutil.which(name)
+    if found is None:
+        raise ToolMissing(f"{name} is not installed", hint=hint or f"install the package that brings {name}")
+    return found
+
+
+def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a child: a few harmless variables of ours, the C locale, and `extra`."""
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return {**kept, "LC_ALL": "C", **extra}
+
+
+def run(command: Command, *, stdin: bytes | None = None) -> Completed:
+    """Run to the end and return what it said, whatever its exit code; for small outputs."""
+    with _started(command, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL) as child:
+        if stdin is not None:
+            threading.Thread(target=_write_all, args=(child.process, [stdin]), daemon=True).start()
+        assert child.process.stdout is not None
+        output = child.process.stdout.read()
+        return child.finish(output)
+
+
+def check(command: Command, *, stdin: bytes | None = None) -> Completed:
+    """`run`, and raise ToolFailed if the exit code is not 0."""
+    completed = run(command, stdin=stdin)
+    if completed.code != 0:
+        raise failure(command, completed)
+    return completed
+
+
+def lines(
+    command: Command, *, stdin: Iterable[bytes] | None = None, ended: Callable[[Completed], None]
+) -> Iterator[bytes]:
+    """The lines of standard output as they come; `stdin` is fed at the same time.
+
+    When the process has ended, `ended` gets its exit code and stderr, and may raise. If feeding fails
+    midway the process group is killed *before* its input closes, so that the child never takes a cut
+    input for a whole one; the feeding error is raised. A caller that stops early kills it as well.
+    """
+    with _started(command, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL) as child:
+        feeder = _Feeder(child.process, stdin) if stdin is not None else None
+        assert child.process.stdout is not None
+        yield from child.process.stdout
+        if feeder:
+            feeder.join()
+        ended(child.finish(b""))
+
+
+def into_file(command: Command, target: IO[bytes]) -> Completed:
+    """Run with standard output going straight into an open file; returns whatever the exit code."""
+    with _started(command, stdin=subprocess.DEVNULL, stdout=target) as child:
+        return child.finish(b"")
+
+
+def chunks(command: Command, *, ended: Callable[[Completed], None]) -> Iterator[bytes]:
+    """Standard output in pieces of up to 1 MiB; `ended` as in `lines`."""
+    with _started(command, stdin=subprocess.DEVNULL) as child:
+        assert child.process.stdout is not None
+        while piece := child.process.stdout.read(_CHUNK):
+            yield piece
+        ended(child.finish(b""))
+
+
+def failure(command: Command, completed: Completed) -> ToolFailed:
+    """The error for a tool that failed: its name, how it ended, and its last words."""
+    how = (
+        f"was killed by signal {-completed.code}"
+        if completed.code < 0
+        else f"failed with exit code {completed.code}"
+    )
+    words = redact(" / ".join(completed.stderr.strip().splitlines()[-3:]))
+    return ToolFailed(f"{command.program} {how}: {words}" if words else f"{command.program} {how}")
+
+
+class Server:
+    """A child that keeps running beside us (a sandbox's PostgreSQL or registry)."""
+
+    def __init__(self, command: Command, log_file: Path) -> None:
+        with log_file.open("ab") as output:
+            self._process = _start(command, subprocess.DEVNULL, output, output)
+        self.pid = self._process.pid
+        self.program = command.program
+        self.log_file = log_file
+
+    @property
+    def running(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def last_words(self) -> str:
+        """The end of its log, for an error message."""
+        tail = self.log_file.read_text("utf-8", "replace").strip().splitlines()[-3:]
+        return redact(" / ".join(tail))
+
+    def stop(self, sign: signal.Signals = signal.SIGTERM) -> None:
+        """End it: politely with `sign`, after ten seconds by force; returns when it is gone."""
+        if self.running:
+            self._process.send_signal(sign)
+            try:
+                self._process.wait(_GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                log.warning("%s did not end within %.0f seconds: killed", self.program, _GRACE_SECONDS)
+        _kill(self._process)
+
+
+def stop_all() -> None:
+    """Kill every running child's process group, and let none start any more: drkit is being interrupted."""
+    _stopping.set()
+    with _lock:
+        processes = list(_running)
+    for process in processes:
+        _signal_group(process, signal.SIGTERM)
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_SECONDS)
+        _signal_group(process, signal.SIGKILL)
+
+
+def allow_starts() -> None:
+    """After `stop_all`, let processes start again, for the tidying up that follows an interruption."""
+    _stopping.clear()
+
+
+class _Child:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self._words: deque[str] = deque(maxlen=_STDERR_LINES)
+        self._drain = threading.Thread(target=self._drain_stderr, daemon=True)
+        self._drain.start()
+
+    def _drain_stderr(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._words.append(line.decode("utf-8", "replace").rstrip())
+
+    def finish(self, output: bytes) -> Completed:
+        code = self.process.wait()
+        self._drain.join()
+        if _stopping.is_set():
+            raise Interrupted("interrupted")
+        return Completed(code, output, "\n".join(self._words))
+
+
+class _Feeder:
+    """Feeds an iterable to a child's input in a thread, and keeps the first error for `join`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], pieces: Iterable[bytes]) -> None:
+        self._process = process
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._feed, args=(pieces,), daemon=True)
+        self._thread.start()
+
+    def _feed(self, pieces: Iterable[bytes]) -> None:
+        try:
+            _write_all(self._process, pieces)
+        except BaseException as error:  # noqa: BLE001 - carried over to the caller's thread by join()
+            self._error = error
+            _kill(self._process)
+
+    def join(self) -> None:
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+
+def _write_all(process: subprocess.Popen[bytes], pieces: Iterable[bytes]) -> None:
+    pipe = process.stdin
+    assert pipe is not None
+    try:
+        for piece in pieces:
+            pipe.write(piece)
+    except BrokenPipeError:
+        # The child has gone; its exit code says why.
+        pass
+    except BaseException:
+        # Killed while its input is still open: a child must not take a cut input for a whole one.
+        _kill(process)
+        raise
+    with contextlib.suppress(BrokenPipeError):
+        pipe.close()
+
+
+@contextlib.contextmanager
+def _started(command: Command, *, stdin: int, stdout: int | IO[bytes] = subprocess.PIPE) -> Iterator[_Child]:
+    process = _start(command, stdin, stdout, subprocess.PIPE)
+    try:
+        yield _Child(process)
+    finally:
+        _kill(process)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError, ValueError):
+                    pipe.close()
+
+
+def _start(
+    command: Command, stdin: int, stdout: int | IO[bytes], stderr: int | IO[bytes]
+) -> subprocess.Popen[bytes]:
+    if _stopping.is_set():
+        raise Interrupted("interrupted")
+    program = find_program(command.arguments[0])
+    log.debug("run %s", redact(" ".join(command.arguments)))
+    # setpriv makes the kernel kill the child when the thread that started it is gone.
+    guard = (find_program("setpriv", hint="it is part of util-linux"), "--pdeathsig", "KILL", "--")
+    other = command.user is not None and os.geteuid() == 0
+    process = subprocess.Popen(
+        [*guard, program, *command.arguments[1:]],
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        env=clean_environment(command.environment),
+        cwd=command.directory,
+        start_new_session=True,
+        user=command.user if other else None,
+        group=_primary_group(command.user) if other and command.user else None,
+        extra_groups=[] if other else None,
+    )
+    with _lock:
+        _running.add(process)
+    return process
+
+
+def _primary_group(user: str) -> int:
+    import pwd
+
+    return pwd.getpwnam(user).pw_gid
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End the child's whole group by force, and reap the child."""
+    _signal_group(process, signal.SIGKILL)
+    process.wait()
+    with _lock:
+        _running.discard(process)
+
+
+def _signal_group(process: subprocess.Popen[bytes], sign: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, sign)

@@ -1,0 +1,368 @@
+"""restic, spoken over its JSON output and its exit codes (docs: restic.readthedocs.io, "Scripting").
+
+A repository object holds an address and the names of the files with its secrets, never a secret itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from drkit.errors import (
+    ConfigError,
+    RepositoryLocked,
+    RepositoryMissing,
+    RepositoryRefused,
+    ToolFailed,
+    ToolTooOld,
+)
+from drkit.logs import redact, register_secret
+from drkit.progress import Listener, Update, silent
+from drkit.tools import process
+from drkit.tools.process import Command, Completed
+
+OLDEST = (0, 17, 0)
+_GET_IT = "older ones store a failed dump as if it were whole; Debian 13's package runs on Debian 12 as it is"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One restic snapshot as `restic snapshots` lists it."""
+
+    id: str
+    time: datetime
+    host: str
+    tags: tuple[str, ...]
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What `restic backup` stored: the new snapshot, its full size, and what the repository grew by."""
+
+    snapshot: str
+    bytes: int
+    added_bytes: int
+    files: int
+
+
+@dataclass(frozen=True)
+class Node:
+    """One entry of a snapshot's tree; `size` is None for anything but a file."""
+
+    path: str
+    type: str
+    size: int | None
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What `restic restore` says that it wrote."""
+
+    files: int
+    bytes: int
+
+
+def version() -> tuple[int, int, int]:
+    """The installed restic's version; raises ToolMissing."""
+    program = process.find_program("restic", hint=f"restic 0.17 or later is needed; {_GET_IT}")
+    return parse_version(process.check(Command((program, "version"))).text)
+
+
+def parse_version(text: str) -> tuple[int, int, int]:
+    """`restic 0.18.0 compiled with ...` -> (0, 18, 0); raises ToolFailed."""
+    found = re.match(r"restic (\d+)\.(\d+)(?:\.(\d+))?", text)
+    if not found:
+        raise ToolFailed(f"cannot read restic's version from {text.strip()[:60]!r}")
+    return int(found[1]), int(found[2]), int(found[3] or 0)
+
+
+def require(found: tuple[int, int, int]) -> None:
+    """Raise ToolTooOld where restic would store the beginning of a failed dump (before 0.17)."""
+    if found < OLDEST:
+        said = ".".join(map(str, found))
+        raise ToolTooOld(f"restic {said} is too old: drkit needs 0.17 or later", hint=_GET_IT)
+
+
+def read_credentials(path: Path | None) -> dict[str, str]:
+    """The `KEY=value` lines of a credentials file; empty lines and `#` comments are passed over."""
+    if path is None:
+        return {}
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the credentials file {path}: {error.strerror}", hint="see credentials_file"
+        ) from None
+    found = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        key, equals, value = line.strip().removeprefix("export ").partition("=")
+        if not equals or not re.fullmatch(r"[A-Z_][A-Z0-9_]*", key):
+            raise ConfigError(
+                f"{path}, line {number}: not KEY=value", hint="for example AWS_ACCESS_KEY_ID=..."
+            )
+        found[key] = register_secret(value.strip().strip("'\""))
+    return found
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A restic repository.
+
+    Errors of every method: RepositoryMissing, RepositoryLocked (after `lock_wait`), RepositoryRefused,
+    ToolMissing, else ToolFailed.
+    """
+
+    url: str
+    password_file: Path
+    cache: Path
+    lock_wait: timedelta = timedelta(minutes=5)
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def initialise(self) -> None:
+        """Make the repository."""
+        self._check(self._command("init"))
+
+    def open(self) -> None:
+        """Try to open it: raises the fitting error if it is missing, locked or refuses the password."""
+        self._check(self._command("cat", "config"))
+
+    def snapshots(self, tag: str) -> tuple[Snapshot, ...]:
+        """The snapshots that bear a tag, oldest first."""
+        output = self._check(self._command("snapshots", "--json", "--no-lock", "--tag", tag)).text
+        return tuple(sorted(map(_snapshot, json.loads(output or "[]") or []), key=lambda s: s.time))
+
+    def save_command(
+        self, command: Command, filename: str, tags: Sequence[str], host: str, listener: Listener = silent
+    ) -> Saved:
+        """Store what a command prints as one file. If the command fails, no snapshot is made.
+
+        The command runs below restic, yet with an environment of its own: neither sees the other's secrets.
+        """
+        settings = process.clean_environment(command.environment)
+        inner = ("env", "-i", *(f"{name}={value}" for name, value in settings.items()), *command.arguments)
+        options = ("--stdin-from-command", "--stdin-filename", filename)
+        try:
+            return self._save((*options, "--", *inner), tags, host, filename, listener)
+        except ToolFailed as error:
+            # restic's own sentence comes last; what the command said stands before it.
+            raise type(error)(f"{command.program} did not finish: {error.message}", hint=error.hint) from None
+
+    def save_stream(self, pieces: Iterable[bytes], filename: str, tags: Sequence[str], host: str) -> Saved:
+        """Store a stream of bytes as one file; if making the stream fails, no snapshot is made."""
+        options = ("--stdin", "--stdin-filename", filename)
+        return self._save(options, tags, host, filename, silent, stdin=pieces)
+
+    def save_directory(
+        self,
+        path: Path,
+        tags: Sequence[str],
+        host: str,
+        *,
+        excludes: Sequence[str] = (),
+        compress: bool = True,
+        listener: Listener = silent,
+    ) -> Saved:
+        """Store a directory; a file that cannot be read is a failure. Only what is new is read."""
+        options = [f"--exclude={pattern}" for pattern in excludes]
+        options += [] if compress else ["--compression=off"]
+        return self._save((*options, "--", str(path)), tags, host, str(path), listener)
+
+    def read(self, snapshot: str, path: str) -> Iterator[bytes]:
+        """The bytes of one file of a snapshot, as a stream."""
+        command = self._command("dump", snapshot, path)
+        yield from process.chunks(command, ended=lambda done: self._judge(command, done))
+
+    def nodes(self, snapshot: str, path: str = "/") -> Iterator[Node]:
+        """Everything below a directory of a snapshot, names sorted bytewise, as a stream."""
+        command = self._command("ls", "--json", "--recursive", snapshot, path)
+        for line in process.lines(command, ended=lambda done: self._judge(command, done)):
+            entry = json.loads(line)
+            if entry.get("struct_type") == "node":
+                yield Node(entry["path"], entry["type"], entry.get("size"))
+
+    def restore(
+        self, snapshot: str, target: Path, *, include: Path | None = None, listener: Listener = silent
+    ) -> Restored:
+        """Write a snapshot (`ID` or `ID:/folder`) below `target`, with owners, modes and times.
+
+        `include` names a file of patterns, one a line, to restore only those.
+        """
+        options = ("--include-file", str(include)) if include else ()
+        command = self._command("restore", "--json", snapshot, "--target", str(target), *options)
+        summary = self._follow(command, str(target), listener)
+        return Restored(summary.get("files_restored", 0), summary.get("bytes_restored", 0))
+
+    def forget(self, snapshots: Sequence[str]) -> None:
+        """Remove snapshots by id; their data stays until `prune`."""
+        for start in range(0, len(snapshots), 200):
+            self._check_exclusive(self._command("forget", "--json", *snapshots[start : start + 200]))
+
+    def prune(self) -> None:
+        """Remove data that no snapshot needs."""
+        self._check_exclusive(self._command("prune"))
+
+    def check(self, read_data_subset: str | None = None) -> None:
+        """The repository's own integrity; with a subset (`5%`, `1/7`, `2G`) reads that much data as well."""
+        options = (f"--read-data-subset={read_data_subset}",) if read_data_subset else ()
+        self._check_exclusive(self._command("check", *options))
+
+    def unlock(self) -> None:
+        """Remove locks whose owner is gone; never those of a living restic."""
+        self._check(self._command("unlock"), retry=False)
+
+    def _check_exclusive(self, command: Command) -> None:
+        try:
+            self._check(command)
+        except RepositoryLocked:
+            # A killed restic leaves its lock; plain unlock removes stale ones only, and one retry is enough.
+            self.unlock()
+            self._check(command)
+
+    def _save(
+        self,
+        what: Sequence[str],
+        tags: Sequence[str],
+        host: str,
+        stage: str,
+        listener: Listener,
+        stdin: Iterable[bytes] | None = None,
+    ) -> Saved:
+        # Without the scan a total is unknown; it costs a second walk, worth it only where somebody looks.
+        scan = ("--no-scan",) if listener is silent or stdin is not None else ()
+        labels = [f"--tag={tag}" for tag in tags]
+        command = self._command("backup", "--json", "--host", host, *labels, *scan, *what)
+        summary = self._follow(command, stage, listener, stdin)
+        if "snapshot_id" not in summary:
+            raise ToolFailed("restic ended without naming a snapshot", hint="see its messages above")
+        return Saved(
+            summary["snapshot_id"],
+            summary["total_bytes_processed"],
+            summary.get("data_added_packed", summary["data_added"]),
+            summary["total_files_processed"],
+        )
+
+    def _follow(
+        self, command: Command, stage: str, listener: Listener, stdin: Iterable[bytes] | None = None
+    ) -> dict[str, Any]:
+        """Run a command that reports progress as JSON lines; returns its summary."""
+        summary: dict[str, Any] = {}
+        complaints: list[str] = []
+
+        def ended(done: Completed) -> None:
+            said = "\n".join([*complaints, *done.stderr.splitlines()])
+            self._judge(command, Completed(done.code, b"", said))
+
+        for line in process.lines(command, stdin=stdin, ended=ended):
+            message = _message(line)
+            match message.get("message_type"):
+                case "status":
+                    done = message.get("bytes_done", message.get("bytes_restored", 0))
+                    listener(Update(stage, done, message.get("total_bytes"), "bytes"))
+                case "summary":
+                    summary = message
+                case "error" | "exit_error":
+                    complaints.append(_words(message))
+                case _:
+                    pass
+        listener(Update(stage, finished=True))
+        return summary
+
+    def _command(self, *arguments: str) -> Command:
+        environment = {
+            **self.credentials,
+            "RESTIC_REPOSITORY": self.url,
+            "RESTIC_PASSWORD_FILE": str(self.password_file),
+            "RESTIC_CACHE_DIR": str(self.cache),
+            "RESTIC_PROGRESS_FPS": "2",
+        }
+        waiting = ("--retry-lock", f"{max(0, int(self.lock_wait.total_seconds()))}s")
+        return Command(("restic", *waiting, *arguments), environment)
+
+    def _check(self, command: Command, *, retry: bool = True) -> Completed:
+        if retry:
+            self._look_at_password_file()
+        completed = process.run(command)
+        self._judge(command, completed)
+        return completed
+
+    def _look_at_password_file(self) -> None:
+        if not os.access(self.password_file, os.R_OK):
+            raise ConfigError(
+                f"cannot read the repository's password file {self.password_file}",
+                hint="see password_file in [[repository]]",
+            )
+
+    def _judge(self, command: Command, completed: Completed) -> None:
+        """Turn restic's exit code into an error; an unknown code is a failure."""
+        where = redact(self.url)
+        match completed.code:
+            case 0:
+                return
+            case 10:
+                raise RepositoryMissing(
+                    f"there is no restic repository at {where}",
+                    hint="make it with `drkit init`, or see that the disk or network is there",
+                )
+            case 11:
+                raise RepositoryLocked(
+                    f"another restic holds a lock on {where}, and still did after {self.lock_wait}",
+                    hint="wait for it to end; if it died, `restic unlock` removes its stale lock",
+                )
+            case 12:
+                raise RepositoryRefused(
+                    f"the repository {where} does not open with the password in {self.password_file}",
+                    hint="look for the password that was written down when the repository was made",
+                )
+        plain = Completed(
+            completed.code, b"", "\n".join(_plain(line) for line in completed.stderr.splitlines())
+        )
+        error = process.failure(command, plain)
+        raise ToolFailed(error.message, hint=_hint_for(plain.stderr))
+
+
+def _snapshot(entry: dict[str, Any]) -> Snapshot:
+    return Snapshot(
+        entry["id"],
+        datetime.fromisoformat(entry["time"]),
+        entry.get("hostname", ""),
+        tuple(entry.get("tags") or ()),
+        tuple(entry["paths"]),
+    )
+
+
+def _message(line: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _words(message: dict[str, Any]) -> str:
+    error = message.get("error")
+    said = error.get("message") if isinstance(error, dict) else error
+    item = message.get("item", "")
+    return f"{item}: {said}" if said and item else str(said or message.get("message", ""))
+
+
+def _plain(line: str) -> str:
+    """A line of stderr, which may be one of restic's JSON messages, as words."""
+    message = _message(line.encode())
+    return _words(message).removeprefix("Fatal: ") if message else line
+
+
+def _hint_for(words: str) -> str:
+    if "no space left on device" in words:
+        return "the disk of the repository or of the cache is full; `drkit expire` makes room"
+    if "permission denied" in words:
+        return "drkit's user may not read or write there"
+    return "run drkit with --verbose to see each command"
