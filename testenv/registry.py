@@ -1,0 +1,71 @@
+"""A docker-registry process over the site's blobs, on 127.0.0.1."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from typing import TYPE_CHECKING
+
+import httpx
+import yaml
+
+from testenv import processes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PROGRAM = "docker-registry"
+
+
+def start(root: Path, blobs: Path, port: int) -> None:
+    """Start the registry and wait until it answers; PortTakenError if the port is not free."""
+    if running(root):
+        return
+    program = shutil.which(_PROGRAM)
+    if program is None:
+        raise processes.ServerError(f"finds no {_PROGRAM}: run testenv/install")
+    blobs.mkdir(parents=True, exist_ok=True)
+    settings = _settings_file(root)
+    settings.write_text(yaml.safe_dump(_settings(blobs, port)))
+    log = root / "log" / "registry.log"
+    log.unlink(missing_ok=True)
+    processes.spawn([program, "serve", settings], log=log, pid_file=root / "run" / "registry.pid", cwd=root)
+    url = f"http://127.0.0.1:{port}/v2/"
+    processes.wait_until(lambda: _answers(url), alive=lambda: bool(running(root)), log=log)
+
+
+def running(root: Path) -> list[int]:
+    """The registry's process, if it runs."""
+    return processes.find(_PROGRAM, _settings_file(root))
+
+
+def stop(root: Path) -> None:
+    """End the registry."""
+    processes.stop(lambda: running(root), polite=signal.SIGTERM)
+
+
+def _settings_file(root: Path) -> Path:
+    return root.resolve() / "run" / "registry.yml"
+
+
+def _settings(blobs: Path, port: int) -> dict[str, object]:
+    # No cache of blob descriptors: damage that a test does to the files must be seen at once.
+    return {
+        "version": "0.1",
+        "log": {"level": "warn", "accesslog": {"disabled": True}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(blobs), "maxthreads": 100},
+            "delete": {"enabled": True},
+            "maintenance": {"uploadpurging": {"enabled": False}},
+        },
+        # Images for Windows name layers that no registry stores; their addresses have to be allowed.
+        "validation": {"manifests": {"urls": {"allow": ["^https://mcr\\.example\\.test/"]}}},
+        "http": {"addr": f"127.0.0.1:{port}", "secret": "not-a-secret", "headers": {}},
+    }
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False

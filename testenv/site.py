@@ -1,0 +1,188 @@
+"""A test site: create, load, start, stop, destroy, and lose parts of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, assert_never
+
+import psycopg
+from psycopg import Connection
+
+from testenv import cluster, database, ownership, processes, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MARKER = "testenv.json"
+
+
+class NotASiteError(RuntimeError):
+    """The directory exists, but it is not a test site: it will not be touched."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where everything is: below `root`, but for the socket (see cluster.private_directory)."""
+
+    root: Path
+    database_port: int
+    registry_port: int
+    size: str
+    planted: dict[str, str]  # every secret value by name, for a search for leaks
+    database_name: str = database.NAME
+    database_user: str = "postgres"
+
+    @property
+    def data(self) -> Path:
+        """Harbor's data_volume."""
+        return self.root / "data"
+
+    @property
+    def installation(self) -> Path:
+        """Where harbor.yml is."""
+        return self.root / "harbor"
+
+    @property
+    def harbor_yml(self) -> Path:
+        """The installation's settings."""
+        return self.installation / "harbor.yml"
+
+    @property
+    def blobs(self) -> Path:
+        """The registry's root directory, which holds docker/registry/v2."""
+        return self.data / "registry"
+
+    @property
+    def password_file(self) -> Path:
+        """The database password of `database_user`."""
+        return self.root / "database.password"
+
+    @property
+    def tls(self) -> Path:
+        """The originals of certificate and key, which harbor.yml points to."""
+        return self.root / "tls"
+
+    @property
+    def cosign(self) -> Path:
+        """cosign.key, cosign.pub and cosign.password."""
+        return self.root / "cosign"
+
+    @property
+    def registry_url(self) -> str:
+        """The registry itself, without Harbor's login in front."""
+        return f"http://127.0.0.1:{self.registry_port}"
+
+    @property
+    def dsn(self) -> str:
+        """How to reach the database, without the password."""
+        return (
+            f"host=127.0.0.1 port={self.database_port} user={self.database_user} dbname={self.database_name}"
+        )
+
+
+def is_site(root: Path) -> bool:
+    """Is there a test site, complete or not?"""
+    return (root / MARKER).is_file()
+
+
+def save(site: Site, *, complete: bool = False) -> None:
+    """Write down what `load` needs; before anything else, so that `destroy` knows a half-made site."""
+    path = site.root / MARKER
+    path.touch(mode=0o600)
+    path.write_text(json.dumps({**dataclasses.asdict(site), "root": None, "complete": complete}, indent=1))
+
+
+def load(root: Path) -> Site:
+    """The site in this directory; NotASiteError if there is none or it was never finished."""
+    root = root.resolve()
+    try:
+        raw: dict[str, Any] = json.loads((root / MARKER).read_text())
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        raise NotASiteError(f"{root} is not a test site") from None
+    if not raw.pop("complete"):
+        raise NotASiteError(f"{root} is a test site that was never finished: remove it with testenv/down")
+    return Site(**{**raw, "root": root})
+
+
+def start(site: Site) -> None:
+    """Start what does not run."""
+    cluster.start(site.root, site.database_port, site.planted["database password"])
+    registry.start(site.root, site.blobs, site.registry_port)
+
+
+def stop(site: Site) -> None:
+    """Stop both servers."""
+    registry.stop(site.root)
+    cluster.stop(site.root)
+
+
+def running(site: Site) -> bool:
+    """Do both servers run?"""
+    return bool(cluster.running(site.root) and registry.running(site.root))
+
+
+def destroy(root: Path) -> None:
+    """Stop whatever runs and remove everything, however far it had got; nothing to do is fine."""
+    root = root.resolve()
+    if not root.exists():
+        # The directory may have been removed by hand under running servers.
+        registry.stop(root)
+        cluster.destroy(root)
+        return
+    if not is_site(root) and any(root.iterdir()):
+        raise NotASiteError(f"{root} is not a test site, and not empty: it will not be removed")
+    registry.stop(root)
+    cluster.destroy(root)
+    shutil.rmtree(root)
+
+
+def connect(site: Site, database_name: str | None = None) -> Connection:
+    """A connection as superuser, to `registry` unless told otherwise."""
+    return psycopg.connect(
+        site.dsn,
+        dbname=database_name or site.database_name,
+        password=site.password_file.read_text().rstrip("\n"),
+        options="-c timezone=UTC",
+    )
+
+
+def lose(site: Site, what: Literal["database", "blobs", "secrets"]) -> None:
+    """The disaster. The servers themselves stay: what they served is gone."""
+    match what:
+        case "database":
+            with connect(site, "postgres") as server:
+                server.autocommit = True
+                database.drop(server)
+        case "blobs":
+            shutil.rmtree(site.blobs, ignore_errors=True)
+        case "secrets":
+            for path in (
+                site.installation,
+                site.tls,
+                site.cosign,
+                site.data / "secret",
+                site.data / "ca_download",
+            ):
+                shutil.rmtree(path, ignore_errors=True)
+        case _:
+            assert_never(what)
+
+
+def on_free_port(start_server: Callable[[int], None]) -> int:
+    """Start a server on a free port, and return that; if another process is quicker, on the next."""
+    for port in processes.free_ports():
+        try:
+            start_server(port)
+        except processes.PortTakenError:
+            continue
+        return port
+    raise processes.ServerError("finds no free port")
+
+
+def give_to_harbor(site: Site) -> None:
+    """Let the data volume belong to Harbor's user, as it does where Harbor runs."""
+    ownership.give(site.data)
