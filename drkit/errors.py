@@ -38,10 +38,12 @@ class DrkitError(Exception):
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", result: object = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        # What there is to show all the same: a failed drill's report, an incomplete backup's parts.
+        self.result = result
 
     @property
     def kind(self) -> str:

@@ -5,7 +5,7 @@ Times are aware datetimes in UTC, durations seconds, sizes bytes; a digest is `s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Literal
@@ -29,11 +29,15 @@ class PointStatus(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What came of a check or a drill. There is no `skipped`: what could not be tested is an `error`."""
+    """What came of a check or a drill. There is no `skipped`: what could not be tested is an `error`.
+
+    `not_provable` is for a check alone: there was nothing to try it on, which is said and never a pass.
+    """
 
     PASSED = "passed"
     FAILED = "failed"
     ERROR = "error"
+    NOT_PROVABLE = "not_provable"
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Part:
 
 @dataclass(frozen=True)
 class TableEvidence:
-    """What was in one table: its row count and an order-free hash of all rows (32 hex digits)."""
+    """What was in one table: its row count and an order-free hash of all rows (a decimal number)."""
 
     schema: str
     table: str
@@ -108,6 +112,7 @@ class DatabaseEvidence:
     server_version: int
     extensions: dict[str, str]
     tables: tuple[TableEvidence, ...]
+    superuser: str = "postgres"
     harbor_schema: int | None = None
     role_passwords: bool = True
 
@@ -146,11 +151,10 @@ class Closure:
 
 @dataclass(frozen=True)
 class SecretFile:
-    """One file of the secrets bundle: where it stood, how long it is, and its SHA-256."""
+    """One file of the secrets bundle: where it stood and how long it is."""
 
     path: str
     bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -274,7 +278,10 @@ class DrillNote:
 
 @dataclass(frozen=True)
 class Point:
-    """A recovery point as the repository has it: sealed with its manifest, or incomplete without one."""
+    """A recovery point as the repository has it: sealed with its manifest, or incomplete without one.
+
+    `machine` names the state directory that made it.
+    """
 
     id: str
     status: PointStatus
@@ -282,7 +289,8 @@ class Point:
     snapshots: tuple[str, ...]
     manifest: Manifest | None = None
     manifest_snapshot: str | None = None
-    drills: tuple[DrillNote, ...] = field(default=())
+    drills: tuple[DrillNote, ...] = ()
+    machine: str | None = None
 
     @property
     def last_drill(self) -> DrillNote | None:

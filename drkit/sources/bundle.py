@@ -18,6 +18,8 @@ from typing import Literal
 
 from drkit.errors import RestoreDamaged
 
+Kind = Literal["file", "directory", "link"]
+
 INDEX = "drkit-bundle.json"
 LIMIT = 256 << 20
 
@@ -27,7 +29,7 @@ class Member:
     """One file, directory or link; `path` is absolute, as on the machine that it came from."""
 
     path: str
-    kind: Literal["file", "directory", "link"]
+    kind: Kind
     mode: int
     uid: int
     gid: int

@@ -17,7 +17,7 @@ Identity: TypeAlias = Any
 
 
 def parse_recipients(texts: Sequence[str]) -> list[Recipient]:
-    """`age1...` and `ssh-ed25519`/`ssh-rsa` public keys; raises ConfigError that names the one that is none."""
+    """`age1...` and `ssh-...` public keys; raises ConfigError that names the one that is none."""
     found: list[Recipient] = []
     for text in texts:
         kind = pyrage.ssh.Recipient if text.startswith("ssh-") else pyrage.x25519.Recipient
@@ -97,7 +97,7 @@ def decrypt(data: bytes, identities: Sequence[Identity]) -> bytes:
         if "No matching keys" in str(error):
             raise IdentityRefused(
                 "no age identity at hand opens the secrets bundle",
-                hint="use the identity of one of its recipients: `drkit show POINT` lists them; --identity FILE",
+                hint="give the identity of one of its recipients (see `drkit show`) with --identity",
             ) from None
         raise RestoreDamaged(
             f"the secrets bundle is damaged: {error}", hint="restore from another point"

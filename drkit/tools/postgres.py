@@ -22,6 +22,7 @@ from drkit.tools.process import Command
 
 Query = LiteralString | sql.SQL | sql.Composed
 Row = tuple[Any, ...]
+Part = sql.Composable
 
 # Where distributions put several majors side by side: Debian and Ubuntu, then the PostgreSQL project's RPMs.
 _PLACES = ("/usr/lib/postgresql/{major}/bin", "/usr/pgsql-{major}/bin")
@@ -60,6 +61,16 @@ def compose(template: LiteralString, **parts: sql.Composable) -> sql.Composed:
 def joined(separator: LiteralString, parts: Sequence[sql.Composable]) -> sql.Composed:
     """Composed parts with a separator between them."""
     return sql.SQL(separator).join(parts)
+
+
+def fragment(text: LiteralString) -> sql.SQL:
+    """A piece of SQL that stands in drkit's own source."""
+    return sql.SQL(text)
+
+
+def trusted(text: str) -> sql.SQL:
+    """A statement out of a dump that PostgreSQL's own programs wrote, to be run as it stands."""
+    return sql.SQL(text)
 
 
 def keyword(words: str) -> sql.SQL:

@@ -322,6 +322,8 @@ class Repository:
                     f"the repository {where} does not open with the password in {self.password_file}",
                     hint="look for the password that was written down when the repository was made",
                 )
+            case _:
+                pass
         plain = Completed(
             completed.code, b"", "\n".join(_plain(line) for line in completed.stderr.splitlines())
         )

@@ -1,0 +1,1 @@
+"""One file per verb: a plan that can be shown, then the doing."""

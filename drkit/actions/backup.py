@@ -1,0 +1,208 @@
+"""`drkit backup`: take one recovery point.
+
+The order is what makes database and blobs belong together: the databases are held still first, the blobs are
+read afterwards, and a garbage collection that ran in between makes it start over. The manifest is stored
+last; without it nothing of this run counts.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+import drkit
+from drkit import config
+from drkit.actions import leftovers
+from drkit.catalog import Catalog, open_catalog, part_tags
+from drkit.errors import BackupIncomplete, ConfigError, DrkitError, ToolFailed
+from drkit.model import Closure, Manifest, Part, PartKind, PointStatus, utc_now
+from drkit.progress import Listener, silent
+from drkit.sources import database
+from drkit.sources.capture import Capture, Captured
+from drkit.state import State, new_id, private_directory
+from drkit.tools import age, restic
+
+_ATTEMPTS = 3
+_ROOM = 64 << 20
+
+
+@dataclass(frozen=True)
+class PlannedPart:
+    """One part that a backup would capture, and from where."""
+
+    kind: PartKind
+    name: str
+    source: str
+
+
+@dataclass(frozen=True)
+class BackupResult:
+    """What a backup did; `status` is `sealed` only if everything is in the repository."""
+
+    id: str
+    status: PointStatus
+    started_at: datetime
+    consistent_at: datetime | None
+    finished_at: datetime
+    parts: tuple[Part, ...]
+    closure: Closure | None
+    warnings: tuple[str, ...]
+    swept: tuple[str, ...] = ()
+    rows: int = 0
+    bytes: int = 0
+    added_bytes: int = 0
+    attempts: int = 1
+
+
+def plan(settings: config.Config) -> tuple[PlannedPart, ...]:
+    """The parts that a backup of this site has; raises ConfigError where there is nothing to protect."""
+    parts: list[PlannedPart] = []
+    for entry in settings.databases:
+        parts.append(PlannedPart("database", entry.name, database.target_of(entry).where))
+        parts.append(PlannedPart("roles", entry.name, "roles and memberships of the same server"))
+    if settings.blobs:
+        parts.append(PlannedPart("blobs", "blobs", str(settings.blobs.path)))
+        parts.append(PlannedPart("digests", "digests", "every digest that must be among the blobs"))
+    if settings.secrets.paths:
+        where = ", ".join(map(str, settings.secrets.paths))
+        parts.append(PlannedPart("secrets", "secrets", where))
+    if not parts:
+        raise ConfigError(
+            "there is nothing to back up: no [[database]], no [blobs], no paths in [secrets]",
+            hint="`drkit init --harbor harbor.yml` writes a configuration that has them",
+        )
+    return tuple(parts)
+
+
+def backup(settings: config.Config, listener: Listener = silent) -> BackupResult:
+    """Take one recovery point.
+
+    Raises BackupIncomplete (with the BackupResult) if any source failed, the repository's errors, ToolTooOld.
+    """
+    plan(settings)
+    age.parse_recipients(settings.secrets.recipients)
+    state = State(settings.site.state)
+    state.prepare()
+    versions = {"drkit": drkit.__version__, "restic": _restic_version()}
+    with state.site_lock("backup", settings.site.lock_wait):
+        catalog = open_catalog(settings)
+        swept = leftovers.sweep_runs(state)
+        dead = leftovers.dead_points(catalog.points(), state.machine, utc_now())
+        _look_for_room(settings)
+        try:
+            for attempt in range(1, _ATTEMPTS + 1):
+                result = _attempt(_Context(settings, catalog, versions, listener, attempt))
+                if result is not None:
+                    break
+        finally:
+            # Only now: until here their blobs spared restic reading every file again.
+            swept += leftovers.sweep_points(catalog, dead)
+        if result is not None:
+            return replace(result, swept=swept)
+    raise BackupIncomplete(
+        f"a garbage collection ran during each of {_ATTEMPTS} attempts",
+        hint="schedule the backup away from Harbor's garbage collection",
+    )
+
+
+def _restic_version() -> str:
+    found = restic.version()
+    restic.require(found)
+    return ".".join(map(str, found))
+
+
+def _look_for_room(settings: config.Config) -> None:
+    """A full disk fails every part in its own way; one sentence before is better."""
+    for path in (settings.site.state, Path(settings.primary.url)):
+        if path.is_dir() and shutil.disk_usage(path).free < _ROOM:
+            raise ToolFailed(
+                f"the disk of {path} is full: less than {_ROOM >> 20} MiB are free",
+                hint="make room, for example with `drkit expire`",
+            )
+
+
+@dataclass(frozen=True)
+class _Context:
+    settings: config.Config
+    catalog: Catalog
+    versions: Mapping[str, str]
+    listener: Listener
+    attempt: int
+    started_at: datetime = field(default_factory=utc_now)
+
+
+def _attempt(context: _Context) -> BackupResult | None:
+    """One attempt at a recovery point, or None if a garbage collection spoilt it."""
+    point = new_id(context.started_at)
+    state = State(context.settings.site.state)
+
+    def tags(kind: PartKind, name: str) -> tuple[str, ...]:
+        return part_tags(context.catalog, point, kind, name)
+
+    with private_directory(state.runs, point) as directory:
+        repository = context.catalog.repository
+        capture = Capture(context.settings, repository, directory, tags, context.listener)
+        if capture.run():
+            capture.forget()
+            return None
+    return _finish(context, point, capture.captured)
+
+
+def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
+    """Seal the point if nothing failed, else say what did."""
+    order = {"database": 0, "roles": 1, "blobs": 2, "digests": 3, "secrets": 4}
+    parts = tuple(sorted(captured.parts, key=lambda part: (order[part.kind], part.name)))
+    result = BackupResult(
+        id=point,
+        status=PointStatus.INCOMPLETE,
+        started_at=context.started_at,
+        consistent_at=captured.consistent_at,
+        finished_at=utc_now(),
+        parts=parts,
+        closure=captured.closure,
+        warnings=tuple(captured.warnings),
+        rows=sum(evidence.rows for evidence in captured.evidence),
+        bytes=sum(part.bytes for part in parts),
+        added_bytes=sum(part.added_bytes for part in parts),
+        attempts=context.attempt,
+    )
+    if captured.failures:
+        raise _incomplete(captured.failures, result)
+    context.catalog.seal(_manifest(context, captured, result))
+    return replace(result, status=PointStatus.SEALED)
+
+
+def _manifest(context: _Context, captured: Captured, result: BackupResult) -> Manifest:
+    settings = context.settings
+    assert captured.consistent_at is not None
+    return Manifest(
+        id=result.id,
+        site=settings.site.name,
+        started_at=result.started_at,
+        consistent_at=captured.consistent_at,
+        finished_at=result.finished_at,
+        parts=result.parts,
+        databases=tuple(sorted(captured.evidence, key=lambda evidence: evidence.name)),
+        closure=captured.closure,
+        blobs_root=str(settings.blobs.path) if settings.blobs else None,
+        secret_files=captured.secret_files,
+        recipients=settings.secrets.recipients if settings.secrets.paths else (),
+        digest_count=captured.digest_count,
+        versions=dict(context.versions),
+        host=platform.node(),
+        warnings=result.warnings,
+    )
+
+
+def _incomplete(failures: Mapping[str, DrkitError], result: BackupResult) -> BackupIncomplete:
+    what = "; ".join(f"{name}: {error.message}" for name, error in sorted(failures.items()))
+    hints = [error.hint for error in failures.values() if error.hint]
+    return BackupIncomplete(
+        f"no recovery point was sealed: {what}",
+        hint=hints[0] if hints else "mend it and run again",
+        result=result,
+    )

@@ -1,0 +1,54 @@
+"""What killed runs left behind: found, removed, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from drkit.catalog import Catalog
+from drkit.model import Point, PointStatus
+from drkit.sandbox import postgres as sandbox_postgres
+from drkit.state import State, left_behind, remove_tree
+
+# A backup of another machine may be under way: only its long-dead remains are ours to remove.
+_FOREIGN_AGE = timedelta(days=7)
+
+
+def sweep_runs(state: State) -> tuple[str, ...]:
+    """Remove the private directories of dead runs; returns what was done."""
+    said = []
+    for path in left_behind(state.runs):
+        remove_tree(path)
+        said.append(f"removed what the killed run {path.name} left")
+    return tuple(said)
+
+
+def sweep_sandboxes(sandboxes: Path) -> tuple[str, ...]:
+    """Remove the sandboxes of dead drills; returns what was done."""
+    said = []
+    for path in left_behind(sandboxes):
+        sandbox_postgres.release_memory(path)
+        remove_tree(path)
+        said.append(f"removed the sandbox that the killed drill {path.name} left")
+    return tuple(said)
+
+
+def dead_points(points: Sequence[Point], machine: str, now: datetime) -> tuple[Point, ...]:
+    """Unsealed points that nobody works on: this machine's own, or too old for any run.
+
+    The caller holds the site's lock, so that no backup of this machine is under way.
+    """
+    return tuple(
+        point
+        for point in points
+        if point.status is PointStatus.INCOMPLETE
+        and (point.machine == machine or now - point.taken_at > _FOREIGN_AGE)
+    )
+
+
+def sweep_points(catalog: Catalog, dead: Sequence[Point]) -> tuple[str, ...]:
+    """Remove the snapshots of dead unsealed points; returns what was done."""
+    if dead:
+        catalog.repository.forget([snapshot for point in dead for snapshot in point.snapshots])
+    return tuple(f"removed the incomplete point {point.id} of an earlier run" for point in dead)

@@ -1,0 +1,208 @@
+"""Recovery points and drills, as the repository has them.
+
+The repository is the truth: every list starts from `restic snapshots`. What stands in the state directory is
+a copy of manifests and drill reports under their snapshot's id, which names content that never changes; with
+the copies gone they are read from the repository again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from drkit import config
+from drkit.errors import NoSuchPoint, RestoreDamaged
+from drkit.logs import redact
+from drkit.model import MANIFEST_SCHEMA, DrillNote, DrillReport, Manifest, Part, Point, PointStatus
+from drkit.state import State
+from drkit.tools import restic
+from drkit.tools.restic import Repository, Snapshot
+
+T = TypeVar("T")
+
+MANIFEST_FILE = "manifest.json"
+REPORT_FILE = "drill.json"
+_SEAL = "drkit:manifest"
+_POINT = "drkit:point:"
+_DRILL = "drkit:drill:"
+_SITE = "drkit:site:"
+_MACHINE = "drkit:machine:"
+# Each read costs restic half a second of key derivation; a few at once hide it.
+_READERS = 4
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The recovery points of one site in one repository."""
+
+    repository: Repository
+    site: str
+    state: State
+    cache: Path
+
+    def tags(self, point: str, *more: str) -> tuple[str, ...]:
+        """The tags of a snapshot that belongs to a point."""
+        return (_SITE + self.site, _POINT + point, _MACHINE + self.state.machine, *more)
+
+    def points(self) -> tuple[Point, ...]:
+        """All recovery points, sealed or not, newest first, each with its drills."""
+        snapshots = self.repository.snapshots(_SITE + self.site)
+        reports = [s for s in snapshots if _value(s, _DRILL)]
+        groups: dict[str, list[Snapshot]] = {}
+        for snapshot in snapshots:
+            point = _value(snapshot, _POINT)
+            if point and not _value(snapshot, _DRILL):
+                groups.setdefault(point, []).append(snapshot)
+        seals = [s for group in groups.values() for s in group if _SEAL in s.tags]
+        with ThreadPoolExecutor(_READERS) as pool:
+            manifests = dict(zip((s.id for s in seals), pool.map(self._manifest, seals), strict=True))
+            notes = tuple(note for note in pool.map(self._note, reports) if note)
+        self._forget_copies({s.id for s in snapshots})
+        found = [_point(name, group, manifests, notes) for name, group in groups.items()]
+        return tuple(sorted(found, key=lambda point: (point.taken_at, point.id), reverse=True))
+
+    def find(self, wanted: str, points: Sequence[Point] | None = None) -> tuple[Point, Manifest]:
+        """The sealed point that `wanted` (an id, a prefix, or `latest`) means; raises NoSuchPoint."""
+        return pick(wanted, self.points() if points is None else points)
+
+    def seal(self, manifest: Manifest) -> str:
+        """Store the manifest, last of all: from here on the point counts. Returns its snapshot."""
+        return self._store(manifest, MANIFEST_FILE, self.tags(manifest.id, _SEAL))
+
+    def keep_drill(self, report: DrillReport) -> str:
+        """Store a drill's report beside the point that it drilled. Returns its snapshot."""
+        return self._store(report, REPORT_FILE, self.tags(report.point, _DRILL + report.id))
+
+    def drill_snapshots(self, points: Iterable[str]) -> tuple[str, ...]:
+        """Snapshots of the drill reports of those points."""
+        wanted = set(points)
+        every = self.repository.snapshots(_SITE + self.site)
+        return tuple(s.id for s in every if _value(s, _DRILL) and _value(s, _POINT) in wanted)
+
+    def _store(self, value: Manifest | DrillReport, name: str, tags: Sequence[str]) -> str:
+        data = TypeAdapter(type(value)).dump_json(value, indent=1)
+        saved = self.repository.save_stream([data], name, tags, self.site)
+        self._copy(saved.snapshot, data)
+        return saved.snapshot
+
+    def _manifest(self, snapshot: Snapshot) -> Manifest | None:
+        manifest = _parse(Manifest, self._content(snapshot, MANIFEST_FILE))
+        return manifest if manifest and manifest.schema <= MANIFEST_SCHEMA else None
+
+    def _note(self, snapshot: Snapshot) -> DrillNote | None:
+        report = _parse(DrillReport, self._content(snapshot, REPORT_FILE))
+        if report is None:
+            return None
+        took = report.recovery_time_seconds
+        return DrillNote(report.id, report.point, report.level, report.outcome, report.finished_at, took)
+
+    def _content(self, snapshot: Snapshot, name: str) -> bytes:
+        copy = self.cache / f"{snapshot.id}.json"
+        with contextlib.suppress(OSError):
+            return copy.read_bytes()
+        data = b"".join(self.repository.read(snapshot.id, f"/{name}"))
+        self._copy(snapshot.id, data)
+        return data
+
+    def _copy(self, snapshot: str, data: bytes) -> None:
+        # A copy only saves time: a state directory that cannot be written does not stop a restore.
+        with contextlib.suppress(OSError):
+            self.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+            partial = self.cache / f".{snapshot}.part"
+            partial.write_bytes(data)
+            partial.replace(self.cache / f"{snapshot}.json")
+
+    def _forget_copies(self, known: set[str]) -> None:
+        with contextlib.suppress(OSError):
+            for copy in self.cache.glob("*.json"):
+                if copy.stem not in known:
+                    copy.unlink()
+
+
+def open_catalog(settings: config.Config, name: str | None = None) -> Catalog:
+    """The catalog of a configured repository; raises ConfigError for its credentials."""
+    chosen = settings.repository(name)
+    state = State(settings.site.state)
+    repository = Repository(
+        url=chosen.url,
+        password_file=chosen.password_file,
+        cache=state.cache,
+        lock_wait=chosen.lock_wait,
+        credentials=restic.read_credentials(chosen.credentials_file),
+    )
+    return Catalog(repository, settings.site.name, state, state.catalog / chosen.name)
+
+
+def pick(wanted: str, points: Sequence[Point]) -> tuple[Point, Manifest]:
+    """The sealed point that `wanted` means, with its manifest; raises NoSuchPoint."""
+    sealed = [point for point in points if point.manifest]
+    if not sealed:
+        raise NoSuchPoint("there is no sealed recovery point", hint="take one with `drkit backup`")
+    matches = sealed[:1] if wanted == "latest" else [p for p in points if p.id.startswith(wanted)]
+    exact = [point for point in matches if point.id == wanted] or matches
+    if not exact:
+        raise NoSuchPoint(f'there is no recovery point "{wanted}"', hint=f"the newest is {sealed[0].id}")
+    if len(exact) > 1:
+        some = ", ".join(point.id for point in exact[:4])
+        raise NoSuchPoint(f'"{wanted}" could be {len(exact)} recovery points', hint=f"say which: {some}")
+    if exact[0].manifest is None:
+        raise NoSuchPoint(
+            f"recovery point {exact[0].id} is incomplete and is never restored",
+            hint=f"the newest sealed one is {sealed[0].id}",
+        )
+    return exact[0], exact[0].manifest
+
+
+def part_tags(catalog: Catalog, point: str, kind: str, name: str) -> tuple[str, ...]:
+    """The tags of a part's snapshot."""
+    return catalog.tags(point, f"drkit:part:{kind}:{name}")
+
+
+def _value(snapshot: Snapshot, prefix: str) -> str | None:
+    return next((tag.removeprefix(prefix) for tag in snapshot.tags if tag.startswith(prefix)), None)
+
+
+def _point(
+    name: str, group: Sequence[Snapshot], manifests: dict[str, Manifest | None], notes: Iterable[DrillNote]
+) -> Point:
+    ids = tuple(snapshot.id for snapshot in group)
+    bare = Point(name, PointStatus.INCOMPLETE, group[0].time, ids, machine=_value(group[0], _MACHINE))
+    seal = next((s for s in group if _SEAL in s.tags), None)
+    manifest = manifests[seal.id] if seal else None
+    # A manifest counts only for the point that it names, and only while every part of it is still there.
+    if seal is None or manifest is None or manifest.id != name or not _all_there(manifest.parts, ids):
+        return bare
+    return replace(
+        bare,
+        status=PointStatus.SEALED,
+        taken_at=manifest.consistent_at,
+        manifest=manifest,
+        manifest_snapshot=seal.id,
+        drills=tuple(note for note in notes if note.point == name),
+    )
+
+
+def _all_there(parts: Iterable[Part], snapshots: Sequence[str]) -> bool:
+    return all(part.snapshot in snapshots for part in parts)
+
+
+def _parse(kind: type[T], data: bytes) -> T | None:
+    """What the bytes say, or None for bytes that are not of that kind: such a point is incomplete."""
+    try:
+        return TypeAdapter(kind).validate_json(data)
+    except ValidationError:
+        return None
+
+
+def digests_of(catalog: Catalog, manifest: Manifest) -> Iterator[bytes]:
+    """The stored list of digests of a point, as a stream of bytes."""
+    part = manifest.part("digests")
+    if part is None:
+        raise RestoreDamaged(redact(f"recovery point {manifest.id} has no list of digests"))
+    yield from catalog.repository.read(part.snapshot, part.path)

@@ -1,0 +1,112 @@
+"""A private PostgreSQL: its own directory, a Unix socket and no network, gone when the block ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from drkit.errors import ConfigError, DatabaseUnreachable, ToolFailed
+from drkit.tools import postgres, process
+from drkit.tools.postgres import Programs, Target
+from drkit.tools.process import Command, Server
+
+_SOCKET = ".s.PGSQL.5432"
+# sockaddr_un holds 108 bytes, the closing zero included.
+_LONGEST_SOCKET = 107
+_PATIENCE_SECONDS = 60.0
+_SETTINGS = {
+    # Nothing here must survive anything, so nothing waits for a disk.
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "16GB",
+    "checkpoint_timeout": "1h",
+    "autovacuum": "off",
+    "shared_buffers": "256MB",
+    "maintenance_work_mem": "256MB",
+    "jit": "off",
+    "listen_addresses": "",
+}
+
+
+@contextlib.contextmanager
+def running(programs: Programs, directory: Path, user: str, superuser: str) -> Iterator[Target]:
+    """A server of that major version below `directory`, for as long as the block lasts.
+
+    As root it runs as `user`, since PostgreSQL refuses root. `superuser` is the name of its first role: that
+    of the server that was dumped, so that what it owned finds its owner. Raises ConfigError, ToolFailed.
+    """
+    home = _home(directory, user)
+    data, socket = home / "data", home / "s"
+    if len(str(socket / _SOCKET)) > _LONGEST_SOCKET:
+        raise ConfigError(
+            f"the sandbox path {home} is too long for a Unix socket",
+            hint="set directory in [drill] to a shorter one",
+        )
+    initialise = (programs.program("initdb"), f"--pgdata={data}", f"--username={superuser}", "--auth=trust")
+    options = ("--encoding=UTF8", "--no-locale", "--no-sync")
+    process.check(Command((*initialise, *options), user=user, directory=home))
+    settings = {**_SETTINGS, "unix_socket_directories": str(socket)}
+    arguments = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    command = Command((programs.program("postgres"), "-D", str(data), *arguments), user=user, directory=home)
+    server = Server(command, directory / "postgres.log")
+    try:
+        target = Target({"host": str(socket), "user": superuser, "dbname": "postgres"})
+        _wait(server, target)
+        yield target
+    finally:
+        # An immediate shutdown: there is nothing to save.
+        server.stop(signal.SIGQUIT)
+
+
+def _home(directory: Path, user: str) -> Path:
+    home = directory / "pg"
+    for path in (home, home / "s"):
+        path.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        try:
+            account = pwd.getpwnam(user)
+        except KeyError:
+            raise ConfigError(
+                f'there is no user "{user}" to run the sandbox\'s PostgreSQL as',
+                hint="PostgreSQL refuses root: name an ordinary user as user in [drill]",
+            ) from None
+        for path in (home, home / "s"):
+            shutil.chown(path, account.pw_uid, account.pw_gid)
+    return home
+
+
+def _wait(server: Server, target: Target) -> None:
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        if not server.running:
+            raise ToolFailed(f"the sandbox's PostgreSQL did not start: {server.last_words()}")
+        try:
+            with postgres.connect(target):
+                return
+        except DatabaseUnreachable:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
+def release_memory(sandbox: Path) -> None:
+    """Remove the shared memory segment that a killed PostgreSQL of this sandbox left.
+
+    Line 7 of postmaster.pid holds its key and id (PostgreSQL's miscinit.h); the segment is gone already
+    after any orderly end.
+    """
+    try:
+        lines = (sandbox / "pg" / "data" / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        segment = lines[6].split()[1]
+    except (OSError, IndexError):
+        return
+    process.run(Command(("ipcrm", "--shmem-id", segment)))

@@ -1,0 +1,77 @@
+"""The list of digests that a recovery point must contain: sorted JSON lines, on disk while a run needs them.
+
+Streams and a spool on disk, so that five million blobs take no more memory than five.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from drkit.errors import RestoreDamaged
+
+FILE_NAME = "digests.jsonl"
+Digest = tuple[str, int | None]
+
+
+class Spool:
+    """Digests with their sizes, sorted and each once, in a private file of the run's directory."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with closing(sqlite3.connect(path)) as store:
+            store.execute("PRAGMA journal_mode = OFF")
+            store.execute("CREATE TABLE digest (name TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID")
+
+    def add(self, digests: Iterable[Digest]) -> None:
+        """Add digests in any order; a known size wins over an unknown one."""
+        with closing(sqlite3.connect(self._path)) as store:
+            store.execute("PRAGMA synchronous = OFF")
+            store.executemany(
+                "INSERT INTO digest VALUES (?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET size = coalesce(size, excluded.size)",
+                digests,
+            )
+            store.commit()
+
+    def __iter__(self) -> Iterator[Digest]:
+        with closing(sqlite3.connect(self._path)) as store:
+            yield from store.execute("SELECT name, size FROM digest ORDER BY name")
+
+    def __len__(self) -> int:
+        with closing(sqlite3.connect(self._path)) as store:
+            return int(store.execute("SELECT count(*) FROM digest").fetchone()[0])
+
+
+def to_lines(digests: Iterable[Digest]) -> Iterator[bytes]:
+    """One JSON object a line, in the order given, in pieces of about 64 KiB."""
+    piece = bytearray()
+    for name, size in digests:
+        piece += json.dumps({"digest": name, "size": size}).encode() + b"\n"
+        if len(piece) > 1 << 16:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece)
+
+
+def from_lines(pieces: Iterable[bytes]) -> Iterator[Digest]:
+    """The digests in a stream of JSON lines; raises RestoreDamaged for anything else."""
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from map(_digest, whole)
+    if rest:
+        raise RestoreDamaged("the list of digests is cut short", hint="restore from another point")
+
+
+def _digest(line: bytes) -> Digest:
+    try:
+        entry = json.loads(line)
+        return entry["digest"], entry["size"]
+    except (ValueError, KeyError, TypeError):
+        raise RestoreDamaged(
+            "the list of digests cannot be read", hint="restore from another point"
+        ) from None

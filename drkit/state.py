@@ -1,0 +1,169 @@
+"""The state directory: locks, the private directory of each run, and the sweep of what killed runs left.
+
+locks/site.lock, site.json     who works on the site
+runs/<run id>/                 private files of one run; a held `lock` says that it lives
+sandbox/<drill id>/            sandboxes, likewise (or [drill] directory)
+catalog/, cache/               copies of what stands in the repository
+drills/<drill id>/             reports
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from drkit.errors import ConfigError, SiteLocked, ToolFailed
+from drkit.model import utc_now
+
+_LOCK = "lock"
+
+
+def new_id(now: datetime) -> str:
+    """An id that sorts by time and that two machines do not make alike: `20261124-020000-4f2a9c`."""
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+@dataclass(frozen=True)
+class State:
+    """The state directory of one site."""
+
+    root: Path
+
+    @property
+    def catalog(self) -> Path:
+        """Where copies of manifests stand."""
+        return self.root / "catalog"
+
+    @property
+    def cache(self) -> Path:
+        """restic's cache."""
+        return self.root / "cache"
+
+    @property
+    def drills(self) -> Path:
+        """Where reports stand."""
+        return self.root / "drills"
+
+    @property
+    def runs(self) -> Path:
+        """Where runs have their private directories."""
+        return self.root / "runs"
+
+    def prepare(self) -> None:
+        """Make the directories; raises ConfigError where that is not possible."""
+        try:
+            # Others may pass through, for the sandbox's PostgreSQL runs as another user, but not look.
+            self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+            for directory in (self.root / "locks", self.runs, self.catalog, self.cache, self.drills):
+                directory.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot use the state directory {self.root}: {error.strerror}",
+                hint="set state in [site] to a directory that drkit's user may write",
+            ) from None
+
+    @property
+    def machine(self) -> str:
+        """The name of this state directory among all that use a repository; made once."""
+        path = self.root / "machine"
+        with contextlib.suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
+            file.write(secrets.token_hex(8))
+        return path.read_text(encoding="utf-8")
+
+    @contextlib.contextmanager
+    def site_lock(self, command: str, wait: timedelta) -> Iterator[None]:
+        """Hold the site for this command; raises SiteLocked, saying who has it, after `wait`."""
+        lock = FileLock(self.root / "locks" / "site.lock")
+        holder = self.root / "locks" / "site.json"
+        try:
+            lock.acquire(timeout=wait.total_seconds(), poll_interval=0.2)
+        except Timeout:
+            raise SiteLocked(
+                f"another drkit works on this site: {_holder(holder)}",
+                hint="wait for it to end, or raise lock_wait in [site]",
+            ) from None
+        try:
+            record = {
+                "pid": os.getpid(),
+                "command": command,
+                "since": utc_now().isoformat(timespec="seconds"),
+            }
+            holder.write_text(json.dumps(record), encoding="utf-8")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return f"`drkit {record['command']}`, process {record['pid']}, since {record['since']}"
+    except (OSError, ValueError, KeyError):
+        return "it does not say which"
+
+
+@contextlib.contextmanager
+def private_directory(parent: Path, name: str, *, passable: bool = False) -> Iterator[Path]:
+    """A directory of one run's own, with a held lock in it; it is gone afterwards, whatever happens.
+
+    0700; `passable` lets others through without letting them look (0711).
+    """
+    path = parent / name
+    try:
+        parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        path.mkdir(mode=0o711 if passable else 0o700)
+    except OSError as error:
+        raise ConfigError(f"cannot make {path}: {error.strerror}", hint="see state in [site]") from None
+    lock = FileLock(path / _LOCK)
+    with lock:
+        try:
+            yield path
+        finally:
+            remove_tree(path)
+
+
+def left_behind(parent: Path) -> Iterator[Path]:
+    """Directories of runs that died; one that lives holds its lock and is passed over."""
+    if not parent.is_dir():
+        return
+    for path in sorted(parent.iterdir()):
+        if not path.is_dir():
+            continue
+        lock = FileLock(path / _LOCK)
+        try:
+            lock.acquire(blocking=False)
+        except (Timeout, OSError):
+            continue
+        try:
+            yield path
+        finally:
+            lock.release()
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory of ours and everything in it; raises ToolFailed if something stays."""
+    try:
+        try:
+            shutil.rmtree(path)
+        except PermissionError:
+            _make_writable(path)
+            shutil.rmtree(path)
+    except OSError as error:
+        raise ToolFailed(f"cannot remove {path}: {error}", hint="remove it by hand") from None
+
+
+def _make_writable(path: Path) -> None:
+    """Restored directories may be read-only, and then an ordinary user cannot empty them."""
+    for parent, directories, _ in os.walk(path):
+        for name in directories:
+            Path(parent, name).chmod(0o700)
