@@ -54,7 +54,7 @@ def parse(text: str) -> Cron:
     """The meaning of `"0 5 * * sun"`; raises ValueError with a sentence for a person."""
     words = text.split()
     if len(words) != 5:
-        raise ValueError(f"it has {len(words)} fields instead of 5")
+        raise ValueError(f"it needs 5 fields and has {len(words)}")
     minutes, hours, days, months, weekdays = (
         _values(word, field) for word, field in zip(words, _FIELDS, strict=True)
     )

@@ -59,7 +59,8 @@ def systemd_units(schedule: Schedule, program: Path, config_path: Path) -> dict[
     units: dict[str, str] = {}
     for verb, expression in schedule.jobs.items():
         calendars = on_calendar(cron.read(verb, expression))
-        words = (str(program), "--config", str(config_path), verb)
+        # The first word is a path, in which systemd looks for no variables.
+        words = (str(program), *(word.replace("$", "$$") for word in ("--config", str(config_path), verb)))
         command = " ".join(_systemd_word(word) for word in words)
         units[f"drkit-{verb}.service"] = _SERVICE.format(verb=verb, command=command)
         lines = "\n".join(f"OnCalendar={calendar}" for calendar in calendars)
@@ -90,8 +91,8 @@ def _weekdays(days: tuple[int, ...]) -> str:
 
 
 def _systemd_word(word: str) -> str:
-    """One word of an ExecStart line (systemd.service(5)): no specifier, no variable, no splitting."""
-    word = word.replace("%", "%%").replace("$", "$$")
+    """One word of an ExecStart line (systemd.service(5)), in which no specifier is meant and no space splits."""
+    word = word.replace("%", "%%")
     if any(char in word for char in " \t\"'\\;"):
         escaped = word.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'

@@ -1,0 +1,99 @@
+"""A private PostgreSQL cluster for tests: a socket in its own directory, and gone afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from drkit.errors import DatabaseUnreachable
+from drkit.tools import postgres, process
+from drkit.tools.process import Command, Server
+from tests import needs
+
+_SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "shared_buffers": "16MB",
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running server; `target` is its database `postgres`, `user` who it runs as (None: as ourselves)."""
+
+    programs: postgres.Programs
+    target: postgres.Target
+    directory: Path
+    user: str | None
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
+
+    def new_database(self) -> postgres.Target:
+        """An empty database that no other test knows of."""
+        name = f"test_{next(self._numbers)}"
+        with postgres.connect(self.target) as session:
+            session.execute(postgres.compose("CREATE DATABASE {name}", name=postgres.identifier(name)))
+        return self.target.with_database(name)
+
+
+@contextlib.contextmanager
+def private_cluster(major: int | None = None) -> Iterator[Cluster]:
+    """Make a cluster of that major version (the newest), run it, and remove it."""
+    available = postgres.installed()
+    servers = {m: p for m, p in available.items() if (p.directory / "initdb").is_file()}
+    if not servers or major not in (None, *servers):
+        needs.missing(f"PostgreSQL {major or ''} is not installed: run testenv/install")
+    programs = servers[major or max(servers)]
+    user = "postgres" if os.geteuid() == 0 else None
+    # Not below pytest's directory, which the user postgres may not enter; and short, for the socket's sake.
+    directory = Path(tempfile.mkdtemp(prefix="drkit-test-", dir="/var/tmp"))
+    try:
+        if user:
+            shutil.chown(directory, user, user)
+        data = directory / "data"
+        _initdb(programs, data, user)
+        server = _start(programs, directory, user)
+        try:
+            target = postgres.Target({"host": str(directory), "user": "postgres", "dbname": "postgres"})
+            _wait(server, target)
+            yield Cluster(programs, target, directory, user)
+        finally:
+            server.stop(signal.SIGQUIT)
+    finally:
+        shutil.rmtree(directory)
+
+
+def _initdb(programs: postgres.Programs, data: Path, user: str | None) -> None:
+    options = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+    arguments = (programs.program("initdb"), f"--pgdata={data}", *options)
+    process.check(Command(arguments, user=user, directory=data.parent))
+
+
+def _start(programs: postgres.Programs, directory: Path, user: str | None) -> Server:
+    settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+    where = ("-D", str(directory / "data"), "-k", str(directory))
+    command = Command((programs.program("postgres"), *where, *settings), user=user, directory=directory)
+    return Server(command, directory / "log")
+
+
+def _wait(server: Server, target: postgres.Target) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with postgres.connect(target):
+                return
+        except DatabaseUnreachable:
+            if not server.running or time.monotonic() > deadline:
+                raise AssertionError(f"PostgreSQL does not run: {server.last_words()}") from None
+            time.sleep(0.05)
