@@ -40,7 +40,10 @@ class Captured:
 
 
 class Capture:
-    """The capture of all sources of a site; `directory` is private to this run, `tags` names a part's snapshot."""
+    """The capture of all sources of a site.
+
+    `directory` is private to this run, `tags` names a part's snapshot.
+    """
 
     def __init__(
         self,

@@ -90,6 +90,17 @@ def require(found: tuple[int, int, int]) -> None:
         raise ToolTooOld(f"restic {said} is too old: drkit needs 0.17 or later", hint=_GET_IT)
 
 
+def is_subset(text: str) -> bool:
+    """Whether this is a part of the data that `check --read-data-subset` takes: `5%`, `1/7` or `2G`."""
+    share = re.fullmatch(r"(\d+)/(\d+)", text)
+    if share:
+        return 1 <= int(share[1]) <= int(share[2])
+    percent = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
+    if percent:
+        return 0 < float(percent[1]) <= 100
+    return re.fullmatch(r"[1-9]\d*[KMGT]", text) is not None
+
+
 def read_credentials(path: Path | None) -> dict[str, str]:
     """The `KEY=value` lines of a credentials file; empty lines and `#` comments are passed over."""
     if path is None:

@@ -1,0 +1,100 @@
+"""`drkit points` and `drkit show`: what is there to restore."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from drkit import config
+from drkit.catalog import Catalog, open_catalog, pick
+from drkit.errors import DrkitError
+from drkit.model import Closure, DatabaseEvidence, DrillNote, Manifest, Part, Point, PointStatus, SecretFile
+
+
+@dataclass(frozen=True)
+class PointLine:
+    """A recovery point in a list; `consistent_at` is None for one that is not sealed."""
+
+    id: str
+    status: PointStatus
+    consistent_at: datetime | None
+    bytes: int | None
+    last_drill: DrillNote | None
+
+
+@dataclass(frozen=True)
+class PointList:
+    """The recovery points of a repository, newest first."""
+
+    repository: str
+    points: tuple[PointLine, ...]
+
+
+@dataclass(frozen=True)
+class PointDetails:
+    """Everything about one recovery point."""
+
+    id: str
+    status: PointStatus
+    started_at: datetime
+    consistent_at: datetime
+    finished_at: datetime
+    bytes: int
+    parts: tuple[Part, ...]
+    closure: Closure | None
+    warnings: tuple[str, ...]
+    databases: tuple[DatabaseEvidence, ...]
+    secret_files: tuple[SecretFile, ...]
+    recipients: tuple[str, ...]
+    versions: dict[str, str]
+    host: str
+    drills: tuple[DrillNote, ...]
+
+
+def points(settings: config.Config, repository: str | None = None) -> PointList:
+    """The recovery points, straight from the repository."""
+    catalog = open_catalog(settings, repository)
+    return PointList(settings.repository(repository).name, tuple(map(_line, catalog.points())))
+
+
+def show(settings: config.Config, wanted: str) -> PointDetails:
+    """One sealed recovery point; raises NoSuchPoint."""
+    point, manifest = find(open_catalog(settings), wanted)
+    return PointDetails(
+        id=point.id,
+        status=point.status,
+        started_at=manifest.started_at,
+        consistent_at=manifest.consistent_at,
+        finished_at=manifest.finished_at,
+        bytes=manifest.bytes,
+        parts=manifest.parts,
+        closure=manifest.closure,
+        warnings=manifest.warnings,
+        databases=manifest.databases,
+        secret_files=manifest.secret_files,
+        recipients=manifest.recipients,
+        versions=manifest.versions,
+        host=manifest.host,
+        drills=point.drills,
+    )
+
+
+def find(catalog: Catalog, wanted: str) -> tuple[Point, Manifest]:
+    """The sealed point that an id, a prefix or `latest` means; raises NoSuchPoint."""
+    return pick(wanted, catalog.points())
+
+
+def _line(point: Point) -> PointLine:
+    manifest = point.manifest
+    return PointLine(
+        id=point.id,
+        status=point.status,
+        consistent_at=manifest.consistent_at if manifest else None,
+        bytes=manifest.bytes if manifest else None,
+        last_drill=point.last_drill,
+    )
+
+
+def describe(error: DrkitError) -> str:
+    """An error as one line for a list of problems."""
+    return f"{error.message} ({error.hint})" if error.hint else error.message

@@ -1,0 +1,99 @@
+"""`drkit status`: are the objectives met right now?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from drkit import config
+from drkit.catalog import open_catalog
+from drkit.errors import ObjectiveMissed
+from drkit.model import DrillNote, Objective, Outcome, Point, PointStatus, utc_now
+
+
+@dataclass(frozen=True)
+class Status:
+    """The objectives against what is, and everything that wants attention."""
+
+    site: str
+    objectives: tuple[Objective, ...]
+    newest_point: str | None
+    newest_point_at: datetime | None
+    last_drill: DrillNote | None
+    last_passed_drill: DrillNote | None
+    points: int
+    problems: tuple[str, ...]
+
+
+def status(settings: config.Config) -> Status:
+    """The status; raises ObjectiveMissed (with the Status) if an objective is missed."""
+    found = judge(settings, open_catalog(settings).points(), utc_now())
+    missed = [objective.name for objective in found.objectives if not objective.met]
+    if missed:
+        raise ObjectiveMissed(
+            f"missed: {', '.join(missed)}", hint="; ".join(found.problems) or "see above", result=found
+        )
+    return found
+
+
+def judge(settings: config.Config, points: Sequence[Point], now: datetime) -> Status:
+    """The status at a moment; pure. What never happened is infinitely late, not fine."""
+    sealed = [point for point in points if point.status is PointStatus.SEALED]
+    drills = sorted(
+        (drill for point in sealed for drill in point.drills), key=lambda drill: drill.finished_at
+    )
+    proofs = [drill for drill in drills if drill.proves]
+    newest, proof = (sealed or [None])[0], (proofs or [None])[-1]
+    last = (drills or [None])[-1]
+    objectives = tuple(_objectives(settings, newest, proof, now))
+    return Status(
+        site=settings.site.name,
+        objectives=objectives,
+        newest_point=newest.id if newest else None,
+        newest_point_at=newest.taken_at if newest else None,
+        last_drill=last,
+        last_passed_drill=proof,
+        points=len(sealed),
+        problems=tuple(_problems(objectives, points, last)),
+    )
+
+
+def _objectives(
+    settings: config.Config, newest: Point | None, proof: DrillNote | None, now: datetime
+) -> list[Objective]:
+    goals = settings.objectives
+    actual = {
+        "rpo": (now - newest.taken_at).total_seconds() if newest else None,
+        "rto": proof.recovery_time_seconds if proof else None,
+        "drill": (now - proof.finished_at).total_seconds() if proof else None,
+    }
+    found = []
+    for name, target in (("rpo", goals.rpo), ("rto", goals.rto), ("drill", goals.drill)):
+        if target is not None:
+            value = actual[name]
+            met = value is not None and value <= target.total_seconds()
+            found.append(Objective(name, target.total_seconds(), value, met))
+    return found
+
+
+def _problems(objectives: Sequence[Objective], points: Sequence[Point], last: DrillNote | None) -> list[str]:
+    never = {
+        "rpo": "there is no sealed recovery point: run `drkit backup`",
+        "rto": "no full drill has passed, so nobody knows how long recovery takes: run `drkit drill`",
+        "drill": "no full drill has ever passed: run `drkit drill`",
+    }
+    late = {
+        "rpo": "the newest recovery point is too old: see why the last backup did not seal one",
+        "rto": "the last drill took longer than the objective allows",
+        "drill": "the last passed drill is too long ago: run `drkit drill`",
+    }
+    said = [(late if o.actual_seconds is not None else never)[o.name] for o in objectives if not o.met]
+    incomplete = [point for point in points if point.status is PointStatus.INCOMPLETE]
+    if incomplete:
+        said.append(
+            f"{len(incomplete)} incomplete recovery points: a backup failed, was killed, or is under way"
+        )
+    if last and last.outcome is not Outcome.PASSED:
+        said.append(f"the last drill ({last.id}) {last.outcome}")
+    return said

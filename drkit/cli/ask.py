@@ -1,0 +1,54 @@
+"""Questions at a terminal."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from drkit.config import find_config
+from drkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from drkit.actions.init import Wishes
+    from drkit.actions.restore import RestorePlan
+
+
+def complete(wishes: Wishes, config: Path | None) -> Wishes:
+    """The wishes for `init`, with what is missing asked for if somebody is there to answer."""
+    wishes = replace(wishes, output=wishes.output or find_config(config))
+    if not sys.stdin.isatty():
+        return wishes
+    if wishes.harbor is None and wishes.database_dsn is None:
+        answer = _ask("Harbor's harbor.yml (empty for a plain registry)")
+        wishes = replace(wishes, harbor=Path(answer) if answer else None)
+    if wishes.harbor is None:
+        blobs = _ask("The registry's root directory")
+        wishes = replace(
+            wishes,
+            site=_ask("The registry's name") or None,
+            blobs=Path(blobs).absolute() if blobs else None,
+            database_dsn=wishes.database_dsn or _ask("Its database, as a connection string (empty for none)") or None,
+        )
+    if wishes.repository is None:
+        wishes = replace(wishes, repository=_ask("Where restic shall keep the backups") or None)
+    return wishes
+
+
+def _ask(question: str) -> str:
+    return str(typer.prompt(question, default="", show_default=False, err=True)).strip()
+
+
+def confirm_restore(plan: RestorePlan) -> None:
+    """Show the plan and ask; raises UsageError if nobody can answer, Abort if the answer is no."""
+    from rich.console import Console
+
+    from drkit.cli import show
+
+    show.restore_plan(Console(stderr=True, highlight=False), plan)
+    if not sys.stdin.isatty():
+        raise UsageError("nobody is here to confirm the restore", hint="say --yes, or look first with --dry-run")
+    typer.confirm("Go ahead?", abort=True, err=True)

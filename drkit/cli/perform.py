@@ -1,0 +1,183 @@
+"""One place where results are shown and errors become exit codes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+
+from drkit import logs
+from drkit.errors import DrkitError, Interrupted, UsageError
+from drkit.progress import Listener, silent
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from drkit.config import Config
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options before the verb."""
+
+    config: Path | None
+    verbose: bool
+
+
+@dataclass
+class Run:
+    """What a command gets: its settings, read when first asked for, and who is told of progress."""
+
+    options: Options
+    listener: Listener = field(default=silent)
+
+    @property
+    def config_path(self) -> Path:
+        """The file that the settings come from."""
+        from drkit.config import find_config
+
+        return find_config(self.options.config)
+
+    @cached_property
+    def settings(self) -> Config:
+        """The configuration; raises ConfigError."""
+        from drkit.config import load_config
+
+        return load_config(self.config_path)
+
+
+def perform(
+    context: typer.Context,
+    command: str,
+    as_json: bool,
+    work: Callable[[Run], T],
+    show: Callable[[Console, T], None],
+) -> None:
+    """Do the work, show its result or its error, and leave with the right exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    options: Options = context.obj
+    logs.set_up(f"{command}[{os.getpid()}]", verbose=options.verbose)
+    run = Run(options)
+    try:
+        with ExitStack() as stack:
+            run.listener = _watch(stack)
+            result = work(run)
+    except (DrkitError, KeyboardInterrupt) as error:
+        known = error if isinstance(error, DrkitError) else Interrupted("interrupted")
+        _show_error(command, as_json, known, show)
+        _aftermath(run, command, known)
+        raise typer.Exit(known.exit_code) from None
+    _show_result(command, as_json, result, show)
+    _aftermath(run, command, None)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise Interrupted("interrupted")
+
+
+def _watch(stack: ExitStack) -> Listener:
+    from drkit.cli.watching import Watcher
+
+    return stack.enter_context(Watcher(sys.stderr))
+
+
+def _aftermath(run: Run, command: str, error: DrkitError | None) -> None:
+    """Tell metrics and people; what goes wrong there is logged and changes no exit code."""
+    if command not in ("backup", "drill", "expire", "verify"):
+        return
+    from drkit.actions.aftermath import tell
+
+    try:
+        tell(run.settings, command, error)
+    except DrkitError as problem:
+        # A configuration that cannot be read is the error that has been shown already.
+        if error is None or problem.message != error.message:
+            log.warning("%s", problem.message)
+
+
+def _show_result(command: str, as_json: bool, result: T, show: Callable[[Console, T], None]) -> None:
+    if as_json:
+        _print_json(command, True, result, None)
+    else:
+        show(_console(), result)
+
+
+def _show_error(command: str, as_json: bool, error: DrkitError, show: Callable[[Console, Any], None]) -> None:
+    if as_json:
+        _print_json(command, False, error.result, error)
+        return
+    if error.result is not None:
+        show(_console(), error.result)
+    print(f"error: {logs.redact(error.message)}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {logs.redact(error.hint)}", file=sys.stderr)
+
+
+def _print_json(command: str, ok: bool, result: object, error: DrkitError | None) -> None:
+    from drkit.reports.jsonable import jsonable
+
+    said = error and {
+        "kind": error.kind,
+        "message": logs.redact(error.message),
+        "hint": logs.redact(error.hint),
+    }
+    envelope = {"schema": 1, "command": command, "ok": ok, "result": jsonable(result), "error": said}
+    print(json.dumps(envelope))
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    # In a pipe nothing may be wrapped or cut: scripts and grep read whole lines.
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=400)
+
+
+def report_usage(error: Exception, arguments: Sequence[str]) -> int:
+    """Show an error that arose outside any command: a wrong command line, or a bug. Returns the exit code."""
+    import click
+
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        print(error.message)
+        return UsageError.exit_code
+    if isinstance(error, click.Abort):
+        known: DrkitError = Interrupted("interrupted")
+    elif isinstance(error, click.ClickException):
+        known = UsageError(error.format_message().rstrip("."), hint=_usage_hint(error))
+    elif isinstance(error, DrkitError):
+        known = error
+    else:
+        known = _bug(error)
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    _show_error(command, "--json" in arguments, known, lambda _console, _result: None)
+    return known.exit_code
+
+
+def _usage_hint(error: Exception) -> str:
+    context = getattr(error, "ctx", None)
+    return f"see `{context.command_path} --help`" if context else "see `drkit --help`"
+
+
+def _bug(error: Exception) -> DrkitError:
+    """A bug is one sentence too; the traceback is there for whoever asks for it."""
+    if os.environ.get("DRKIT_TRACEBACK"):
+        raise error
+    said = f"{type(error).__name__}: {error}"
+    return DrkitError(
+        f"a bug in drkit: {said}", hint="run it again with DRKIT_TRACEBACK=1 and report what it shows"
+    )

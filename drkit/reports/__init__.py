@@ -1,0 +1,1 @@
+"""Results and reports, as JSON and as pages."""

@@ -1,0 +1,36 @@
+"""drkit's values as plain JSON: dataclasses by field, times as ISO 8601 with their zone."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime, timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from drkit.logs import redact
+
+
+def jsonable(value: object) -> Any:
+    """The value as lists, dicts, strings, numbers, booleans and None."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case Enum():
+            return value.value
+        case str():
+            return redact(value)
+        case datetime():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case Path():
+            return str(value)
+        case dict():
+            return {str(key): jsonable(each) for key, each in value.items()}
+        case tuple() | list() | set() | frozenset():
+            return [jsonable(each) for each in value]
+        case _ if dataclasses.is_dataclass(value):
+            return {f.name: jsonable(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        case _:
+            raise TypeError(f"{type(value).__name__} has no JSON form")
