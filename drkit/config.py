@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from drkit import cron
 from drkit.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/drkit/drkit.toml")
@@ -51,7 +52,7 @@ def _absolute(path: Path) -> Path:
 
 
 def _no_password_in_dsn(dsn: str) -> str:
-    if re.search(r"\bpassword\s*=", dsn) or re.search(r"://[^/@\s]*:[^/@\s]*@", dsn):
+    if re.search(r"password\s*=", dsn) or re.search(r"://[^/@\s]*:[^/@\s]*@", dsn):
         raise ValueError("the password stands in a file of its own, named by password_file")
     return dsn
 
@@ -68,9 +69,18 @@ def _plain_name(name: str) -> str:
     return name
 
 
+def _cron(expression: str) -> str:
+    try:
+        cron.parse(expression)
+    except ValueError as error:
+        raise ValueError(f'"{expression}" is no cron expression such as "0 2 * * *": {error}') from None
+    return expression
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Name = Annotated[str, AfterValidator(_plain_name)]
+CronExpression = Annotated[str, AfterValidator(_cron)]
 
 
 class _Section(BaseModel):
@@ -141,15 +151,15 @@ class Retention(_Section):
 class Schedule(_Section):
     """`[schedule]`: cron expressions, in the machine's local time."""
 
-    backup: str | None = None
-    drill: str | None = None
-    expire: str | None = None
-    verify: str | None = None
+    backup: CronExpression | None = None
+    drill: CronExpression | None = None
+    expire: CronExpression | None = None
+    verify: CronExpression | None = None
 
     @property
     def jobs(self) -> dict[str, str]:
         """Verb -> cron expression, for the verbs that have one."""
-        return {verb: cron for verb, cron in self.model_dump().items() if cron}
+        return {verb: expression for verb, expression in self.model_dump().items() if expression}
 
 
 class Drill(_Section):
@@ -263,17 +273,22 @@ def _explain(error: ValidationError, source: str) -> ConfigError:
     errors = error.errors(include_url=False)
     # A misspelt key shows as an unknown one and a missing one: the unknown one tells more.
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
-    place, key = _place(first["loc"]), str(first["loc"][-1])
+    location = first["loc"]
+    while isinstance(location[-1], int):  # an item of a list: its key is what a person looks for
+        location = location[:-1]
+    place, key = _place(location), str(location[-1])
     match first["type"]:
         case "extra_forbidden":
-            near = difflib.get_close_matches(key, _known_keys(first["loc"][:-1]), n=1)
-            known = ", ".join(_known_keys(first["loc"][:-1]))
+            near = difflib.get_close_matches(key, _known_keys(location[:-1]), n=1)
+            known = ", ".join(_known_keys(location[:-1]))
             hint = f'did you mean "{near[0]}"?' if near else f"known keys are: {known}"
             return ConfigError(f'{source}: unknown key "{key}" {place}', hint=hint)
         case "missing":
             return ConfigError(
                 f'{source}: "{key}" is missing {place}', hint="every site needs it; see the README"
             )
+        case "too_short":
+            return ConfigError(f'{source}: "{key}" {place} is empty', hint="give at least one")
         case "value_error":
             return ConfigError(f'{source}: "{key}" {place} is wrong', hint=str(first["ctx"]["error"]))
         case _:

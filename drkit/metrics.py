@@ -96,9 +96,9 @@ def _collect_drill(registry: CollectorRegistry, facts: Facts) -> None:
         ["site", "outcome"],
         registry=registry,
     )
-    happened = drill.outcome.value if drill else "never"
-    for name in (*(known.value for known in Outcome), "never"):
-        outcome.labels(facts.site, name).set(float(name == happened))
+    happened = str(drill.outcome) if drill else "never"
+    for name in (Outcome.PASSED, Outcome.FAILED, Outcome.ERROR, "never"):
+        outcome.labels(facts.site, str(name)).set(float(name == happened))
     if drill and drill.recovery_time_seconds is not None:
         Gauge(
             "drkit_last_drill_recovery_time_seconds",
