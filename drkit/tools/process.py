@@ -16,11 +16,12 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from drkit.errors import Interrupted, ToolFailed, ToolMissing
+from drkit.errors import ConfigError, Interrupted, ToolFailed, ToolMissing
 from drkit.logs import redact
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ _GRACE_SECONDS = 10.0
 _running: set[subprocess.Popen[bytes]] = set()
 _lock = threading.Lock()
 _stopping = threading.Event()
+_spawner = ThreadPoolExecutor(1, thread_name_prefix="spawner")
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,12 @@ def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
 def run(command: Command, *, stdin: bytes | None = None) -> Completed:
     """Run to the end and return what it said, whatever its exit code; for small outputs."""
     with _started(command, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL) as child:
-        if stdin is not None:
-            threading.Thread(target=_write_all, args=(child.process, [stdin]), daemon=True).start()
+        feeder = _Feeder(child.process, [stdin]) if stdin is not None else None
         assert child.process.stdout is not None
-        output = child.process.stdout.read()
-        return child.finish(output)
+        completed = child.finish(child.process.stdout.read())
+        if feeder:
+            feeder.join()
+        return completed
 
 
 def check(command: Command, *, stdin: bytes | None = None) -> Completed:
@@ -156,7 +159,9 @@ class Server:
 
     def __init__(self, command: Command, log_file: Path) -> None:
         with log_file.open("ab") as output:
-            self._process = _start(command, subprocess.DEVNULL, output, output)
+            # The kernel ties a child to the thread that started it: this one lives as long as drkit does.
+            starting = _spawner.submit(_start, command, subprocess.DEVNULL, output, output)
+            self._process = starting.result()
         self.pid = self._process.pid
         self.program = command.program
         self.log_file = log_file
@@ -247,16 +252,23 @@ def _write_all(process: subprocess.Popen[bytes], pieces: Iterable[bytes]) -> Non
     assert pipe is not None
     try:
         for piece in pieces:
-            pipe.write(piece)
-    except BrokenPipeError:
-        # The child has gone; its exit code says why.
-        pass
+            if not _write(pipe, piece):
+                break
     except BaseException:
         # Killed while its input is still open: a child must not take a cut input for a whole one.
         _kill(process)
         raise
     with contextlib.suppress(BrokenPipeError):
         pipe.close()
+
+
+def _write(pipe: IO[bytes], piece: bytes) -> bool:
+    """Whether the child still listens; where it has gone, its exit code says why."""
+    try:
+        pipe.write(piece)
+    except BrokenPipeError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -266,10 +278,14 @@ def _started(command: Command, *, stdin: int, stdout: int | IO[bytes] = subproce
         yield _Child(process)
     finally:
         _kill(process)
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError, ValueError):
-                    pipe.close()
+        _close_pipes(process)
+
+
+def _close_pipes(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError, ValueError):
+                pipe.close()
 
 
 def _start(
@@ -296,13 +312,23 @@ def _start(
     )
     with _lock:
         _running.add(process)
+    if _stopping.is_set():
+        # stop_all came while it started, and may not have seen it.
+        _kill(process)
+        _close_pipes(process)
+        raise Interrupted("interrupted")
     return process
 
 
 def _primary_group(user: str) -> int:
     import pwd
 
-    return pwd.getpwnam(user).pw_gid
+    try:
+        return pwd.getpwnam(user).pw_gid
+    except KeyError:
+        raise ConfigError(
+            f"there is no user {user} on this machine", hint="make it, or name another"
+        ) from None
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,334 @@
+"""How children are started, fed, listened to and ended; on real processes."""
+
+from __future__ import annotations
+
+import grp
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from drkit.errors import ConfigError, ToolFailed, ToolMissing
+from drkit.tools import process
+from drkit.tools.process import Command, Completed, Server
+
+
+def sh(script: str, **options: str) -> Command:
+    return Command(("sh", "-c", script), options)
+
+
+def succeeded(done: Completed) -> None:
+    assert done.code == 0, done.stderr
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs; one that nobody has reaped yet does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
+
+
+def soon(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+# What a child says, and how it ended
+
+
+def test_run_returns_everything_whatever_the_exit_code() -> None:
+    assert process.run(sh("echo out; echo err >&2; exit 3")) == Completed(3, b"out\n", "err")
+
+
+def test_a_chatty_child_does_not_block() -> None:
+    """Far more than a pipe holds on both, stderr first."""
+    done = process.run(sh("head -c 3000000 /dev/zero >&2; head -c 3000000 /dev/zero"))
+    assert done.code == 0
+    assert len(done.stdout) == 3_000_000
+
+
+def test_the_last_words_are_kept() -> None:
+    done = process.run(sh("seq 1 100000 >&2"))
+    assert done.stderr.splitlines() == [str(number) for number in range(99_961, 100_001)]
+
+
+def test_words_that_are_not_utf_8() -> None:
+    assert process.run(sh(r"printf '\377!' >&2")).stderr == "\N{REPLACEMENT CHARACTER}!"
+
+
+def test_check_raises_with_the_tools_last_words() -> None:
+    with pytest.raises(ToolFailed) as caught:
+        process.check(sh("printf 'one\ntwo\nthree\nfour\n' >&2; exit 7"))
+    assert caught.value.message == "sh failed with exit code 7: two / three / four"
+
+
+def test_a_child_that_was_killed() -> None:
+    with pytest.raises(ToolFailed) as caught:
+        process.check(sh("kill -KILL $$"))
+    assert caught.value.message == "sh was killed by signal 9"
+
+
+def test_a_missing_program() -> None:
+    with pytest.raises(ToolMissing) as caught:
+        process.run(Command(("no-such-program", "--version")))
+    assert caught.value.message == "no-such-program is not installed"
+    assert caught.value.hint == "install the package that brings no-such-program"
+
+
+def test_a_missing_program_with_a_hint_of_its_own() -> None:
+    with pytest.raises(ToolMissing) as caught:
+        process.find_program("no-such-program", hint="get it somewhere")
+    assert caught.value.hint == "get it somewhere"
+
+
+def test_into_file(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("wb") as target:
+        done = process.into_file(sh("echo out; echo err >&2; exit 4"), target)
+    assert done == Completed(4, b"", "err")
+    assert (tmp_path / "out").read_bytes() == b"out\n"
+
+
+def test_chunks() -> None:
+    ends: list[Completed] = []
+    pieces = list(process.chunks(sh("head -c 2500000 /dev/zero"), ended=ends.append))
+    assert sum(map(len, pieces)) == 2_500_000
+    assert max(map(len, pieces)) <= 1 << 20
+    assert ends == [Completed(0, b"", "")]
+
+
+def test_what_ended_raises_comes_out() -> None:
+    command = sh("echo out; exit 5")
+
+    def ended(done: Completed) -> None:
+        raise process.failure(command, done)
+
+    with pytest.raises(ToolFailed, match="exit code 5"):
+        list(process.lines(command, ended=ended))
+    with pytest.raises(ToolFailed, match="exit code 5"):
+        list(process.chunks(command, ended=ended))
+
+
+# Environment, user, place
+
+
+def test_the_environment_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", "hunter2")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    monkeypatch.setenv("TZ", "UTC")
+    done = process.run(Command(("env",), {"RESTIC_REPOSITORY": "/backup"}))
+    seen = dict(line.split("=", 1) for line in done.text.splitlines())
+    assert "hunter2" not in done.text
+    assert {name: seen[name] for name in ("LC_ALL", "TZ", "RESTIC_REPOSITORY")} == {
+        "LC_ALL": "C",
+        "TZ": "UTC",
+        "RESTIC_REPOSITORY": "/backup",
+    }
+    harmless = {"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK", "XDG_CONFIG_HOME"}
+    assert set(seen) <= harmless | {"LC_ALL", "TZ", "RESTIC_REPOSITORY", "RCLONE_CONFIG"}
+
+
+def test_where_it_runs(tmp_path: Path) -> None:
+    assert process.run(Command(("pwd",), directory=tmp_path)).text == f"{tmp_path}\n"
+
+
+def test_root_becomes_another_user_without_any_group_of_ours() -> None:
+    script = "id -un; id -gn; id -G"
+    done = process.run(Command(("sh", "-c", script), user="nobody"))
+    if os.geteuid() == 0:
+        user, group, groups = done.text.splitlines()
+        assert user == "nobody"
+        assert groups == str(grp.getgrnam(group).gr_gid)
+    else:  # nobody else can, and it is not asked for
+        assert done.text == process.run(sh(script)).text
+
+
+def test_a_user_who_is_not_there() -> None:
+    command = Command(("true",), user="no-such-user")
+    if os.geteuid() == 0:
+        with pytest.raises(ConfigError) as caught:
+            process.run(command)
+        assert caught.value.message == "there is no user no-such-user on this machine"
+    else:
+        assert process.run(command).code == 0
+
+
+# Feeding
+
+
+def test_input_of_any_size() -> None:
+    data = os.urandom(3_000_000)
+    assert process.run(Command(("cat",)), stdin=data).stdout == data
+
+
+def test_a_child_that_does_not_listen() -> None:
+    """It may be gone before, while or after we write: none of that is an error of ours."""
+    for size in (1, 1, 1, 1_000_000, 1_000_000, 1_000_000):
+        assert process.run(Command(("true",)), stdin=b"x" * size).code == 0
+
+
+def test_lines_come_while_input_is_still_fed() -> None:
+    heard = threading.Event()
+
+    def pieces() -> Iterator[bytes]:
+        yield b"first\n" + b"x" * 100_000 + b"\n"
+        assert heard.wait(20)
+        yield b"second\n"
+
+    found = []
+    for line in process.lines(Command(("cat",)), stdin=pieces(), ended=succeeded):
+        found.append(line)
+        heard.set()
+    assert found == [b"first\n", b"x" * 100_000 + b"\n", b"second\n"]
+
+
+class FeedError(Exception):
+    """The source of a stream broke."""
+
+
+@pytest.mark.parametrize("error", [FeedError, BrokenPipeError, ValueError, KeyboardInterrupt])
+def test_a_feed_that_fails_kills_the_child_before_its_input_ends(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    """`cat` succeeds only if it sees an end: then the cut input would pass for a whole one."""
+
+    def pieces() -> Iterator[bytes]:
+        yield b"x" * 1_000_000
+        raise error("broken")
+
+    ends: list[Completed] = []
+    command = sh('cat >"$WHERE/part" && mv "$WHERE/part" "$WHERE/whole"', WHERE=str(tmp_path))
+    with pytest.raises(error, match="broken"):
+        list(process.lines(command, stdin=pieces(), ended=ends.append))
+    assert ends == []
+    assert not (tmp_path / "whole").exists()
+    assert process.run(sh("true")).code == 0
+
+
+def test_a_child_that_leaves_while_it_is_fed_ends_by_its_own_code() -> None:
+    def pieces() -> Iterator[bytes]:
+        while True:
+            yield b"x" * 100_000
+
+    ends: list[Completed] = []
+    list(process.lines(sh("head -c 10 >&2; exit 9"), stdin=pieces(), ended=ends.append))
+    assert ends == [Completed(9, b"", "x" * 10)]
+
+
+# Ending
+
+
+def test_a_caller_that_stops_early_kills_the_whole_group() -> None:
+    script = "sleep 1000 & echo $!; echo $$; wait"
+    lines = process.lines(sh(script), ended=succeeded)
+    grandchild, child = int(next(lines)), int(next(lines))
+    assert alive(child)
+    assert alive(grandchild)
+    assert isinstance(lines, Generator)
+    lines.close()
+    assert soon(lambda: not alive(child) and not alive(grandchild))
+
+
+def test_what_a_child_leaves_behind_goes_with_it() -> None:
+    done = process.run(sh("sleep 1000 >/dev/null 2>&1 & echo $!"))
+    assert soon(lambda: not alive(int(done.text)))
+
+
+def test_a_server(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    script = "echo one; echo two >&2; echo three; echo four; while :; do sleep 0.05; done"
+    server = Server(sh(script), log)
+    assert soon(lambda: "four" in log.read_text())
+    assert server.running
+    assert server.program == "sh"
+    assert server.last_words() == "two / three / four"
+    server.stop()
+    assert not server.running
+    assert not alive(server.pid)
+    server.stop()
+
+
+def test_a_server_that_does_not_want_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(process, "_GRACE_SECONDS", 0.2)
+    server = Server(sh("trap '' TERM; echo ready; while :; do sleep 0.05; done"), tmp_path / "log")
+    assert soon(lambda: "ready" in (tmp_path / "log").read_text())
+    server.stop()
+    assert not alive(server.pid)
+    assert "sh did not end within 0 seconds: killed" in caplog.messages
+
+
+def test_a_server_stops_by_the_signal_that_it_is_given(tmp_path: Path) -> None:
+    server = Server(sh("trap 'echo got INT; exit' INT; echo ready; sleep 1000 & wait"), tmp_path / "log")
+    assert soon(lambda: "ready" in (tmp_path / "log").read_text())
+    server.stop(signal.SIGINT)
+    assert server.last_words() == "ready / got INT"
+
+
+def python(script: str) -> list[str]:
+    return [sys.executable, "-c", textwrap.dedent(script)]
+
+
+def test_stop_all_ends_everything_and_lets_nothing_start() -> None:
+    """In a process of its own: it would end the servers of other tests."""
+    script = """
+        import threading
+        from drkit.errors import Interrupted
+        from drkit.tools import process
+
+        ended, started = [], threading.Event()
+
+        def work():
+            try:
+                for line in process.lines(
+                    process.Command(("sh", "-c", "echo; exec sleep 1000")), ended=lambda done: None
+                ):
+                    started.set()
+            except Interrupted as error:
+                ended.append(error.message)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        started.wait()
+        process.stop_all()
+        thread.join()
+        assert ended == ["interrupted"], ended
+        try:
+            process.run(process.Command(("true",)))
+        except Interrupted:
+            process.allow_starts()
+            assert process.run(process.Command(("true",))).code == 0
+            print("ok")
+    """
+    done = subprocess.run(python(script), capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("ok\n", "")
+
+
+def test_a_child_dies_with_its_parent_even_by_sigkill() -> None:
+    script = """
+        from drkit.tools import process
+
+        command = process.Command(("sh", "-c", "echo $$; exec sleep 1000"))
+        for line in process.lines(command, ended=lambda done: None):
+            print(line.decode(), flush=True, end="")
+    """
+    with subprocess.Popen(python(script), stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert alive(child)
+        parent.kill()
+    assert soon(lambda: not alive(child))
