@@ -1,0 +1,69 @@
+"""Exit codes and kinds are public: scripts and monitoring read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from drkit import errors
+from drkit.errors import DrkitError
+
+PUBLIC = {
+    "usage_error": 2,
+    "target_not_empty": 2,
+    "backup_incomplete": 3,
+    "config_error": 4,
+    "identity_refused": 4,
+    "no_such_point": 4,
+    "drill_failed": 5,
+    "objective_missed": 5,
+    "drill_error": 6,
+    "tool_failed": 7,
+    "tool_missing": 7,
+    "tool_too_old": 7,
+    "database_unreachable": 7,
+    "restore_damaged": 7,
+    "site_locked": 7,
+    "repository_missing": 10,
+    "repository_locked": 11,
+    "repository_refused": 12,
+    "interrupted": 130,
+}
+
+
+def all_below(kind: type[DrkitError]) -> Iterator[type[DrkitError]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from all_below(child)
+
+
+def test_every_error_has_its_public_code() -> None:
+    assert {kind("x").kind: kind.exit_code for kind in all_below(DrkitError)} == PUBLIC
+
+
+def test_every_error_stands_in_the_one_file() -> None:
+    assert {kind.__module__ for kind in all_below(DrkitError)} == {"drkit.errors"}
+
+
+@pytest.mark.parametrize("kind", list(all_below(DrkitError)))
+def test_the_tree_in_the_docstring_is_the_real_one(kind: type[DrkitError]) -> None:
+    text = errors.__doc__ or ""
+    (line,) = (line for line in text.splitlines() if line.split()[-2:-1] == [kind.__name__])
+    assert line.split()[-1] == str(kind.exit_code)
+    depth = len(kind.__mro__) - len(DrkitError.__mro__)
+    assert line.index(kind.__name__) == 4 + 4 * depth
+
+
+def test_an_error_carries_its_sentence_and_its_hint() -> None:
+    error = errors.ToolMissing("restic is not installed", hint="install it")
+    assert (error.message, error.hint, str(error)) == (
+        "restic is not installed",
+        "install it",
+        "restic is not installed",
+    )
+    assert errors.ToolMissing("restic is not installed").hint == ""
+
+
+def test_a_bug_is_1() -> None:
+    assert DrkitError.exit_code == 1
