@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from drkit import logs
 from tests.cluster import Cluster, private_cluster
 
 # Two busy cores make a slow example now and then; that says nothing about the code.
@@ -18,6 +19,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let through what a library that we cannot change warns of."""
     # apprise looks for a module of the standard library that Python 3.13 no longer has.
     config.addinivalue_line("filterwarnings", "ignore:'imghdr' is deprecated:DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def forget_secrets() -> Iterator[None]:
+    """What one test registers as a secret must not be taken out of the words of another."""
+    before = set(logs._secrets)
+    yield
+    logs._secrets.clear()
+    logs._secrets.update(before)
 
 
 @pytest.fixture(scope="session")

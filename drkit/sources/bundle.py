@@ -80,7 +80,8 @@ def unpack(data: bytes) -> tuple[Member, ...]:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
             for info in tar:
                 members.append(_member(tar, info, sum(len(m.data) for m in members)))
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        # tarfile lets the last two out when a header holds nonsense.
         raise _refused(f"it is no tar: {error}") from None
     _refuse_doubles(members)
     _refuse_links(members)
@@ -89,7 +90,7 @@ def unpack(data: bytes) -> tuple[Member, ...]:
 
 def _member(tar: tarfile.TarFile, info: tarfile.TarInfo, so_far: int) -> Member:
     parts = PurePosixPath(info.name).parts
-    if info.name.startswith("/") or ".." in parts or not parts:
+    if info.name.startswith("/") or ".." in parts or not parts or "\0" in info.name:
         raise _refused(f"member {info.name!r} leaves its root")
     if so_far + info.size > LIMIT:
         raise _refused(f"member {info.name!r} makes it larger than {LIMIT >> 20} MiB")
@@ -137,15 +138,23 @@ def link_target(path: str, link: str) -> str:
 def _checked(members: Sequence[Member]) -> tuple[Member, ...]:
     if not members or members[0].path != "/" + INDEX:
         raise _refused(f"it does not begin with {INDEX}")
-    try:
-        index: dict[str, str] = json.loads(members[0].data)["files"]
-    except (ValueError, KeyError) as error:
-        raise _refused(f"its index cannot be read: {error}") from None
+    index = _read_index(members[0].data)
     found = {m.path: hashlib.sha256(m.data).hexdigest() for m in members[1:] if m.kind == "file"}
     for path in sorted(index.keys() | found.keys()):
         if index.get(path) != found.get(path):
             raise _refused(f"{path!r} is not what its index says")
     return tuple(members[1:])
+
+
+def _read_index(data: bytes) -> dict[str, str]:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _refused(f"its index cannot be read: {error}") from None
+    files = document.get("files") if isinstance(document, dict) else None
+    if not isinstance(files, dict):
+        raise _refused("its index names no files")
+    return files
 
 
 def _refused(why: str) -> RestoreDamaged:
