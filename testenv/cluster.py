@@ -11,6 +11,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -103,21 +104,19 @@ def start(root: Path, port: int, password: str) -> None:
         group=gid if os.getuid() == 0 else None,
     )
     dsn = f"host=127.0.0.1 port={port} user=postgres dbname=postgres connect_timeout=5"
-    processes.wait_until(lambda: _answers(dsn, password), alive=lambda: bool(running(root)), log=log)
+    processes.wait_until(lambda: _answers(dsn, password, data), alive=lambda: bool(running(root)), log=log)
 
 
 def running(root: Path) -> list[int]:
     """The server's main process, if it runs."""
-    return processes.find("postgres", (root / "postgres").resolve())
+    return processes.find("postgres", private_directory(root))
 
 
 def stop(root: Path, *, quick: bool = False) -> None:
     """End the server and its children; `quick` without a checkpoint, for data that is to be removed."""
-    data = (root / "postgres").resolve()
-    how = signal.SIGQUIT if quick else signal.SIGINT
-    if running(root):
-        processes.stop(lambda: running(root), polite=how)
-    processes.stop(lambda: processes.inside("postgres", data), polite=signal.SIGQUIT)
+    processes.stop(lambda: running(root), polite=signal.SIGQUIT if quick else signal.SIGINT)
+    for data in ((root / "postgres").resolve(), private_directory(root) / "data"):
+        processes.stop(partial(processes.inside, "postgres", data), polite=signal.SIGQUIT)
 
 
 def destroy(root: Path) -> None:
@@ -126,12 +125,13 @@ def destroy(root: Path) -> None:
     shutil.rmtree(private_directory(root), ignore_errors=True)
 
 
-def _answers(dsn: str, password: str) -> bool:
+def _answers(dsn: str, password: str, data: Path) -> bool:
+    """Does this very server answer? Another one, with the same password, may have been quicker."""
     try:
-        psycopg.connect(dsn, password=password).close()
+        with psycopg.connect(dsn, password=password) as connection:
+            return connection.execute("SHOW data_directory").fetchone() == (str(data),)
     except psycopg.OperationalError:
         return False
-    return True
 
 
 def _initdb(binaries: Path, data: Path, password_file: Path) -> None:

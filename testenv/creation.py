@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
+import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import TYPE_CHECKING
@@ -39,16 +41,19 @@ if TYPE_CHECKING:
 
 WINDOWS = "library/windows-app"
 
+_log = logging.getLogger(__name__)
+
 
 def create(root: Path, size: Size, seed: int = 1) -> Site:
     """Build a site and leave it running; what went wrong half-way is removed again."""
     root = root.resolve()
-    if root.exists() and any(root.iterdir()):
-        raise sites.NotASiteError(f"{root} is there already, and not empty")
+    if root.exists() and (any(root.iterdir()) or root.stat().st_uid != os.getuid()):
+        raise sites.NotASiteError(f"{root} is there already, and not empty or not yours")
     for directory in (root, root / "log", root / "run"):
         directory.mkdir(parents=True, exist_ok=True)
     site = sites.Site(root=root, database_port=0, registry_port=0, size=size.name, planted=_secrets(seed))
     sites.save(site)
+    _log.info("starts a PostgreSQL and a registry of its own, and makes keys")
     try:
         site = _start_servers(site, size)
         _fill(site, size, seed)
@@ -112,6 +117,7 @@ def _fill(site: Site, size: Size, seed: int) -> None:
         ThreadPoolExecutor(1) as pool,
         Pusher(site.registry_url) as pusher,
     ):
+        _log.info("pushes %d images of %.0f MB", len(what.images()), size.blob_bytes / 1e6)
         pushed = pool.submit(images.push_plan, pusher, what)
         filling = Filling(
             connection,
@@ -124,6 +130,7 @@ def _fill(site: Site, size: Size, seed: int) -> None:
         record_all(filling, pushed.result(), days=500)
         _extras(filling, site, pusher, pushed.result())
         rows.refresh_quotas(connection)
+        _log.info("fills %s rows", f"{size.rows:,}")
         bulk.fill(connection, size.rows - count_rows(connection), seed)
         database.create_indices(connection)
 

@@ -9,14 +9,14 @@ import httpx
 from testenv.content import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
     from testenv.content import Manifest
 
 MANIFEST_TYPES = (OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST)
-
-_BINARY = {"Content-Type": "application/octet-stream"}
+_PIECE = 256 * 1024
 
 
 class Pusher:
@@ -38,7 +38,8 @@ class Pusher:
         """Push a blob in one piece."""
         where = self._expect(202, self._client.post(f"/v2/{repository}/blobs/uploads/")).headers["Location"]
         url = httpx.URL(where).copy_merge_params({"digest": digest})
-        self._expect(201, self._client.put(url, content=content, headers=_BINARY))
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(len(content))}
+        self._expect(201, self._client.put(url, content=_pieces(content), headers=headers))
 
     def mount(self, repository: str, digest: str, source: str) -> None:
         """Take over a blob that another repository has, without sending it."""
@@ -67,3 +68,9 @@ class Pusher:
         if answer.status_code != status:
             raise RuntimeError(f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text}")
         return answer
+
+
+def _pieces(content: bytes) -> Iterator[bytes]:
+    """The client copies what is left of a body after each piece that the socket takes: small bodies, then."""
+    for start in range(0, len(content), _PIECE):
+        yield content[start : start + _PIECE]

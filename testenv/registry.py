@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PROGRAM = "docker-registry"
+_HEADER = "X-Test-Site"
 
 
 def start(root: Path, blobs: Path, port: int) -> None:
@@ -26,12 +27,12 @@ def start(root: Path, blobs: Path, port: int) -> None:
         raise processes.ServerError(f"finds no {_PROGRAM}: run testenv/install")
     blobs.mkdir(parents=True, exist_ok=True)
     settings = _settings_file(root)
-    settings.write_text(yaml.safe_dump(_settings(blobs, port)))
+    settings.write_text(yaml.safe_dump(_settings(root, blobs, port)))
     log = root / "log" / "registry.log"
     log.unlink(missing_ok=True)
     processes.spawn([program, "serve", settings], log=log, pid_file=root / "run" / "registry.pid", cwd=root)
     url = f"http://127.0.0.1:{port}/v2/"
-    processes.wait_until(lambda: _answers(url), alive=lambda: bool(running(root)), log=log)
+    processes.wait_until(lambda: _answers(url, str(root)), alive=lambda: bool(running(root)), log=log)
 
 
 def running(root: Path) -> list[int]:
@@ -48,7 +49,7 @@ def _settings_file(root: Path) -> Path:
     return root.resolve() / "run" / "registry.yml"
 
 
-def _settings(blobs: Path, port: int) -> dict[str, object]:
+def _settings(root: Path, blobs: Path, port: int) -> dict[str, object]:
     # No cache of blob descriptors: damage that a test does to the files must be seen at once.
     return {
         "version": "0.1",
@@ -60,12 +61,14 @@ def _settings(blobs: Path, port: int) -> dict[str, object]:
         },
         # Images for Windows name layers that no registry stores; their addresses have to be allowed.
         "validation": {"manifests": {"urls": {"allow": ["^https://mcr\\.example\\.test/"]}}},
-        "http": {"addr": f"127.0.0.1:{port}", "secret": "not-a-secret", "headers": {}},
+        "http": {"addr": f"127.0.0.1:{port}", "secret": "not-a-secret", "headers": {_HEADER: [str(root)]}},
     }
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, root: str) -> bool:
+    """Does the registry of this very site answer? Another one may have been quicker to take the port."""
     try:
-        return httpx.get(url, timeout=5, trust_env=False).status_code == httpx.codes.OK
+        answer = httpx.get(url, timeout=5, trust_env=False)
     except httpx.TransportError:
         return False
+    return answer.status_code == httpx.codes.OK and answer.headers.get(_HEADER) == root

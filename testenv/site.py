@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +86,17 @@ class Site:
 
 
 def is_site(root: Path) -> bool:
-    """Is there a test site, complete or not?"""
-    return (root / MARKER).is_file()
+    """Is there a test site of ours, complete or not? Directories in /var/tmp may be anybody's."""
+    marker = root / MARKER
+    return marker.is_file() and marker.stat().st_uid == os.getuid()
+
+
+def is_complete(root: Path) -> bool:
+    """Did `create` come to its end here?"""
+    try:
+        return bool(json.loads((root / MARKER).read_text())["complete"])
+    except (OSError, json.JSONDecodeError):
+        return False
 
 
 def save(site: Site, *, complete: bool = False) -> None:
@@ -99,12 +109,12 @@ def save(site: Site, *, complete: bool = False) -> None:
 def load(root: Path) -> Site:
     """The site in this directory; NotASiteError if there is none or it was never finished."""
     root = root.resolve()
-    try:
-        raw: dict[str, Any] = json.loads((root / MARKER).read_text())
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
-        raise NotASiteError(f"{root} is not a test site") from None
-    if not raw.pop("complete"):
+    if not is_site(root):
+        raise NotASiteError(f"{root} is not a test site")
+    if not is_complete(root):
         raise NotASiteError(f"{root} is a test site that was never finished: remove it with testenv/down")
+    raw: dict[str, Any] = json.loads((root / MARKER).read_text())
+    del raw["complete"]
     return Site(**{**raw, "root": root})
 
 
