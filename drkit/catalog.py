@@ -8,7 +8,7 @@ the copies gone they are read from the repository again.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from drkit import config
 from drkit.errors import NoSuchPoint, RestoreDamaged
-from drkit.logs import redact
 from drkit.model import MANIFEST_SCHEMA, DrillNote, DrillReport, Manifest, Part, Point, PointStatus
 from drkit.state import State
 from drkit.tools import restic
@@ -70,6 +69,17 @@ class Catalog:
     def find(self, wanted: str, points: Sequence[Point] | None = None) -> tuple[Point, Manifest]:
         """The sealed point that `wanted` (an id, a prefix, or `latest`) means; raises NoSuchPoint."""
         return pick(wanted, self.points() if points is None else points)
+
+    def manifest_of(self, point: Point) -> Manifest:
+        """The manifest of a sealed point, read from the repository and not from the copy here."""
+        data = b"".join(self.repository.read(point.manifest_snapshot or point.id, f"/{MANIFEST_FILE}"))
+        manifest = _parse(Manifest, data)
+        if manifest is None or manifest.id != point.id:
+            raise RestoreDamaged(
+                f"the manifest of {point.id} cannot be read",
+                hint="use another point; look with `drkit verify`",
+            )
+        return manifest
 
     def seal(self, manifest: Manifest) -> str:
         """Store the manifest, last of all: from here on the point counts. Returns its snapshot."""
@@ -198,11 +208,3 @@ def _parse(kind: type[T], data: bytes) -> T | None:
         return TypeAdapter(kind).validate_json(data)
     except ValidationError:
         return None
-
-
-def digests_of(catalog: Catalog, manifest: Manifest) -> Iterator[bytes]:
-    """The stored list of digests of a point, as a stream of bytes."""
-    part = manifest.part("digests")
-    if part is None:
-        raise RestoreDamaged(redact(f"recovery point {manifest.id} has no list of digests"))
-    yield from catalog.repository.read(part.snapshot, part.path)

@@ -252,6 +252,7 @@ class DrillReport:
     host: str
     point_bytes: int = 0
     problems: tuple[str, ...] = ()
+    report: str | None = None
 
     @property
     def proves(self) -> bool:

@@ -83,7 +83,8 @@ def init(wishes: Wishes) -> InitResult:
     plan = _plan(wishes)
     if plan.output.exists():
         raise ConfigError(
-            f"{plan.output} exists already", hint="edit it, or name another file with --output; nothing was changed"
+            f"{plan.output} exists already",
+            hint="edit it, or name another file with --output; nothing was changed",
         )
     warnings = list(plan.warnings)
     if plan.dsn:
@@ -114,7 +115,8 @@ def _plan(wishes: Wishes) -> _Plan:
     output = (wishes.output or config.DEFAULT_PATH).absolute()
     if wishes.repository is None:
         raise UsageError(
-            "say where restic shall keep the backups", hint="--repository /backup/drkit, or sftp:..., s3:..., rest:..."
+            "say where restic shall keep the backups",
+            hint="--repository /backup/drkit, or sftp:..., s3:..., rest:...",
         )
     url = wishes.repository
     if "://" not in url and ":" not in url:
@@ -129,7 +131,9 @@ def _plan(wishes: Wishes) -> _Plan:
             raise ConfigError(f"there is no {path}", hint="see --secret")
     plan = replace(base, secret_paths=base.secret_paths + further)
     if not (plan.dsn or plan.blobs or plan.secret_paths):
-        raise UsageError("there is nothing to protect", hint="give --harbor FILE, or answer the questions at a terminal")
+        raise UsageError(
+            "there is nothing to protect", hint="give --harbor FILE, or answer the questions at a terminal"
+        )
     return plan
 
 
@@ -195,7 +199,9 @@ def _try_database(plan: _Plan) -> list[str]:
     with postgres.connect(target) as session:
         if tables.is_harbor(session):
             return []
-        return [f"{target.where} has none of Harbor's tables: it is backed up, but images are not compared with it"]
+        return [
+            f"{target.where} has none of Harbor's tables: it is backed up, but images are not compared with it"
+        ]
 
 
 def _write_keys(plan: _Plan) -> Sequence[Path]:
@@ -218,10 +224,14 @@ def _write_keys(plan: _Plan) -> Sequence[Path]:
 
 def _write_private(path: Path, content: str, mode: int = 0o600) -> None:
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+        with os.fdopen(
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8"
+        ) as file:
             file.write(content)
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}", hint="name another file with --output") from None
+        raise ConfigError(
+            f"cannot write {path}: {error.strerror}", hint="name another file with --output"
+        ) from None
 
 
 def _make_repository(settings: config.Config) -> bool:

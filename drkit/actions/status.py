@@ -44,8 +44,9 @@ def judge(settings: config.Config, points: Sequence[Point], now: datetime) -> St
         (drill for point in sealed for drill in point.drills), key=lambda drill: drill.finished_at
     )
     proofs = [drill for drill in drills if drill.proves]
-    newest, proof = (sealed or [None])[0], (proofs or [None])[-1]
-    last = (drills or [None])[-1]
+    newest = sealed[0] if sealed else None
+    proof = proofs[-1] if proofs else None
+    last = drills[-1] if drills else None
     objectives = tuple(_objectives(settings, newest, proof, now))
     return Status(
         site=settings.site.name,

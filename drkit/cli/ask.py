@@ -31,7 +31,9 @@ def complete(wishes: Wishes, config: Path | None) -> Wishes:
             wishes,
             site=_ask("The registry's name") or None,
             blobs=Path(blobs).absolute() if blobs else None,
-            database_dsn=wishes.database_dsn or _ask("Its database, as a connection string (empty for none)") or None,
+            database_dsn=wishes.database_dsn
+            or _ask("Its database, as a connection string (empty for none)")
+            or None,
         )
     if wishes.repository is None:
         wishes = replace(wishes, repository=_ask("Where restic shall keep the backups") or None)
@@ -50,5 +52,7 @@ def confirm_restore(plan: RestorePlan) -> None:
 
     show.restore_plan(Console(stderr=True, highlight=False), plan)
     if not sys.stdin.isatty():
-        raise UsageError("nobody is here to confirm the restore", hint="say --yes, or look first with --dry-run")
+        raise UsageError(
+            "nobody is here to confirm the restore", hint="say --yes, or look first with --dry-run"
+        )
     typer.confirm("Go ahead?", abort=True, err=True)

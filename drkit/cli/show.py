@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from drkit.cli.units import duration, moment, size
 from drkit.model import Closure, Outcome, PointStatus
+from drkit.reports.units import duration, moment, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,14 +65,19 @@ def init(console: Console, result: InitResult) -> None:
             ("database", result.database or "none"),
             ("images", str(result.blobs or "none")),
             ("secrets", "\n".join(map(str, result.secret_paths)) or "none"),
-            ("repository", f"{result.repository} ({'made' if result.repository_made else 'was there already'})"),
+            (
+                "repository",
+                f"{result.repository} ({'made' if result.repository_made else 'was there already'})",
+            ),
             ("written", "\n".join(map(str, result.written))),
         ],
     )
     _warn(console, result.warnings)
     password, identity = result.keep_outside
     console.print()
-    console.print(Text("Keep these two secrets outside this machine, or a backup cannot be opened when it burns:"))
+    console.print(
+        Text("Keep these two secrets outside this machine, or a backup cannot be opened when it burns:")
+    )
     _facts(
         console,
         [
@@ -85,7 +90,11 @@ def init(console: Console, result: InitResult) -> None:
 
 def doctor(console: Console, diagnosis: Diagnosis) -> None:
     """The findings, problems last so that they stay on the screen."""
-    marks = {"ok": Text("ok", style="green"), "warning": Text("warning", style="yellow"), "problem": Text("problem", style="red")}
+    marks = {
+        "ok": Text("ok", style="green"),
+        "warning": Text("warning", style="yellow"),
+        "problem": Text("problem", style="red"),
+    }
     table = _table("", "looked at", "found")
     order = {"ok": 0, "warning": 1, "problem": 2}
     for finding in sorted(diagnosis.findings, key=lambda f: order[f.state]):
@@ -185,7 +194,8 @@ def point(console: Console, found: PointDetails) -> None:
         console.print()
         console.print(
             f"database {evidence.name}: PostgreSQL {evidence.major}, {len(evidence.tables)} tables, "
-            f"{evidence.rows:,} rows" + (f", Harbor schema {evidence.harbor_schema}" if evidence.harbor_schema else "")
+            f"{evidence.rows:,} rows"
+            + (f", Harbor schema {evidence.harbor_schema}" if evidence.harbor_schema else "")
         )
         table = _table("table", ">rows", "hash")
         for entry in sorted(evidence.tables, key=lambda t: -t.rows):
@@ -242,7 +252,10 @@ def drill(console: Console, report: DrillReport) -> None:
         [
             ("recovery time", duration(report.recovery_time_seconds)),
             ("age of the point", duration(report.recovery_point_age_seconds)),
-            *((o.name, "met" if o.met else f"missed ({duration(o.target_seconds)})") for o in report.objectives),
+            *(
+                (o.name, "met" if o.met else f"missed ({duration(o.target_seconds)})")
+                for o in report.objectives
+            ),
             ("report", report.report or "-"),
         ],
     )
@@ -261,7 +274,9 @@ def verify(console: Console, result: VerifyResult) -> None:
 
 def restore_plan(console: Console, plan: RestorePlan) -> None:
     """What a restore will do, step by step."""
-    console.print(f"recovery point {plan.point}, consistent at {moment(plan.manifest.consistent_at)}, for {plan.site}")
+    console.print(
+        f"recovery point {plan.point}, consistent at {moment(plan.manifest.consistent_at)}, for {plan.site}"
+    )
     table = _table("restore", "to", "size", "there now")
     for step in plan.steps:
         table.add_row(step.what, step.target, size(step.bytes), step.present)

@@ -7,8 +7,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from drkit.cli.units import amount
 from drkit.progress import Update
+from drkit.reports.units import amount
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

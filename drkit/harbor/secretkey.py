@@ -11,8 +11,8 @@ import base64
 import binascii
 import json
 
+from cryptography.hazmat.decrepit.ciphers.modes import CFB
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
-from cryptography.hazmat.primitives.ciphers.modes import CFB
 
 PREFIX = "<enc-v1>"
 KEY_BYTES = 16

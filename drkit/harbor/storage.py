@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+from drkit.harbor.tables import Tag
 from drkit.model import Closure
 
 TREE = PurePosixPath("docker/registry/v2")
@@ -59,6 +60,14 @@ def stored_blobs(root: Path) -> Iterator[tuple[str, int]]:
             except FileNotFoundError:
                 continue
             yield f"sha256:{blob.name}", size
+
+
+def tags(root: Path) -> Iterator[Tag]:
+    """Every tag that the tree itself knows; Harbor from 2.15 on keeps them in its database alone."""
+    top = root / REPOSITORIES
+    for link in sorted(top.glob("**/_manifests/tags/*/current/link")):
+        repository = link.parents[4].relative_to(top)
+        yield Tag(str(repository), link.parents[1].name, link.read_text(encoding="utf-8").strip())
 
 
 def closure(

@@ -5,7 +5,7 @@ Harbor declares few foreign keys, so every query here says for itself what belon
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -108,6 +108,18 @@ def artifact_children(session: Session) -> Iterator[tuple[str, str, str]]:
         " JOIN public.artifact a ON a.id = f.parent_id JOIN public.repository r USING (repository_id)"
     )
     yield from session.stream(query)
+
+
+def digests_of_images(session: Session, images: Sequence[str]) -> tuple[str, ...]:
+    """Every digest that those images need: manifests, the children of an index, configurations and layers."""
+    query = (
+        "WITH RECURSIVE image (digest) AS (SELECT unnest(%s::text[]) UNION"
+        " SELECT f.child_digest FROM image i JOIN public.artifact a USING (digest)"
+        " JOIN public.artifact_reference f ON f.parent_id = a.id)"
+        " SELECT digest FROM image UNION"
+        " SELECT ab.digest_blob FROM image i JOIN public.artifact_blob ab ON ab.digest_af = i.digest"
+    )
+    return tuple(digest for (digest,) in session.rows(query, (list(images),)))
 
 
 def collections_since(session: Session, moment: datetime | None) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
@@ -120,7 +121,7 @@ def gather_evidence(held: Held) -> DatabaseEvidence:
             shape=read_shape(session),
             server_version=session.server_version,
             extensions={str(name): str(version) for name, version in extensions},
-            tables=hash_tables(held),
+            tables=hash_all(held.tables, lambda: shared_session(held)),
             # The bootstrap superuser always has this id.
             superuser=session.value("SELECT pg_get_userbyid(10)"),
             harbor_schema=tables.schema_version(session),
@@ -128,22 +129,24 @@ def gather_evidence(held: Held) -> DatabaseEvidence:
         )
 
 
-def hash_tables(held: Held) -> tuple[TableEvidence, ...]:
-    """Evidence of every table, over two sessions side by side, the largest tables first."""
+def hash_all(
+    names: Sequence[TableName], session: Callable[[], AbstractContextManager[Session]]
+) -> tuple[TableEvidence, ...]:
+    """Evidence of the tables named, over a few sessions side by side; give the largest tables first."""
     queue: SimpleQueue[TableName] = SimpleQueue()
-    for table in held.tables:
-        queue.put(table)
+    for name in names:
+        queue.put(name)
 
     def work(_number: int) -> list[TableEvidence]:
         found = []
-        with shared_session(held) as session:
+        with session() as own:
             while True:
                 try:
-                    found.append(hash_table(session, *queue.get_nowait()))
+                    found.append(hash_table(own, *queue.get_nowait()))
                 except Empty:
                     return found
 
-    workers = min(2, os.cpu_count() or 1)
+    workers = min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers) as pool:
         done = [evidence for share in pool.map(work, range(workers)) for evidence in share]
     return tuple(sorted(done, key=lambda evidence: (evidence.schema, evidence.table)))

@@ -184,17 +184,19 @@ def bring_back(
     return made
 
 
-def differences(session: Session, evidence: DatabaseEvidence) -> tuple[str, ...]:
+def differences(target: Target, evidence: DatabaseEvidence) -> tuple[str, ...]:
     """What this database's tables have or lack against the evidence, a sentence a table; none is good."""
+    with postgres.connect(target) as session:
+        names = database.list_tables(session)
     expected = {(t.schema, t.table): t for t in evidence.tables}
-    found = database.list_tables(session)
-    said = [f"table {s}.{t} is missing" for s, t in sorted(expected.keys() - set(found))]
-    said += [f"table {s}.{t} was not in the backup" for s, t in sorted(set(found) - expected.keys())]
-    for name in sorted(set(found) & expected.keys()):
-        want, have = expected[name], database.hash_table(session, *name)
-        label = ".".join(name)
-        if have.rows != want.rows:
-            said.append(f"{label} has {have.rows} rows instead of {want.rows}")
-        elif have.hash != want.hash:
+    said = [f"table {s}.{t} is missing" for s, t in sorted(expected.keys() - set(names))]
+    said += [f"table {s}.{t} was not in the backup" for s, t in sorted(set(names) - expected.keys())]
+    common = [name for name in names if name in expected]
+    for found in database.hash_all(common, lambda: postgres.connect(target)):
+        want = expected[found.schema, found.table]
+        label = f"{found.schema}.{found.table}"
+        if found.rows != want.rows:
+            said.append(f"{label} has {found.rows} rows instead of {want.rows}")
+        elif found.hash != want.hash:
             said.append(f"{label} has the right number of rows ({want.rows}) but other content")
     return tuple(said)

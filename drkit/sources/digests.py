@@ -67,6 +67,12 @@ def from_lines(pieces: Iterable[bytes]) -> Iterator[Digest]:
         raise RestoreDamaged("the list of digests is cut short", hint="restore from another point")
 
 
+def from_file(path: Path) -> Iterator[Digest]:
+    """The digests in a file of JSON lines."""
+    with path.open("rb") as file:
+        yield from from_lines(iter(lambda: file.read(1 << 20), b""))
+
+
 def _digest(line: bytes) -> Digest:
     try:
         entry = json.loads(line)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from drkit.tools import process
 
 T = TypeVar("T")
 Name = TypeVar("Name", bound=str)
+_END = object()
 
 
 def together(work: Mapping[Name, Callable[[], T]]) -> dict[Name, T | DrkitError]:
@@ -36,3 +38,27 @@ def _outcome(item: Callable[[], T]) -> T | DrkitError:
         raise
     except DrkitError as error:
         return error
+
+
+def for_each(items: Iterable[T], work: Callable[[T], object], workers: int) -> None:
+    """Do the work on every item with several threads; no more items are held than there are threads.
+
+    The first error ends it, when the items under way are done, and is raised.
+    """
+    source = iter(items)
+    turn = threading.Lock()
+
+    def take() -> Iterator[T]:
+        while True:
+            with turn:
+                item = next(source, _END)
+            if item is _END:
+                return
+            yield item  # type: ignore[misc]  # _END has just been ruled out
+
+    def loop(_number: int) -> None:
+        for item in take():
+            work(item)
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(loop, range(workers)))

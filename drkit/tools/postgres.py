@@ -18,14 +18,14 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from drkit.errors import ConfigError, DatabaseUnreachable, ToolFailed, ToolMissing, ToolTooOld
 from drkit.logs import redact, register_secret
-from drkit.tools.process import Command
+from drkit.tools.process import Command, Completed, failure
 
 Query = LiteralString | sql.SQL | sql.Composed
 Row = tuple[Any, ...]
 Part = sql.Composable
 
 # Where distributions put several majors side by side: Debian and Ubuntu, then the PostgreSQL project's RPMs.
-_PLACES = ("/usr/lib/postgresql/{major}/bin", "/usr/pgsql-{major}/bin")
+_PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
 _FETCH = 2_000
 
 # The text form of a value depends on these; fixed, so that evidence is the same in every session.
@@ -254,16 +254,14 @@ class Programs:
         return str(path)
 
 
-def installed(roots: Sequence[str] = _PLACES) -> dict[int, Programs]:
+def installed(places: Sequence[str] = _PLACES) -> dict[int, Programs]:
     """Major -> programs, for all majors on this machine."""
     found = {}
-    for template in roots:
-        before, after = template.split("{major}")
-        for path in Path(before).parent.glob(f"{Path(before).name if not before.endswith('/') else ''}*"):
-            major = path.name.removeprefix("pgsql-")
-            directory = Path(f"{path}{after}")
-            if major.isdigit() and (directory / "pg_dump").is_file():
-                found[int(major)] = Programs(int(major), directory)
+    for place in places:
+        for directory in Path("/").glob(place.lstrip("/")):
+            major = re.search(r"(\d+)/bin$", str(directory))
+            if major and (directory / "pg_dump").is_file():
+                found[int(major[1])] = Programs(int(major[1]), directory)
     return found
 
 
@@ -320,3 +318,14 @@ def restore(
     options = {"PGOPTIONS": "-c synchronous_commit=off -c maintenance_work_mem=256MB"}
     arguments = (programs.program("pg_restore"), "--exit-on-error", f"--jobs={jobs}", "--no-password")
     return Command((*arguments, f"--dbname={where.dsn}", str(archive)), {**options, **environment})
+
+
+def read_archive(programs: Programs) -> Command:
+    """`pg_restore` reading a whole archive from standard input, keeping nothing."""
+    return Command((programs.program("pg_restore"), "--file=/dev/null"))
+
+
+def raise_if_failed(completed: Completed) -> None:
+    """For `process.lines`: raise ToolFailed unless pg_restore ended well."""
+    if completed.code != 0:
+        raise failure(Command(("pg_restore",)), completed)

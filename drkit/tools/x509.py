@@ -7,7 +7,14 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 CERTIFICATE_MARK = b"-----BEGIN CERTIFICATE-----"
 KEY_MARKS = (
@@ -56,3 +63,9 @@ def public_half(data: bytes) -> bytes:
     except (TypeError, UnsupportedAlgorithm) as error:
         raise ValueError(str(error)) from None
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def new_key() -> bytes:
+    """A fresh private key in PEM, for a control that plants the wrong one."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

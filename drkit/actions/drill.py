@@ -1,0 +1,386 @@
+"""`drkit drill`: restore a point into a sandbox and prove it, with a stopwatch running."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import drkit
+from drkit import config
+from drkit.actions import leftovers
+from drkit.catalog import Catalog, open_catalog, pick
+from drkit.checks import images, keys, tables
+from drkit.checks.finding import Check, Control, Finding, not_provable
+from drkit.errors import DrillError, DrillFailed, DrkitError, Interrupted
+from drkit.harbor import storage
+from drkit.harbor import tables as harbor_tables
+from drkit.model import (
+    CheckResult,
+    ControlResult,
+    DrillReport,
+    Level,
+    Manifest,
+    Objective,
+    Outcome,
+    Point,
+    utc_now,
+)
+from drkit.progress import Listener, silent
+from drkit.reports import page
+from drkit.sandbox.build import Builder, Restored
+from drkit.sources import digests
+from drkit.state import State, new_id, private_directory
+from drkit.stopwatch import Stopwatch
+from drkit.tools import age, postgres, restic
+from drkit.tools.age import Identity
+from drkit.tools.parallel import together
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line says."""
+
+    point: str = "latest"
+    random: bool = False
+    oldest: bool = False
+    level: Level = "full"
+    report: Path | None = None
+    identity: Path | None = None
+
+
+def drill(settings: config.Config, wishes: Wishes, listener: Listener = silent) -> DrillReport:
+    """Drill one point.
+
+    Raises DrillFailed or DrillError with the DrillReport where it did not pass, and DrillError without one
+    where it could not even begin; NoSuchPoint and the repository's errors.
+    """
+    restic.require(restic.version())
+    state = State(settings.site.state)
+    state.prepare()
+    swept = leftovers.sweep_sandboxes(settings.sandboxes)
+    catalog = open_catalog(settings)
+    points = catalog.points()
+    point = choose(points, wishes)
+    manifest = catalog.manifest_of(point)
+    identities = _identities(settings, wishes, manifest)
+    started = utc_now()
+    run = _Run(settings, catalog, manifest, wishes, new_id(started), started, identities, listener)
+    report = run.drill(newest=point.id == pick("latest", points)[0].id)
+    report = _keep(report, state, catalog, wishes, swept)
+    _judge(report)
+    return report
+
+
+def choose(points: Sequence[Point], wishes: Wishes) -> Point:
+    """The point to drill; raises NoSuchPoint."""
+    sealed = [point for point in points if point.manifest]
+    if sealed and wishes.random:
+        return random.SystemRandom().choice(sealed)
+    if sealed and wishes.oldest:
+        return sealed[-1]
+    return pick(wishes.point, points)[0]
+
+
+def _identities(settings: config.Config, wishes: Wishes, manifest: Manifest) -> list[Identity]:
+    if not manifest.part("secrets"):
+        return []
+    path = wishes.identity or settings.secrets.identity_file
+    if path is None:
+        raise DrillError(
+            "this point has a secrets bundle, and there is no age identity to open it with",
+            hint="set identity_file in [secrets], or give --identity FILE",
+        )
+    return age.read_identities(path)
+
+
+@dataclass(frozen=True)
+class _Run:
+    settings: config.Config
+    catalog: Catalog
+    manifest: Manifest
+    wishes: Wishes
+    id: str
+    started_at: datetime
+    identities: Sequence[Identity]
+    listener: Listener
+
+    def drill(self, *, newest: bool) -> DrillReport:
+        """Restore, check, plant faults, tear down; what stops it on the way becomes the report's outcome."""
+        stopwatch = Stopwatch(self.listener)
+        checks: tuple[CheckResult, ...] = ()
+        controls: tuple[ControlResult, ...] = ()
+        problems: list[str] = []
+        recovery: float | None = None
+        sandbox = self.settings.sandboxes / self.id
+        try:
+            with (
+                private_directory(self.settings.sandboxes, self.id, passable=True) as directory,
+                _torn_down(stopwatch) as stack,
+            ):
+                restored = self._restore(directory, stack, stopwatch)
+                recovery = stopwatch.seconds
+                with stopwatch.stage("checks"), _Images(self, restored, directory) as found:
+                    checks = _run_groups(self._checks(restored, found))
+                with stopwatch.stage("controls"):
+                    controls = _run_controls(self._controls(restored, checks, directory))
+        except Interrupted:
+            raise
+        except DrkitError as error:
+            problems.append(error.message)
+        if sandbox.exists():
+            problems.append(f"the sandbox {sandbox} is still there")
+        report = self._report(stopwatch, checks, controls, problems, recovery)
+        return replace(report, objectives=self._objectives(report, newest=newest))
+
+    def _restore(self, directory: Path, stack: contextlib.ExitStack, stopwatch: Stopwatch) -> Restored:
+        builder = Builder(
+            self.catalog.repository,
+            self.manifest,
+            directory,
+            stack,
+            user=self.settings.drill.user,
+            level=self.wishes.level,
+            identities=self.identities,
+            stopwatch=stopwatch,
+            listener=self.listener,
+        )
+        return builder.run()
+
+    def _checks(self, restored: Restored, found: _Images) -> Mapping[str, Sequence[Check]]:
+        """Groups of checks; the groups run side by side, the checks of a group one after another."""
+        groups: dict[str, list[Check]] = {}
+        for database in restored.databases.values():
+            groups[database.evidence.name] = list(tables.checks(database.target, database.evidence))
+        if restored.blobs_root is not None:
+            groups["images"] = list(found.checks())
+        if self.manifest.part("secrets"):
+            harbor = restored.harbor
+            expected = self.manifest.secret_files
+            target = harbor.target if harbor else None
+            groups["secrets"] = list(keys.checks(restored.members, expected, target, utc_now()))
+        return groups
+
+    def _controls(
+        self, restored: Restored, checks: Sequence[CheckResult], directory: Path
+    ) -> Iterator[Control]:
+        for database in restored.databases.values():
+            yield from tables.controls(
+                database.target, database.evidence, database.archive, database.programs
+            )
+        if restored.blobs_root is not None:
+            yield from images.controls(restored.blobs_root, directory / "controls")
+        if self.manifest.part("secrets"):
+            harbor = restored.harbor
+            proved = any(c.name == "secret key" and c.outcome is Outcome.PASSED for c in checks)
+            target = harbor.target if harbor else None
+            yield from keys.controls(restored.members, restored.sealed, target, key_proved=proved)
+
+    def _report(
+        self,
+        stopwatch: Stopwatch,
+        checks: tuple[CheckResult, ...],
+        controls: tuple[ControlResult, ...],
+        problems: list[str],
+        recovery: float | None,
+    ) -> DrillReport:
+        return DrillReport(
+            id=self.id,
+            site=self.manifest.site,
+            point=self.manifest.id,
+            level=self.wishes.level,
+            outcome=decide(checks, controls, problems),
+            started_at=self.started_at,
+            finished_at=utc_now(),
+            consistent_at=self.manifest.consistent_at,
+            checks=checks,
+            controls=controls,
+            stages=stopwatch.stages,
+            recovery_time_seconds=recovery,
+            recovery_point_age_seconds=round(
+                (self.started_at - self.manifest.consistent_at).total_seconds(), 3
+            ),
+            objectives=(),
+            versions={
+                "drkit": drkit.__version__,
+                **{f"point: {k}": v for k, v in self.manifest.versions.items()},
+            },
+            host=platform.node(),
+            point_bytes=self.manifest.bytes,
+            problems=tuple(problems),
+        )
+
+    def _objectives(self, report: DrillReport, *, newest: bool) -> tuple[Objective, ...]:
+        """RTO of a full drill; RPO where the point is the newest, for an old one was young once."""
+        goals = self.settings.objectives
+        found = []
+        if goals.rto and report.level == "full":
+            target, actual = goals.rto.total_seconds(), report.recovery_time_seconds
+            found.append(Objective("rto", target, actual, actual is not None and actual <= target))
+        if goals.rpo and newest:
+            target, actual = goals.rpo.total_seconds(), report.recovery_point_age_seconds
+            found.append(Objective("rpo", target, actual, actual <= target))
+        return tuple(found)
+
+
+class _Images:
+    """The checks on images, and the ledger and list that they share."""
+
+    def __init__(self, run: _Run, restored: Restored, directory: Path) -> None:
+        self._run = run
+        self._restored = restored
+        self._ledger = images.Ledger(directory / "ledger.db")
+
+    def __enter__(self) -> _Images:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._ledger.close()
+
+    def checks(self) -> Iterator[Check]:
+        yield Check("tags can be pulled", self._pull)
+        yield Check("blobs hash to their names", self._hash)
+        if self._run.wishes.level == "full":
+            yield Check("closure", self._closure)
+        if self._restored.harbor:
+            yield Check("digests as at the backup", self._agree)
+
+    def _pull(self) -> Finding:
+        socket, root = self._restored.registry_socket, self._root
+        assert socket is not None
+        harbor = self._restored.harbor
+        if self._restored.sample is not None:
+            return images.tags_pull(socket, self._restored.sample, self._ledger)
+        if harbor is None:
+            return images.tags_pull(socket, storage.tags(root), self._ledger)
+        with postgres.connect(harbor.target) as session, session.undone():
+            return images.tags_pull(socket, harbor_tables.tags(session), self._ledger)
+
+    def _hash(self) -> Finding:
+        return images.blobs_hash(self._root, self._ledger)
+
+    def _closure(self) -> Finding:
+        return images.closure_holds(self._root, self._listed())
+
+    def _agree(self) -> Finding:
+        harbor = self._restored.harbor
+        if harbor is None:
+            return not_provable("there is no database to compare with")
+        with postgres.connect(harbor.target) as session, session.undone():
+            return images.digests_agree(self._listed(), harbor_tables.digests(session))
+
+    def _listed(self) -> Iterator[tuple[str, int | None]]:
+        assert self._restored.digests is not None
+        return digests.from_file(self._restored.digests)
+
+    @property
+    def _root(self) -> Path:
+        assert self._restored.blobs_root is not None
+        return self._restored.blobs_root
+
+
+def decide(
+    checks: Sequence[CheckResult], controls: Sequence[ControlResult], problems: Sequence[str]
+) -> Outcome:
+    """Passed only if checks ran, all of them came to a verdict, none failed, and each fault was caught."""
+    if problems or not checks or not controls:
+        return Outcome.ERROR
+    if any(not control.caught for control in controls):
+        return Outcome.ERROR
+    if any(check.outcome is Outcome.FAILED for check in checks):
+        return Outcome.FAILED
+    if any(check.outcome is Outcome.ERROR for check in checks):
+        return Outcome.ERROR
+    return Outcome.PASSED
+
+
+@contextlib.contextmanager
+def _torn_down(stopwatch: Stopwatch) -> Iterator[contextlib.ExitStack]:
+    """Servers end when the block does; how long that takes is a stage like any other."""
+    stack = contextlib.ExitStack()
+    try:
+        yield stack
+    finally:
+        with stopwatch.stage("tear down"):
+            stack.close()
+
+
+def _run_groups(groups: Mapping[str, Sequence[Check]]) -> tuple[CheckResult, ...]:
+    """The groups side by side, the checks of a group one after another."""
+    outcomes = together({name: partial(_run_all, group) for name, group in groups.items()})
+    return tuple(result for outcome in outcomes.values() for result in results_of(outcome))
+
+
+def _run_all(checks: Iterable[Check]) -> list[CheckResult]:
+    return [check.run() for check in checks]
+
+
+def _run_controls(controls: Iterable[Control]) -> tuple[ControlResult, ...]:
+    outcomes = together({control.name: control.run for control in controls})
+    return tuple(results_of(outcome) for outcome in outcomes.values())
+
+
+def results_of(outcome: T | DrkitError) -> T:
+    """The outcome of work done side by side; raises the error that it ended in."""
+    if isinstance(outcome, DrkitError):
+        raise outcome
+    return outcome
+
+
+def _keep(
+    report: DrillReport, state: State, catalog: Catalog, wishes: Wishes, swept: Sequence[str]
+) -> DrillReport:
+    """Write the report here and where the user wants it, and store it in the repository with its point."""
+    report = replace(report, problems=(*report.problems, *swept))
+    homes = [state.drills / report.id, *([wishes.report] if wishes.report else [])]
+    report = replace(report, report=str(homes[-1] / page.PAGE))
+    try:
+        catalog.keep_drill(report)
+    except DrkitError as error:
+        # A drill host may read the repository and not write it; the drill itself is no less true.
+        note = (
+            f"the report is not in the repository, so `expire` does not know of this drill: {error.message}"
+        )
+        report = replace(report, problems=(*report.problems, note))
+    for home in homes:
+        page.write(report, home)
+    return report
+
+
+def _judge(report: DrillReport) -> None:
+    """Raise what the outcome deserves; a missed objective is not green either."""
+    missed = [objective.name for objective in report.objectives if not objective.met]
+    match report.outcome:
+        case Outcome.PASSED if missed:
+            raise DrillFailed(
+                f"the drill passed, but missed: {', '.join(missed)}",
+                hint="see the stages in the report",
+                result=report,
+            )
+        case Outcome.PASSED:
+            return
+        case Outcome.FAILED:
+            broken = [check.name for check in report.checks if check.outcome is Outcome.FAILED]
+            raise DrillFailed(
+                f"point {report.point} does not restore whole: {', '.join(broken)}",
+                hint=f"see {report.report}; take a new backup and drill it",
+                result=report,
+            )
+        case _:
+            raise DrillError(_why_error(report), hint=f"see {report.report}", result=report)
+
+
+def _why_error(report: DrillReport) -> str:
+    uncaught = [control.name for control in report.controls if not control.caught]
+    if uncaught:
+        return f"a fault that was planted on purpose was not caught ({', '.join(uncaught)}): a green would mean nothing"
+    stuck = [f"{check.name}: {check.detail}" for check in report.checks if check.outcome is Outcome.ERROR]
+    return f"the drill came to no verdict: {'; '.join([*report.problems, *stuck]) or 'nothing was checked'}"

@@ -1,0 +1,84 @@
+"""What a check found, and how checks and controls are run and timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from drkit.errors import DrkitError, Interrupted
+from drkit.model import CheckResult, ControlResult, Outcome
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of an assertion, and a sentence with numbers that a person can recognise."""
+
+    outcome: Outcome
+    detail: str
+
+
+def passed(detail: str) -> Finding:
+    """It holds."""
+    return Finding(Outcome.PASSED, detail)
+
+
+def failed(detail: str) -> Finding:
+    """It does not hold."""
+    return Finding(Outcome.FAILED, detail)
+
+
+def not_provable(detail: str) -> Finding:
+    """There is nothing to try it on; not a pass."""
+    return Finding(Outcome.NOT_PROVABLE, detail)
+
+
+def verdict(faults: Sequence[str], good: str) -> Finding:
+    """Passed with `good` where there are no faults, else failed with the first few of them."""
+    if not faults:
+        return passed(good)
+    more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+    return failed("; ".join(faults[:3]) + more)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A named assertion."""
+
+    name: str
+    look: Callable[[], Finding]
+
+    def run(self) -> CheckResult:
+        """Run it; what stops it from coming to a verdict is an error, never a pass."""
+        started = time.monotonic()
+        try:
+            finding = self.look()
+        except Interrupted:
+            raise
+        except DrkitError as error:
+            finding = Finding(Outcome.ERROR, error.message)
+        return CheckResult(self.name, finding.outcome, finding.detail, round(time.monotonic() - started, 3))
+
+
+@dataclass(frozen=True)
+class Control:
+    """A named fault; `look` plants it and returns what the check says of it, which must be a failure."""
+
+    name: str
+    planted: str
+    look: Callable[[], Finding]
+
+    def run(self) -> ControlResult:
+        """Plant the fault; only a failed check counts as caught, not one that could not run."""
+        started = time.monotonic()
+        try:
+            finding = self.look()
+        except Interrupted:
+            raise
+        except DrkitError as error:
+            finding = Finding(Outcome.ERROR, error.message)
+        caught = finding.outcome is Outcome.FAILED
+        detail = (
+            self.planted if caught else f"{self.planted}: the check said {finding.outcome}, {finding.detail}"
+        )
+        return ControlResult(self.name, caught, detail, round(time.monotonic() - started, 3))

@@ -1,0 +1,231 @@
+"""Checks on restored images: every byte hashes to its name, nothing is missing, every tag can be pulled."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from drkit.checks.finding import Control, Finding, failed, passed
+from drkit.errors import ToolFailed
+from drkit.harbor import storage
+from drkit.harbor.tables import Tag
+from drkit.model import Closure
+from drkit.tools.parallel import for_each
+from drkit.tools.registry import Client, Descriptor
+
+_WORKERS = min(4, os.cpu_count() or 1)
+_NAMES = 20
+# Blobs up to this size are copied to plant a fault in.
+_SMALL = 4 << 20
+
+
+class Ledger:
+    """Which blobs were read whole and hash to their names; on disk, so that memory stays flat."""
+
+    def __init__(self, path: Path) -> None:
+        self._store = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._store.execute("PRAGMA journal_mode = OFF")
+        self._store.execute("PRAGMA synchronous = OFF")
+        self._store.execute("CREATE TABLE blob (digest TEXT PRIMARY KEY, good INT) WITHOUT ROWID")
+        self._lock = threading.Lock()
+
+    def claim(self, digest: str) -> bool:
+        """Whether the caller is the first to ask for this one, and so is to read it."""
+        with self._lock:
+            return self._store.execute("INSERT OR IGNORE INTO blob VALUES (?, 0)", (digest,)).rowcount == 1
+
+    def confirm(self, digest: str) -> None:
+        """The blob was read, and is good."""
+        with self._lock:
+            self._store.execute("INSERT OR REPLACE INTO blob VALUES (?, 1)", (digest,))
+
+    def good(self, digest: str) -> bool:
+        """Whether it was confirmed."""
+        with self._lock:
+            return bool(
+                self._store.execute("SELECT 1 FROM blob WHERE digest = ? AND good", (digest,)).fetchone()
+            )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._store.close()
+
+
+class _Tally:
+    """Counts and the first few faults, from several threads."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.bytes = 0
+        self.count = 0
+        self.faults: list[str] = []
+        self._lock = threading.Lock()
+
+    def add(self) -> None:
+        with self._lock:
+            self.done += 1
+
+    def read(self, size: int) -> None:
+        with self._lock:
+            self.bytes += size
+
+    def fault(self, sentence: str) -> None:
+        with self._lock:
+            self.count += 1
+            if len(self.faults) < _NAMES:
+                self.faults.append(sentence)
+
+    def verdict(self, good: str) -> Finding:
+        if not self.count:
+            return passed(good)
+        return failed(f"{self.count} faults: " + "; ".join(self.faults[:3]))
+
+
+def tags_pull(socket: Path, tags: Iterable[Tag], ledger: Ledger) -> Finding:
+    """Pull every tag by digest from the running registry, as a client with an empty cache would.
+
+    Each manifest, configuration and layer is read whole and hashed once; where a further image shares a
+    layer, its repository is asked whether it serves it.
+    """
+    tally = _Tally()
+    with Client(socket=socket) as client:
+        for_each(tags, _Puller(client, ledger, tally).pull, _WORKERS)
+    size = f"{tally.bytes / (1 << 20):,.1f} MiB"
+    return tally.verdict(f"{tally.done:,} tags pulled by digest, {size} read through the registry")
+
+
+@dataclass(frozen=True)
+class _Puller:
+    client: Client
+    ledger: Ledger
+    tally: _Tally
+
+    def pull(self, tag: Tag) -> None:
+        try:
+            self._image(tag.repository, tag.digest)
+            self.tally.add()
+        except ToolFailed as error:
+            self.tally.fault(f"{tag.repository}:{tag.name}: {error.message}")
+
+    def _image(self, repository: str, digest: str) -> None:
+        manifest = self.client.manifest(repository, digest)
+        self.ledger.confirm(digest)
+        for child in manifest.children:
+            self._image(repository, child.digest)
+        for blob in manifest.blobs:
+            if not blob.foreign:
+                self._blob(repository, blob)
+
+    def _blob(self, repository: str, blob: Descriptor) -> None:
+        if self.ledger.claim(blob.digest):
+            self.client.pull_blob(repository, blob)
+            self.ledger.confirm(blob.digest)
+            self.tally.read(blob.size)
+        else:
+            self.client.has_blob(repository, blob)
+
+
+def blobs_hash(root: Path, ledger: Ledger) -> Finding:
+    """Every stored blob's bytes hash to its name; those that were pulled whole already are not read again."""
+    tally = _Tally()
+
+    def look(blob: tuple[str, int]) -> None:
+        digest, size = blob
+        if not ledger.good(digest):
+            found = hash_file(storage.blob_path(root, digest))
+            if found != digest:
+                tally.fault(f"the bytes of {digest} hash to {found}")
+        tally.add()
+        tally.read(size)
+
+    for_each(storage.stored_blobs(root), look, _WORKERS)
+    return tally.verdict(f"{tally.done:,} blobs, {tally.bytes / (1 << 20):,.1f} MiB, every byte hashed")
+
+
+def hash_file(path: Path) -> str:
+    """The digest of a file's bytes; raises ToolFailed where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ToolFailed(f"cannot read {path}: {error.strerror}") from None
+
+
+def closure_holds(root: Path, referenced: Iterable[tuple[str, int | None]]) -> Finding:
+    """Every digest that the restored database refers to is among the restored blobs, at its size."""
+    return _judge_closure(storage.closure(referenced, storage.stored_blobs(root)))
+
+
+def _judge_closure(closure: Closure) -> Finding:
+    if closure.whole:
+        more = f", {closure.unreferenced:,} unreferenced" if closure.unreferenced else ""
+        return passed(f"all {closure.referenced:,} blobs that are referred to are there{more}")
+    names = ", ".join((closure.missing_names + closure.mismatch_names)[:3])
+    return failed(f"{closure.missing:,} blobs missing, {closure.size_mismatch:,} of the wrong size: {names}")
+
+
+def digests_agree(
+    listed: Iterable[tuple[str, int | None]], found: Iterable[tuple[str, int | None]]
+) -> Finding:
+    """The digests of the restored database are those that were listed at the time of the backup."""
+    count = 0
+    for here, there in zip_longest(listed, found):
+        if here != there:
+            return failed(f"the list says {here}, the restored database {there}")
+        count += 1
+    return passed(f"{count:,} digests, the same as at the backup")
+
+
+def controls(root: Path, scratch: Path) -> Iterator[Control]:
+    """A flipped byte, a cut blob and a missing one, each in a copy of one restored blob."""
+    sample = next(
+        ((d, size) for d, size in storage.stored_blobs(root) if 0 < size <= _SMALL),
+        None,
+    )
+    if sample is None:
+        return
+    digest, size = sample
+
+    def flip(path: Path) -> None:
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+
+    def cut(path: Path) -> None:
+        os.truncate(path, size // 2)
+
+    short = digest[:19]
+    yield Control(
+        "flipped byte", f"one bit of {short}", lambda: _spoilt(root, scratch / "flip", digest, flip)
+    )
+    yield Control("truncated blob", f"half of {short}", lambda: _spoilt(root, scratch / "cut", digest, cut))
+    yield Control("missing blob", f"{short} removed", lambda: _absent(root, scratch / "miss", sample))
+
+
+def _spoilt(root: Path, copy: Path, digest: str, spoil: Callable[[Path], None]) -> Finding:
+    path = _copy_one(root, copy, digest)
+    spoil(path)
+    ledger = Ledger(copy / "ledger.db")
+    try:
+        return blobs_hash(copy, ledger)
+    finally:
+        ledger.close()
+
+
+def _absent(root: Path, copy: Path, sample: tuple[str, int]) -> Finding:
+    _copy_one(root, copy, sample[0]).unlink()
+    return closure_holds(copy, [sample])
+
+
+def _copy_one(root: Path, copy: Path, digest: str) -> Path:
+    path = storage.blob_path(copy, digest)
+    path.parent.mkdir(parents=True)
+    shutil.copyfile(storage.blob_path(root, digest), path)
+    return path

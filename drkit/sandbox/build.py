@@ -1,0 +1,230 @@
+"""Bringing a whole recovery point back into a sandbox, part beside part."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from drkit.errors import DrillError, DrkitError, RestoreDamaged
+from drkit.harbor import storage, tables
+from drkit.harbor.tables import Tag
+from drkit.model import DatabaseEvidence, Level, Manifest, Part
+from drkit.progress import Listener
+from drkit.sandbox import postgres as sandbox_postgres
+from drkit.sandbox import registry as sandbox_registry
+from drkit.sources import database_restore, secrets
+from drkit.sources.bundle import Member
+from drkit.stopwatch import Stopwatch
+from drkit.tools import postgres
+from drkit.tools.age import Identity
+from drkit.tools.parallel import together
+from drkit.tools.postgres import Programs, Target
+from drkit.tools.restic import Repository
+
+# A quick drill restores the images of this many tags, picked by chance.
+_SAMPLE = 10
+
+
+@dataclass(frozen=True)
+class RestoredDatabase:
+    """A database in the sandbox, and what it was restored from."""
+
+    evidence: DatabaseEvidence
+    target: Target
+    archive: Path
+    programs: Programs
+    harbor: bool
+
+
+@dataclass
+class Restored:
+    """What stands in the sandbox; filled by one thread a part."""
+
+    databases: dict[str, RestoredDatabase] = field(default_factory=dict)
+    blobs_root: Path | None = None
+    registry_socket: Path | None = None
+    members: tuple[Member, ...] = ()
+    sealed: bytes = b""
+    digests: Path | None = None
+    sample: tuple[Tag, ...] | None = None
+
+    @property
+    def harbor(self) -> RestoredDatabase | None:
+        """Harbor's own database, if this site has one."""
+        return next((database for database in self.databases.values() if database.harbor), None)
+
+
+class Builder:
+    """Restores one point below `directory`; servers run until `stack` closes."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        manifest: Manifest,
+        directory: Path,
+        stack: contextlib.ExitStack,
+        *,
+        user: str,
+        level: Level,
+        identities: Sequence[Identity],
+        stopwatch: Stopwatch,
+        listener: Listener,
+    ) -> None:
+        self.restored = Restored()
+        self._repository = repository
+        self._manifest = manifest
+        self._directory = directory
+        self._stack = stack
+        self._user = user
+        self._level = level
+        self._identities = identities
+        self._stopwatch = stopwatch
+        self._listener = listener
+
+    def run(self) -> Restored:
+        """Restore everything, and serve the images; raises the first part's error, by name."""
+        work: dict[str, Callable[[], None]] = {}
+        if self._manifest.databases:
+            work["databases"] = self._databases
+        if self._manifest.part("secrets"):
+            work["secrets"] = self._secrets
+        if self._manifest.part("digests"):
+            work["digests"] = self._digests
+        if self._level == "full" and self._manifest.part("blobs"):
+            work["blobs"] = self._blobs
+        _raise_first(together(work))
+        if self._level == "quick" and self._manifest.part("blobs"):
+            self._sample_of_blobs()
+        if self.restored.blobs_root is not None:
+            with self._stopwatch.stage("start registry"):
+                serving = sandbox_registry.serving(self.restored.blobs_root, self._directory)
+                self.restored.registry_socket = self._stack.enter_context(serving)
+        return self.restored
+
+    def _databases(self) -> None:
+        work: dict[str, Callable[[], None]] = {}
+        for evidence in self._manifest.databases:
+            work[evidence.name] = self._later(self._database, evidence)
+        _raise_first(together(work))
+
+    @staticmethod
+    def _later(work: Callable[[DatabaseEvidence], None], evidence: DatabaseEvidence) -> Callable[[], None]:
+        return lambda: work(evidence)
+
+    def _database(self, evidence: DatabaseEvidence) -> None:
+        """Start a server and fetch the dump at once, then load it."""
+        name = evidence.name
+        programs = postgres.server_programs(evidence.major, postgres.installed())
+        directory = self._directory / f"db-{name}"
+        # The sandbox's PostgreSQL runs as another user: it may pass through, not look.
+        directory.mkdir(mode=0o711)
+        fetched = directory / "dump"
+        fetched.mkdir(mode=0o700)
+        servers: list[Target] = []
+
+        def start() -> None:
+            with self._stopwatch.stage(f"start PostgreSQL for {name}"):
+                server = sandbox_postgres.running(programs, directory, self._user, evidence.superuser)
+                servers.append(self._stack.enter_context(server))
+
+        def fetch() -> None:
+            with self._stopwatch.stage(f"fetch dump of {name}"):
+                self._fetch("database", name, fetched)
+
+        def fetch_roles() -> None:
+            self._fetch("roles", name, fetched)
+
+        _raise_first(together({"start": start, "fetch": fetch, "roles": fetch_roles}))
+        archive = fetched / self._part("database", name).path.lstrip("/")
+        roles = (fetched / self._part("roles", name).path.lstrip("/")).read_text(encoding="utf-8")
+        with self._stopwatch.stage(f"load {name}"):
+            database_restore.bring_back(
+                servers[0],
+                evidence.shape.database,
+                evidence,
+                archive,
+                roles,
+                programs=programs,
+                jobs=min(8, os.cpu_count() or 1),
+                login={},
+            )
+        target = servers[0].with_database(evidence.shape.database)
+        with postgres.connect(target) as session:
+            harbor = tables.is_harbor(session)
+        self.restored.databases[name] = RestoredDatabase(evidence, target, archive, programs, harbor)
+
+    def _fetch(self, kind: str, name: str, target: Path) -> None:
+        part = self._part(kind, name)
+        self._repository.restore(part.snapshot, target, listener=self._listener)
+
+    def _part(self, kind: str, name: str) -> Part:
+        part = next((p for p in self._manifest.parts if p.kind == kind and p.name == name), None)
+        if part is None:
+            raise RestoreDamaged(f"recovery point {self._manifest.id} has no {kind} of {name}")
+        return part
+
+    def _secrets(self) -> None:
+        with self._stopwatch.stage("open secrets"):
+            part = self._part("secrets", "secrets")
+            self.restored.sealed = b"".join(self._repository.read(part.snapshot, part.path))
+            # In memory alone: nothing of the bundle touches a disk.
+            self.restored.members = secrets.unseal(self.restored.sealed, self._identities)
+
+    def _digests(self) -> None:
+        part = self._part("digests", "digests")
+        target = self._directory / "digests.jsonl"
+        with target.open("wb") as file:
+            for piece in self._repository.read(part.snapshot, part.path):
+                file.write(piece)
+        self.restored.digests = target
+
+    def _blobs(self, include: Path | None = None) -> None:
+        part = self._part("blobs", "blobs")
+        where = PurePosixPath(part.path)
+        target = self._directory / "blobs"
+        target.mkdir(mode=0o700)
+        with self._stopwatch.stage("restore blobs"):
+            # The parent folder, so that the root directory itself comes back with its owner and mode.
+            source = f"{part.snapshot}:{where.parent}"
+            self._repository.restore(source, target, include=include, listener=self._listener)
+        self.restored.blobs_root = target / where.name
+
+    def _sample_of_blobs(self) -> None:
+        """Restore the links, and the blobs of a few tags picked by chance."""
+        database = self.restored.harbor
+        if database is None:
+            raise DrillError(
+                "a quick drill picks tags from Harbor's database, and this point has none",
+                hint="run a full one: --level full",
+            )
+        root = PurePosixPath("/") / PurePosixPath(self._part("blobs", "blobs").path).name
+        with postgres.connect(database.target) as session, session.undone():
+            sample = tuple(_pick(tables.tags(session), _SAMPLE))
+            wanted = tables.digests_of_images(session, [tag.digest for tag in sample])
+        patterns = [str(root / storage.REPOSITORIES), *(str(root / storage.blob_name(d)) for d in wanted)]
+        include = self._directory / "include"
+        include.write_text("\n".join(patterns) + "\n", encoding="utf-8")
+        self.restored.sample = sample
+        self._blobs(include)
+
+
+def _pick(tags: Iterator[Tag], count: int) -> list[Tag]:
+    """A few at random out of a stream (reservoir sampling): memory for the few alone."""
+    chance = random.SystemRandom()
+    kept: list[Tag] = []
+    for number, tag in enumerate(tags):
+        if number < count:
+            kept.append(tag)
+        elif (place := chance.randint(0, number)) < count:
+            kept[place] = tag
+    return kept
+
+
+def _raise_first(outcomes: Mapping[str, object]) -> None:
+    for error in outcomes.values():
+        if isinstance(error, DrkitError):
+            raise error
