@@ -60,7 +60,7 @@ def parse_installation(data: bytes, path: Path) -> Installation:
         raise ConfigError(
             f"{path} is not YAML: {str(error).splitlines()[0]}", hint="name Harbor's harbor.yml"
         ) from None
-    if not isinstance(document, dict) or "hostname" not in document:
+    if not isinstance(document, dict) or not document.get("hostname"):
         raise ConfigError(f"{path} is no harbor.yml: it has no hostname", hint="name Harbor's harbor.yml")
     https = _section(document, "https")
     volume = Path(document.get("data_volume") or "/data")
@@ -71,7 +71,7 @@ def parse_installation(data: bytes, path: Path) -> Installation:
         data_volume=volume,
         certificate=_path(https.get("certificate")),
         private_key=_path(https.get("private_key")),
-        database=_database(_section(_section(document, "external_database"), "harbor")),
+        database=_database(_section(_section(document, "external_database"), "harbor"), path),
         storage=_storage(storage),
         # In the container the data volume's `registry` is mounted as /storage.
         root_directory=volume / "registry",
@@ -87,13 +87,16 @@ def _path(value: object) -> Path | None:
     return Path(str(value)) if value else None
 
 
-def _database(section: dict[str, Any]) -> HarborDatabase | None:
+def _database(section: dict[str, Any], path: Path) -> HarborDatabase | None:
     if not section.get("host"):
         return None
+    port = str(section.get("port") or 5432)
+    if not port.isdecimal():
+        raise ConfigError(f'{path}: the port of external_database is "{port}"', hint="it is a number")
     password = section.get("password")
     return HarborDatabase(
         host=str(section["host"]),
-        port=int(section.get("port") or 5432),
+        port=int(port),
         name=str(section.get("db_name") or "registry"),
         user=str(section.get("username") or "postgres"),
         password=register_secret(str(password)) if password is not None else None,
