@@ -261,6 +261,22 @@ def test_a_server(tmp_path: Path) -> None:
     server.stop()
 
 
+def test_a_server_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
+    """The kernel ties a child to a thread; a drill starts its servers from threads that end."""
+    servers: list[Server] = []
+
+    def start() -> None:
+        servers.append(Server(sh("echo ready; exec sleep 1000"), tmp_path / "log"))
+        assert soon(lambda: "ready" in (tmp_path / "log").read_text())
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    time.sleep(0.2)
+    assert servers[0].running
+    servers[0].stop()
+
+
 def test_a_server_that_does_not_want_to_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,277 @@
+"""The secrets bundle: the same bytes for the same files, readable without drkit, nothing hostile in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import subprocess
+import tarfile
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drkit.errors import RestoreDamaged
+from drkit.sources.bundle import INDEX, LIMIT, Member, link_target, pack, unpack
+from tests import needs
+
+SOME_TIME = 1_795_500_000_123_456_789
+
+
+def file(path: str, data: bytes = b"data", *, mode: int = 0o600, mtime_ns: int = SOME_TIME) -> Member:
+    return Member(path, "file", mode, 10_000, 10_001, mtime_ns, data)
+
+
+def directory(path: str) -> Member:
+    return Member(path, "directory", 0o750, 10_000, 10_001, SOME_TIME)
+
+
+def link(path: str, target: str) -> Member:
+    return Member(path, "link", 0o777, 0, 0, SOME_TIME, link=target)
+
+
+INSTALLATION = [
+    directory("/data/secret"),
+    directory("/data/secret/keys"),
+    file("/data/secret/keys/secretkey", b"naa4JtarA1Zsc3uY", mode=0o600),
+    link("/data/secret/current", "keys/secretkey"),
+    link("/etc/ssl/harbor.key", "/data/secret/keys/secretkey"),
+    file("/opt/harbor/harbor.yml", b"hostname: h\n", mode=0o644),
+    file("/opt/harbor/größe \n name", b"", mtime_ns=SOME_TIME // 10**9 * 10**9),
+]
+
+
+def test_what_went_in_comes_out() -> None:
+    assert sorted(unpack(pack(INSTALLATION)), key=lambda m: m.path) == sorted(
+        INSTALLATION, key=lambda m: m.path
+    )
+
+
+def test_an_empty_bundle() -> None:
+    assert unpack(pack([])) == ()
+
+
+def test_the_same_members_give_the_same_bytes() -> None:
+    shuffled = Random(1).sample(INSTALLATION, len(INSTALLATION))
+    assert pack(shuffled) == pack(INSTALLATION)
+
+
+names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=120)
+paths = st.lists(names.filter(lambda name: name not in (".", "..")), min_size=1, max_size=3)
+files = st.builds(
+    file,
+    paths.map(lambda parts: "/" + "/".join(parts)),
+    st.binary(max_size=2000),
+    mode=st.integers(0, 0o7777),
+    mtime_ns=st.integers(0, 4 * 10**18),
+)
+
+
+@given(st.lists(files, max_size=5, unique_by=lambda member: member.path))
+def test_any_names_contents_modes_and_times(members: list[Member]) -> None:
+    assert unpack(pack(members)) == tuple(sorted(members, key=lambda member: member.path))
+
+
+def test_a_name_that_is_no_utf_8() -> None:
+    member = file("/etc/" + os.fsdecode(b"\xff\xfe"))
+    assert unpack(pack([member])) == (member,)
+
+
+def test_tar_itself_reads_it(tmp_path: Path) -> None:
+    """What recovery needs must not need drkit."""
+    (tmp_path / "bundle.tar").write_bytes(pack(INSTALLATION))
+    subprocess.run([needs.program("tar"), "-xpf", "bundle.tar"], cwd=tmp_path, check=True)
+    for member in INSTALLATION:
+        path = tmp_path / member.path.lstrip("/")
+        found = path.lstat()
+        match member.kind:
+            case "file":
+                assert path.read_bytes() == member.data
+                assert stat.S_IMODE(found.st_mode) == member.mode
+                assert found.st_mtime_ns == member.mtime_ns
+            case "directory":
+                assert path.is_dir()
+                assert stat.S_IMODE(found.st_mode) == member.mode
+            case "link":
+                assert str(path.readlink()) == member.link
+        if os.geteuid() == 0:
+            assert (found.st_uid, found.st_gid) == (member.uid, member.gid)
+    index = json.loads((tmp_path / INDEX).read_text())
+    assert sorted(index["files"]) == sorted(m.path for m in INSTALLATION if m.kind == "file")
+    assert index["schema"] == 1
+
+
+# Hostile and damaged bundles
+
+
+def entry(name: str, kind: bytes = tarfile.REGTYPE, **fields: object) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info
+
+
+def bundle(*entries: tarfile.TarInfo, index: object = None) -> bytes:
+    """A bundle whose index is right, with entries that `pack` would never write."""
+    body = json.dumps({"files": {}} if index is None else index).encode()
+    return raw((entry(INDEX, size=len(body)), body), *((info, b"") for info in entries))
+
+
+def raw(*entries: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for info, data in entries:
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """A bare header, which may lie."""
+    return entry(name, kind, size=size).tobuf(tarfile.GNU_FORMAT)
+
+
+GOOD = pack([file("/etc/one", b"1" * 2000), file("/etc/two", b"2" * 2000)])
+SYMLINK, HARD, PIPE = tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE
+ZEROS = b"\0" * 1024
+
+HOSTILE = {
+    "absolute": (bundle(entry("/etc/passwd")), "member '/etc/passwd' leaves its root"),
+    "above": (bundle(entry("../etc/passwd")), "member '../etc/passwd' leaves its root"),
+    "above, in the middle": (bundle(entry("a/../../b")), "member 'a/../../b' leaves its root"),
+    "above, to the same place": (bundle(entry("a/../a")), "member 'a/../a' leaves its root"),
+    "nothing": (bundle(entry(".")), "member '.' leaves its root"),
+    "a name with an end": (
+        bundle(entry("x", pax_headers={"path": "a\0b"})),
+        r"member 'a\x00b' leaves its root",
+    ),
+    "a link above": (bundle(entry("a", SYMLINK, linkname="../x")), "link '/a' leaves the bundle"),
+    "a link to the root": (bundle(entry("a", SYMLINK, linkname="/")), "link '/a' leaves the bundle"),
+    "a link elsewhere": (
+        bundle(entry("etc/a", SYMLINK, linkname="/etc/shadow")),
+        "link '/etc/a' leaves the bundle",
+    ),
+    "below a link": (
+        bundle(
+            entry("etc", tarfile.DIRTYPE),
+            entry("a", SYMLINK, linkname="etc"),
+            entry("a/b", tarfile.DIRTYPE),
+        ),
+        "member '/a/b' stands below a link",
+    ),
+    "twice": (
+        bundle(entry("a", tarfile.DIRTYPE), entry("a", tarfile.DIRTYPE)),
+        "member '/a' appears twice",
+    ),
+    "twice, otherwise written": (
+        bundle(entry("a/b", tarfile.DIRTYPE), entry("./a//b", tarfile.DIRTYPE)),
+        "member '/a/b' appears twice",
+    ),
+    "a hard link": (
+        bundle(entry("a", HARD, linkname="etc/passwd")),
+        "member 'a' is neither file, directory nor symbolic link",
+    ),
+    "a pipe": (bundle(entry("a", PIPE)), "member 'a' is neither file, directory nor symbolic link"),
+    "a block device": (
+        bundle(entry("sda", tarfile.BLKTYPE, devmajor=8)),
+        "member 'sda' is neither file, directory nor symbolic link",
+    ),
+    "a character device": (
+        bundle(entry("mem", tarfile.CHRTYPE, devmajor=1, devminor=1)),
+        "member 'mem' is neither file, directory nor symbolic link",
+    ),
+    "huge": (header("a", LIMIT + 1) + ZEROS, "member 'a' makes it larger than 256 MiB"),
+    "immense": (header("a", 1 << 80) + ZEROS, "member 'a' makes it larger than 256 MiB"),
+    "huge by its attributes": (
+        header("a", 1 << 80, tarfile.XHDTYPE) + ZEROS,
+        "it is no tar: ",
+    ),
+    "of less than no size": (header("a", -512) + ZEROS, ""),
+    "a time that is none": (
+        bundle(entry("a", pax_headers={"mtime": "yesterday"})),
+        "it is no tar: invalid literal for int() with base 10: 'yesterday'",
+    ),
+    "a sparse file's map that is none": (
+        bundle(entry("a", pax_headers={"GNU.sparse.map": "x", "GNU.sparse.size": "1"})),
+        "it is no tar: invalid literal for int() with base 10: 'x'",
+    ),
+    "a stranger": (bundle(entry("a")), "'/a' is not what its index says"),
+    "one that is not there": (
+        bundle(index={"files": {"/gone": "0" * 64}}),
+        "'/gone' is not what its index says",
+    ),
+    "without an index": (raw((entry("a"), b"")), "it does not begin with drkit-bundle.json"),
+    "with its index at the end": (
+        raw((entry("a"), b""), (entry(INDEX), b"")),
+        "it does not begin with drkit-bundle.json",
+    ),
+    "an index that is none": (raw((entry(INDEX, size=2), b"{]")), "its index cannot be read: "),
+    "an index without end": (
+        raw((entry(INDEX, size=99_999), b"[" * 99_999)),
+        "its index cannot be read: maximum recursion depth exceeded",
+    ),
+    "an index of another kind": (bundle(index=[]), "its index names no files"),
+    "an index of nothing": (bundle(index={}), "its index names no files"),
+    "an index of a list": (bundle(index={"files": []}), "its index names no files"),
+    "nothing at all": (b"", "it is no tar: "),
+    "zeros": (b"\0" * 10_240, "it does not begin with drkit-bundle.json"),
+    "something else": (b"PK\x03\x04" * 512, "it is no tar: "),
+    "cut in a header": (GOOD[:300], "it is no tar: "),
+    "cut in a file": (GOOD[: GOOD.index(b"2" * 100) + 700], "it is no tar: "),
+    "cut between files": (GOOD[: GOOD.index(b"2" * 100) - 1536], "'/etc/two' is not what its index says"),
+    "altered": (GOOD.replace(b"1" * 2000, b"1" * 1999 + b"0"), "'/etc/one' is not what its index says"),
+    "with an altered index": (
+        GOOD.replace(b'"/etc/one": "', b'"/etc/six": "'),
+        "'/etc/one' is not what its index says",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_what_is_refused(what: str) -> None:
+    data, why = HOSTILE[what]
+    with pytest.raises(RestoreDamaged) as caught:
+        unpack(data)
+    assert caught.value.message.startswith(f"the secrets bundle is refused: {why}")
+    assert caught.value.hint == "restore the secrets from another point"
+
+
+def test_many_files_together_are_as_huge_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drkit.sources.bundle.LIMIT", 3000)
+    with pytest.raises(RestoreDamaged, match="member 'etc/two' makes it larger than"):
+        unpack(GOOD)
+
+
+@given(st.integers(0, len(GOOD) - 1), st.integers(1, 255))
+def test_a_flipped_byte_never_gives_other_files(place: int, change: int) -> None:
+    """It is refused, or it hit what does not matter (padding, a checksum's spaces)."""
+    damaged = GOOD[:place] + bytes([GOOD[place] ^ change]) + GOOD[place + 1 :]
+    try:
+        found = unpack(damaged)
+    except RestoreDamaged:
+        return
+    assert {m.path: m.data for m in found} == {m.path: m.data for m in unpack(GOOD)}
+
+
+@given(st.binary(max_size=3000))
+def test_noise_is_refused(data: bytes) -> None:
+    with pytest.raises(RestoreDamaged):
+        unpack(data)
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "leads_to"),
+    [
+        ("/etc/a", "b", "/etc/b"),
+        ("/etc/a", "./x/../b", "/etc/b"),
+        ("/etc/a", "../b", "/b"),
+        ("/etc/a", "../../../b", "/b"),
+        ("/etc/a", "/srv/b", "/srv/b"),
+    ],
+)
+def test_where_a_link_leads(path: str, target: str, leads_to: str) -> None:
+    assert link_target(path, target) == leads_to
