@@ -22,9 +22,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from drkit.errors import ConfigError, SiteLocked, ToolFailed
+from drkit.files import replace_file
 from drkit.model import utc_now
 
 _LOCK = "lock"
+_OUTCOMES = "outcomes.json"
 
 
 def new_id(now: datetime) -> str:
@@ -78,6 +80,30 @@ class State:
         with contextlib.suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
             file.write(secrets.token_hex(8))
         return path.read_text(encoding="utf-8")
+
+    def outcomes(self) -> dict[str, tuple[datetime, bool]]:
+        """How each unattended verb last ended on this machine: when, and whether well."""
+        try:
+            found = json.loads((self.root / _OUTCOMES).read_text(encoding="utf-8"))
+            return {verb: (datetime.fromisoformat(at), bool(good)) for verb, (at, good) in found.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
+
+    def note_outcome(self, verb: str, at: datetime, *, good: bool) -> None:
+        """Remember how a verb ended."""
+        found = {name: (when.isoformat(), fine) for name, (when, fine) in self.outcomes().items()}
+        replace_file(self.root / _OUTCOMES, json.dumps({**found, verb: (at.isoformat(), good)}))
+
+    @contextlib.contextmanager
+    def scheduler_lock(self) -> Iterator[None]:
+        """Be the only scheduler of this site; raises SiteLocked at once if there is another."""
+        lock = FileLock(self.root / "locks" / "scheduler.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise SiteLocked("another scheduler runs for this site", hint="one is enough") from None
+        with lock:
+            yield
 
     @contextlib.contextmanager
     def site_lock(self, command: str, wait: timedelta) -> Iterator[None]:

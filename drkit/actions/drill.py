@@ -381,6 +381,8 @@ def _judge(report: DrillReport) -> None:
 def _why_error(report: DrillReport) -> str:
     uncaught = [control.name for control in report.controls if not control.caught]
     if uncaught:
-        return f"a fault that was planted on purpose was not caught ({', '.join(uncaught)}): a green would mean nothing"
+        return (
+            f"faults planted on purpose were not caught, so a green would mean nothing: {', '.join(uncaught)}"
+        )
     stuck = [f"{check.name}: {check.detail}" for check in report.checks if check.outcome is Outcome.ERROR]
     return f"the drill came to no verdict: {'; '.join([*report.problems, *stuck]) or 'nothing was checked'}"

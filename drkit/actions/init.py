@@ -199,9 +199,7 @@ def _try_database(plan: _Plan) -> list[str]:
     with postgres.connect(target) as session:
         if tables.is_harbor(session):
             return []
-        return [
-            f"{target.where} has none of Harbor's tables: it is backed up, but images are not compared with it"
-        ]
+        return [f"{target.where} has none of Harbor's tables, so images cannot be compared with it"]
 
 
 def _write_keys(plan: _Plan) -> Sequence[Path]:
@@ -260,9 +258,8 @@ def render(plan: _Plan, recipient: str) -> str:
         f"identity_file = {_quoted(plan.directory / IDENTITY)}    # for drills alone\n"
     )
     password_file = _quoted(plan.directory / RESTIC_PASSWORD)
-    sections.append(
-        f'[[repository]]\nname = "primary"\nurl = {_quoted(plan.repository)}\npassword_file = {password_file}\n'
-    )
+    url = _quoted(plan.repository)
+    sections.append(f'[[repository]]\nname = "primary"\nurl = {url}\npassword_file = {password_file}\n')
     sections.append(_REST)
     return "\n".join(sections)
 

@@ -1,4 +1,4 @@
-"""Checks on restored secrets: they are what they were, certificates pair, the secret key opens the database."""
+"""Checks on restored secrets: whole, certificates pair with keys, the secret key opens the database."""
 
 from __future__ import annotations
 

@@ -150,7 +150,8 @@ def closure(found: Closure | None) -> str:
     if found.whole:
         said = f"whole: all {found.referenced:,} blobs that the database refers to are there"
     else:
-        said = f"{found.missing:,} of {found.referenced:,} blobs missing, {found.size_mismatch:,} of the wrong size"
+        missing = f"{found.missing:,} of {found.referenced:,} blobs missing"
+        said = f"{missing}, {found.size_mismatch:,} of the wrong size"
     return f"{said}, {found.unreferenced:,} unreferenced" if found.unreferenced else said
 
 
@@ -283,8 +284,13 @@ def restore_plan(console: Console, plan: RestorePlan) -> None:
     console.print(table)
 
 
-def restore(console: Console, result: RestoreResult) -> None:
-    """What a restore did."""
+def restore(console: Console, result: RestoreResult | RestorePlan) -> None:
+    """What a restore did, or what it would have done had nothing been in the way."""
+    from drkit.actions.restore import RestorePlan
+
+    if isinstance(result, RestorePlan):
+        restore_plan(console, result)
+        return
     table = _table("restored", "to", ">time", "verified")
     for step in result.steps:
         table.add_row(step.what, step.target, duration(step.seconds), step.verified)

@@ -134,6 +134,15 @@ def into_file(command: Command, target: IO[bytes]) -> Completed:
         return child.finish(b"")
 
 
+def pass_through(command: Command) -> int:
+    """Run to the end with our own outputs for its outputs; returns its exit code."""
+    process = _start(command, subprocess.DEVNULL, None, None)
+    try:
+        return process.wait()
+    finally:
+        _kill(process)
+
+
 def chunks(command: Command, *, ended: Callable[[Completed], None]) -> Iterator[bytes]:
     """Standard output in pieces of up to 1 MiB; `ended` as in `lines`."""
     with _started(command, stdin=subprocess.DEVNULL) as child:
@@ -289,7 +298,7 @@ def _close_pipes(process: subprocess.Popen[bytes]) -> None:
 
 
 def _start(
-    command: Command, stdin: int, stdout: int | IO[bytes], stderr: int | IO[bytes]
+    command: Command, stdin: int, stdout: int | IO[bytes] | None, stderr: int | IO[bytes] | None
 ) -> subprocess.Popen[bytes]:
     if _stopping.is_set():
         raise Interrupted("interrupted")

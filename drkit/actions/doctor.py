@@ -1,0 +1,265 @@
+"""`drkit doctor`: look before anything runs. Every finding says what to do about it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from drkit import config
+from drkit.catalog import open_catalog
+from drkit.errors import ConfigError, DrkitError, Interrupted
+from drkit.harbor import tables
+from drkit.model import utc_now
+from drkit.sandbox import registry as sandbox_registry
+from drkit.sources import blobs, database, secrets
+from drkit.state import State
+from drkit.tools import age, postgres, process, restic
+from drkit.tools.postgres import Session
+
+Verdict = Literal["ok", "warning", "problem"]
+
+_SKEW = timedelta(minutes=1)
+_ROOM = 1 << 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    state: Verdict
+    detail: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Everything that was looked at."""
+
+    findings: tuple[Finding, ...]
+    problems: int
+    warnings: int
+
+
+def doctor(settings: config.Config) -> Diagnosis:
+    """Look at everything that a backup or a drill needs.
+
+    Raises the first problem's own error (with the Diagnosis), so that the exit code tells what kind it is.
+    """
+    findings: list[Finding] = []
+    first: DrkitError | None = None
+    for name, look in _looks(settings):
+        try:
+            findings.extend(look())
+        except Interrupted:
+            raise
+        except DrkitError as error:
+            first = first or error
+            findings.append(Finding(name, "problem", error.message, error.hint))
+    problems = sum(finding.state == "problem" for finding in findings)
+    warnings = sum(finding.state == "warning" for finding in findings)
+    diagnosis = Diagnosis(tuple(findings), problems, warnings)
+    if first is not None:
+        said = "1 problem" if problems == 1 else f"{problems} problems"
+        raise type(first)(f"{said}; the first: {first.message}", hint=first.hint, result=diagnosis)
+    return diagnosis
+
+
+def _looks(settings: config.Config) -> Iterator[tuple[str, Callable[[], Iterator[Finding]]]]:
+    yield "restic", _restic
+    yield "setpriv", _setpriv
+    yield "state", lambda: _state(settings)
+    yield "private files", lambda: _private_files(settings)
+    yield "repository", lambda: _repository(settings)
+    for entry in settings.databases:
+        yield f"database {entry.name}", lambda entry=entry: _database(settings, entry)  # type: ignore[misc]
+    if settings.blobs:
+        yield "blobs", lambda: _blobs(settings)
+    if settings.secrets.paths:
+        yield "secrets", lambda: _secrets(settings)
+        yield "recipients", lambda: _recipients(settings)
+    yield "sandbox", lambda: _sandbox(settings)
+
+
+def _restic() -> Iterator[Finding]:
+    found = restic.version()
+    restic.require(found)
+    yield Finding("restic", "ok", ".".join(map(str, found)))
+
+
+def _setpriv() -> Iterator[Finding]:
+    process.find_program("setpriv", hint="it is part of util-linux")
+    yield Finding("setpriv", "ok", "ends child processes with drkit")
+
+
+def _state(settings: config.Config) -> Iterator[Finding]:
+    State(settings.site.state).prepare()
+    yield _room("state", settings.site.state)
+
+
+def _room(name: str, path: Path) -> Finding:
+    free = shutil.disk_usage(path).free
+    said = f"{path}, {free / (1 << 30):,.1f} GiB free"
+    if free < _ROOM:
+        return Finding(name, "warning", said, "less than 1 GiB: make room before it fills up")
+    return Finding(name, "ok", said)
+
+
+def _private_files(settings: config.Config) -> Iterator[Finding]:
+    """A key that others may read is no secret."""
+    files = [repository.password_file for repository in settings.repositories]
+    files += [r.credentials_file for r in settings.repositories if r.credentials_file]
+    files += [entry.password_file for entry in settings.databases if entry.password_file]
+    files += [settings.secrets.identity_file] if settings.secrets.identity_file else []
+    open_ones = []
+    for path in files:
+        try:
+            mode = path.stat().st_mode
+        except OSError as error:
+            raise ConfigError(
+                f"cannot read {path}: {error.strerror}", hint="the configuration names it"
+            ) from None
+        if mode & (stat.S_IRGRP | stat.S_IROTH):
+            open_ones.append(path)
+    if open_ones:
+        names = " ".join(map(str, open_ones))
+        raise ConfigError(f"others may read {', '.join(map(str, open_ones))}", hint=f"chmod 600 {names}")
+    yield Finding("private files", "ok", f"{len(files)} files that nobody else may read")
+
+
+def _repository(settings: config.Config) -> Iterator[Finding]:
+    for repository in settings.repositories:
+        catalog = open_catalog(settings, repository.name)
+        catalog.repository.open()
+        points = catalog.points()
+        sealed = [point for point in points if point.manifest]
+        yield Finding(f"repository {repository.name}", "ok", f"opens; {len(sealed)} sealed recovery points")
+        local = Path(repository.url)
+        if local.is_dir():
+            yield _room(f"room in {repository.name}", local)
+        if sealed and sealed[0].taken_at > utc_now() + _SKEW:
+            yield Finding(
+                "clock",
+                "warning",
+                "the newest recovery point is from the future",
+                "set the clock of this machine",
+            )
+
+
+def _database(settings: config.Config, entry: config.Database) -> Iterator[Finding]:
+    name = f"database {entry.name}"
+    target = database.target_of(entry)
+    with postgres.connect(target) as session:
+        major = session.server_version // 10_000
+        unreadable = session.rows(
+            "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
+            " AND NOT has_table_privilege(c.oid, 'SELECT') LIMIT 3"
+        )
+        harbor = tables.is_harbor(session)
+        passwords = database.can_read_passwords(session)
+        skew = _skew(session)
+        programs = postgres.dump_programs(major, postgres.installed())
+    kind = "Harbor's tables" if harbor else "no Harbor tables: images cannot be compared with it"
+    yield Finding(name, "ok", f"PostgreSQL {major} at {target.where}, pg_dump {programs.major}, {kind}")
+    if unreadable:
+        some = ", ".join(row[0] for row in unreadable)
+        raise ConfigError(
+            f"the user of {target.where} may not read {some}",
+            hint="use the owner of the tables, or a superuser",
+        )
+    if not passwords:
+        yield Finding(
+            f"roles of {entry.name}",
+            "warning",
+            "the user may not read the roles' passwords: they will not be in the backup",
+            "use a superuser, or write the passwords down elsewhere",
+        )
+    if abs(skew) > _SKEW:
+        yield Finding("clock", "warning", f"{skew} apart from the database's", "synchronise both clocks")
+    if settings.objectives.drill or settings.schedule.drill:
+        postgres.server_programs(major, postgres.installed())
+
+
+def _skew(session: Session) -> timedelta:
+    there: datetime = session.value("SELECT clock_timestamp()")
+    return there.astimezone(UTC) - utc_now()
+
+
+def _blobs(settings: config.Config) -> Iterator[Finding]:
+    assert settings.blobs is not None
+    blobs.look(settings.blobs)
+    path = settings.blobs.path
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise ConfigError(f"drkit may not read {path}", hint="run it as root or as the registry's user")
+    yield Finding("blobs", "ok", f"{path}, read while the registry runs (volume: live)")
+
+
+def _secrets(settings: config.Config) -> Iterator[Finding]:
+    members = secrets.collect(settings.secrets.paths)
+    files = sum(member.kind == "file" for member in members)
+    yield Finding("secrets", "ok", f"{files} files below {len(settings.secrets.paths)} paths")
+    if not any(member.path.endswith("/secret/keys/secretkey") for member in members) and settings.databases:
+        yield Finding(
+            "secret key",
+            "warning",
+            "Harbor's secret/keys/secretkey is not among them: encrypted columns would be lost",
+            "add Harbor's secret directory to paths in [secrets]",
+        )
+
+
+def _recipients(settings: config.Config) -> Iterator[Finding]:
+    recipients = settings.secrets.recipients
+    trial = age.encrypt(b"trial", recipients)
+    said = f"{len(recipients)} recipients" if len(recipients) > 1 else "1 recipient"
+    identity = settings.secrets.identity_file
+    if identity is None:
+        yield Finding("recipients", "ok", said)
+        yield Finding("identity", "warning", "no identity_file: drills on this machine need --identity", "")
+        return
+    age.decrypt(trial, age.read_identities(identity))
+    yield Finding("recipients", "ok", f"{said}; {identity} opens what they are sent")
+    if len(recipients) == 1:
+        yield Finding(
+            "recipients",
+            "warning",
+            "if this one identity is lost, no bundle opens any more",
+            "add a second recipient whose identity is kept elsewhere",
+        )
+
+
+def _sandbox(settings: config.Config) -> Iterator[Finding]:
+    """What a drill needs beside the repository."""
+    if not (settings.objectives.drill or settings.schedule.drill):
+        yield Finding("sandbox", "ok", "not looked at: no drills are planned")
+        return
+    if settings.blobs:
+        sandbox_registry.find()
+    user = settings.drill.user
+    if os.geteuid() == 0:
+        try:
+            pwd.getpwnam(user)
+        except KeyError:
+            raise ConfigError(
+                f'there is no user "{user}" to run the sandbox\'s PostgreSQL as', hint="see user in [drill]"
+            ) from None
+    path = settings.sandboxes
+    path.mkdir(mode=0o711, parents=True, exist_ok=True)
+    closed = next((p for p in (path, *path.parents) if os.geteuid() == 0 and not _passable(p)), None)
+    if closed:
+        raise ConfigError(
+            f"the user {user} cannot pass through {closed}",
+            hint="set directory in [drill] to one that is open to it",
+        )
+    yield _room("sandbox", path)
+
+
+def _passable(path: Path) -> bool:
+    return bool(path.stat().st_mode & stat.S_IXOTH)

@@ -1,0 +1,67 @@
+"""`drkit expire`: apply retention to whole recovery points, and say why each is kept or removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from drkit import config, retention
+from drkit.catalog import Catalog, open_catalog
+from drkit.model import Point, utc_now
+from drkit.retention import Decision
+from drkit.state import State
+from drkit.tools import restic
+
+
+@dataclass(frozen=True)
+class ExpireLine:
+    """What happens to one point, and why."""
+
+    point: str
+    keep: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExpireResult:
+    """What retention decided, and whether it was done."""
+
+    decisions: tuple[ExpireLine, ...]
+    kept: int
+    removed: int
+    dry_run: bool
+
+
+def expire(settings: config.Config, *, dry_run: bool) -> ExpireResult:
+    """Remove what no rule keeps; raises SiteLocked and the repository's errors."""
+    restic.require(restic.version())
+    state = State(settings.site.state)
+    state.prepare()
+    catalog = open_catalog(settings)
+    with state.site_lock("expire", settings.site.lock_wait):
+        decisions = retention.plan(catalog.points(), settings.retention, utc_now())
+        doomed = [decision.point for decision in decisions if not decision.keep]
+        if not dry_run:
+            remove(catalog, doomed)
+            catalog.repository.prune()
+    return ExpireResult(
+        decisions=tuple(map(_line, decisions)),
+        kept=len(decisions) - len(doomed),
+        removed=len(doomed),
+        dry_run=dry_run,
+    )
+
+
+def remove(catalog: Catalog, points: Sequence[Point]) -> None:
+    """Forget points, every seal first: a run that is cut off leaves incomplete points, not broken sealed ones."""
+    if not points:
+        return
+    seals = [point.manifest_snapshot for point in points if point.manifest_snapshot]
+    rest = [s for point in points for s in point.snapshots if s != point.manifest_snapshot]
+    drills = catalog.drill_snapshots(point.id for point in points)
+    catalog.repository.forget(seals)
+    catalog.repository.forget([*rest, *drills])
+
+
+def _line(decision: Decision) -> ExpireLine:
+    return ExpireLine(decision.point.id, decision.keep, decision.reasons)

@@ -1,0 +1,373 @@
+"""`drkit restore`: bring a recovery point back for real.
+
+First a plan that can be shown; then every part is restored beside its place, verified there, and only then
+put in place by renaming. What is in the way is set aside if the user says so, and never deleted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from drkit import config
+from drkit.catalog import Catalog, open_catalog
+from drkit.checks import images
+from drkit.errors import ConfigError, DrkitError, RestoreDamaged, TargetNotEmpty, ToolTooOld, UsageError
+from drkit.model import DatabaseEvidence, Manifest, Outcome, Part, Stage
+from drkit.progress import Listener, silent
+from drkit.sources import database_restore, database_swap, digests, placing, secrets
+from drkit.sources.bundle import Member
+from drkit.state import State, private_directory, remove_tree
+from drkit.stopwatch import Stopwatch
+from drkit.tools import age, postgres, restic
+from drkit.tools.parallel import together
+from drkit.tools.postgres import Target
+
+What = Literal["database", "blobs", "secrets"]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line says."""
+
+    point: str
+    only: What | None = None
+    root: Path | None = None
+    database_dsn: str | None = None
+    replace: bool = False
+    identity: Path | None = None
+
+
+@dataclass(frozen=True)
+class RestoreStep:
+    """One thing that a restore will do; `present` says what is there now, `blocked` whether that stops it."""
+
+    kind: What
+    name: str
+    what: str
+    target: str
+    bytes: int
+    present: str
+    blocked: bool
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """Everything that a restore will do."""
+
+    point: str
+    site: str
+    manifest: Manifest
+    steps: tuple[RestoreStep, ...]
+    wishes: Wishes
+
+
+@dataclass(frozen=True)
+class RestoredStep:
+    """One thing that came back, how long it took, and how it was verified."""
+
+    what: str
+    target: str
+    seconds: float
+    verified: str
+
+
+@dataclass(frozen=True)
+class RestoreResult:
+    """What a restore did."""
+
+    point: str
+    steps: tuple[RestoredStep, ...]
+    set_aside: tuple[str, ...]
+    warnings: tuple[str, ...]
+    stages: tuple[Stage, ...]
+    seconds: float
+
+
+def plan(settings: config.Config, wishes: Wishes) -> RestorePlan:
+    """What would be restored, and what is in the way.
+
+    Raises NoSuchPoint, UsageError, DatabaseUnreachable, and TargetNotEmpty (with the plan) if something is in
+    the way and `replace` is not wished for.
+    """
+    restic.require(restic.version())
+    catalog = open_catalog(settings)
+    point, _ = catalog.find(wishes.point)
+    manifest = catalog.manifest_of(point)
+    steps = tuple(_steps(settings, manifest, wishes))
+    if not steps:
+        raise UsageError(f"point {point.id} has no {wishes.only}", hint="`drkit show` tells what is in it")
+    found = RestorePlan(point.id, manifest.site, manifest, steps, wishes)
+    blocked = [step for step in steps if step.blocked]
+    if blocked:
+        what = "; ".join(f"{step.target} has {step.present}" for step in blocked)
+        raise TargetNotEmpty(
+            f"the target is not empty: {what}",
+            hint="--replace sets it aside under another name; nothing was changed",
+            result=found,
+        )
+    return found
+
+
+def _steps(settings: config.Config, manifest: Manifest, wishes: Wishes) -> Iterator[RestoreStep]:
+    wanted: tuple[What, ...] = (wishes.only,) if wishes.only else ("database", "blobs", "secrets")
+    if "database" in wanted:
+        for evidence in manifest.databases:
+            yield _database_step(settings, manifest, evidence, wishes)
+    if "blobs" in wanted and (part := manifest.part("blobs")):
+        target = blobs_target(settings, manifest, wishes)
+        present = placing.obstacles(target)
+        yield _step("blobs", "blobs", "image blobs", str(target), part.bytes, present, wishes)
+    if "secrets" in wanted and (part := manifest.part("secrets")):
+        paths = [placing.below(wishes.root, file.path) for file in manifest.secret_files]
+        there = [path for path in paths if path.is_symlink() or path.exists()]
+        present = f"{len(there)} of the files, such as {there[0]}" if there else ""
+        where = str(wishes.root or "where they were")
+        yield _step("secrets", "secrets", f"{len(paths)} secret files", where, part.bytes, present, wishes)
+
+
+def _step(
+    kind: What, name: str, what: str, target: str, size: int, present: str, wishes: Wishes
+) -> RestoreStep:
+    blocked = bool(present) and not wishes.replace
+    return RestoreStep(kind, name, what, target, size, present or "nothing", blocked)
+
+
+def blobs_target(settings: config.Config, manifest: Manifest, wishes: Wishes) -> Path:
+    """Where the blobs go: below --root, else where the configuration has them, else where they were."""
+    if wishes.root or settings.blobs is None:
+        return placing.below(wishes.root, manifest.blobs_root or "/data/registry")
+    return settings.blobs.path
+
+
+def database_target(settings: config.Config, evidence: DatabaseEvidence, wishes: Wishes) -> Target:
+    """The database to make: by --database-dsn, else by the configuration; raises ConfigError."""
+    entry = next((entry for entry in settings.databases if entry.name == evidence.name), None)
+    if wishes.database_dsn is None:
+        if entry is None:
+            raise ConfigError(
+                f"the configuration does not say where the database {evidence.name} goes",
+                hint="--database-dsn 'host=... user=...' names it; the password comes from PGPASSFILE",
+            )
+        return postgres.target(entry.dsn, entry.password_file)
+    target = postgres.target(wishes.database_dsn, entry.password_file if entry else None)
+    return target if "dbname" in target.settings else target.with_database(evidence.shape.database)
+
+
+def _database_step(
+    settings: config.Config, manifest: Manifest, evidence: DatabaseEvidence, wishes: Wishes
+) -> RestoreStep:
+    target = database_target(settings, evidence, wishes)
+    with postgres.connect(database_swap.maintenance(target)) as session:
+        server = session.server_version // 10_000
+        exists = database_swap.exists(session, target.database)
+    if server < evidence.major:
+        raise ToolTooOld(
+            f"the server is PostgreSQL {server}, the dump is of PostgreSQL {evidence.major}",
+            hint="restore to a server at least as new",
+        )
+    tables = database_swap.objects(target) if exists else 0
+    part = manifest.part("database", evidence.name)
+    present = f"{tables} tables and other objects" if tables else ""
+    size = part.bytes if part else 0
+    return _step("database", evidence.name, f"database {evidence.name}", target.where, size, present, wishes)
+
+
+def restore(settings: config.Config, plan: RestorePlan, listener: Listener = silent) -> RestoreResult:
+    """Do what the plan says; raises the first error, naming what came back nevertheless."""
+    state = State(settings.site.state)
+    state.prepare()
+    catalog = open_catalog(settings)
+    with (
+        state.site_lock("restore", settings.site.lock_wait),
+        private_directory(state.runs, f"restore-{plan.point}-{os.getpid()}") as directory,
+    ):
+        work = _Restore(settings, catalog, plan, directory, listener)
+        return work.run()
+
+
+@dataclass
+class _Restore:
+    settings: config.Config
+    catalog: Catalog
+    plan: RestorePlan
+    directory: Path
+    listener: Listener
+    done: list[RestoredStep] = field(default_factory=list)
+    set_aside: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.stopwatch = Stopwatch(self.listener)
+        self.suffix = f".before-{self.plan.point}"
+
+    def run(self) -> RestoreResult:
+        """All steps side by side, once it is certain that the secrets open."""
+        members = self._open_secrets()
+        work: dict[str, Callable[[], None]] = {}
+        for step in self.plan.steps:
+            match step.kind:
+                case "database":
+                    work[step.what] = partial(self._database, step)
+                case "blobs":
+                    work[step.what] = partial(self._blobs, step)
+                case "secrets":
+                    work[step.what] = partial(self._secrets, step, members)
+        outcomes = together(work)
+        result = self._result()
+        errors = {name: error for name, error in outcomes.items() if isinstance(error, DrkitError)}
+        if errors:
+            raise _failed(errors, result)
+        return result
+
+    def _result(self) -> RestoreResult:
+        return RestoreResult(
+            self.plan.point,
+            tuple(self.done),
+            tuple(self.set_aside),
+            tuple(self.warnings),
+            self.stopwatch.stages,
+            self.stopwatch.seconds,
+        )
+
+    def _open_secrets(self) -> tuple[Member, ...]:
+        """Decrypt before anything is written: without the right identity nothing should have begun."""
+        if not any(step.kind == "secrets" for step in self.plan.steps):
+            return ()
+        path = self.plan.wishes.identity or self.settings.secrets.identity_file
+        if path is None:
+            raise ConfigError(
+                "there is no age identity to open the secrets with",
+                hint="give --identity FILE, or restore the rest with --only database and --only blobs",
+            )
+        part = self._part("secrets", "secrets")
+        sealed = b"".join(self.catalog.repository.read(part.snapshot, part.path))
+        return secrets.unseal(sealed, age.read_identities(path))
+
+    def _part(self, kind: str, name: str) -> Part:
+        manifest = self.plan.manifest
+        part = next((p for p in manifest.parts if p.kind == kind and p.name == name), None)
+        if part is None:
+            raise RestoreDamaged(f"recovery point {manifest.id} has no {kind} of {name}")
+        return part
+
+    def _database(self, step: RestoreStep) -> None:
+        began = self.stopwatch.seconds
+        evidence = next(e for e in self.plan.manifest.databases if e.name == step.name)
+        target = database_target(self.settings, evidence, self.plan.wishes)
+        server = database_swap.maintenance(target)
+        beside = target.with_database(f"{target.database}_drkit_restoring")
+        programs = postgres.dump_programs(evidence.major, postgres.installed())
+        scratch = self.directory / f"dump-{step.name}"
+        scratch.mkdir()
+        with (
+            self.stopwatch.stage(f"restore {step.what}"),
+            postgres.password_environment(target, scratch) as login,
+        ):
+            dump, roles = self._part("database", step.name), self._part("roles", step.name)
+            for part in (dump, roles):
+                self.catalog.repository.restore(part.snapshot, scratch, listener=self.listener)
+            database_swap.drop_leftover(server, beside.database)
+            try:
+                made = database_restore.bring_back(
+                    server,
+                    beside.database,
+                    evidence,
+                    scratch / dump.path.lstrip("/"),
+                    (scratch / roles.path.lstrip("/")).read_text(encoding="utf-8"),
+                    programs=programs,
+                    jobs=min(8, os.cpu_count() or 1),
+                    login=login,
+                )
+                faults = database_restore.differences(beside, evidence)
+                if faults:
+                    raise RestoreDamaged(
+                        f"the restored database is not what was dumped: {faults[0]}", hint="use another point"
+                    )
+            except BaseException:
+                with suppress(DrkitError):
+                    database_swap.drop_leftover(server, beside.database)
+                raise
+            aside = database_swap.swap(server, beside.database, target.database, self.plan.point)
+            self.set_aside += [f"database {aside}"] if aside else []
+            with postgres.connect(target) as session:
+                # A dump carries no statistics: without them the first queries crawl.
+                session.execute("ANALYZE")
+        self._did(step, began, f"{len(evidence.tables)} tables, {evidence.rows:,} rows, content identical")
+        if made:
+            self.warnings.append(f"roles made, with the passwords that they had: {', '.join(made)}")
+
+    def _blobs(self, step: RestoreStep) -> None:
+        began = self.stopwatch.seconds
+        part = self._part("blobs", "blobs")
+        where, target = PurePosixPath(part.path), Path(step.target)
+        staging = placing.staging_for(target, self.plan.point)
+        with self.stopwatch.stage("restore image blobs"):
+            _make_parents(staging)
+            self.catalog.repository.restore(
+                f"{part.snapshot}:{where.parent}", staging, listener=self.listener
+            )
+            restored = staging / where.name
+            with self.stopwatch.stage("verify image blobs"):
+                verified = self._verify(restored, staging)
+            aside = placing.take_place(restored, target, self.suffix)
+            self.set_aside += [str(aside)] if aside else []
+            remove_tree(staging)
+        self._did(step, began, verified)
+
+    def _verify(self, root: Path, staging: Path) -> str:
+        """Hash every byte and compare with the list of digests: restic's exit code alone proves neither."""
+        ledger = images.Ledger(self.directory / "ledger.db")
+        try:
+            found = images.blobs_hash(root, ledger)
+        finally:
+            ledger.close()
+        if found.outcome is not Outcome.PASSED:
+            raise RestoreDamaged(
+                f"restored blobs are damaged: {found.detail}",
+                hint=f"they are in {staging}; use another point",
+            )
+        listed = self._part("digests", "digests")
+        pieces = self.catalog.repository.read(listed.snapshot, listed.path)
+        closure = images.closure_holds(root, digests.from_lines(pieces))
+        if closure.outcome is not Outcome.PASSED:
+            # They were missing in production too when the point was sealed, and it says so.
+            self.warnings.append(f"some images cannot be pulled: {closure.detail}")
+        return f"{found.detail}; {closure.detail}"
+
+    def _secrets(self, step: RestoreStep, members: tuple[Member, ...]) -> None:
+        began, wishes = self.stopwatch.seconds, self.plan.wishes
+        with self.stopwatch.stage("restore secrets"):
+            placed = placing.place_members(members, wishes.root, self.suffix, replace=wishes.replace)
+        self.set_aside += [str(path) for path in placed.set_aside]
+        if os.geteuid() != 0:
+            self.warnings.append(
+                "the owners of the secret files were not restored: only root can give files away"
+            )
+        self._did(step, began, f"{placed.files} files, hashes as packed")
+
+    def _did(self, step: RestoreStep, began: float, verified: str) -> None:
+        took = round(self.stopwatch.seconds - began, 3)
+        self.done.append(RestoredStep(step.what, step.target, took, verified))
+
+
+def _make_parents(staging: Path) -> None:
+    try:
+        staging.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot make {staging}: {error.strerror}", hint="see path in [blobs], or use --root DIR"
+        ) from None
+
+
+def _failed(errors: dict[str, DrkitError], result: RestoreResult) -> DrkitError:
+    """The first error, which decides the exit code, with all of them told."""
+    first = next(iter(errors.values()))
+    said = "; ".join(f"{name}: {error.message}" for name, error in errors.items())
+    came_back = ", ".join(step.what for step in result.steps) or "nothing"
+    return type(first)(f"{said} ({came_back} came back)", hint=first.hint, result=result)
