@@ -95,7 +95,7 @@ def start(root: Path, port: int, password: str) -> None:
     major = int((data / "PG_VERSION").read_text())
     log = root / "log" / "postgres.log"
     log.unlink(missing_ok=True)  # an old message must not be taken for a new one
-    processes.spawn(
+    pid = processes.spawn(
         [programs(major) / "postgres", "-D", data, "-p", str(port), "-k", private],
         log=log,
         pid_file=root / "run" / "postgres.pid",
@@ -104,7 +104,7 @@ def start(root: Path, port: int, password: str) -> None:
         group=gid if os.getuid() == 0 else None,
     )
     dsn = f"host=127.0.0.1 port={port} user=postgres dbname=postgres connect_timeout=5"
-    processes.wait_until(lambda: _answers(dsn, password, data), alive=lambda: bool(running(root)), log=log)
+    processes.wait_until(lambda: _answers(dsn, password, data), pid=pid, log=log)
 
 
 def running(root: Path) -> list[int]:
@@ -116,7 +116,8 @@ def stop(root: Path, *, quick: bool = False) -> None:
     """End the server and its children; `quick` without a checkpoint, for data that is to be removed."""
     processes.stop(lambda: running(root), polite=signal.SIGQUIT if quick else signal.SIGINT)
     for data in ((root / "postgres").resolve(), private_directory(root) / "data"):
-        processes.stop(partial(processes.inside, "postgres", data), polite=signal.SIGQUIT)
+        for program in ("initdb", "postgres"):  # a killed `create` may have left either
+            processes.stop(partial(processes.inside, program, data), polite=signal.SIGQUIT)
 
 
 def destroy(root: Path) -> None:

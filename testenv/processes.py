@@ -91,13 +91,12 @@ def inside(program: str, directory: Path) -> list[int]:
     return found
 
 
-def wait_until(
-    ready: Callable[[], bool], *, alive: Callable[[], bool], log: Path, seconds: float = 60
-) -> None:
-    """Wait for a server that was just started; PortTakenError and ServerError carry the end of its log."""
+def wait_until(ready: Callable[[], bool], *, pid: int, log: Path, seconds: float = 60) -> None:
+    """Wait for a server that `spawn` has just started; PortTakenError and ServerError carry its log's end."""
     deadline = time.monotonic() + seconds
     while not ready():
-        if not alive():
+        if _children[pid].poll() is not None:
+            del _children[pid]
             text = _tail(log)
             taken = "address already in use" in text.lower()
             raise (PortTakenError if taken else ServerError)(f"a server stopped at once:\n{text}")

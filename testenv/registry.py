@@ -30,9 +30,11 @@ def start(root: Path, blobs: Path, port: int) -> None:
     settings.write_text(yaml.safe_dump(_settings(root, blobs, port)))
     log = root / "log" / "registry.log"
     log.unlink(missing_ok=True)
-    processes.spawn([program, "serve", settings], log=log, pid_file=root / "run" / "registry.pid", cwd=root)
+    pid = processes.spawn(
+        [program, "serve", settings], log=log, pid_file=root / "run" / "registry.pid", cwd=root
+    )
     url = f"http://127.0.0.1:{port}/v2/"
-    processes.wait_until(lambda: _answers(url, str(root)), alive=lambda: bool(running(root)), log=log)
+    processes.wait_until(lambda: _answers(url, str(root)), pid=pid, log=log)
 
 
 def running(root: Path) -> list[int]:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, assert_never
@@ -147,6 +148,7 @@ def destroy(root: Path) -> None:
         raise NotASiteError(f"{root} is not a test site, and not empty: it will not be removed")
     registry.stop(root)
     cluster.destroy(root)
+    processes.stop(lambda: processes.inside("cosign", root / "cosign"), polite=signal.SIGTERM)
     shutil.rmtree(root)
 
 
