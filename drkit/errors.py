@@ -14,6 +14,7 @@
      │   ├─ ToolMissing          7
      │   ├─ ToolTooOld           7
      │   ├─ DatabaseUnreachable  7
+     │   ├─ NotServed            7
      │   ├─ RestoreDamaged       7
      │   └─ SiteLocked           7
      ├─ RepositoryMissing       10
@@ -115,6 +116,10 @@ class ToolTooOld(ToolFailed):
 
 class DatabaseUnreachable(ToolFailed):
     """PostgreSQL does not answer, or refuses us."""
+
+
+class NotServed(ToolFailed):
+    """A registry does not have what was asked of it."""
 
 
 class RestoreDamaged(ToolFailed):

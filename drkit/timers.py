@@ -91,7 +91,7 @@ def _weekdays(days: tuple[int, ...]) -> str:
 
 
 def _systemd_word(word: str) -> str:
-    """One word of an ExecStart line (systemd.service(5)), in which no specifier is meant and no space splits."""
+    """One word of an ExecStart line (systemd.service(5)): no specifier is meant, no space splits it."""
     word = word.replace("%", "%%")
     if any(char in word for char in " \t\"'\\;"):
         escaped = word.replace("\\", "\\\\").replace('"', '\\"')

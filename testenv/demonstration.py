@@ -40,7 +40,9 @@ def main() -> int:
         try:
             _demonstrate(top)
         except subprocess.CalledProcessError as error:
-            print(f"\nThe demonstration ends here: {shlex.join(map(str, error.cmd))} failed.", file=sys.stderr)
+            print(
+                f"\nThe demonstration ends here: {shlex.join(map(str, error.cmd))} failed.", file=sys.stderr
+            )
             return 1
         finally:
             sites.destroy(top / "site")
@@ -57,7 +59,8 @@ def _demonstrate(top: Path) -> None:
 
     _heading("1. drkit reads harbor.yml and writes a configuration that works")
     config = top / "drkit" / "drkit.toml"
-    _drkit(config, "init", "--harbor", site.harbor_yml, "--repository", top / "backup", "--state", top / "state")
+    wanted = ("--harbor", site.harbor_yml, "--repository", top / "backup", "--state", top / "state")
+    _drkit(config, "init", *wanted)
 
     _heading("2. Database, images and secrets become one recovery point")
     _drkit(config, "backup")
@@ -99,7 +102,8 @@ def _any_image(site: sites.Site) -> Image:
         row = connection.execute(
             "SELECT r.name, t.name, a.digest FROM tag t JOIN artifact a ON a.id = t.artifact_id"
             " JOIN repository r ON r.repository_id = t.repository_id"
-            " WHERE a.type = 'IMAGE' AND a.manifest_media_type LIKE '%manifest%' ORDER BY a.size DESC LIMIT 1"
+            " WHERE a.type = 'IMAGE' AND a.manifest_media_type LIKE '%manifest%'"
+            " ORDER BY a.size DESC LIMIT 1"
         ).fetchone()
     assert row is not None
     return Image(*row)

@@ -14,7 +14,7 @@ from drkit.state import State
 
 
 def tell(settings: config.Config, command: str, error: DrkitError | None) -> None:
-    """Write metrics and send messages as the configuration asks; raises DrkitError for what went wrong there."""
+    """Write metrics and send messages as the configuration asks; raises DrkitError if that fails."""
     state = State(settings.site.state)
     state.prepare()
     before, now = state.outcomes(), utc_now()

@@ -159,7 +159,8 @@ def _database(settings: config.Config, entry: config.Database) -> Iterator[Findi
     with postgres.connect(target) as session:
         major = session.server_version // 10_000
         unreadable = session.rows(
-            "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            "SELECT n.nspname || '.' || c.relname FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace"
             " WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
             " AND NOT has_table_privilege(c.oid, 'SELECT') LIMIT 3"
         )

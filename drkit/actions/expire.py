@@ -53,7 +53,7 @@ def expire(settings: config.Config, *, dry_run: bool) -> ExpireResult:
 
 
 def remove(catalog: Catalog, points: Sequence[Point]) -> None:
-    """Forget points, every seal first: a run that is cut off leaves incomplete points, not broken sealed ones."""
+    """Forget points, every seal first: a run that is cut off leaves incomplete points, none that lie."""
     if not points:
         return
     seals = [point.manifest_snapshot for point in points if point.manifest_snapshot]

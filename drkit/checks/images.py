@@ -8,12 +8,13 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
 from drkit.checks.finding import Control, Finding, failed, passed
-from drkit.errors import ToolFailed
+from drkit.errors import NotServed, ToolFailed
 from drkit.harbor import storage
 from drkit.harbor.tables import Tag
 from drkit.model import Closure
@@ -92,7 +93,7 @@ def tags_pull(socket: Path, tags: Iterable[Tag], ledger: Ledger) -> Finding:
     """Pull every tag by digest from the running registry, as a client with an empty cache would.
 
     Each manifest, configuration and layer is read whole and hashed once; where a further image shares a
-    layer, its repository is asked whether it serves it.
+    layer, its repository is asked once whether it serves it.
     """
     tally = _Tally()
     with Client(socket=socket) as client:
@@ -109,21 +110,30 @@ class _Puller:
 
     def pull(self, tag: Tag) -> None:
         try:
-            self._image(tag.repository, tag.digest)
+            self._image(tag, tag.digest)
             self.tally.add()
         except ToolFailed as error:
             self.tally.fault(f"{tag.repository}:{tag.name}: {error.message}")
 
-    def _image(self, repository: str, digest: str) -> None:
-        manifest = self.client.manifest(repository, digest)
+    def _image(self, tag: Tag, digest: str) -> None:
+        manifest = self.client.manifest(tag.repository, digest)
         self.ledger.confirm(digest)
         for child in manifest.children:
-            self._image(repository, child.digest)
+            with self._unfetched(tag):
+                self._image(tag, child.digest)
         for blob in manifest.blobs:
             if not blob.foreign:
-                self._blob(repository, blob)
+                with self._unfetched(tag):
+                    self._blob(tag.repository, blob)
+
+    @staticmethod
+    def _unfetched(tag: Tag) -> AbstractContextManager[None]:
+        """A proxy cache may lack what nobody has asked it for yet; anywhere else that is a fault."""
+        return suppress(NotServed) if tag.proxy else nullcontext()
 
     def _blob(self, repository: str, blob: Descriptor) -> None:
+        if not self.ledger.claim(f"{repository}@{blob.digest}"):
+            return
         if self.ledger.claim(blob.digest):
             self.client.pull_blob(repository, blob)
             self.ledger.confirm(blob.digest)

@@ -48,11 +48,15 @@ class EncryptedValue:
 
 @dataclass(frozen=True)
 class Tag:
-    """A tag and what it points to; `repository` is `project/name`."""
+    """A tag and what it points to; `repository` is `project/name`.
+
+    `proxy` says that its project is a proxy cache, which may not have fetched every layer.
+    """
 
     repository: str
     name: str
     digest: str
+    proxy: bool = False
 
 
 def is_harbor(session: Session) -> bool:
@@ -94,11 +98,13 @@ def digests(session: Session) -> Iterator[tuple[str, int | None]]:
 def tags(session: Session) -> Iterator[Tag]:
     """Every tag, by repository and name."""
     query = (
-        "SELECT r.name, t.name, a.digest FROM public.tag t JOIN public.artifact a ON a.id = t.artifact_id"
-        " JOIN public.repository r ON r.repository_id = t.repository_id ORDER BY r.name, t.name"
+        "SELECT r.name, t.name, a.digest, p.registry_id IS NOT NULL FROM public.tag t"
+        " JOIN public.artifact a ON a.id = t.artifact_id"
+        " JOIN public.repository r ON r.repository_id = t.repository_id"
+        " LEFT JOIN public.project p ON p.project_id = r.project_id ORDER BY r.name, t.name"
     )
-    for repository, name, digest in session.stream(query):
-        yield Tag(repository, name, digest)
+    for row in session.stream(query):
+        yield Tag(*row)
 
 
 def artifact_children(session: Session) -> Iterator[tuple[str, str, str]]:

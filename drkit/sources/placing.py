@@ -1,4 +1,4 @@
-"""Putting restored files in place: never over something that is there, never outside the root that was given."""
+"""Putting restored files in place: never over something that is there, never outside the given root."""
 
 from __future__ import annotations
 

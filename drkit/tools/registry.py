@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from drkit.errors import ToolFailed
+from drkit.errors import NotServed, ToolFailed
 
 _MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -49,7 +49,7 @@ class Manifest:
 
 
 class Client:
-    """A registry; every method raises ToolFailed with what was asked and what came back."""
+    """A registry; every method raises ToolFailed with what was asked and came back, NotServed for a 404."""
 
     def __init__(self, *, socket: Path | None = None, url: str = "http://registry.local") -> None:
         transport = httpx.HTTPTransport(uds=str(socket) if socket else None, retries=0)
@@ -95,13 +95,17 @@ class Client:
             answer = self._http.head(path)
         except httpx.HTTPError as error:
             raise ToolFailed(f"HEAD {path}: {error}") from None
+        if answer.status_code == 404:
+            raise NotServed(f"{repository}: blob {blob.digest} is not served")
         if answer.status_code != 200 or int(answer.headers.get("content-length", -1)) != blob.size:
-            raise ToolFailed(f"{repository}: blob {blob.digest} is not served: {answer.status_code}")
+            raise ToolFailed(f"{repository}: blob {blob.digest} is served wrongly: {answer.status_code}")
 
     def _body(self, path: str, headers: dict[str, str], limit: int | None) -> Iterator[bytes]:
         length = 0
         try:
             with self._http.stream("GET", path, headers=headers) as answer:
+                if answer.status_code == 404:
+                    raise NotServed(f"GET {path}: {answer.status_code} {answer.reason_phrase}")
                 if answer.status_code != 200:
                     raise ToolFailed(f"GET {path}: {answer.status_code} {answer.reason_phrase}")
                 for piece in answer.iter_raw():
