@@ -1,0 +1,1 @@
+"""drkit measured against what an administrator would do by hand, on the same registry in the same run."""

@@ -1,0 +1,101 @@
+"""The command line behind testenv/bench."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import shutil
+import signal
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from testenv.benchmark import rounds, table
+from testenv.benchmark.watch import CommandFailedError
+from testenv.processes import ServerError
+from testenv.sizes import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MORE_BLOBS = 10
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the benchmark; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("testenv").setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        size = Size.of(blobs=options.blobs, rows=options.rows)
+        with _workplace(options.directory) as directory:
+            report = _report(directory, size, options.runs, memory=options.memory)
+    except (CommandFailedError, ServerError, OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    print(report, end="")
+    if options.output:
+        options.output.write_text(report)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="testenv/bench", description=rounds.__doc__)
+    parser.add_argument("--blobs", default="2GB", help="bytes of all layers together (default: %(default)s)")
+    parser.add_argument(
+        "--rows", type=int, default=2_000_000, help="rows of all tables together (default: %(default)s)"
+    )
+    parser.add_argument("--runs", type=_positive, default=1, help="the best of so many counts (default: 1)")
+    parser.add_argument("--memory", action="store_true", help="also with ten times as many blobs, for memory")
+    parser.add_argument("--directory", type=Path, help="where to work: not there, or empty (default: /var/tmp)")
+    parser.add_argument("--output", type=Path, help="write the report into this file as well")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _workplace(wanted: Path | None) -> Iterator[Path]:
+    """An empty directory that is gone afterwards. PostgreSQL's user may pass through it, as drkit's drills need."""
+    if wanted is None:
+        directory = Path(tempfile.mkdtemp(prefix="drkit-bench-", dir="/var/tmp"))
+    else:
+        directory = wanted.resolve()
+        if directory.exists() and any(directory.iterdir()):
+            raise OSError(f"{directory} is not empty")
+        directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o711)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory)
+
+
+def _report(directory: Path, size: Size, runs: int, *, memory: bool) -> str:
+    quickest = rounds.help_seconds()
+    results = rounds.compare(directory, size, runs)
+    larger = None
+    if memory:
+        more = replace(size, tags=size.tags * _MORE_BLOBS, layers=size.layers * _MORE_BLOBS)
+        larger = rounds.look_at_memory(directory, more)
+    return table.render(results, larger, quickest, runs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""The two ways to do the work: by hand and with drkit, each with a repository of its own."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from testenv.benchmark.watch import CommandFailedError, Measured, measure
+
+if TYPE_CHECKING:
+    from testenv.site import Site
+
+Work = Literal["backup", "drill"]
+Stages = tuple[tuple[str, float], ...]
+
+_BY_HAND = Path(__file__).resolve().parent.parent / "by-hand"
+
+
+class Way(Protocol):
+    """A way to protect a site; made in an empty directory of its own, it leaves nothing outside it."""
+
+    name: str
+
+    def do(self, work: Work) -> tuple[Measured, Stages]:
+        """Do the work once, measured, and say what took how long."""
+
+
+def drkit_program() -> Path:
+    """The drkit beside the Python that runs this."""
+    return Path(sys.executable).with_name("drkit")
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """testenv/by-hand."""
+
+    directory: Path
+    name: str = "by hand"
+
+    @classmethod
+    def prepare(cls, site: Site, directory: Path) -> ByHand:
+        """Write its settings, and make its repository."""
+        directory.mkdir(mode=0o711)
+        identity, password, login = (directory / name for name in ("identity", "restic.password", "pgpass"))
+        _run("age-keygen", "-o", identity)
+        for path, text in ((password, "by hand\n"), (login, f"*:*:*:*:{_escaped(site)}\n")):
+            path.touch(mode=0o600)
+            path.write_text(text)
+        exported = {
+            "RESTIC_REPOSITORY": directory / "repository",
+            "RESTIC_PASSWORD_FILE": password,
+            "RESTIC_CACHE_DIR": directory / "cache",
+            "PGHOST": "127.0.0.1",
+            "PGPORT": site.database_port,
+            "PGUSER": site.database_user,
+            "PGPASSFILE": login,
+        }
+        own = {
+            "DATABASE": site.database_name,
+            "BLOBS": site.blobs,
+            "RECIPIENT": _run("age-keygen", "-y", identity).strip(),
+            "IDENTITY": identity,
+            "SCRATCH": directory / "scratch",
+        }
+        secrets = (site.harbor_yml, site.data / "secret", *sorted(site.tls.iterdir()), site.data / "ca_download")
+        lines = [f"export {name}={shlex.quote(str(value))}" for name, value in exported.items()]
+        lines += [f"{name}={shlex.quote(str(value))}" for name, value in own.items()]
+        lines += [f"SECRETS=({' '.join(shlex.quote(str(path)) for path in secrets)})"]
+        way = cls(directory)
+        way.settings.write_text("\n".join(lines) + "\n")
+        _run(_BY_HAND, way.settings, "init")
+        return way
+
+    @property
+    def settings(self) -> Path:
+        """What the script sources."""
+        return self.directory / "settings"
+
+    def do(self, work: Work) -> tuple[Measured, Stages]:
+        """See Way."""
+        measured = measure([_BY_HAND, self.settings, work], self.directory / "log")
+        pairs = [line.split("\t") for line in measured.output.splitlines()]
+        return measured, tuple((name, float(seconds)) for name, seconds in pairs)
+
+
+@dataclass(frozen=True)
+class WithDrkit:
+    """drkit itself, configured as `drkit init` does it."""
+
+    directory: Path
+    name: str = "drkit"
+
+    @classmethod
+    def prepare(cls, site: Site, directory: Path) -> WithDrkit:
+        """Run `drkit init`."""
+        directory.mkdir(mode=0o711)
+        way = cls(directory)
+        where = {"repository": directory / "repository", "output": way.config, "state": directory / "state"}
+        options = [word for name, value in where.items() for word in (f"--{name}", value)]
+        _run(drkit_program(), "init", "--harbor", site.harbor_yml, *options)
+        return way
+
+    @property
+    def config(self) -> Path:
+        """drkit.toml."""
+        return self.directory / "drkit.toml"
+
+    def do(self, work: Work) -> tuple[Measured, Stages]:
+        """See Way."""
+        command = [drkit_program(), "--config", self.config, work, "--json"]
+        measured = measure(command, self.directory / "log")
+        result = json.loads(measured.output)["result"]
+        if work == "backup":
+            return measured, tuple((f"{part['kind']} {part['name']}", part["seconds"]) for part in result["parts"])
+        checks = [(f"check: {check['name']}", check["seconds"]) for check in result["checks"]]
+        return measured, tuple((stage["name"], stage["seconds"]) for stage in result["stages"]) + tuple(checks)
+
+
+def _escaped(site: Site) -> str:
+    """The database's password as libpq's password file has it."""
+    return site.planted["database password"].replace("\\", "\\\\").replace(":", "\\:")
+
+
+def _run(*command: str | Path) -> str:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise CommandFailedError(f"{command} failed ({done.returncode}):\n{done.stdout}{done.stderr}")
+    return done.stdout
