@@ -47,14 +47,17 @@ class Spool:
 
 
 def to_lines(digests: Iterable[Digest]) -> Iterator[bytes]:
-    """One JSON object a line, in the order given, in pieces of about 64 KiB."""
+    """One JSON object a line, in the order given, in pieces of about 64 KiB.
+
+    No digests are one empty line: restic does not store an empty stream.
+    """
     piece = bytearray()
     for name, size in digests:
         piece += json.dumps({"digest": name, "size": size}).encode() + b"\n"
         if len(piece) > 1 << 16:
             yield bytes(piece)
             piece.clear()
-    yield bytes(piece)
+    yield bytes(piece) or b"\n"
 
 
 def from_lines(pieces: Iterable[bytes]) -> Iterator[Digest]:
@@ -62,7 +65,7 @@ def from_lines(pieces: Iterable[bytes]) -> Iterator[Digest]:
     rest = b""
     for piece in pieces:
         *whole, rest = (rest + piece).split(b"\n")
-        yield from map(_digest, whole)
+        yield from map(_digest, filter(None, whole))
     if rest:
         raise RestoreDamaged("the list of digests is cut short", hint="restore from another point")
 

@@ -6,6 +6,7 @@ A repository object holds an address and the names of the files with its secrets
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,8 @@ from drkit.logs import redact, register_secret
 from drkit.progress import Listener, Update, silent
 from drkit.tools import process
 from drkit.tools.process import Command, Completed
+
+log = logging.getLogger(__name__)
 
 OLDEST = (0, 17, 0)
 _GET_IT = "older ones store a failed dump as if it were whole; Debian 13's package runs on Debian 12 as it is"
@@ -143,8 +146,11 @@ class Repository:
         self._check(self._command("init"))
 
     def open(self) -> None:
-        """Try to open it: raises the fitting error if it is missing, locked or refuses the password."""
-        self._check(self._command("cat", "config"))
+        """Try to open it: raises the fitting error if it is missing, locked or refuses the password.
+
+        A lock whose owner is dead is removed, so that what comes after is not stopped by it.
+        """
+        self._check_mending("cat", "config")
 
     def snapshots(self, tag: str) -> tuple[Snapshot, ...]:
         """The snapshots that bear a tag, oldest first."""
@@ -215,28 +221,30 @@ class Repository:
     def forget(self, snapshots: Sequence[str]) -> None:
         """Remove snapshots by id; their data stays until `prune`."""
         for start in range(0, len(snapshots), 200):
-            self._check_exclusive(self._command("forget", "--json", *snapshots[start : start + 200]))
+            self._check_mending("forget", "--json", *snapshots[start : start + 200])
 
     def prune(self) -> None:
         """Remove data that no snapshot needs."""
-        self._check_exclusive(self._command("prune"))
+        self._check_mending("prune")
 
     def check(self, read_data_subset: str | None = None) -> None:
         """The repository's own integrity; with a subset (`5%`, `1/7`, `2G`) reads that much data as well."""
         options = (f"--read-data-subset={read_data_subset}",) if read_data_subset else ()
-        self._check_exclusive(self._command("check", *options))
+        self._check_mending("check", *options)
 
     def unlock(self) -> None:
         """Remove locks whose owner is gone; never those of a living restic."""
-        self._check(self._command("unlock"), retry=False)
+        said = self._check(self._command("unlock")).text.strip()
+        if said:
+            log.warning("restic on %s: %s", redact(self.url), said)
 
-    def _check_exclusive(self, command: Command) -> None:
+    def _check_mending(self, *arguments: str) -> None:
         try:
-            self._check(command)
+            self._check(self._command(*arguments, patient=False))
         except RepositoryLocked:
-            # A killed restic leaves its lock; plain unlock removes stale ones only, and one retry is enough.
+            # A killed restic leaves its lock, which nobody need wait for: unlock removes that kind only.
             self.unlock()
-            self._check(command)
+            self._check(self._command(*arguments))
 
     def _save(
         self,
@@ -287,7 +295,8 @@ class Repository:
         listener(Update(stage, finished=True))
         return summary
 
-    def _command(self, *arguments: str) -> Command:
+    def _command(self, *arguments: str, patient: bool = True) -> Command:
+        self._look_at_password_file()
         environment = {
             **self.credentials,
             "RESTIC_REPOSITORY": self.url,
@@ -295,12 +304,10 @@ class Repository:
             "RESTIC_CACHE_DIR": str(self.cache),
             "RESTIC_PROGRESS_FPS": "2",
         }
-        waiting = ("--retry-lock", f"{max(0, int(self.lock_wait.total_seconds()))}s")
+        waiting = ("--retry-lock", f"{int(self.lock_wait.total_seconds())}s") if patient else ()
         return Command(("restic", *waiting, *arguments), environment)
 
-    def _check(self, command: Command, *, retry: bool = True) -> Completed:
-        if retry:
-            self._look_at_password_file()
+    def _check(self, command: Command) -> Completed:
         completed = process.run(command)
         self._judge(command, completed)
         return completed

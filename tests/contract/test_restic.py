@@ -1,0 +1,476 @@
+"""What drkit relies on restic for, on the real restic."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from drkit.errors import (
+    ConfigError,
+    RepositoryLocked,
+    RepositoryMissing,
+    RepositoryRefused,
+    ToolFailed,
+    ToolTooOld,
+)
+from drkit.progress import Update
+from drkit.tools import restic
+from drkit.tools.process import Command
+from drkit.tools.restic import Node, Repository
+from tests import needs
+from tests.weak_key import weaken
+
+HOST = "registry.example.com"
+TAG = "drkit"
+DATA = Random(1).randbytes(400_000)
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """An empty repository, made once."""
+    needs.program("restic")
+    directory = tmp_path_factory.mktemp("restic")
+    password = directory / "password"
+    password.write_text("correct horse battery staple\n")
+    repository = Repository(
+        str(directory / "repository"), password, directory / "cache", lock_wait=timedelta(seconds=1)
+    )
+    repository.initialise()
+    weaken(Path(repository.url), "correct horse battery staple")
+    return repository
+
+
+@pytest.fixture
+def repository(pristine: Repository, tmp_path: Path) -> Repository:
+    """An empty repository of the test's own."""
+    shutil.copytree(pristine.url, tmp_path / "repository")
+    return replace(pristine, url=str(tmp_path / "repository"))
+
+
+def sh(script: str, **environment: str) -> Command:
+    return Command(("sh", "-c", script), environment)
+
+
+def content(repository: Repository, snapshot: str, path: str) -> bytes:
+    return b"".join(repository.read(snapshot, path))
+
+
+def names(repository: Repository) -> list[str]:
+    return [snapshot.id for snapshot in repository.snapshots(TAG)]
+
+
+# Making and opening
+
+
+def test_the_installed_restic_is_new_enough() -> None:
+    needs.program("restic")
+    restic.require(restic.version())
+
+
+def test_a_new_repository_is_empty_and_opens(repository: Repository) -> None:
+    repository.open()
+    assert repository.snapshots(TAG) == ()
+    repository.check()
+
+
+def test_one_is_not_made_over_another(repository: Repository) -> None:
+    with pytest.raises(ToolFailed, match="config file already exists"):
+        repository.initialise()
+
+
+def test_a_repository_that_is_not_there(pristine: Repository, tmp_path: Path) -> None:
+    missing = replace(pristine, url=str(tmp_path / "none"))
+    for ask in (missing.open, lambda: missing.snapshots(TAG), missing.prune):
+        with pytest.raises(RepositoryMissing) as caught:
+            ask()
+        assert caught.value.message == f"there is no restic repository at {tmp_path}/none"
+    with pytest.raises(RepositoryMissing):
+        missing.save_command(sh("echo x"), "x", [TAG], HOST)
+    with pytest.raises(RepositoryMissing):
+        content(missing, "latest", "/x")
+
+
+def test_a_wrong_password(repository: Repository, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("wrong\n")
+    refused = replace(repository, password_file=tmp_path / "password")
+    for ask in (refused.open, lambda: refused.snapshots(TAG)):
+        with pytest.raises(RepositoryRefused) as caught:
+            ask()
+        assert caught.value.message == (
+            f"the repository {repository.url} does not open with the password in {tmp_path}/password"
+        )
+
+
+def test_a_password_file_that_is_not_there(repository: Repository, tmp_path: Path) -> None:
+    nobody = replace(repository, password_file=tmp_path / "none")
+    with pytest.raises(ConfigError) as caught:
+        nobody.open()
+    assert caught.value.message == f"cannot read the repository's password file {tmp_path}/none"
+    with pytest.raises(ConfigError):
+        nobody.save_command(sh("echo x"), "x", [TAG], HOST)
+
+
+# Saving a command
+
+
+def test_what_a_command_prints_is_stored(repository: Repository) -> None:
+    before = datetime.now(UTC)
+    saved = repository.save_command(
+        sh('printf "%s" "$WORDS"', WORDS="a dump"), "registry.dump", [TAG, "x"], HOST
+    )
+    assert (saved.bytes, saved.files) == (6, 1)
+    assert saved.added_bytes > 0
+    (snapshot,) = repository.snapshots(TAG)
+    assert snapshot.id == saved.snapshot
+    assert (snapshot.host, snapshot.paths, set(snapshot.tags)) == (HOST, ("/registry.dump",), {TAG, "x"})
+    assert before - timedelta(seconds=1) <= snapshot.time <= datetime.now(UTC)
+    assert content(repository, saved.snapshot, "/registry.dump") == b"a dump"
+
+
+def test_a_command_that_fails_leaves_no_snapshot(repository: Repository) -> None:
+    with pytest.raises(ToolFailed) as caught:
+        repository.save_command(sh("echo partial; echo 'disk on fire' >&2; exit 9"), "x", [TAG], HOST)
+    assert caught.value.message.startswith("sh did not finish: ")
+    assert "disk on fire" in caught.value.message
+    assert names(repository) == []
+
+
+def test_a_command_that_is_killed_leaves_no_snapshot(repository: Repository) -> None:
+    with pytest.raises(ToolFailed):
+        repository.save_command(sh("head -c 2000000 /dev/zero; kill -KILL $$"), "x", [TAG], HOST)
+    assert names(repository) == []
+
+
+def test_the_command_and_restic_do_not_see_each_others_secrets(repository: Repository) -> None:
+    credentials = {"AWS_SECRET_ACCESS_KEY": "hunter2", "AWS_ACCESS_KEY_ID": "id"}
+    with_credentials = replace(repository, credentials=credentials)
+    command = sh("env; tr '\\0' '\\n' </proc/$PPID/environ >&2", PGPASSFILE="/private/pgpass")
+    saved = with_credentials.save_command(command, "environment", [TAG], HOST)
+    seen = content(repository, saved.snapshot, "/environment").decode()
+    assert "PGPASSFILE=/private/pgpass" in seen
+    assert "hunter2" not in seen
+    assert "RESTIC_" not in seen
+
+
+# Saving a stream
+
+
+def test_a_stream_is_stored(repository: Repository) -> None:
+    pieces = (DATA[start : start + 10_000] for start in range(0, len(DATA), 10_000))
+    saved = repository.save_stream(pieces, "digests.jsonl", [TAG], HOST)
+    assert saved.bytes == len(DATA)
+    assert content(repository, saved.snapshot, "/digests.jsonl") == DATA
+
+
+def test_a_stream_that_breaks_leaves_no_snapshot(repository: Repository) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield DATA
+        raise ToolFailed("the server went away")
+
+    with pytest.raises(ToolFailed, match="the server went away"):
+        repository.save_stream(pieces(), "digests.jsonl", [TAG], HOST)
+    assert names(repository) == []
+
+
+def test_an_empty_stream_is_refused(repository: Repository) -> None:
+    """By restic; whoever may have nothing to say must say so in a byte."""
+    with pytest.raises(ToolFailed, match="no data read"):
+        repository.save_stream([], "empty", [TAG], HOST)
+
+
+# Saving a directory, and bringing it back
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "registry"
+    for name in ("b/data", "b-a/data", "b.a/data", "B/data", "_uploads/x/data", "é/data"):
+        path = root / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(name.encode())
+    (root / "b" / "data").chmod(0o640)
+    os.utime(root / "b" / "data", ns=(1, 1_700_000_000_123_456_789))
+    (root / "empty").mkdir()
+    (root / "link").symlink_to("b/data")
+    return root
+
+
+def test_a_directory_and_what_is_left_out_of_it(repository: Repository, tree: Path) -> None:
+    saved = repository.save_directory(tree, [TAG], HOST, excludes=["_uploads"])
+    assert saved.files == 5
+    top = str(tree)
+    found = [node for node in repository.nodes(saved.snapshot, top) if node.path.startswith(top + "/")]
+    assert found == [
+        Node(f"{top}/B", "dir", None),
+        Node(f"{top}/B/data", "file", 6),
+        Node(f"{top}/b", "dir", None),
+        Node(f"{top}/b/data", "file", 6),
+        Node(f"{top}/b-a", "dir", None),
+        Node(f"{top}/b-a/data", "file", 8),
+        Node(f"{top}/b.a", "dir", None),
+        Node(f"{top}/b.a/data", "file", 8),
+        Node(f"{top}/empty", "dir", None),
+        Node(f"{top}/link", "symlink", None),
+        Node(f"{top}/é", "dir", None),
+        Node(f"{top}/é/data", "file", 7),
+    ]
+
+
+def test_it_comes_back_as_it_was(repository: Repository, tree: Path, tmp_path: Path) -> None:
+    saved = repository.save_directory(tree, [TAG], HOST, compress=False)
+    target = tmp_path / "target"
+    target.mkdir()
+    restored = repository.restore(f"{saved.snapshot}:{tree}", target)
+    assert restored.bytes == saved.bytes
+    assert (target / "b" / "data").read_bytes() == b"b/data"
+    found = (target / "b" / "data").stat()
+    assert (found.st_mode & 0o7777, found.st_mtime_ns) == (0o640, 1_700_000_000_123_456_789)
+    assert (target / "link").readlink() == Path("b/data")
+    assert (target / "empty").is_dir()
+    assert sorted(path.name for path in target.iterdir()) == sorted(path.name for path in tree.iterdir())
+
+
+def test_only_what_is_asked_for_comes_back(repository: Repository, tree: Path, tmp_path: Path) -> None:
+    saved = repository.save_directory(tree, [TAG], HOST)
+    (tmp_path / "patterns").write_text("/b/data\n/B\n")
+    target = tmp_path / "target"
+    repository.restore(f"{saved.snapshot}:{tree}", target, include=tmp_path / "patterns")
+    found = sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
+    assert found == ["B/data", "b/data"]
+
+
+def test_progress_is_told(repository: Repository, tree: Path, tmp_path: Path) -> None:
+    updates: list[Update] = []
+    saved = repository.save_directory(tree, [TAG], HOST, listener=updates.append)
+    assert updates[-1] == Update(str(tree), finished=True)
+    updates.clear()
+    repository.restore(saved.snapshot, tmp_path / "target", listener=updates.append)
+    assert updates[-1] == Update(str(tmp_path / "target"), finished=True)
+    assert {update.unit for update in updates[:-1]} <= {"bytes"}
+
+
+def test_a_directory_that_is_not_there(repository: Repository, tmp_path: Path) -> None:
+    with pytest.raises(ToolFailed):
+        repository.save_directory(tmp_path / "none", [TAG], HOST)
+    assert names(repository) == []
+
+
+def test_a_file_that_cannot_be_read_is_a_failure(repository: Repository) -> None:
+    """restic stores a snapshot all the same (exit code 3): for registry data that is no backup."""
+    # It opens, and then reading its first byte fails, for root too.
+    unreadable = Path(f"/proc/{os.getpid()}/mem")
+    with pytest.raises(ToolFailed, match=r"restic failed with exit code 3: .*input/output error"):
+        repository.save_directory(unreadable, [TAG], HOST)
+
+
+def test_what_is_not_in_a_snapshot(repository: Repository, tmp_path: Path) -> None:
+    saved = repository.save_stream([b"x"], "x", [TAG], HOST)
+    with pytest.raises(ToolFailed):
+        content(repository, saved.snapshot, "/y")
+    with pytest.raises(ToolFailed):
+        content(repository, "0123456789abcdef", "/x")
+    with pytest.raises(ToolFailed):
+        repository.restore(f"{saved.snapshot}:/y", tmp_path / "target")
+
+
+# Many snapshots, and their removal
+
+
+def test_snapshots_by_tag_oldest_first_and_forgetting(repository: Repository) -> None:
+    saved = [repository.save_stream([text], "x", [TAG], HOST).snapshot for text in (b"1" * 9_000, DATA)]
+    other = repository.save_stream([b"3"], "x", ["other"], HOST).snapshot
+    assert names(repository) == saved
+    assert [snapshot.id for snapshot in repository.snapshots("other")] == [other]
+    size = stored(repository)
+    repository.forget([saved[1]])
+    repository.prune()
+    assert names(repository) == [saved[0]]
+    assert stored(repository) < size - len(DATA) / 2
+    assert content(repository, saved[0], "/x") == b"1" * 9_000
+    repository.check("100%")
+
+
+def stored(repository: Repository) -> int:
+    return sum(path.stat().st_size for path in Path(repository.url, "data").rglob("*") if path.is_file())
+
+
+def test_forgetting_nothing_forgets_nothing(repository: Repository) -> None:
+    saved = repository.save_stream([b"1"], "x", [TAG], HOST)
+    repository.forget([])
+    assert names(repository) == [saved.snapshot]
+
+
+# Damage
+
+
+def test_a_flipped_byte_is_found_by_reading(repository: Repository) -> None:
+    saved = repository.save_stream([DATA], "x", [TAG], HOST)
+    pack = max(Path(repository.url, "data").rglob("*"), key=lambda path: path.stat().st_size * path.is_file())
+    pack.chmod(0o600)
+    with pack.open("r+b") as stream:
+        stream.seek(1000)
+        stream.write(b"\0" * 16)
+    repository.check()  # looks at the structure alone: that is why drkit hashes
+    with pytest.raises(ToolFailed):
+        repository.check("100%")
+    with pytest.raises(ToolFailed):
+        content(repository, saved.snapshot, "/x")
+
+
+# Locks
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A restic that holds a lock for as long as a test needs."""
+
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """As a power cut would: the lock stays."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def locks(repository: Repository) -> list[str]:
+    """The locks that are there; not those that are only being written."""
+    return [path.name for path in Path(repository.url, "locks").iterdir() if len(path.name) == 64]
+
+
+@contextmanager
+def holding(repository: Repository, *arguments: str) -> Iterator[Holder]:
+    """Run restic until it has its lock."""
+    process = subprocess.Popen(
+        [needs.program("restic"), *arguments],
+        env={
+            "PATH": os.environ["PATH"],
+            "RESTIC_REPOSITORY": repository.url,
+            "RESTIC_PASSWORD_FILE": str(repository.password_file),
+            "RESTIC_CACHE_DIR": str(repository.cache),
+        },
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    holder = Holder(process)
+    try:
+        deadline = time.monotonic() + 30
+        while not locks(repository):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield holder
+    finally:
+        if process.poll() is None:
+            holder.kill()
+        if process.stdin is not None:
+            process.stdin.close()
+
+
+# Reading 400 kB at 1 KiB/s takes far longer than any test; `check` locks out everybody else.
+EXCLUSIVE = ("check", "--read-data", "--limit-download", "1")
+# A backup whose input does not end; others may back up beside it.
+SHARED = ("backup", "--stdin", "--stdin-filename", "slow")
+
+
+def test_a_repository_that_somebody_else_has_to_himself(repository: Repository) -> None:
+    saved = repository.save_stream([DATA], "x", [TAG], HOST)
+    with holding(repository, *EXCLUSIVE):
+        with pytest.raises(RepositoryLocked) as caught:
+            repository.save_stream([b"y"], "y", [TAG], HOST)
+        assert caught.value.message == (
+            f"another restic holds a lock on {repository.url}, and still did after 0:00:01"
+        )
+        with pytest.raises(RepositoryLocked):
+            repository.prune()
+        # Looking goes on.
+        assert names(repository) == [saved.snapshot]
+
+
+def test_a_living_lock_is_never_removed(repository: Repository) -> None:
+    with holding(repository, *SHARED) as holder:
+        with pytest.raises(RepositoryLocked):
+            repository.forget(["0123456789"])
+        assert len(locks(repository)) == 1
+        assert holder.process.poll() is None
+        # A backup beside a backup is fine.
+        repository.save_stream([b"y"], "y", [TAG], HOST)
+
+
+@pytest.mark.parametrize("how", [SHARED, EXCLUSIVE], ids=["backup", "check"])
+def test_the_lock_of_a_killed_restic_stops_nothing(
+    repository: Repository, how: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither the next backup, once the repository was opened, nor retention; and nobody waits for it."""
+    hasty = replace(repository, lock_wait=timedelta(minutes=10))
+    hasty.save_stream([DATA], "x", [TAG], HOST)
+    with holding(hasty, *how) as holder:
+        holder.kill()
+    hasty.open()
+    hasty.save_stream([b"y"], "y", [TAG], HOST)
+    hasty.prune()
+    assert locks(repository) == []
+    assert caplog.messages == [f"restic on {repository.url}: successfully removed 1 locks"]
+
+
+def test_a_lock_is_waited_for(repository: Repository) -> None:
+    patient = replace(repository, lock_wait=timedelta(seconds=30))
+    with holding(repository, *SHARED) as holder:
+        assert holder.process.stdin is not None
+        holder.process.stdin.close()
+        patient.prune()
+
+
+# Pure parts
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("restic 0.18.0 compiled with go1.24.4 on linux/amd64\n", (0, 18, 0)),
+        ("restic 0.17.3-dev (compiled manually)", (0, 17, 3)),
+        ("restic 1.0", (1, 0, 0)),
+    ],
+)
+def test_versions(text: str, version: tuple[int, int, int]) -> None:
+    assert restic.parse_version(text) == version
+
+
+def test_what_is_no_version() -> None:
+    with pytest.raises(ToolFailed, match=r"cannot read restic's version from 'borg 1\.4'"):
+        restic.parse_version("borg 1.4")
+
+
+def test_one_that_is_too_old() -> None:
+    restic.require((0, 17, 0))
+    with pytest.raises(ToolTooOld) as caught:
+        restic.require((0, 16, 4))
+    assert caught.value.message == "restic 0.16.4 is too old: drkit needs 0.17 or later"
+
+
+def test_credentials(tmp_path: Path) -> None:
+    path = tmp_path / "env"
+    path.write_text("# keys\n\nAWS_ACCESS_KEY_ID=id-1\nexport AWS_SECRET_ACCESS_KEY='a=b'\n")
+    assert restic.read_credentials(path) == {"AWS_ACCESS_KEY_ID": "id-1", "AWS_SECRET_ACCESS_KEY": "a=b"}
+    assert restic.read_credentials(None) == {}
+
+
+@pytest.mark.parametrize("line", ["AWS_ACCESS_KEY_ID", "aws=1", "two words=1", "=1"])
+def test_what_are_no_credentials(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "env"
+    path.write_text(f"A=1\n{line}\n")
+    with pytest.raises(ConfigError) as caught:
+        restic.read_credentials(path)
+    assert caught.value.message == f"{path}, line 2: not KEY=value"
