@@ -105,7 +105,7 @@ def plan(settings: config.Config, wishes: Wishes) -> RestorePlan:
     found = RestorePlan(point.id, manifest.site, manifest, steps, wishes)
     blocked = [step for step in steps if step.blocked]
     if blocked:
-        what = "; ".join(f"{step.target} has {step.present}" for step in blocked)
+        what = "; ".join(f"{step.what} ({step.present} at {step.target})" for step in blocked)
         raise TargetNotEmpty(
             f"the target is not empty: {what}",
             hint="--replace sets it aside under another name; nothing was changed",
@@ -127,7 +127,7 @@ def _steps(settings: config.Config, manifest: Manifest, wishes: Wishes) -> Itera
         paths = [placing.below(wishes.root, file.path) for file in manifest.secret_files]
         there = [path for path in paths if path.is_symlink() or path.exists()]
         present = f"{len(there)} of the files, such as {there[0]}" if there else ""
-        where = str(wishes.root or "where they were")
+        where = str(wishes.root or "their old places")
         yield _step("secrets", "secrets", f"{len(paths)} secret files", where, part.bytes, present, wishes)
 
 

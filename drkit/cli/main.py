@@ -15,7 +15,7 @@ app = typer.Typer(
     help="Backup and disaster recovery for self-hosted container registries, proven by restoring.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    no_args_is_help=True,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -51,6 +51,9 @@ def _root(
     ] = False,
 ) -> None:
     context.obj = Options(config, verbose)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -253,7 +256,7 @@ def timers(
 def main() -> None:
     """The console script: run one command and leave with its exit code."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="drkit", standalone_mode=False)
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a user
         code = report_usage(error, sys.argv[1:])
     sys.exit(code if isinstance(code, int) else 0)

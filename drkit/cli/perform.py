@@ -30,6 +30,10 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+# typer carries a click of its own (since 0.2x) or uses the installed one: its errors are known by the one
+# that it exports, whose bases are UsageError and ClickException.
+_COMMAND_LINE_ERROR = typer.BadParameter.__mro__[2]
+
 
 @dataclass(frozen=True)
 class Options:
@@ -78,7 +82,7 @@ def perform(
         with ExitStack() as stack:
             run.listener = _watch(stack)
             result = work(run)
-    except (DrkitError, KeyboardInterrupt) as error:
+    except (DrkitError, KeyboardInterrupt, typer.Abort) as error:
         known = error if isinstance(error, DrkitError) else Interrupted("interrupted")
         _show_error(command, as_json, known, show)
         _aftermath(run, command, known)
@@ -150,22 +154,45 @@ def _console() -> Console:
 
 def report_usage(error: Exception, arguments: Sequence[str]) -> int:
     """Show an error that arose outside any command: a wrong command line, or a bug. Returns the exit code."""
-    import click
-
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        print(error.message)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error)
         return UsageError.exit_code
-    if isinstance(error, click.Abort):
+    if isinstance(error, typer.Abort):
         known: DrkitError = Interrupted("interrupted")
-    elif isinstance(error, click.ClickException):
-        known = UsageError(error.format_message().rstrip("."), hint=_usage_hint(error))
+    elif isinstance(error, _COMMAND_LINE_ERROR):
+        known = UsageError(_usage_message(error), hint=_usage_hint(error))
     elif isinstance(error, DrkitError):
         known = error
     else:
         known = _bug(error)
-    command = next((word for word in arguments if not word.startswith("-")), "")
+    command = _verb(arguments)
     _show_error(command, "--json" in arguments, known, lambda _console, _result: None)
     return known.exit_code
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    """The first word that is neither an option nor the value of `--config`; empty if there is none."""
+    words = iter(arguments)
+    for word in words:
+        if word == "--config":
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return ""
+
+
+def _usage_message(error: Exception) -> str:
+    """A sentence in drkit's own manner: lower case, no full stop."""
+    said = str(getattr(error, "format_message", lambda: str(error))())
+    # pydantic reads the values for typer, and says so.
+    said = said.replace("Value error, ", "").strip().rstrip(".")
+    return said[:1].lower() + said[1:]
+
+
+def _usage_message(error: Exception) -> str:
+    words = error.format_message() if hasattr(error, "format_message") else str(error)
+    said = str(words).strip().rstrip(".")
+    return said[:1].lower() + said[1:]
 
 
 def _usage_hint(error: Exception) -> str:

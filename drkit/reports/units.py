@@ -36,4 +36,4 @@ def duration(seconds: float | None) -> str:
 
 def moment(when: datetime | None) -> str:
     """A time in the reader's own zone."""
-    return when.astimezone().strftime("%Y-%m-%d %H:%M:%S") if when else "-"
+    return when.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z") if when else "-"

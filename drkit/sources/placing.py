@@ -116,7 +116,7 @@ def obstacles(target: Path) -> str:
     if not target.is_dir():
         return "a file"
     names = [n for n in sorted(p.name for p in target.iterdir()) if n != "lost+found" and not _ours(n)]
-    return f"{len(names)} entries, such as {names[0]}" if names else ""
+    return f"{len(names)} {'entry' if len(names) == 1 else 'entries'}, such as {names[0]}" if names else ""
 
 
 def _ours(name: str) -> bool:
