@@ -154,9 +154,6 @@ def _console() -> Console:
 
 def report_usage(error: Exception, arguments: Sequence[str]) -> int:
     """Show an error that arose outside any command: a wrong command line, or a bug. Returns the exit code."""
-    if type(error).__name__ == "NoArgsIsHelpError":
-        print(error)
-        return UsageError.exit_code
     if isinstance(error, typer.Abort):
         known: DrkitError = Interrupted("interrupted")
     elif isinstance(error, _COMMAND_LINE_ERROR):
@@ -186,12 +183,6 @@ def _usage_message(error: Exception) -> str:
     said = str(getattr(error, "format_message", lambda: str(error))())
     # pydantic reads the values for typer, and says so.
     said = said.replace("Value error, ", "").strip().rstrip(".")
-    return said[:1].lower() + said[1:]
-
-
-def _usage_message(error: Exception) -> str:
-    words = error.format_message() if hasattr(error, "format_message") else str(error)
-    said = str(words).strip().rstrip(".")
     return said[:1].lower() + said[1:]
 
 

@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--runs", type=_positive, default=1, help="the best of so many counts (default: 1)")
     parser.add_argument("--memory", action="store_true", help="also with ten times as many blobs, for memory")
-    parser.add_argument("--directory", type=Path, help="where to work: not there, or empty (default: /var/tmp)")
+    parser.add_argument("--directory", type=Path, help="a new or empty one (default: in /var/tmp)")
     parser.add_argument("--output", type=Path, help="write the report into this file as well")
     return parser
 
@@ -72,7 +72,7 @@ def _interrupt(_number: int, _frame: object) -> NoReturn:
 
 @contextlib.contextmanager
 def _workplace(wanted: Path | None) -> Iterator[Path]:
-    """An empty directory that is gone afterwards. PostgreSQL's user may pass through it, as drkit's drills need."""
+    """An empty directory that is gone afterwards; a drill's PostgreSQL must be able to pass through it."""
     if wanted is None:
         directory = Path(tempfile.mkdtemp(prefix="drkit-bench-", dir="/var/tmp"))
     else:

@@ -120,7 +120,7 @@ def _measure(results: Results, site: Site, what: str, ways: Sequence[Way]) -> No
 
 
 def _settle(site: Site) -> None:
-    """Whoever comes first shall not pay for what rests from writing: both find all in memory, nothing unwritten."""
+    """Whoever comes first shall not pay for what the writing left over: both find everything in memory."""
     with sites.connect(site) as connection:
         connection.autocommit = True
         connection.execute("VACUUM (ANALYZE)")

@@ -52,7 +52,8 @@ def measure(command: Sequence[str | Path], log: Path) -> Measured:
         seconds = time.perf_counter() - began
     if process.returncode != 0:
         words = (output + log.read_text(errors="replace")).strip().splitlines()[-15:]
-        raise CommandFailedError("\n".join([f"{command} failed ({process.returncode}):", *words]))
+        what = " ".join(map(str, command))
+        raise CommandFailedError("\n".join([f"`{what}` failed ({process.returncode}):", *words]))
     return Measured(seconds, peaks.own, peaks.restic, output)
 
 

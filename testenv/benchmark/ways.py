@@ -24,7 +24,9 @@ _BY_HAND = Path(__file__).resolve().parent.parent / "by-hand"
 class Way(Protocol):
     """A way to protect a site; made in an empty directory of its own, it leaves nothing outside it."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the tables call it."""
 
     def do(self, work: Work) -> tuple[Measured, Stages]:
         """Do the work once, measured, and say what took how long."""
@@ -67,7 +69,7 @@ class ByHand:
             "IDENTITY": identity,
             "SCRATCH": directory / "scratch",
         }
-        secrets = (site.harbor_yml, site.data / "secret", *sorted(site.tls.iterdir()), site.data / "ca_download")
+        secrets = (site.harbor_yml, site.data / "secret", site.tls, site.data / "ca_download")
         lines = [f"export {name}={shlex.quote(str(value))}" for name, value in exported.items()]
         lines += [f"{name}={shlex.quote(str(value))}" for name, value in own.items()]
         lines += [f"SECRETS=({' '.join(shlex.quote(str(path)) for path in secrets)})"]
@@ -112,13 +114,15 @@ class WithDrkit:
 
     def do(self, work: Work) -> tuple[Measured, Stages]:
         """See Way."""
-        command = [drkit_program(), "--config", self.config, work, "--json"]
+        command: list[str | Path] = [drkit_program(), "--config", self.config, work, "--json"]
         measured = measure(command, self.directory / "log")
         result = json.loads(measured.output)["result"]
         if work == "backup":
-            return measured, tuple((f"{part['kind']} {part['name']}", part["seconds"]) for part in result["parts"])
-        checks = [(f"check: {check['name']}", check["seconds"]) for check in result["checks"]]
-        return measured, tuple((stage["name"], stage["seconds"]) for stage in result["stages"]) + tuple(checks)
+            named = [(f"{part['kind']} {part['name']}", part) for part in result["parts"]]
+        else:
+            named = [(stage["name"], stage) for stage in result["stages"]]
+            named += [(f"check: {check['name']}", check) for check in result["checks"]]
+        return measured, tuple((name, entry["seconds"]) for name, entry in named)
 
 
 def _escaped(site: Site) -> str:
