@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -98,10 +99,17 @@ class WithDrkit:
     name: str = "drkit"
 
     @classmethod
-    def prepare(cls, site: Site, directory: Path) -> WithDrkit:
-        """Run `drkit init`."""
+    def prepare(cls, site: Site, directory: Path, like: ByHand | None = None) -> WithDrkit:
+        """Run `drkit init`; with a copy of the other way's empty repository, if there is one.
+
+        How long restic takes to open a repository is settled when it is made, by how fast the machine was in
+        that moment: it must be the same for both.
+        """
         directory.mkdir(mode=0o711)
         way = cls(directory)
+        if like:
+            shutil.copytree(like.directory / "repository", directory / "repository")
+            shutil.copy(like.directory / "restic.password", directory / "restic.password")
         where = {"repository": directory / "repository", "output": way.config, "state": directory / "state"}
         options = [word for name, value in where.items() for word in (f"--{name}", value)]
         _run(drkit_program(), "init", "--harbor", site.harbor_yml, *options)
