@@ -18,6 +18,9 @@ from drkit.tools import postgres, process
 from drkit.tools.process import Command, Server
 from tests import needs
 
+# Members of this role need a password; everybody else is let in.
+LOGIN = "with_password"
+
 _SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",
@@ -67,6 +70,8 @@ def private_cluster(major: int | None = None) -> Iterator[Cluster]:
         try:
             target = postgres.Target({"host": str(directory), "user": "postgres", "dbname": "postgres"})
             _wait(server, target)
+            with postgres.connect(target) as session:
+                session.execute(postgres.compose("CREATE ROLE {name}", name=postgres.identifier(LOGIN)))
             yield Cluster(programs, target, directory, user)
         finally:
             server.stop(signal.SIGQUIT)
@@ -78,6 +83,8 @@ def _initdb(programs: postgres.Programs, data: Path, user: str | None) -> None:
     options = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
     arguments = (programs.program("initdb"), f"--pgdata={data}", *options)
     process.check(Command(arguments, user=user, directory=data.parent))
+    rules = data / "pg_hba.conf"
+    rules.write_text(f"local all +{LOGIN} scram-sha-256\n{rules.read_text()}")
 
 
 def _start(programs: postgres.Programs, directory: Path, user: str | None) -> Server:

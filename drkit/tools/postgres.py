@@ -259,7 +259,7 @@ def installed(places: Sequence[str] = _PLACES) -> dict[int, Programs]:
     found = {}
     for place in places:
         for directory in Path("/").glob(place.lstrip("/")):
-            major = re.search(r"(\d+)/bin$", str(directory))
+            major = re.search(r"[/-](\d+)/bin$", str(directory))
             if major and (directory / "pg_dump").is_file():
                 found[int(major[1])] = Programs(int(major[1]), directory)
     return found

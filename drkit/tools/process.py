@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -39,6 +40,7 @@ _INHERITED = (
     "RCLONE_CONFIG",
 )
 _STDERR_LINES = 40
+_ERROR = re.compile(r"\b(error|fatal|panic)\b", re.IGNORECASE)
 _CHUNK = 1 << 20
 _GRACE_SECONDS = 10.0
 
@@ -159,8 +161,15 @@ def failure(command: Command, completed: Completed) -> ToolFailed:
         if completed.code < 0
         else f"failed with exit code {completed.code}"
     )
-    words = redact(" / ".join(completed.stderr.strip().splitlines()[-3:]))
+    words = redact(" / ".join(_last_words(completed.stderr)))
     return ToolFailed(f"{command.program} {how}: {words}" if words else f"{command.program} {how}")
+
+
+def _last_words(stderr: str) -> list[str]:
+    """The last three lines; where none is an error (pg_restore ends with the query), the last error."""
+    lines = stderr.strip().splitlines()
+    errors = [line for line in lines if _ERROR.search(line)]
+    return lines[-3:] if not errors or errors[-1] in lines[-3:] else errors[-1:]
 
 
 class Server:

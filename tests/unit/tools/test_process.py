@@ -75,6 +75,14 @@ def test_check_raises_with_the_tools_last_words() -> None:
     assert caught.value.message == "sh failed with exit code 7: two / three / four"
 
 
+def test_an_error_that_is_followed_by_a_long_query() -> None:
+    """As pg_restore does it."""
+    query = "Command was: CREATE TABLE x (\\n    a int,\\n    b int\\n);"
+    with pytest.raises(ToolFailed) as caught:
+        process.check(sh(f"printf 'warming up\nsh: error: x exists\n{query}\n' >&2; exit 1"))
+    assert caught.value.message == "sh failed with exit code 1: sh: error: x exists"
+
+
 def test_a_child_that_was_killed() -> None:
     with pytest.raises(ToolFailed) as caught:
         process.check(sh("kill -KILL $$"))

@@ -1,0 +1,397 @@
+"""What drkit relies on PostgreSQL for, on a real server of the tests' own."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from drkit.errors import ConfigError, DatabaseUnreachable, ToolFailed, ToolMissing, ToolTooOld
+from drkit.logs import redact
+from drkit.tools import postgres, process
+from drkit.tools.postgres import Programs, Target, compose, connect, identifier, literal
+from tests.cluster import LOGIN, Cluster
+
+# A colon and a backslash are special in a password file.
+PASSWORD = "p:a\\s's word"
+
+
+@pytest.fixture
+def database(cluster: Cluster) -> Target:
+    """An empty database of the test's own."""
+    return cluster.new_database()
+
+
+@pytest.fixture
+def filled(database: Target) -> Target:
+    """A database with a table of 5,000 rows."""
+    with connect(database) as session:
+        session.execute("CREATE TABLE public.blob (id int PRIMARY KEY, digest text)")
+        session.execute("INSERT INTO public.blob SELECT n, md5(n::text) FROM generate_series(1, 5000) AS n")
+    return database
+
+
+@pytest.fixture(scope="module")
+def login(cluster: Cluster) -> Target:
+    """A superuser who needs a password; its Target does not hold it."""
+    with connect(cluster.target) as session:
+        role = {"name": identifier("keeper"), "word": literal(PASSWORD), "group": identifier(LOGIN)}
+        session.execute(compose("CREATE ROLE {name} LOGIN SUPERUSER PASSWORD {word} IN ROLE {group}", **role))
+    return Target({**cluster.target.settings, "user": "keeper"})
+
+
+def count(database: Target) -> int:
+    with connect(database) as session:
+        return int(session.value("SELECT count(*) FROM public.blob"))
+
+
+# Sessions
+
+
+def test_every_session_writes_values_alike(database: Target) -> None:
+    with connect(database) as session:
+        session.execute(
+            compose("ALTER DATABASE {name} SET TimeZone = 'Asia/Tokyo'", name=identifier(database.database))
+        )
+        session.execute(
+            compose("ALTER DATABASE {name} SET bytea_output = 'escape'", name=identifier(database.database))
+        )
+    with connect(database) as session:
+        shown = session.row(
+            "SELECT '2026-11-24 06:00:00+00'::timestamptz::text, '\\x00ff'::bytea::text,"
+            " (1.0::float8 / 3)::text, current_setting('statement_timeout'), current_setting('row_security')"
+        )
+        assert shown == ("2026-11-24 06:00:00+00", "\\x00ff", "0.3333333333333333", "0", "off")
+        assert session.value(
+            "SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+        ) == ("drkit")
+
+
+def test_rows_and_values(filled: Target) -> None:
+    with connect(filled) as session:
+        assert session.rows("SELECT id FROM public.blob WHERE id <= %s ORDER BY id", [2]) == [(1,), (2,)]
+        assert session.row("SELECT 1, 'x'") == (1, "x")
+        assert session.value("SELECT count(*) FROM public.blob") == 5000
+        assert session.execute("DELETE FROM public.blob WHERE id > 4000") == 1000
+        assert session.server_version // 10_000 in postgres.installed()
+        with pytest.raises(ToolFailed, match="expected one row from PostgreSQL, got 0"):
+            session.row("SELECT 1 WHERE false")
+
+
+def test_a_percent_sign_without_parameters(database: Target) -> None:
+    with connect(database) as session:
+        assert session.value("SELECT 'x' LIKE '%'") is True
+
+
+def test_a_stream_of_any_size(filled: Target) -> None:
+    with connect(filled, autocommit=False) as session:
+        rows = session.stream(compose("SELECT id FROM public.blob ORDER BY id"))
+        assert [row[0] for row in rows] == list(range(1, 5001))
+        # A second one, after one that was not read to its end.
+        assert next(iter(session.stream(compose("SELECT 1")))) == (1,)
+        assert list(session.stream(compose("SELECT 2"))) == [(2,)]
+
+
+def test_what_the_server_says_comes_out(database: Target) -> None:
+    with connect(database) as session:
+        with pytest.raises(ToolFailed) as caught:
+            session.rows("SELECT * FROM nothing")
+        assert caught.value.message == 'PostgreSQL: relation "nothing" does not exist'
+        with pytest.raises(ToolFailed, match="PostgreSQL: syntax error at or near"):
+            session.execute("SELEKT 1")
+        assert session.value("SELECT 1") == 1
+
+
+def test_a_connection_that_is_cut(filled: Target) -> None:
+    def ended() -> Iterator[object]:
+        with connect(filled, autocommit=False) as session, connect(filled) as other:
+            rows = session.stream(compose("SELECT * FROM public.blob"))
+            yield next(rows)
+            other.execute("SELECT pg_terminate_backend(%s)", [session.value("SELECT pg_backend_pid()")])
+            yield from rows
+
+    with pytest.raises(ToolFailed, match="PostgreSQL: "):
+        list(ended())
+
+
+def test_changes_that_are_undone(filled: Target) -> None:
+    with connect(filled) as session:
+        with session.undone():
+            assert session.execute("DELETE FROM public.blob") == 5000
+        assert session.value("SELECT count(*) FROM public.blob") == 5000
+        with pytest.raises(ToolFailed, match="division by zero"), session.undone():
+            session.value("WITH gone AS (DELETE FROM public.blob RETURNING 1) SELECT 1 / 0 FROM gone")
+        assert session.value("SELECT count(*) FROM public.blob") == 5000
+
+
+def test_without_autocommit_nothing_stays_unless_committed(filled: Target) -> None:
+    with connect(filled, autocommit=False) as session:
+        session.execute("DELETE FROM public.blob")
+    assert count(filled) == 5000
+
+
+def test_names_and_values_are_quoted(database: Target) -> None:
+    with connect(database) as session:
+        name = identifier('we"ird; DROP')
+        session.execute(compose("CREATE TABLE public.{name} (x text)", name=name))
+        session.execute(
+            compose("INSERT INTO public.{name} VALUES ({value})", name=name, value=literal("it's"))
+        )
+        assert session.value(compose("SELECT x FROM public.{name}", name=name)) == "it's"
+
+
+def test_keywords_are_letters() -> None:
+    assert postgres.keyword("CREATE ROLE").as_string() == "CREATE ROLE"
+    with pytest.raises(ToolFailed, match="unexpected SQL keyword"):
+        postgres.keyword("SELECT; DROP")
+
+
+# Not getting in
+
+
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+    nobody = Target({"host": str(tmp_path), "dbname": "registry", "user": "postgres"})
+    with pytest.raises(DatabaseUnreachable) as caught, connect(nobody):
+        pass
+    assert caught.value.message.startswith(f"cannot connect to registry at {tmp_path}:5432: ")
+    assert "No such file or directory" in caught.value.message or "running" in caught.value.message
+    assert caught.value.hint == "see that it runs and that dsn, user and password_file are right"
+
+
+def test_a_database_that_is_not_there(cluster: Cluster) -> None:
+    none = cluster.target.with_database("none")
+    with pytest.raises(DatabaseUnreachable, match='database "none" does not exist'), connect(none):
+        pass
+
+
+def test_a_password(login: Target) -> None:
+    with connect(dataclasses.replace(login, password=PASSWORD)) as session:
+        assert session.value("SELECT current_user") == "keeper"
+
+
+def test_a_wrong_password(login: Target) -> None:
+    with (
+        pytest.raises(DatabaseUnreachable) as caught,
+        connect(dataclasses.replace(login, password="hunter2")),
+    ):
+        pass
+    assert 'password authentication failed for user "keeper"' in caught.value.message
+    assert "hunter2" not in caught.value.message
+
+
+def test_no_password(login: Target) -> None:
+    with pytest.raises(DatabaseUnreachable, match="no password supplied"), connect(login):
+        pass
+
+
+# Connection strings
+
+
+def test_a_target(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(PASSWORD + "\n")
+    found = postgres.target("host=db port=5433 user=postgres dbname=registry", tmp_path / "password")
+    assert found == Target({"host": "db", "port": "5433", "user": "postgres", "dbname": "registry"}, PASSWORD)
+    assert found.where == "registry at db:5433"
+    assert found.database == "registry"
+    assert found.with_database("other").where == "other at db:5433"
+    assert PASSWORD not in found.dsn
+    assert redact(f"it is {PASSWORD}") == "it is ***"
+    assert postgres.target("postgresql://postgres@db:5433/registry", None) == dataclasses.replace(
+        found, password=None
+    )
+
+
+def test_a_target_with_little_in_it() -> None:
+    assert postgres.target("user=postgres", None).where == "postgres at the local socket:5432"
+
+
+@pytest.mark.parametrize(
+    ("dsn", "sentence"),
+    [
+        ("host", 'not a connection string: missing "=" after "host" in connection info string'),
+        ("colour=red", 'not a connection string: invalid connection option "colour"'),
+        ("host=db password=hunter2", "a connection string must not hold a password"),
+        ("postgresql://u:hunter2@db/x", "a connection string must not hold a password"),
+    ],
+)
+def test_what_is_no_target(dsn: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        postgres.target(dsn, None)
+    assert caught.value.message == sentence
+    assert caught.value.hint
+
+
+def test_a_password_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"cannot read the password file {tmp_path}/none: "):
+        postgres.target("host=db", tmp_path / "none")
+
+
+# PostgreSQL's own programs
+
+
+def test_what_a_program_needs_to_log_in(cluster: Cluster, login: Target, tmp_path: Path) -> None:
+    psql = cluster.programs.program("psql")
+    arguments = (
+        "--no-password",
+        "--no-psqlrc",
+        "--tuples-only",
+        "--no-align",
+        "--command=SELECT current_user",
+    )
+    where = dataclasses.replace(login, password=PASSWORD)
+    with postgres.password_environment(where, tmp_path) as environment:
+        (path,) = tmp_path.iterdir()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert environment == {"PGPASSFILE": str(path)}
+        done = process.check(process.Command((psql, *arguments, f"--dbname={where.dsn}"), environment))
+        assert done.text == "keeper\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_password_file_goes_even_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), postgres.password_environment(Target({}, PASSWORD), tmp_path):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_password_there_is_no_file(tmp_path: Path) -> None:
+    with postgres.password_environment(Target({}), tmp_path) as environment:
+        assert environment == {}
+        assert list(tmp_path.iterdir()) == []
+
+
+def dumped(cluster: Cluster, database: Target, path: Path) -> Path:
+    """A dump of a database as it was when its snapshot was exported."""
+    with connect(database, autocommit=False) as session:
+        session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        snapshot = session.value("SELECT pg_export_snapshot()")
+        with connect(database) as other:
+            other.execute("DELETE FROM public.blob WHERE id > 100")
+        with path.open("wb") as target:
+            done = process.into_file(postgres.dump(cluster.programs, database, snapshot, {}), target)
+    assert done.code == 0, done.stderr
+    return path
+
+
+def test_a_dump_holds_what_its_snapshot_saw(cluster: Cluster, filled: Target, tmp_path: Path) -> None:
+    archive = dumped(cluster, filled, tmp_path / "dump")
+    assert count(filled) == 100
+    empty = cluster.new_database()
+    process.check(postgres.restore(cluster.programs, empty, archive, 2, {}))
+    assert count(empty) == 5000
+
+
+def test_a_dump_is_not_compressed(cluster: Cluster, filled: Target, tmp_path: Path) -> None:
+    """restic compresses, and finds again what has not changed only in plain bytes."""
+    archive = dumped(cluster, filled, tmp_path / "dump")
+    assert b"c4ca4238a0b923820dcc509a6f75849b" in archive.read_bytes()
+
+
+def test_a_dump_of_a_snapshot_that_has_gone(cluster: Cluster, filled: Target) -> None:
+    command = postgres.dump(cluster.programs, filled, "00000003-0000001B-1", {})
+    with pytest.raises(ToolFailed, match=r"pg_dump failed with exit code 1: .*snapshot"):
+        process.check(command)
+
+
+def test_a_restore_over_something_stops(cluster: Cluster, filled: Target, tmp_path: Path) -> None:
+    archive = dumped(cluster, filled, tmp_path / "dump")
+    with pytest.raises(ToolFailed, match='relation "blob" already exists'):
+        process.check(postgres.restore(cluster.programs, filled, archive, 1, {}))
+
+
+def test_an_archive_is_read_to_its_end(cluster: Cluster, filled: Target, tmp_path: Path) -> None:
+    archive = dumped(cluster, filled, tmp_path / "dump").read_bytes()
+
+    def read(data: bytes) -> None:
+        command = postgres.read_archive(cluster.programs)
+        list(process.lines(command, stdin=[data], ended=postgres.raise_if_failed))
+
+    read(archive)
+    for cut in (0, 3, len(archive) // 2):
+        with pytest.raises(ToolFailed, match="pg_restore failed with exit code 1"):
+            read(archive[:cut])
+
+
+@pytest.mark.parametrize("passwords", [True, False])
+def test_roles(cluster: Cluster, login: Target, tmp_path: Path, passwords: bool) -> None:
+    where = dataclasses.replace(login, password=PASSWORD)
+    with postgres.password_environment(where, tmp_path) as environment:
+        command = postgres.dump_roles(cluster.programs, where, environment, passwords=passwords)
+        text = process.check(command).text
+    assert "CREATE ROLE keeper;" in text
+    assert ("SCRAM-SHA-256$" in text) is passwords
+    assert PASSWORD not in text
+    assert "CREATE TABLE" not in text
+
+
+# Which programs
+
+
+def programs(*majors: int) -> dict[int, Programs]:
+    return {major: Programs(major, Path(f"/usr/lib/postgresql/{major}/bin")) for major in majors}
+
+
+@pytest.mark.parametrize(
+    ("server", "installed", "chosen"),
+    [(15, (13, 15, 18), 15), (16, (13, 15, 18), 18), (12, (13, 15), 13), (15, (15,), 15)],
+)
+def test_a_dump_is_never_made_by_older_programs(server: int, installed: tuple[int, ...], chosen: int) -> None:
+    for order in itertools.permutations(installed):
+        assert postgres.dump_programs(server, programs(*order)).major == chosen
+
+
+def test_programs_that_are_too_old() -> None:
+    with pytest.raises(ToolTooOld) as caught:
+        postgres.dump_programs(18, programs(15, 13))
+    assert caught.value.message == "pg_dump 15 is older than the server, which is PostgreSQL 18"
+    assert caught.value.hint == "install postgresql-client-18"
+
+
+def test_programs_that_are_missing(tmp_path: Path) -> None:
+    with pytest.raises(ToolMissing) as caught:
+        postgres.dump_programs(18, {})
+    assert caught.value.message == "pg_dump is not installed"
+    with pytest.raises(ToolMissing) as caught:
+        Programs(18, tmp_path).program("pg_restore")
+    assert caught.value.message == "pg_restore of PostgreSQL 18 is not installed"
+    assert caught.value.hint == "install the package postgresql-18"
+
+
+def test_a_sandbox_needs_the_very_major_version(cluster: Cluster) -> None:
+    available = {cluster.programs.major: cluster.programs}
+    assert postgres.server_programs(cluster.programs.major, available) == cluster.programs
+    with pytest.raises(ToolMissing) as caught:
+        postgres.server_programs(99, available)
+    assert caught.value.message == (
+        f"PostgreSQL 99 is not installed here (there is: {cluster.programs.major})"
+    )
+    with pytest.raises(ToolMissing, match=r"there is: none"):
+        postgres.server_programs(99, {})
+
+
+def make(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.touch()
+
+
+def test_where_programs_are_found(tmp_path: Path) -> None:
+    for name in (
+        "debian/15/bin/pg_dump",
+        "debian/9.6/bin/pg_dump",
+        "debian/16/bin/psql",
+        "pgsql-18/bin/pg_dump",
+    ):
+        make(tmp_path / name)
+    found = postgres.installed((f"{tmp_path}/debian/*/bin", f"{tmp_path}/pgsql-*/bin"))
+    assert {major: place.directory for major, place in found.items()} == {
+        15: tmp_path / "debian/15/bin",
+        18: tmp_path / "pgsql-18/bin",
+    }
+
+
+def test_an_absent_place_is_no_error(tmp_path: Path) -> None:
+    assert postgres.installed((f"{tmp_path}/none/*/bin",)) == {}
