@@ -16,6 +16,7 @@
      │   ├─ DatabaseUnreachable  7
      │   ├─ NotServed            7
      │   ├─ RestoreDamaged       7
+     │   ├─ SourceChanged        7
      │   └─ SiteLocked           7
      ├─ RepositoryMissing       10
      ├─ RepositoryLocked        11
@@ -124,6 +125,10 @@ class NotServed(ToolFailed):
 
 class RestoreDamaged(ToolFailed):
     """What came back is not what was backed up."""
+
+
+class SourceChanged(ToolFailed):
+    """Files that were to be captured could not be read, so the capture is not whole."""
 
 
 class SiteLocked(ToolFailed):

@@ -33,11 +33,11 @@ class _Formatter(logging.Formatter):
         return redact(super().format(record))
 
 
-def set_up(run_id: str, *, verbose: bool = False) -> None:
-    """Send drkit's log to stderr; `verbose` shows which outside programs run."""
+def set_up(run_id: str, *, verbose: bool = False, quiet: bool = False) -> None:
+    """Send drkit's log to stderr; `verbose` shows which outside programs run, `quiet` only what is wrong."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(f"%(asctime)s {run_id} %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
     root = logging.getLogger("drkit")
     root.handlers = [handler]
     root.propagate = False
-    root.setLevel(logging.DEBUG if verbose else logging.INFO)
+    root.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)

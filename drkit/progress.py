@@ -21,5 +21,10 @@ class Update:
 Listener = Callable[[Update], None]
 
 
+def wants_totals(listener: Listener) -> bool:
+    """Whether somebody looks at how much is left, which may take a walk over everything to find out."""
+    return bool(getattr(listener, "wants_totals", False))
+
+
 def silent(_update: Update) -> None:
     """The listener of work that nobody watches."""

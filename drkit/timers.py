@@ -105,7 +105,9 @@ def cron_lines(schedule: Schedule, program: Path, config_path: Path, *, user: st
     for verb, expression in schedule.jobs.items():
         cron.read(verb, expression)
         # In a crontab a bare percent sign ends the command.
-        command = shlex.join((str(program), "--config", str(config_path), verb)).replace("%", "\\%")
+        command = shlex.join((str(program), "--quiet", "--config", str(config_path), verb)).replace(
+            "%", "\\%"
+        )
         lines.append(" ".join([*expression.split(), *([user] if user else []), command]))
     return _CRON_HEAD + "".join(line + "\n" for line in lines)
 

@@ -19,9 +19,11 @@ def tell(settings: config.Config, command: str, error: DrkitError | None) -> Non
     state.prepare()
     before, now = state.outcomes(), utc_now()
     failed_before = before.get(command, (now, True))[1] is False
-    if not isinstance(error, Interrupted):
-        state.note_outcome(command, now, good=error is None)
     _notify(settings, command, error, failed_before=failed_before)
+    if isinstance(error, Interrupted):
+        # Nothing was learnt, and no process may start any more to look.
+        return
+    state.note_outcome(command, now, good=error is None)
     if settings.metrics:
         metrics.write(settings.metrics.textfile, _facts(settings, state))
 

@@ -46,11 +46,14 @@ def _root(
         typer.Option("--config", metavar="FILE", help="Default: $DRKIT_CONFIG, else /etc/drkit/drkit.toml."),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log each outside command.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Say nothing unless something is wrong.")
+    ] = False,
     _show_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    context.obj = Options(config, verbose)
+    context.obj = Options(config, verbose, quiet)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit(2)

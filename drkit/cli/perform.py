@@ -30,10 +30,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# typer carries a click of its own (since 0.2x) or uses the installed one: its errors are known by the one
-# that it exports, whose bases are UsageError and ClickException.
-_COMMAND_LINE_ERROR = typer.BadParameter.__mro__[2]
-
 
 @dataclass(frozen=True)
 class Options:
@@ -41,6 +37,7 @@ class Options:
 
     config: Path | None
     verbose: bool
+    quiet: bool = False
 
 
 @dataclass
@@ -76,18 +73,20 @@ def perform(
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     options: Options = context.obj
-    logs.set_up(f"{command}[{os.getpid()}]", verbose=options.verbose)
+    logs.set_up(f"{command}[{os.getpid()}]", verbose=options.verbose, quiet=options.quiet)
     run = Run(options)
     try:
         with ExitStack() as stack:
-            run.listener = _watch(stack)
+            if not options.quiet:
+                run.listener = _watch(stack)
             result = work(run)
     except (DrkitError, KeyboardInterrupt, typer.Abort) as error:
         known = error if isinstance(error, DrkitError) else Interrupted("interrupted")
         _show_error(command, as_json, known, show)
         _aftermath(run, command, known)
         raise typer.Exit(known.exit_code) from None
-    _show_result(command, as_json, result, show)
+    if as_json or not options.quiet:
+        _show_result(command, as_json, result, show)
     _aftermath(run, command, None)
 
 
@@ -156,7 +155,7 @@ def report_usage(error: Exception, arguments: Sequence[str]) -> int:
     """Show an error that arose outside any command: a wrong command line, or a bug. Returns the exit code."""
     if isinstance(error, typer.Abort):
         known: DrkitError = Interrupted("interrupted")
-    elif isinstance(error, _COMMAND_LINE_ERROR):
+    elif isinstance(error, typer.TyperException):
         known = UsageError(_usage_message(error), hint=_usage_hint(error))
     elif isinstance(error, DrkitError):
         known = error

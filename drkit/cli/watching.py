@@ -29,6 +29,11 @@ class Watcher:
         self._tasks: dict[str, TaskID] = {}
         self._lines: dict[str, float] = {}
 
+    @property
+    def wants_totals(self) -> bool:
+        """Only a terminal shows what remains."""
+        return self._stream.isatty()
+
     def __enter__(self) -> Watcher:
         return self
 

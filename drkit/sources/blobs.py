@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from drkit import config
-from drkit.errors import ConfigError, ToolFailed
+from drkit.errors import ConfigError, SourceChanged, ToolFailed
 from drkit.harbor import storage
 from drkit.model import Closure
 from drkit.progress import Listener
@@ -15,6 +16,8 @@ from drkit.tools.restic import Repository, Saved
 from drkit.volumes import live
 
 Digest = tuple[str, int | None]
+
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,17 @@ def capture(
     look(blobs)
     with live.frozen(blobs.path) as view:
         excludes = (f"{view}/{storage.UPLOADS_PATTERN}",)
-        return repository.save_directory(
-            view, tags, host, excludes=excludes, compress=False, listener=listener
-        )
+
+        def save() -> Saved:
+            return repository.save_directory(
+                view, tags, host, excludes=excludes, compress=False, listener=listener
+            )
+
+        # Somebody may delete an image while its links are read; the next attempt reads only what is new.
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(SourceChanged):
+                return save()
+        return save()
 
 
 def captured_blobs(repository: Repository, snapshot: str, root: str) -> Iterator[tuple[str, int]]:

@@ -20,11 +20,12 @@ from drkit.errors import (
     RepositoryLocked,
     RepositoryMissing,
     RepositoryRefused,
+    SourceChanged,
     ToolFailed,
     ToolTooOld,
 )
 from drkit.logs import redact, register_secret
-from drkit.progress import Listener, Update, silent
+from drkit.progress import Listener, Update, silent, wants_totals
 from drkit.tools import process
 from drkit.tools.process import Command, Completed
 
@@ -256,7 +257,7 @@ class Repository:
         stdin: Iterable[bytes] | None = None,
     ) -> Saved:
         # Without the scan a total is unknown; it costs a second walk, worth it only where somebody looks.
-        scan = ("--no-scan",) if listener is silent or stdin is not None else ()
+        scan = () if wants_totals(listener) and stdin is None else ("--no-scan",)
         labels = [f"--tag={tag}" for tag in tags]
         command = self._command("backup", "--json", "--host", host, *labels, *scan, *what)
         summary = self._follow(command, stage, listener, stdin)
@@ -325,6 +326,11 @@ class Repository:
         match completed.code:
             case 0:
                 return
+            case 3:
+                raise SourceChanged(
+                    f"some files could not be read: {_last_words(completed)}",
+                    hint="they vanished meanwhile, or drkit's user may not read them",
+                )
             case 10:
                 raise RepositoryMissing(
                     f"there is no restic repository at {where}",
@@ -365,6 +371,11 @@ def _message(line: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return message if isinstance(message, dict) else {}
+
+
+def _last_words(completed: Completed) -> str:
+    """The last lines that restic said, as words."""
+    return redact(" / ".join(_plain(line) for line in completed.stderr.splitlines()[-3:]))
 
 
 def _words(message: dict[str, Any]) -> str:

@@ -158,7 +158,7 @@ def test_cron_lines() -> None:
 def test_a_cron_line_is_quoted_for_the_shell_and_for_cron() -> None:
     text = cron_lines(Schedule(backup=" 0  2 * * * "), PROGRAM, Path("/etc/my site/50%.toml"))
     assert text.splitlines()[-1] == (
-        "0 2 * * * /usr/local/bin/drkit --config '/etc/my site/50\\%.toml' backup"
+        "0 2 * * * /usr/local/bin/drkit --quiet --config '/etc/my site/50\\%.toml' backup"
     )
 
 
