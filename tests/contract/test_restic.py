@@ -21,6 +21,7 @@ from drkit.errors import (
     RepositoryLocked,
     RepositoryMissing,
     RepositoryRefused,
+    SourceChanged,
     ToolFailed,
     ToolTooOld,
 )
@@ -270,7 +271,7 @@ def test_a_file_that_cannot_be_read_is_a_failure(repository: Repository) -> None
     """restic stores a snapshot all the same (exit code 3): for registry data that is no backup."""
     # It opens, and then reading its first byte fails, for root too.
     unreadable = Path(f"/proc/{os.getpid()}/mem")
-    with pytest.raises(ToolFailed, match=r"restic failed with exit code 3: .*input/output error"):
+    with pytest.raises(SourceChanged, match=r"some files could not be read: .*input/output error"):
         repository.save_directory(unreadable, [TAG], HOST)
 
 

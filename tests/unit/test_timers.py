@@ -146,7 +146,7 @@ def test_cron_lines() -> None:
         "SHELL=/bin/sh\n"
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
     )
-    command = "/usr/local/bin/drkit --config /etc/drkit/drkit.toml"
+    command = "/usr/local/bin/drkit --quiet --config /etc/drkit/drkit.toml"
     assert cron_lines(BOTH, PROGRAM, CONFIG) == (
         f"{head}0 2 * * * {command} backup\n0 5 * * 0 {command} drill\n"
     )
