@@ -98,6 +98,7 @@ class DatabaseShape:
     locale: str = ""
     collation_version: str = ""
     connection_limit: int = -1
+    comment: str = ""
     default_acl: bool = True
     grants: tuple[Grant, ...] = ()
     settings: tuple[Setting, ...] = ()

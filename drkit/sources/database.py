@@ -178,13 +178,15 @@ def read_shape(session: Session) -> DatabaseShape:
     locale = next((column for column in ("datlocale", "daticulocale") if column in have), None)
     query = postgres.compose(
         "SELECT datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype,"
-        " datconnlimit, datacl IS NULL, {provider}, {locale}, {version}"
+        " datconnlimit, coalesce(shobj_description(oid, 'pg_database'), ''), datacl IS NULL,"
+        " {provider}, {locale}, {version}"
         " FROM pg_database WHERE datname = current_database()",
         provider=_column(have, "datlocprovider", "c"),
         locale=_column(have, locale or "", ""),
         version=_column(have, "datcollversion", ""),
     )
-    name, owner, encoding, collate, ctype, limit, default_acl, provider, icu, version = session.row(query)
+    row = session.row(query)
+    name, owner, encoding, collate, ctype, limit, comment, default_acl, provider, icu, version = row
     return DatabaseShape(
         database=name,
         owner=owner,
@@ -195,6 +197,7 @@ def read_shape(session: Session) -> DatabaseShape:
         locale=icu,
         collation_version=version,
         connection_limit=limit,
+        comment=comment,
         default_acl=default_acl,
         grants=_grants(session),
         settings=_settings(session),

@@ -118,8 +118,11 @@ def create_database(session: Session, shape: DatabaseShape, name: str) -> None:
 
 
 def apply_rights(session: Session, shape: DatabaseShape, name: str) -> None:
-    """The grants and settings of the database itself, on a session that is connected to it."""
+    """The grants, settings and comment of the database itself, on a session that is connected to it."""
     target = postgres.identifier(name)
+    if shape.comment:
+        comment = postgres.literal(shape.comment)
+        session.execute(postgres.compose("COMMENT ON DATABASE {name} IS {text}", name=target, text=comment))
     if not shape.default_acl:
         session.execute(postgres.compose("REVOKE ALL ON DATABASE {name} FROM PUBLIC", name=target))
     for grant in shape.grants:
