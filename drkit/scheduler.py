@@ -32,8 +32,9 @@ from drkit.model import utc_now
 log = logging.getLogger(__name__)
 
 STATE_FILE = "schedule.json"
-# A suspended machine or a clock that is set forward is noticed within this time.
-_LOOK_SECONDS = 30.0
+# Within this time a machine that slept, or a clock that was set forward, is noticed; and a signal, which
+# interrupts the wait only where it meets the main thread in the midst of it.
+_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)

@@ -146,9 +146,9 @@ def _parts(parts: Sequence[Part]) -> Table:
 def closure(found: Closure | None) -> str:
     """A closure in one line."""
     if found is None:
-        return "none: no images"
+        return "not compared"
     if found.whole:
-        said = f"whole: all {found.referenced:,} blobs that the database refers to are there"
+        said = f"whole: all {found.referenced:,} blobs that are referred to are there"
     else:
         missing = f"{found.missing:,} of {found.referenced:,} blobs missing"
         said = f"{missing}, {found.size_mismatch:,} of the wrong size"

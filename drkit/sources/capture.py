@@ -78,9 +78,12 @@ class Capture:
             work: dict[str, Callable[[], None]] = {}
             for one in held:
                 work |= self._database_work(one, programs[one.name], logins[one.name])
+            # Without every database nobody knows which digests must be there, so nothing is compared.
+            known = len(held) == len(settings.databases)
             if settings.blobs:
+                work["blobs"] = lambda: self._blobs(close=known)
+            if settings.blobs and known:
                 work["digests"] = lambda: self._digests(held)
-                work["blobs"] = self._blobs
             if settings.secrets.paths:
                 work["secrets"] = self._secrets
             outcomes = together(work)
@@ -142,27 +145,34 @@ class Capture:
         except BaseException as error:
             self._spool.set_exception(error)
             raise
+        if held:
+            self._save_digests(spool)
+
+    def _save_digests(self, spool: Spool) -> None:
         self.captured.digest_count = len(spool)
         with self._part("digests", "digests", digests.FILE_NAME) as keep:
             tags = self._tags("digests", "digests")
             lines = digests.to_lines(spool)
             keep(self._repository.save_stream(lines, digests.FILE_NAME, tags, self._host))
 
-    def _blobs(self) -> None:
+    def _blobs(self, *, close: bool) -> None:
         source = self._settings.blobs
         assert source is not None
         with self._part("blobs", "blobs", str(source.path)) as keep:
             tags = self._tags("blobs", "blobs")
             saved = blobs.capture(source, self._repository, tags, self._host, self._listener)
             keep(saved)
-        self._close(source.path, saved.snapshot)
+        if close:
+            self._close(source.path, saved.snapshot)
 
     def _close(self, root: Path, snapshot: str) -> None:
         """Compare what was captured with what the databases refer to."""
         self._listener(Update("closure"))
         referenced = self._spool.result()
         if not self._settings.databases:
+            # Without a database, what must be there is what the tree's own links refer to.
             referenced.add(blobs.captured_links(self._repository, snapshot, str(root)))
+            self._save_digests(referenced)
         present = blobs.captured_blobs(self._repository, snapshot, str(root))
         closure, damage = blobs.compare(root, referenced, present)
         self.captured.closure = closure
