@@ -253,7 +253,7 @@ def test_a_signal_ends_the_run_under_way_and_starts_no_other(
     def act(verb: str) -> int:
         told.append(verb)
         os.kill(os.getpid(), sign)
-        assert stopped.wait(10)
+        assert stopped.wait(60)
         return 130
 
     def stop() -> None:
@@ -272,7 +272,7 @@ def test_an_act_may_end_by_being_interrupted(tmp_path: Path, caplog: pytest.LogC
 
     def act(verb: str) -> int:
         end()
-        assert stopped.wait(10)
+        assert stopped.wait(60)
         raise Interrupted("interrupted")
 
     run_until_ended({"backup": RARE}, tmp_path, act, stopped.set)
@@ -286,7 +286,7 @@ def test_a_run_that_ends_well_all_the_same_is_noted_down(tmp_path: Path) -> None
 
     def act(verb: str) -> int:
         end()
-        assert stopped.wait(10)
+        assert stopped.wait(60)
         return 0
 
     run_until_ended({"backup": RARE}, tmp_path, act, stopped.set)
@@ -341,12 +341,12 @@ def test_a_run_that_is_due_before_the_last_has_ended_is_told_of(caplog: pytest.L
     release, told = threading.Event(), threading.Event()
 
     def act() -> None:
-        release.wait(10)
+        release.wait(60)
 
     scheduler.add_job(act, IntervalTrigger(seconds=0.05, timezone=UTC), id="backup")
     scheduler.add_listener(lambda _event: told.set(), EVENT_JOB_MAX_INSTANCES)
     scheduler.start()
-    assert told.wait(10)
+    assert told.wait(60)
     release.set()
     scheduler.shutdown(wait=True)
     assert set(caplog.messages) == {"backup is due, but its last run has not ended: left out"}
@@ -366,7 +366,7 @@ def test_a_late_run_is_never_dropped() -> None:
     hourly = IntervalTrigger(hours=1, start_date=two_hours_ago, timezone=UTC)
     scheduler.add_job(act, hourly, id="backup", next_run_time=two_hours_ago)
     scheduler.start()
-    assert done.wait(10)
+    assert done.wait(60)
     time.sleep(0.2)
     scheduler.shutdown(wait=True)
     assert len(ran) == 1

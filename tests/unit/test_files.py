@@ -1,0 +1,48 @@
+"""Files that are replaced whole."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from drkit.files import replace_file
+
+
+def test_a_reader_keeps_the_old_file_and_the_next_gets_the_new(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    replace_file(path, "old")
+    with path.open() as reader:
+        replace_file(path, "new, größer")
+        assert reader.read() == "old"
+    assert path.read_text(encoding="utf-8") == "new, größer"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_the_mode_is_what_was_asked_for(tmp_path: Path, mode: int) -> None:
+    mask = os.umask(0o077)
+    try:
+        replace_file(tmp_path / "file", "x", mode=mode)
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
+
+
+def test_a_failure_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        replace_file(path, "\ud800")
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(IsADirectoryError):
+        replace_file(tmp_path / "directory", "x")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["directory", "file"]
+    assert path.read_text() == "old"
+
+
+def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        replace_file(tmp_path / "none" / "file", "x")
