@@ -1,0 +1,121 @@
+"""A practice registry, and a drkit that looks after it: made once, copied where a test writes."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import testenv
+from testenv import Site
+from tests import needs
+from tests.e2e import processes
+from tests.e2e.commands import Drkit, clone
+from tests.weak_key import weaken
+
+_PROGRAMS = ("restic", "docker-registry", "age", "age-keygen", "cosign", "setpriv")
+
+
+@pytest.fixture(scope="session")
+def place() -> Iterator[Path]:
+    """A directory with a short name that everybody may pass through; nothing may be left running in it.
+
+    Short for the Unix sockets of sandboxes, open for the user that their PostgreSQL runs as.
+    """
+    for program in _PROGRAMS:
+        needs.program(program)
+    if not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        needs.missing("a PostgreSQL server is not installed: run testenv/install")
+    directory = Path(tempfile.mkdtemp(prefix="drkit-e2e-", dir="/var/tmp"))
+    directory.chmod(0o755)
+    yield directory
+    left = processes.survivors(directory)
+    shutil.rmtree(directory)
+    assert not left, f"still running: {left}"
+
+
+@pytest.fixture(scope="session")
+def new_home(place: Path) -> Callable[[], Path]:
+    """Names of directories that are not there yet."""
+    numbers = itertools.count(1)
+    return lambda: place / f"h{next(numbers)}"
+
+
+@pytest.fixture(scope="session")
+def site(place: Path) -> Iterator[Site]:
+    """A registry that stays as it is: what a test does to it, the test undoes."""
+    made = testenv.create(place / "site", testenv.TINY)
+    yield made
+    testenv.destroy(made.root)
+
+
+@pytest.fixture(scope="session")
+def empty(site: Site, new_home: Callable[[], Path]) -> Drkit:
+    """A drkit as `drkit init` sets it up, with an empty repository; to be copied."""
+    made = Drkit(new_home())
+    initialise(made, site)
+    return made
+
+
+def initialise(drkit: Drkit, site: Site) -> None:
+    """Run `drkit init` for a site, and make the repository's key cheap to derive."""
+    drkit.home.mkdir(exist_ok=True)
+    words = ("init", "--harbor", str(site.harbor_yml), "--secret", str(site.cosign))
+    places = (
+        "--repository",
+        str(drkit.repository),
+        "--output",
+        str(drkit.config),
+        "--state",
+        str(drkit.state),
+    )
+    assert drkit.ask(*words, *places)["repository_made"] is True
+    weaken(drkit.repository, drkit.restic_password.read_text().strip())
+
+
+@dataclass(frozen=True)
+class Drilled:
+    """A drkit with one sealed point, which a full drill has proven."""
+
+    drkit: Drkit
+    point: str
+
+
+@pytest.fixture(scope="session")
+def drilled(empty: Drkit, new_home: Callable[[], Path]) -> Drilled:
+    """One sealed and drilled point of the site; only to be read, or to be copied."""
+    drkit = clone(empty, new_home())
+    point = drkit.ask("backup")["id"]
+    assert drkit.ask("drill")["outcome"] == "passed"
+    return Drilled(drkit, point)
+
+
+@pytest.fixture
+def fresh(empty: Drkit, new_home: Callable[[], Path]) -> Iterator[Drkit]:
+    """A drkit of the test's own with an empty repository."""
+    yield from _own(empty, new_home())
+
+
+@pytest.fixture
+def copy(drilled: Drilled, new_home: Callable[[], Path]) -> Iterator[Drkit]:
+    """A drkit of the test's own with the drilled point."""
+    yield from _own(drilled.drkit, new_home())
+
+
+def _own(original: Drkit, home: Path) -> Iterator[Drkit]:
+    made = clone(original, home)
+    yield made
+    shutil.rmtree(made.home)
+
+
+@pytest.fixture(scope="session")
+def root_only() -> None:
+    """For what only root can do here."""
+    if os.geteuid() != 0:
+        needs.missing("this test needs root")

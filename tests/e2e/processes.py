@@ -1,0 +1,89 @@
+"""Processes as /proc shows them: who descends from whom, and who belongs to a directory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Process:
+    """What can be known of a process from outside."""
+
+    pid: int
+    parent: int
+    arguments: bytes
+    environment: bytes
+
+    @property
+    def words(self) -> list[str]:
+        """Its arguments."""
+        return os.fsdecode(self.arguments).rstrip("\0").split("\0")
+
+    @property
+    def program(self) -> str:
+        """The bare name of what it runs."""
+        return Path(self.words[0]).name
+
+
+def everybody() -> Iterator[Process]:
+    """Every living process that we may look at; a zombie has neither arguments nor environment."""
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                yield _look(int(entry.name))
+
+
+def _look(pid: int) -> Process:
+    where = Path(f"/proc/{pid}")
+    status = (where / "stat").read_text(errors="replace")
+    parent = int(status.rpartition(")")[2].split()[1])
+    return Process(pid, parent, (where / "cmdline").read_bytes(), (where / "environ").read_bytes())
+
+
+def family(pid: int) -> list[Process]:
+    """A process and all that descend from it."""
+    everyone = list(everybody())
+    found = [process for process in everyone if process.pid == pid]
+    for one in found:  # grows while it is walked
+        found += [process for process in everyone if process.parent == one.pid]
+    return found
+
+
+def belonging_to(directory: Path) -> list[Process]:
+    """The processes that name a directory in their arguments or environment, or that work inside it."""
+    mark = os.fsencode(directory) + b"/"
+    return [
+        process
+        for process in everybody()
+        if process.pid != os.getpid()
+        and (
+            mark in process.arguments or mark in process.environment or _works_inside(process.pid, directory)
+        )
+    ]
+
+
+def _works_inside(pid: int, directory: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cwd").readlink().is_relative_to(directory)
+    return False
+
+
+def survivors(directory: Path, seconds: float = 5.0) -> list[Process]:
+    """Who is still there after a moment: a killed server's children need one to notice."""
+    deadline = time.monotonic() + seconds
+    while found := belonging_to(directory):
+        if time.monotonic() > deadline:
+            return found
+        time.sleep(0.02)
+    return []
+
+
+def shared_memory() -> set[int]:
+    """The ids of all System V shared memory segments."""
+    lines = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    return {int(line.split()[1]) for line in lines}

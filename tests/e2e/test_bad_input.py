@@ -1,0 +1,1 @@
+"""What somebody is told who got something wrong: one sentence, one hint, the right exit code."""
