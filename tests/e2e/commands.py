@@ -169,7 +169,7 @@ def finish(process: subprocess.Popen[str]) -> Ended:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         stdout, stderr = process.communicate()
-        raise AssertionError(f"{process.args} does not end\n{stdout}\n{stderr}") from None
+        raise AssertionError(f"{process.args!r} does not end\n{stdout}\n{stderr}") from None
     return Ended(process.returncode, stdout, stderr)
 
 
