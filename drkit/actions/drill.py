@@ -5,22 +5,16 @@ from __future__ import annotations
 import contextlib
 import platform
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import drkit
 from drkit import config
 from drkit.actions import leftovers
 from drkit.catalog import Catalog, open_catalog, pick
-from drkit.checks import images, keys, tables
-from drkit.checks.finding import Check, Control, Finding, not_provable
 from drkit.errors import DrillError, DrillFailed, DrkitError, Interrupted
-from drkit.harbor import storage
-from drkit.harbor import tables as harbor_tables
 from drkit.model import (
     CheckResult,
     ControlResult,
@@ -35,14 +29,11 @@ from drkit.model import (
 from drkit.progress import Listener, silent
 from drkit.reports import page
 from drkit.sandbox.build import Builder, Restored
-from drkit.sources import digests
+from drkit.sandbox.proof import Proof
 from drkit.state import State, new_id, private_directory
 from drkit.stopwatch import Stopwatch
-from drkit.tools import age, postgres, restic
+from drkit.tools import age, restic
 from drkit.tools.age import Identity
-from drkit.tools.parallel import together
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -128,10 +119,11 @@ class _Run:
             ):
                 restored = self._restore(directory, stack, stopwatch)
                 recovery = stopwatch.seconds
-                with stopwatch.stage("checks"), _Images(self, restored, directory) as found:
-                    checks = _run_groups(self._checks(restored, found))
+                proof = Proof(self.manifest, restored, directory, self.wishes.level)
+                with stopwatch.stage("checks"):
+                    checks = proof.check()
                 with stopwatch.stage("controls"):
-                    controls = _run_controls(self._controls(restored, checks, directory))
+                    controls = proof.plant_faults(checks)
         except Interrupted:
             raise
         except DrkitError as error:
@@ -154,35 +146,6 @@ class _Run:
             listener=self.listener,
         )
         return builder.run()
-
-    def _checks(self, restored: Restored, found: _Images) -> Mapping[str, Sequence[Check]]:
-        """Groups of checks; the groups run side by side, the checks of a group one after another."""
-        groups: dict[str, list[Check]] = {}
-        for database in restored.databases.values():
-            groups[database.evidence.name] = list(tables.checks(database.target, database.evidence))
-        if restored.blobs_root is not None:
-            groups["images"] = list(found.checks())
-        if self.manifest.part("secrets"):
-            harbor = restored.harbor
-            expected = self.manifest.secret_files
-            target = harbor.target if harbor else None
-            groups["secrets"] = list(keys.checks(restored.members, expected, target, utc_now()))
-        return groups
-
-    def _controls(
-        self, restored: Restored, checks: Sequence[CheckResult], directory: Path
-    ) -> Iterator[Control]:
-        for database in restored.databases.values():
-            yield from tables.controls(
-                database.target, database.evidence, database.archive, database.programs
-            )
-        if restored.blobs_root is not None:
-            yield from images.controls(restored.blobs_root, directory / "controls")
-        if self.manifest.part("secrets"):
-            harbor = restored.harbor
-            proved = any(c.name == "secret key" and c.outcome is Outcome.PASSED for c in checks)
-            target = harbor.target if harbor else None
-            yield from keys.controls(restored.members, restored.sealed, target, key_proved=proved)
 
     def _report(
         self,
@@ -231,62 +194,6 @@ class _Run:
         return tuple(found)
 
 
-class _Images:
-    """The checks on images, and the ledger and list that they share."""
-
-    def __init__(self, run: _Run, restored: Restored, directory: Path) -> None:
-        self._run = run
-        self._restored = restored
-        self._ledger = images.Ledger(directory / "ledger.db")
-
-    def __enter__(self) -> _Images:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._ledger.close()
-
-    def checks(self) -> Iterator[Check]:
-        yield Check("tags can be pulled", self._pull)
-        yield Check("blobs hash to their names", self._hash)
-        if self._run.wishes.level == "full":
-            yield Check("closure", self._closure)
-        if self._restored.harbor:
-            yield Check("digests as at the backup", self._agree)
-
-    def _pull(self) -> Finding:
-        socket, root = self._restored.registry_socket, self._root
-        assert socket is not None
-        harbor = self._restored.harbor
-        if self._restored.sample is not None:
-            return images.tags_pull(socket, self._restored.sample, self._ledger)
-        if harbor is None:
-            return images.tags_pull(socket, storage.tags(root), self._ledger)
-        with postgres.connect(harbor.target) as session, session.undone():
-            return images.tags_pull(socket, harbor_tables.tags(session), self._ledger)
-
-    def _hash(self) -> Finding:
-        return images.blobs_hash(self._root, self._ledger)
-
-    def _closure(self) -> Finding:
-        return images.closure_holds(self._root, self._listed())
-
-    def _agree(self) -> Finding:
-        harbor = self._restored.harbor
-        if harbor is None:
-            return not_provable("there is no database to compare with")
-        with postgres.connect(harbor.target) as session, session.undone():
-            return images.digests_agree(self._listed(), harbor_tables.digests(session))
-
-    def _listed(self) -> Iterator[tuple[str, int | None]]:
-        assert self._restored.digests is not None
-        return digests.from_file(self._restored.digests)
-
-    @property
-    def _root(self) -> Path:
-        assert self._restored.blobs_root is not None
-        return self._restored.blobs_root
-
-
 def decide(
     checks: Sequence[CheckResult], controls: Sequence[ControlResult], problems: Sequence[str]
 ) -> Outcome:
@@ -311,28 +218,6 @@ def _torn_down(stopwatch: Stopwatch) -> Iterator[contextlib.ExitStack]:
     finally:
         with stopwatch.stage("tear down"):
             stack.close()
-
-
-def _run_groups(groups: Mapping[str, Sequence[Check]]) -> tuple[CheckResult, ...]:
-    """The groups side by side, the checks of a group one after another."""
-    outcomes = together({name: partial(_run_all, group) for name, group in groups.items()})
-    return tuple(result for outcome in outcomes.values() for result in results_of(outcome))
-
-
-def _run_all(checks: Iterable[Check]) -> list[CheckResult]:
-    return [check.run() for check in checks]
-
-
-def _run_controls(controls: Iterable[Control]) -> tuple[ControlResult, ...]:
-    outcomes = together({control.name: control.run for control in controls})
-    return tuple(results_of(outcome) for outcome in outcomes.values())
-
-
-def results_of(outcome: T | DrkitError) -> T:
-    """The outcome of work done side by side; raises the error that it ended in."""
-    if isinstance(outcome, DrkitError):
-        raise outcome
-    return outcome
 
 
 def _keep(

@@ -1,0 +1,132 @@
+"""Proving what stands in the sandbox: every check that fits it, and every fault that a check must catch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from drkit.checks import images, keys, tables
+from drkit.checks.finding import Check, Control, Finding
+from drkit.errors import DrkitError
+from drkit.harbor import storage
+from drkit.harbor import tables as harbor_tables
+from drkit.model import CheckResult, ControlResult, Level, Manifest, Outcome, utc_now
+from drkit.sandbox.build import Restored
+from drkit.sources import digests
+from drkit.tools import postgres
+from drkit.tools.parallel import together
+from drkit.tools.postgres import Target
+
+T = TypeVar("T")
+
+
+class Proof:
+    """The checks and controls of one restored point; `directory` is the sandbox's own."""
+
+    def __init__(self, manifest: Manifest, restored: Restored, directory: Path, level: Level) -> None:
+        self._manifest = manifest
+        self._restored = restored
+        self._directory = directory
+        self._level = level
+
+    def check(self) -> tuple[CheckResult, ...]:
+        """Run every check: databases, images and secrets side by side, the checks of each in turn."""
+        ledger = images.Ledger(self._directory / "ledger.db")
+        try:
+            groups = self._groups(_Images(self._restored, ledger, self._level))
+            outcomes = together({name: partial(_run_all, group) for name, group in groups.items()})
+        finally:
+            ledger.close()
+        return tuple(result for outcome in outcomes.values() for result in _result(outcome))
+
+    def plant_faults(self, checks: Sequence[CheckResult]) -> tuple[ControlResult, ...]:
+        """Run every control; `checks` says which checks there was something to try on."""
+        outcomes = together({control.name: control.run for control in self._controls(checks)})
+        return tuple(_result(outcome) for outcome in outcomes.values())
+
+    def _groups(self, found: _Images) -> Mapping[str, Sequence[Check]]:
+        groups: dict[str, list[Check]] = {}
+        for database in self._restored.databases.values():
+            name = f"database {database.evidence.name}"
+            groups[name] = list(tables.checks(database.target, database.evidence))
+        if self._restored.blobs_root is not None:
+            groups["images"] = list(found.checks())
+        if self._manifest.part("secrets"):
+            expected = self._manifest.secret_files
+            groups["secrets"] = list(keys.checks(self._restored.members, expected, self._harbor, utc_now()))
+        return groups
+
+    def _controls(self, checks: Sequence[CheckResult]) -> Iterator[Control]:
+        for database in self._restored.databases.values():
+            yield from tables.controls(
+                database.target, database.evidence, database.archive, database.programs
+            )
+        if self._restored.blobs_root is not None:
+            yield from images.controls(self._restored.blobs_root, self._directory / "controls")
+        if self._manifest.part("secrets"):
+            proved = any(c.name == "secret key" and c.outcome is Outcome.PASSED for c in checks)
+            members, sealed = self._restored.members, self._restored.sealed
+            yield from keys.controls(members, sealed, self._harbor, key_proved=proved)
+
+    @property
+    def _harbor(self) -> Target | None:
+        return self._restored.harbor.target if self._restored.harbor else None
+
+
+class _Images:
+    """The checks on images, which share a ledger: what was pulled whole need not be read again."""
+
+    def __init__(self, restored: Restored, ledger: images.Ledger, level: Level) -> None:
+        self._restored = restored
+        self._ledger = ledger
+        self._level = level
+
+    def checks(self) -> Iterator[Check]:
+        yield Check("tags can be pulled", self._pull)
+        yield Check("blobs hash to their names", self._hash)
+        if self._level == "full":
+            yield Check("closure", self._closure)
+        if self._restored.harbor:
+            yield Check("digests as at the backup", partial(self._agree, self._restored.harbor.target))
+
+    def _pull(self) -> Finding:
+        socket, harbor = self._restored.registry_socket, self._restored.harbor
+        assert socket is not None
+        if self._restored.sample is not None:
+            return images.tags_pull(socket, self._restored.sample, self._ledger)
+        if harbor is None:
+            return images.tags_pull(socket, storage.tags(self._root), self._ledger)
+        with postgres.connect(harbor.target) as session, session.undone():
+            return images.tags_pull(socket, harbor_tables.tags(session), self._ledger)
+
+    def _hash(self) -> Finding:
+        return images.blobs_hash(self._root, self._ledger)
+
+    def _closure(self) -> Finding:
+        return images.closure_holds(self._root, self._listed())
+
+    def _agree(self, harbor: Target) -> Finding:
+        with postgres.connect(harbor) as session, session.undone():
+            return images.digests_agree(self._listed(), harbor_tables.digests(session))
+
+    def _listed(self) -> Iterator[tuple[str, int | None]]:
+        assert self._restored.digests is not None
+        return digests.from_file(self._restored.digests)
+
+    @property
+    def _root(self) -> Path:
+        assert self._restored.blobs_root is not None
+        return self._restored.blobs_root
+
+
+def _run_all(checks: Iterable[Check]) -> list[CheckResult]:
+    return [check.run() for check in checks]
+
+
+def _result(outcome: T | DrkitError) -> T:
+    """The outcome of work done side by side; raises the error that it ended in."""
+    if isinstance(outcome, DrkitError):
+        raise outcome
+    return outcome
