@@ -461,6 +461,16 @@ def test_one_that_is_too_old() -> None:
     assert caught.value.message == "restic 0.16.4 is too old: drkit needs 0.17 or later"
 
 
+@pytest.mark.parametrize("text", ["5%", "0.5%", "100%", "1/7", "7/7", "2G", "500M"])
+def test_parts_of_the_data(text: str) -> None:
+    assert restic.is_subset(text)
+
+
+@pytest.mark.parametrize("text", ["", "5", "0%", "101%", "%", "0/7", "8/7", "1/0", "0G", "2g", "-1G", "5% "])
+def test_what_is_no_part_of_the_data(text: str) -> None:
+    assert not restic.is_subset(text)
+
+
 def test_credentials(tmp_path: Path) -> None:
     path = tmp_path / "env"
     path.write_text("# keys\n\nAWS_ACCESS_KEY_ID=id-1\nexport AWS_SECRET_ACCESS_KEY='a=b'\n")
