@@ -21,7 +21,8 @@ from drkit.errors import NoSuchPoint, RestoreDamaged
 from drkit.model import MANIFEST_SCHEMA, DrillNote, DrillReport, Manifest, Part, Point, PointStatus
 from drkit.state import State
 from drkit.tools import restic
-from drkit.tools.restic import Repository, Snapshot
+from drkit.tools.restic import Repository
+from drkit.tools.restic_output import Snapshot
 
 T = TypeVar("T")
 

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Literal
 
+from drkit.errors import RestoreDamaged
+
 MANIFEST_SCHEMA = 1
 
 PartKind = Literal["database", "roles", "blobs", "secrets", "digests"]
@@ -187,6 +189,15 @@ class Manifest:
     def part(self, kind: PartKind, name: str | None = None) -> Part | None:
         """The part of that kind (and name), if this point has one."""
         return next((p for p in self.parts if p.kind == kind and name in (None, p.name)), None)
+
+    def need(self, kind: PartKind, name: str) -> Part:
+        """The part of that kind and name; raises RestoreDamaged where this point has none."""
+        part = self.part(kind, name)
+        if part is None:
+            raise RestoreDamaged(
+                f"recovery point {self.id} has no {kind} of {name}", hint="use another point"
+            )
+        return part
 
 
 @dataclass(frozen=True)

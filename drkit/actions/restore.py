@@ -7,64 +7,25 @@ put in place by renaming. What is in the way is set aside if the user says so, a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from drkit import config
+from drkit.actions.restore_plan import RestorePlan, RestoreStep, database_target
 from drkit.catalog import Catalog, open_catalog
 from drkit.checks import images
-from drkit.errors import ConfigError, DrkitError, RestoreDamaged, TargetNotEmpty, ToolTooOld, UsageError
-from drkit.model import DatabaseEvidence, Manifest, Outcome, Part, Stage
+from drkit.errors import ConfigError, DrkitError, RestoreDamaged
+from drkit.model import Outcome, Stage
 from drkit.progress import Listener, silent
 from drkit.sources import database_restore, database_swap, digests, placing, secrets
 from drkit.sources.bundle import Member
 from drkit.state import State, private_directory, remove_tree
 from drkit.stopwatch import Stopwatch
-from drkit.tools import age, postgres, restic
+from drkit.tools import age, postgres
 from drkit.tools.parallel import together
-from drkit.tools.postgres import Target
-
-What = Literal["database", "blobs", "secrets"]
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What the command line says."""
-
-    point: str
-    only: What | None = None
-    root: Path | None = None
-    database_dsn: str | None = None
-    replace: bool = False
-    identity: Path | None = None
-
-
-@dataclass(frozen=True)
-class RestoreStep:
-    """One thing that a restore will do; `present` says what is there now, `blocked` whether that stops it."""
-
-    kind: What
-    name: str
-    what: str
-    target: str
-    bytes: int
-    present: str
-    blocked: bool
-
-
-@dataclass(frozen=True)
-class RestorePlan:
-    """Everything that a restore will do."""
-
-    point: str
-    site: str
-    manifest: Manifest
-    steps: tuple[RestoreStep, ...]
-    wishes: Wishes
 
 
 @dataclass(frozen=True)
@@ -87,95 +48,6 @@ class RestoreResult:
     warnings: tuple[str, ...]
     stages: tuple[Stage, ...]
     seconds: float
-
-
-def plan(settings: config.Config, wishes: Wishes) -> RestorePlan:
-    """What would be restored, and what is in the way.
-
-    Raises NoSuchPoint, UsageError, DatabaseUnreachable, and TargetNotEmpty (with the plan) if something is in
-    the way and `replace` is not wished for.
-    """
-    restic.require(restic.version())
-    catalog = open_catalog(settings)
-    point, _ = catalog.find(wishes.point)
-    manifest = catalog.manifest_of(point)
-    steps = tuple(_steps(settings, manifest, wishes))
-    if not steps:
-        raise UsageError(f"point {point.id} has no {wishes.only}", hint="`drkit show` tells what is in it")
-    found = RestorePlan(point.id, manifest.site, manifest, steps, wishes)
-    blocked = [step for step in steps if step.blocked]
-    if blocked:
-        what = "; ".join(f"{step.what} ({step.present} at {step.target})" for step in blocked)
-        raise TargetNotEmpty(
-            f"the target is not empty: {what}",
-            hint="--replace sets it aside under another name; nothing was changed",
-            result=found,
-        )
-    return found
-
-
-def _steps(settings: config.Config, manifest: Manifest, wishes: Wishes) -> Iterator[RestoreStep]:
-    wanted: tuple[What, ...] = (wishes.only,) if wishes.only else ("database", "blobs", "secrets")
-    if "database" in wanted:
-        for evidence in manifest.databases:
-            yield _database_step(settings, manifest, evidence, wishes)
-    if "blobs" in wanted and (part := manifest.part("blobs")):
-        target = blobs_target(settings, manifest, wishes)
-        present = placing.obstacles(target)
-        yield _step("blobs", "blobs", "image blobs", str(target), part.bytes, present, wishes)
-    if "secrets" in wanted and (part := manifest.part("secrets")):
-        paths = [placing.below(wishes.root, file.path) for file in manifest.secret_files]
-        there = [path for path in paths if path.is_symlink() or path.exists()]
-        present = f"{len(there)} of the files, such as {there[0]}" if there else ""
-        where = str(wishes.root or "their old places")
-        yield _step("secrets", "secrets", f"{len(paths)} secret files", where, part.bytes, present, wishes)
-
-
-def _step(
-    kind: What, name: str, what: str, target: str, size: int, present: str, wishes: Wishes
-) -> RestoreStep:
-    blocked = bool(present) and not wishes.replace
-    return RestoreStep(kind, name, what, target, size, present or "nothing", blocked)
-
-
-def blobs_target(settings: config.Config, manifest: Manifest, wishes: Wishes) -> Path:
-    """Where the blobs go: below --root, else where the configuration has them, else where they were."""
-    if wishes.root or settings.blobs is None:
-        return placing.below(wishes.root, manifest.blobs_root or "/data/registry")
-    return settings.blobs.path
-
-
-def database_target(settings: config.Config, evidence: DatabaseEvidence, wishes: Wishes) -> Target:
-    """The database to make: by --database-dsn, else by the configuration; raises ConfigError."""
-    entry = next((entry for entry in settings.databases if entry.name == evidence.name), None)
-    if wishes.database_dsn is None:
-        if entry is None:
-            raise ConfigError(
-                f"the configuration does not say where the database {evidence.name} goes",
-                hint="--database-dsn 'host=... user=...' names it; the password comes from PGPASSFILE",
-            )
-        return postgres.target(entry.dsn, entry.password_file)
-    target = postgres.target(wishes.database_dsn, entry.password_file if entry else None)
-    return target if "dbname" in target.settings else target.with_database(evidence.shape.database)
-
-
-def _database_step(
-    settings: config.Config, manifest: Manifest, evidence: DatabaseEvidence, wishes: Wishes
-) -> RestoreStep:
-    target = database_target(settings, evidence, wishes)
-    with postgres.connect(database_swap.maintenance(target)) as session:
-        server = session.server_version // 10_000
-        exists = database_swap.exists(session, target.database)
-    if server < evidence.major:
-        raise ToolTooOld(
-            f"the server is PostgreSQL {server}, the dump is of PostgreSQL {evidence.major}",
-            hint="restore to a server at least as new",
-        )
-    tables = database_swap.objects(target) if exists else 0
-    part = manifest.part("database", evidence.name)
-    present = f"{tables} tables and other objects" if tables else ""
-    size = part.bytes if part else 0
-    return _step("database", evidence.name, f"database {evidence.name}", target.where, size, present, wishes)
 
 
 def restore(settings: config.Config, plan: RestorePlan, listener: Listener = silent) -> RestoreResult:
@@ -245,16 +117,9 @@ class _Restore:
                 "there is no age identity to open the secrets with",
                 hint="give --identity FILE, or restore the rest with --only database and --only blobs",
             )
-        part = self._part("secrets", "secrets")
+        part = self.plan.manifest.need("secrets", "secrets")
         sealed = b"".join(self.catalog.repository.read(part.snapshot, part.path))
         return secrets.unseal(sealed, age.read_identities(path))
-
-    def _part(self, kind: str, name: str) -> Part:
-        manifest = self.plan.manifest
-        part = next((p for p in manifest.parts if p.kind == kind and p.name == name), None)
-        if part is None:
-            raise RestoreDamaged(f"recovery point {manifest.id} has no {kind} of {name}")
-        return part
 
     def _database(self, step: RestoreStep) -> None:
         began = self.stopwatch.seconds
@@ -269,7 +134,10 @@ class _Restore:
             self.stopwatch.stage(f"restore {step.what}"),
             postgres.password_environment(target, scratch) as login,
         ):
-            dump, roles = self._part("database", step.name), self._part("roles", step.name)
+            dump, roles = (
+                self.plan.manifest.need("database", step.name),
+                self.plan.manifest.need("roles", step.name),
+            )
             for part in (dump, roles):
                 self.catalog.repository.restore(part.snapshot, scratch, listener=self.listener)
             database_swap.drop_leftover(server, beside.database)
@@ -304,7 +172,7 @@ class _Restore:
 
     def _blobs(self, step: RestoreStep) -> None:
         began = self.stopwatch.seconds
-        part = self._part("blobs", "blobs")
+        part = self.plan.manifest.need("blobs", "blobs")
         where, target = PurePosixPath(part.path), Path(step.target)
         staging = placing.staging_for(target, self.plan.point)
         with self.stopwatch.stage("restore image blobs"):
@@ -332,7 +200,7 @@ class _Restore:
                 f"restored blobs are damaged: {found.detail}",
                 hint=f"they are in {staging}; use another point",
             )
-        listed = self._part("digests", "digests")
+        listed = self.plan.manifest.need("digests", "digests")
         pieces = self.catalog.repository.read(listed.snapshot, listed.path)
         closure = images.closure_holds(root, digests.from_lines(pieces))
         if closure.outcome is not Outcome.PASSED:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from drkit import config
 from drkit.catalog import open_catalog
 from drkit.errors import UsageError
-from drkit.tools import restic
+from drkit.tools import restic, restic_output
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def verify(settings: config.Config, repository: str | None, read_data_subset: st
 
     Without a subset only the structure is looked at: a damaged pack of data goes unseen.
     """
-    if read_data_subset is not None and not restic.is_subset(read_data_subset):
+    if read_data_subset is not None and not restic_output.is_subset(read_data_subset):
         raise UsageError(
             f'"{read_data_subset}" is no part of the data',
             hint="for example 5%, 1/7 or 2G; 100% reads everything",

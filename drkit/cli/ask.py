@@ -14,7 +14,7 @@ from drkit.errors import UsageError
 
 if TYPE_CHECKING:
     from drkit.actions.init import Wishes
-    from drkit.actions.restore import RestorePlan
+    from drkit.actions.restore_plan import RestorePlan
 
 
 def complete(wishes: Wishes, config: Path | None) -> Wishes:

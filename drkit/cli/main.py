@@ -204,15 +204,16 @@ def restore(
 ) -> None:
     """Bring a recovery point back for real."""
     from drkit.actions import restore as action
+    from drkit.actions import restore_plan as planning
     from drkit.cli import ask, show
 
-    wishes = action.Wishes(point, only, root, database_dsn, replace, identity)
+    wishes = planning.Wishes(point, only, root, database_dsn, replace, identity)
     if dry_run:
-        perform(context, "restore", json, lambda run: action.plan(run.settings, wishes), show.restore_plan)
+        perform(context, "restore", json, lambda run: planning.plan(run.settings, wishes), show.restore_plan)
         return
 
     def work(run: Run) -> action.RestoreResult:
-        plan = action.plan(run.settings, wishes)
+        plan = planning.plan(run.settings, wishes)
         if not yes:
             ask.confirm_restore(plan)
         return action.restore(run.settings, plan, run.listener)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from drkit.actions.expire import ExpireResult
     from drkit.actions.init import InitResult
     from drkit.actions.points import PointDetails, PointList
-    from drkit.actions.restore import RestorePlan, RestoreResult
+    from drkit.actions.restore import RestoreResult
+    from drkit.actions.restore_plan import RestorePlan
     from drkit.actions.status import Status
     from drkit.actions.verify import VerifyResult
     from drkit.model import DrillNote, DrillReport, Part
@@ -286,7 +287,7 @@ def restore_plan(console: Console, plan: RestorePlan) -> None:
 
 def restore(console: Console, result: RestoreResult | RestorePlan) -> None:
     """What a restore did, or what it would have done had nothing been in the way."""
-    from drkit.actions.restore import RestorePlan
+    from drkit.actions.restore_plan import RestorePlan
 
     if isinstance(result, RestorePlan):
         restore_plan(console, result)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from drkit.errors import DrillError, DrkitError, RestoreDamaged
+from drkit.errors import DrillError, DrkitError
 from drkit.harbor import storage, tables
 from drkit.harbor.tables import Tag
-from drkit.model import DatabaseEvidence, Level, Manifest, Part
+from drkit.model import DatabaseEvidence, Level, Manifest, PartKind
 from drkit.progress import Listener
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
@@ -139,8 +139,8 @@ class Builder:
             self._fetch("roles", name, fetched)
 
         _raise_first(together({"start": start, "fetch": fetch, "roles": fetch_roles}))
-        archive = fetched / self._part("database", name).path.lstrip("/")
-        roles = (fetched / self._part("roles", name).path.lstrip("/")).read_text(encoding="utf-8")
+        archive = fetched / self._manifest.need("database", name).path.lstrip("/")
+        roles = (fetched / self._manifest.need("roles", name).path.lstrip("/")).read_text(encoding="utf-8")
         with self._stopwatch.stage(f"load {name}"):
             database_restore.bring_back(
                 servers[0],
@@ -157,25 +157,19 @@ class Builder:
             harbor = tables.is_harbor(session)
         self.restored.databases[name] = RestoredDatabase(evidence, target, archive, programs, harbor)
 
-    def _fetch(self, kind: str, name: str, target: Path) -> None:
-        part = self._part(kind, name)
+    def _fetch(self, kind: PartKind, name: str, target: Path) -> None:
+        part = self._manifest.need(kind, name)
         self._repository.restore(part.snapshot, target, listener=self._listener)
-
-    def _part(self, kind: str, name: str) -> Part:
-        part = next((p for p in self._manifest.parts if p.kind == kind and p.name == name), None)
-        if part is None:
-            raise RestoreDamaged(f"recovery point {self._manifest.id} has no {kind} of {name}")
-        return part
 
     def _secrets(self) -> None:
         with self._stopwatch.stage("open secrets"):
-            part = self._part("secrets", "secrets")
+            part = self._manifest.need("secrets", "secrets")
             self.restored.sealed = b"".join(self._repository.read(part.snapshot, part.path))
             # In memory alone: nothing of the bundle touches a disk.
             self.restored.members = secrets.unseal(self.restored.sealed, self._identities)
 
     def _digests(self) -> None:
-        part = self._part("digests", "digests")
+        part = self._manifest.need("digests", "digests")
         target = self._directory / "digests.jsonl"
         with target.open("wb") as file:
             for piece in self._repository.read(part.snapshot, part.path):
@@ -183,7 +177,7 @@ class Builder:
         self.restored.digests = target
 
     def _blobs(self, include: Path | None = None) -> None:
-        part = self._part("blobs", "blobs")
+        part = self._manifest.need("blobs", "blobs")
         where = PurePosixPath(part.path)
         target = self._directory / "blobs"
         target.mkdir(mode=0o700)
@@ -201,7 +195,7 @@ class Builder:
                 "a quick drill picks tags from Harbor's database, and this point has none",
                 hint="run a full one: --level full",
             )
-        root = PurePosixPath("/") / PurePosixPath(self._part("blobs", "blobs").path).name
+        root = PurePosixPath("/") / PurePosixPath(self._manifest.need("blobs", "blobs").path).name
         with postgres.connect(database.target) as session, session.undone():
             sample = tuple(_pick(tables.tags(session), _SAMPLE))
             wanted = tables.digests_of_images(session, [tag.digest for tag in sample])

@@ -12,7 +12,8 @@ from drkit.errors import ConfigError, SourceChanged, ToolFailed
 from drkit.harbor import storage
 from drkit.model import Closure
 from drkit.progress import Listener
-from drkit.tools.restic import Repository, Saved
+from drkit.tools.restic import Repository
+from drkit.tools.restic_output import Saved
 from drkit.volumes import live
 
 Digest = tuple[str, int | None]

@@ -20,7 +20,8 @@ from drkit.sources.database import Held
 from drkit.sources.digests import Spool
 from drkit.tools import postgres
 from drkit.tools.parallel import together
-from drkit.tools.restic import Repository, Saved
+from drkit.tools.restic import Repository
+from drkit.tools.restic_output import Saved
 
 Tagger = Callable[[PartKind, str], tuple[str, ...]]
 

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,49 +28,24 @@ from drkit.logs import redact, register_secret
 from drkit.progress import Listener, Update, silent, wants_totals
 from drkit.tools import process
 from drkit.tools.process import Command, Completed
+from drkit.tools.restic_output import (
+    Node,
+    Restored,
+    Saved,
+    Snapshot,
+    hint_for,
+    last_words,
+    message_in,
+    parse_version,
+    plain,
+    snapshot_of,
+    words_of,
+)
 
 log = logging.getLogger(__name__)
 
 OLDEST = (0, 17, 0)
 _GET_IT = "older ones store a failed dump as if it were whole; Debian 13's package runs on Debian 12 as it is"
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """One restic snapshot as `restic snapshots` lists it."""
-
-    id: str
-    time: datetime
-    host: str
-    tags: tuple[str, ...]
-    paths: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Saved:
-    """What `restic backup` stored: the new snapshot, its full size, and what the repository grew by."""
-
-    snapshot: str
-    bytes: int
-    added_bytes: int
-    files: int
-
-
-@dataclass(frozen=True)
-class Node:
-    """One entry of a snapshot's tree; `size` is None for anything but a file."""
-
-    path: str
-    type: str
-    size: int | None
-
-
-@dataclass(frozen=True)
-class Restored:
-    """What `restic restore` says that it wrote."""
-
-    files: int
-    bytes: int
 
 
 def version() -> tuple[int, int, int]:
@@ -79,30 +54,11 @@ def version() -> tuple[int, int, int]:
     return parse_version(process.check(Command((program, "version"))).text)
 
 
-def parse_version(text: str) -> tuple[int, int, int]:
-    """`restic 0.18.0 compiled with ...` -> (0, 18, 0); raises ToolFailed."""
-    found = re.match(r"restic (\d+)\.(\d+)(?:\.(\d+))?", text)
-    if not found:
-        raise ToolFailed(f"cannot read restic's version from {text.strip()[:60]!r}")
-    return int(found[1]), int(found[2]), int(found[3] or 0)
-
-
 def require(found: tuple[int, int, int]) -> None:
     """Raise ToolTooOld where restic would store the beginning of a failed dump (before 0.17)."""
     if found < OLDEST:
         said = ".".join(map(str, found))
         raise ToolTooOld(f"restic {said} is too old: drkit needs 0.17 or later", hint=_GET_IT)
-
-
-def is_subset(text: str) -> bool:
-    """Whether this is a part of the data that `check --read-data-subset` takes: `5%`, `1/7` or `2G`."""
-    share = re.fullmatch(r"(\d+)/(\d+)", text)
-    if share:
-        return 1 <= int(share[1]) <= int(share[2])
-    percent = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
-    if percent:
-        return 0 < float(percent[1]) <= 100
-    return re.fullmatch(r"[1-9]\d*[KMGT]", text) is not None
 
 
 def read_credentials(path: Path | None) -> dict[str, str]:
@@ -156,7 +112,7 @@ class Repository:
     def snapshots(self, tag: str) -> tuple[Snapshot, ...]:
         """The snapshots that bear a tag, oldest first."""
         output = self._check(self._command("snapshots", "--json", "--no-lock", "--tag", tag)).text
-        return tuple(sorted(map(_snapshot, json.loads(output or "[]") or []), key=lambda s: s.time))
+        return tuple(sorted(map(snapshot_of, json.loads(output or "[]") or []), key=lambda s: s.time))
 
     def save_command(
         self, command: Command, filename: str, tags: Sequence[str], host: str, listener: Listener = silent
@@ -282,7 +238,7 @@ class Repository:
             self._judge(command, Completed(done.code, b"", said))
 
         for line in process.lines(command, stdin=stdin, ended=ended):
-            message = _message(line)
+            message = message_in(line)
             match message.get("message_type"):
                 case "status":
                     done = message.get("bytes_done", message.get("bytes_restored", 0))
@@ -290,7 +246,7 @@ class Repository:
                 case "summary":
                     summary = message
                 case "error" | "exit_error":
-                    complaints.append(_words(message))
+                    complaints.append(words_of(message))
                 case _:
                     pass
         listener(Update(stage, finished=True))
@@ -328,7 +284,7 @@ class Repository:
                 return
             case 3:
                 raise SourceChanged(
-                    f"some files could not be read: {_last_words(completed)}",
+                    f"some files could not be read: {last_words(completed)}",
                     hint="they vanished meanwhile, or drkit's user may not read them",
                 )
             case 10:
@@ -348,52 +304,6 @@ class Repository:
                 )
             case _:
                 pass
-        plain = Completed(
-            completed.code, b"", "\n".join(_plain(line) for line in completed.stderr.splitlines())
-        )
-        error = process.failure(command, plain)
-        raise ToolFailed(error.message, hint=_hint_for(plain.stderr))
-
-
-def _snapshot(entry: dict[str, Any]) -> Snapshot:
-    return Snapshot(
-        entry["id"],
-        datetime.fromisoformat(entry["time"]),
-        entry.get("hostname", ""),
-        tuple(entry.get("tags") or ()),
-        tuple(entry["paths"]),
-    )
-
-
-def _message(line: bytes) -> dict[str, Any]:
-    try:
-        message = json.loads(line)
-    except ValueError:
-        return {}
-    return message if isinstance(message, dict) else {}
-
-
-def _last_words(completed: Completed) -> str:
-    """The last lines that restic said, as words."""
-    return redact(" / ".join(_plain(line) for line in completed.stderr.splitlines()[-3:]))
-
-
-def _words(message: dict[str, Any]) -> str:
-    error = message.get("error")
-    said = error.get("message") if isinstance(error, dict) else error
-    item = message.get("item", "")
-    return f"{item}: {said}" if said and item else str(said or message.get("message", ""))
-
-
-def _plain(line: str) -> str:
-    """A line of stderr, which may be one of restic's JSON messages, as words."""
-    message = _message(line.encode())
-    return _words(message).removeprefix("Fatal: ") if message else line
-
-
-def _hint_for(words: str) -> str:
-    if "no space left on device" in words:
-        return "the disk of the repository or of the cache is full; `drkit expire` makes room"
-    if "permission denied" in words:
-        return "drkit's user may not read or write there"
-    return "run drkit with --verbose to see each command"
+        said = "\n".join(plain(line) for line in completed.stderr.splitlines())
+        error = process.failure(command, Completed(completed.code, b"", said))
+        raise ToolFailed(error.message, hint=hint_for(said))

@@ -1,0 +1,143 @@
+"""What `drkit restore` would do, and what is in the way; looked at before anything is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from drkit import config
+from drkit.catalog import open_catalog
+from drkit.errors import ConfigError, TargetNotEmpty, ToolTooOld, UsageError
+from drkit.model import DatabaseEvidence, Manifest
+from drkit.sources import database_swap, placing
+from drkit.tools import postgres, restic
+from drkit.tools.postgres import Target
+
+What = Literal["database", "blobs", "secrets"]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line says."""
+
+    point: str
+    only: What | None = None
+    root: Path | None = None
+    database_dsn: str | None = None
+    replace: bool = False
+    identity: Path | None = None
+
+
+@dataclass(frozen=True)
+class RestoreStep:
+    """One thing that a restore will do; `present` says what is there now, `blocked` whether that stops it."""
+
+    kind: What
+    name: str
+    what: str
+    target: str
+    bytes: int
+    present: str
+    blocked: bool
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """Everything that a restore will do."""
+
+    point: str
+    site: str
+    manifest: Manifest
+    steps: tuple[RestoreStep, ...]
+    wishes: Wishes
+
+
+def plan(settings: config.Config, wishes: Wishes) -> RestorePlan:
+    """What would be restored, and what is in the way.
+
+    Raises NoSuchPoint, UsageError, DatabaseUnreachable, and TargetNotEmpty (with the plan) if something is in
+    the way and `replace` is not wished for.
+    """
+    restic.require(restic.version())
+    catalog = open_catalog(settings)
+    point, _ = catalog.find(wishes.point)
+    manifest = catalog.manifest_of(point)
+    steps = tuple(_steps(settings, manifest, wishes))
+    if not steps:
+        raise UsageError(f"point {point.id} has no {wishes.only}", hint="`drkit show` tells what is in it")
+    found = RestorePlan(point.id, manifest.site, manifest, steps, wishes)
+    blocked = [step for step in steps if step.blocked]
+    if blocked:
+        what = "; ".join(f"{step.what} ({step.present} at {step.target})" for step in blocked)
+        raise TargetNotEmpty(
+            f"the target is not empty: {what}",
+            hint="--replace sets it aside under another name; nothing was changed",
+            result=found,
+        )
+    return found
+
+
+def _steps(settings: config.Config, manifest: Manifest, wishes: Wishes) -> Iterator[RestoreStep]:
+    wanted: tuple[What, ...] = (wishes.only,) if wishes.only else ("database", "blobs", "secrets")
+    if "database" in wanted:
+        for evidence in manifest.databases:
+            yield _database_step(settings, manifest, evidence, wishes)
+    if "blobs" in wanted and (part := manifest.part("blobs")):
+        target = blobs_target(settings, manifest, wishes)
+        present = placing.obstacles(target)
+        yield _step("blobs", "blobs", "image blobs", str(target), part.bytes, present, wishes)
+    if "secrets" in wanted and (part := manifest.part("secrets")):
+        paths = [placing.below(wishes.root, file.path) for file in manifest.secret_files]
+        there = [path for path in paths if path.is_symlink() or path.exists()]
+        present = f"{len(there)} of the files, such as {there[0]}" if there else ""
+        where = str(wishes.root or "their old places")
+        yield _step("secrets", "secrets", f"{len(paths)} secret files", where, part.bytes, present, wishes)
+
+
+def _step(
+    kind: What, name: str, what: str, target: str, size: int, present: str, wishes: Wishes
+) -> RestoreStep:
+    blocked = bool(present) and not wishes.replace
+    return RestoreStep(kind, name, what, target, size, present or "nothing", blocked)
+
+
+def blobs_target(settings: config.Config, manifest: Manifest, wishes: Wishes) -> Path:
+    """Where the blobs go: below --root, else where the configuration has them, else where they were."""
+    if wishes.root or settings.blobs is None:
+        return placing.below(wishes.root, manifest.blobs_root or "/data/registry")
+    return settings.blobs.path
+
+
+def database_target(settings: config.Config, evidence: DatabaseEvidence, wishes: Wishes) -> Target:
+    """The database to make: by --database-dsn, else by the configuration; raises ConfigError."""
+    entry = next((entry for entry in settings.databases if entry.name == evidence.name), None)
+    if wishes.database_dsn is None:
+        if entry is None:
+            raise ConfigError(
+                f"the configuration does not say where the database {evidence.name} goes",
+                hint="--database-dsn 'host=... user=...' names it; the password comes from PGPASSFILE",
+            )
+        return postgres.target(entry.dsn, entry.password_file)
+    target = postgres.target(wishes.database_dsn, entry.password_file if entry else None)
+    return target if "dbname" in target.settings else target.with_database(evidence.shape.database)
+
+
+def _database_step(
+    settings: config.Config, manifest: Manifest, evidence: DatabaseEvidence, wishes: Wishes
+) -> RestoreStep:
+    target = database_target(settings, evidence, wishes)
+    with postgres.connect(database_swap.maintenance(target)) as session:
+        server = session.server_version // 10_000
+        exists = database_swap.exists(session, target.database)
+    if server < evidence.major:
+        raise ToolTooOld(
+            f"the server is PostgreSQL {server}, the dump is of PostgreSQL {evidence.major}",
+            hint="restore to a server at least as new",
+        )
+    tables = database_swap.objects(target) if exists else 0
+    part = manifest.part("database", evidence.name)
+    present = f"{tables} tables and other objects" if tables else ""
+    size = part.bytes if part else 0
+    return _step("database", evidence.name, f"database {evidence.name}", target.where, size, present, wishes)

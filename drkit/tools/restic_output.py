@@ -1,0 +1,118 @@
+"""What restic says, as values: pure, and tested on recorded output (restic.readthedocs.io, "Scripting")."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from drkit.errors import ToolFailed
+from drkit.logs import redact
+from drkit.tools.process import Completed
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One restic snapshot as `restic snapshots` lists it."""
+
+    id: str
+    time: datetime
+    host: str
+    tags: tuple[str, ...]
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What `restic backup` stored: the new snapshot, its full size, and what the repository grew by."""
+
+    snapshot: str
+    bytes: int
+    added_bytes: int
+    files: int
+
+
+@dataclass(frozen=True)
+class Node:
+    """One entry of a snapshot's tree; `size` is None for anything but a file."""
+
+    path: str
+    type: str
+    size: int | None
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What `restic restore` says that it wrote."""
+
+    files: int
+    bytes: int
+
+
+def parse_version(text: str) -> tuple[int, int, int]:
+    """`restic 0.18.0 compiled with ...` -> (0, 18, 0); raises ToolFailed."""
+    found = re.match(r"restic (\d+)\.(\d+)(?:\.(\d+))?", text)
+    if not found:
+        raise ToolFailed(f"cannot read restic's version from {text.strip()[:60]!r}")
+    return int(found[1]), int(found[2]), int(found[3] or 0)
+
+
+def is_subset(text: str) -> bool:
+    """Whether this is a part of the data that `check --read-data-subset` takes: `5%`, `1/7` or `2G`."""
+    share = re.fullmatch(r"(\d+)/(\d+)", text)
+    if share:
+        return 1 <= int(share[1]) <= int(share[2])
+    percent = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
+    if percent:
+        return 0 < float(percent[1]) <= 100
+    return re.fullmatch(r"[1-9]\d*[KMGT]", text) is not None
+
+
+def snapshot_of(entry: dict[str, Any]) -> Snapshot:
+    """One entry of `restic snapshots --json`."""
+    return Snapshot(
+        entry["id"],
+        datetime.fromisoformat(entry["time"]),
+        entry.get("hostname", ""),
+        tuple(entry.get("tags") or ()),
+        tuple(entry["paths"]),
+    )
+
+
+def message_in(line: bytes) -> dict[str, Any]:
+    """The JSON message that a line is, or nothing for any other line."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def last_words(completed: Completed) -> str:
+    """The last lines that restic said, as words."""
+    return redact(" / ".join(plain(line) for line in completed.stderr.splitlines()[-3:]))
+
+
+def words_of(message: dict[str, Any]) -> str:
+    """What an error message says, in words."""
+    error = message.get("error")
+    said = error.get("message") if isinstance(error, dict) else error
+    item = message.get("item", "")
+    return f"{item}: {said}" if said and item else str(said or message.get("message", ""))
+
+
+def plain(line: str) -> str:
+    """A line of stderr, which may be one of restic's JSON messages, as words."""
+    message = message_in(line.encode())
+    return words_of(message).removeprefix("Fatal: ") if message else line
+
+
+def hint_for(words: str) -> str:
+    """What to do about the few failures that tell it themselves."""
+    if "no space left on device" in words:
+        return "the disk of the repository or of the cache is full; `drkit expire` makes room"
+    if "permission denied" in words:
+        return "drkit's user may not read or write there"
+    return "run drkit with --verbose to see each command"
