@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import signal
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -18,45 +13,21 @@ import pytest
 
 from drkit.errors import (
     ConfigError,
-    RepositoryLocked,
     RepositoryMissing,
     RepositoryRefused,
     SourceChanged,
     ToolFailed,
-    ToolTooOld,
 )
 from drkit.progress import Update
 from drkit.tools import restic
 from drkit.tools.process import Command
-from drkit.tools.restic import Node, Repository
+from drkit.tools.restic import Repository
+from drkit.tools.restic_output import Node
 from tests import needs
-from tests.weak_key import weaken
 
 HOST = "registry.example.com"
 TAG = "drkit"
 DATA = Random(1).randbytes(400_000)
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """An empty repository, made once."""
-    needs.program("restic")
-    directory = tmp_path_factory.mktemp("restic")
-    password = directory / "password"
-    password.write_text("correct horse battery staple\n")
-    repository = Repository(
-        str(directory / "repository"), password, directory / "cache", lock_wait=timedelta(seconds=1)
-    )
-    repository.initialise()
-    weaken(Path(repository.url), "correct horse battery staple")
-    return repository
-
-
-@pytest.fixture
-def repository(pristine: Repository, tmp_path: Path) -> Repository:
-    """An empty repository of the test's own."""
-    shutil.copytree(pristine.url, tmp_path / "repository")
-    return replace(pristine, url=str(tmp_path / "repository"))
 
 
 def sh(script: str, **environment: str) -> Command:
@@ -327,161 +298,3 @@ def test_a_flipped_byte_is_found_by_reading(repository: Repository) -> None:
         repository.check("100%")
     with pytest.raises(ToolFailed):
         content(repository, saved.snapshot, "/x")
-
-
-# Locks
-
-
-@dataclass(frozen=True)
-class Holder:
-    """A restic that holds a lock for as long as a test needs."""
-
-    process: subprocess.Popen[bytes]
-
-    def kill(self) -> None:
-        """As a power cut would: the lock stays."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-
-def locks(repository: Repository) -> list[str]:
-    """The locks that are there; not those that are only being written."""
-    return [path.name for path in Path(repository.url, "locks").iterdir() if len(path.name) == 64]
-
-
-@contextmanager
-def holding(repository: Repository, *arguments: str) -> Iterator[Holder]:
-    """Run restic until it has its lock."""
-    process = subprocess.Popen(
-        [needs.program("restic"), *arguments],
-        env={
-            "PATH": os.environ["PATH"],
-            "RESTIC_REPOSITORY": repository.url,
-            "RESTIC_PASSWORD_FILE": str(repository.password_file),
-            "RESTIC_CACHE_DIR": str(repository.cache),
-        },
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    holder = Holder(process)
-    try:
-        deadline = time.monotonic() + 30
-        while not locks(repository):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        yield holder
-    finally:
-        if process.poll() is None:
-            holder.kill()
-        if process.stdin is not None:
-            process.stdin.close()
-
-
-# Reading 400 kB at 1 KiB/s takes far longer than any test; `check` locks out everybody else.
-EXCLUSIVE = ("check", "--read-data", "--limit-download", "1")
-# A backup whose input does not end; others may back up beside it.
-SHARED = ("backup", "--stdin", "--stdin-filename", "slow")
-
-
-def test_a_repository_that_somebody_else_has_to_himself(repository: Repository) -> None:
-    saved = repository.save_stream([DATA], "x", [TAG], HOST)
-    with holding(repository, *EXCLUSIVE):
-        with pytest.raises(RepositoryLocked) as caught:
-            repository.save_stream([b"y"], "y", [TAG], HOST)
-        assert caught.value.message == (
-            f"another restic holds a lock on {repository.url}, and still did after 0:00:01"
-        )
-        with pytest.raises(RepositoryLocked):
-            repository.prune()
-        # Looking goes on.
-        assert names(repository) == [saved.snapshot]
-
-
-def test_a_living_lock_is_never_removed(repository: Repository) -> None:
-    with holding(repository, *SHARED) as holder:
-        with pytest.raises(RepositoryLocked):
-            repository.forget(["0123456789"])
-        assert len(locks(repository)) == 1
-        assert holder.process.poll() is None
-        # A backup beside a backup is fine.
-        repository.save_stream([b"y"], "y", [TAG], HOST)
-
-
-@pytest.mark.parametrize("how", [SHARED, EXCLUSIVE], ids=["backup", "check"])
-def test_the_lock_of_a_killed_restic_stops_nothing(
-    repository: Repository, how: tuple[str, ...], caplog: pytest.LogCaptureFixture
-) -> None:
-    """Neither the next backup, once the repository was opened, nor retention; and nobody waits for it."""
-    hasty = replace(repository, lock_wait=timedelta(minutes=10))
-    hasty.save_stream([DATA], "x", [TAG], HOST)
-    with holding(hasty, *how) as holder:
-        holder.kill()
-    hasty.open()
-    hasty.save_stream([b"y"], "y", [TAG], HOST)
-    hasty.prune()
-    assert locks(repository) == []
-    assert caplog.messages == [f"restic on {repository.url}: successfully removed 1 locks"]
-
-
-def test_a_lock_is_waited_for(repository: Repository) -> None:
-    patient = replace(repository, lock_wait=timedelta(seconds=30))
-    with holding(repository, *SHARED) as holder:
-        assert holder.process.stdin is not None
-        holder.process.stdin.close()
-        patient.prune()
-
-
-# Pure parts
-
-
-@pytest.mark.parametrize(
-    ("text", "version"),
-    [
-        ("restic 0.18.0 compiled with go1.24.4 on linux/amd64\n", (0, 18, 0)),
-        ("restic 0.17.3-dev (compiled manually)", (0, 17, 3)),
-        ("restic 1.0", (1, 0, 0)),
-    ],
-)
-def test_versions(text: str, version: tuple[int, int, int]) -> None:
-    assert restic.parse_version(text) == version
-
-
-def test_what_is_no_version() -> None:
-    with pytest.raises(ToolFailed, match=r"cannot read restic's version from 'borg 1\.4'"):
-        restic.parse_version("borg 1.4")
-
-
-def test_one_that_is_too_old() -> None:
-    restic.require((0, 17, 0))
-    with pytest.raises(ToolTooOld) as caught:
-        restic.require((0, 16, 4))
-    assert caught.value.message == "restic 0.16.4 is too old: drkit needs 0.17 or later"
-
-
-@pytest.mark.parametrize("text", ["5%", "0.5%", "100%", "1/7", "7/7", "2G", "500M"])
-def test_parts_of_the_data(text: str) -> None:
-    assert restic.is_subset(text)
-
-
-@pytest.mark.parametrize("text", ["", "5", "0%", "101%", "%", "0/7", "8/7", "1/0", "0G", "2g", "-1G", "5% "])
-def test_what_is_no_part_of_the_data(text: str) -> None:
-    assert not restic.is_subset(text)
-
-
-def test_credentials(tmp_path: Path) -> None:
-    path = tmp_path / "env"
-    path.write_text("# keys\n\nAWS_ACCESS_KEY_ID=id-1\nexport AWS_SECRET_ACCESS_KEY='a=b'\n")
-    assert restic.read_credentials(path) == {"AWS_ACCESS_KEY_ID": "id-1", "AWS_SECRET_ACCESS_KEY": "a=b"}
-    assert restic.read_credentials(None) == {}
-
-
-@pytest.mark.parametrize("line", ["AWS_ACCESS_KEY_ID", "aws=1", "two words=1", "=1"])
-def test_what_are_no_credentials(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "env"
-    path.write_text(f"A=1\n{line}\n")
-    with pytest.raises(ConfigError) as caught:
-        restic.read_credentials(path)
-    assert caught.value.message == f"{path}, line 2: not KEY=value"

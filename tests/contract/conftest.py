@@ -1,0 +1,36 @@
+"""A restic repository for each test that asks for one."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from drkit.tools.restic import Repository
+from tests import needs
+from tests.weak_key import weaken
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """An empty repository, made once."""
+    needs.program("restic")
+    directory = tmp_path_factory.mktemp("restic")
+    password = directory / "password"
+    password.write_text("correct horse battery staple\n")
+    repository = Repository(
+        str(directory / "repository"), password, directory / "cache", lock_wait=timedelta(seconds=1)
+    )
+    repository.initialise()
+    weaken(Path(repository.url), "correct horse battery staple")
+    return repository
+
+
+@pytest.fixture
+def repository(pristine: Repository, tmp_path: Path) -> Repository:
+    """An empty repository of the test's own."""
+    shutil.copytree(pristine.url, tmp_path / "repository")
+    return replace(pristine, url=str(tmp_path / "repository"))

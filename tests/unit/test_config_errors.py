@@ -1,0 +1,215 @@
+"""drkit.toml: what every bad input is told; whole sentences."""
+
+from __future__ import annotations
+
+import pytest
+
+from drkit.config import parse_config
+from drkit.errors import ConfigError
+
+SITE = '[site]\nname = "registry.example.com"\n'
+REPOSITORY = """
+[[repository]]
+name = "primary"
+url = "/backup/drkit"
+password_file = "/etc/drkit/restic.password"
+"""
+LEAST = SITE + REPOSITORY
+NO_DURATION = 'a duration looks like "45s", "30m", "24h", "7d" or "2w"'
+SEE_README = "see the README for its type and an example"
+
+# (what is in the file, the error's sentence, its hint)
+BAD = [
+    # Misspelt and unknown keys
+    (
+        LEAST + "[retention]\nkeep_dayly = 7",
+        'unknown key "keep_dayly" in [retention]',
+        'did you mean "keep_daily"?',
+    ),
+    (
+        LEAST + '[[database]]\nnam = "registry"\ndsn = "host=db"',
+        'unknown key "nam" in [[database]] number 1',
+        'did you mean "name"?',
+    ),
+    (
+        LEAST + REPOSITORY.replace("password_file", "pasword_file"),
+        'unknown key "pasword_file" in [[repository]] number 2',
+        'did you mean "password_file"?',
+    ),
+    (
+        SITE.replace("site", "sites") + REPOSITORY,
+        'unknown key "sites" at the top level',
+        'did you mean "site"?',
+    ),
+    (LEAST + "[databases]", 'unknown key "databases" at the top level', 'did you mean "database"?'),
+    (
+        LEAST + "[drill]\ncolour = 1",
+        'unknown key "colour" in [drill]',
+        "known keys are: directory, user",
+    ),
+    (
+        SITE + "[site.sub]\nx = 1\n" + REPOSITORY,
+        'unknown key "sub" in [site]',
+        "known keys are: name, state, lock_wait",
+    ),
+    # Missing keys
+    (REPOSITORY, '"site" is missing at the top level', "every site needs it; see the README"),
+    (SITE, '"repository" is missing at the top level', "every site needs it; see the README"),
+    ("repository = []\n" + SITE, '"repository" at the top level is empty', "give at least one"),
+    ("[site]\n" + REPOSITORY, '"name" is missing in [site]', "every site needs it; see the README"),
+    (
+        LEAST + '[[database]]\nname = "registry"',
+        '"dsn" is missing in [[database]] number 1',
+        "every site needs it; see the README",
+    ),
+    (LEAST + "[metrics]", '"textfile" is missing in [metrics]', "every site needs it; see the README"),
+    # Wrong types
+    (
+        LEAST + '[retention]\nkeep_daily = "7"',
+        '"keep_daily" in [retention] is wrong: input should be a valid integer',
+        SEE_README,
+    ),
+    (
+        LEAST + "[retention]\nkeep_daily = true",
+        '"keep_daily" in [retention] is wrong: input should be a valid integer',
+        SEE_README,
+    ),
+    (
+        LEAST + "[retention]\nkeep_daily = -1",
+        '"keep_daily" in [retention] is wrong: input should be greater than or equal to 0',
+        SEE_README,
+    ),
+    (
+        LEAST + '[notify]\nurls = "ntfy://alerts"',
+        '"urls" in [notify] is wrong: input should be a valid array',
+        SEE_README,
+    ),
+    (
+        LEAST + "[notify]\nurls = [1]",
+        '"urls" in [notify] is wrong: input should be a valid string',
+        SEE_README,
+    ),
+    ("blobs = 3\n" + LEAST, '"blobs" at the top level is wrong: input should be an object', SEE_README),
+    (
+        'repository = ["/backup"]\n' + SITE,
+        '"repository" at the top level is wrong: input should be an object',
+        SEE_README,
+    ),
+    (
+        LEAST + '[blobs]\npath = "/data/registry"\nkind = "tape"',
+        "\"kind\" in [blobs] is wrong: input should be 'filesystem'",
+        SEE_README,
+    ),
+    # Values
+    (
+        LEAST + '[blobs]\npath = "data/registry"',
+        '"path" in [blobs] is wrong',
+        "the path is absolute: a timer runs in another directory than you",
+    ),
+    (
+        LEAST + '[secrets]\npaths = ["/etc/ssl", "harbor.yml"]',
+        '"paths" in [secrets] is wrong',
+        "the path is absolute: a timer runs in another directory than you",
+    ),
+    (LEAST + '[objectives]\nrpo = "soon"', '"rpo" in [objectives] is wrong', NO_DURATION),
+    (
+        LEAST + '[objectives]\nrpo = "0h"',
+        '"rpo" in [objectives] is wrong',
+        "a duration is longer than nothing",
+    ),
+    (
+        LEAST + "[objectives]\nrpo = 24",
+        '"rpo" in [objectives] is wrong',
+        'a duration is a string such as "24h"',
+    ),
+    (
+        LEAST.replace("registry.example.com", "my registry"),
+        '"name" in [site] is wrong',
+        "a name is made of letters, digits, dots, dashes and underscores",
+    ),
+    (
+        LEAST.replace('"primary"', '"../primary"'),
+        '"name" in [[repository]] number 1 is wrong',
+        "a name is made of letters, digits, dots, dashes and underscores",
+    ),
+    (
+        LEAST + '[schedule]\nbackup = "0 2 * *"',
+        '"backup" in [schedule] is wrong',
+        '"0 2 * *" is no cron expression such as "0 2 * * *": it needs 5 fields and has 4',
+    ),
+    (
+        LEAST + '[schedule]\nbackup = ""',
+        '"backup" in [schedule] is wrong',
+        '"" is no cron expression such as "0 2 * * *": it needs 5 fields and has 0',
+    ),
+    # The whole
+    (LEAST + REPOSITORY, 'two [[repository]] are named "primary"', "give each a name of its own"),
+    (
+        LEAST + 2 * '[[database]]\nname = "registry"\ndsn = "host=db"\n',
+        'two [[database]] are named "registry"',
+        "give each a name of its own",
+    ),
+    (
+        LEAST + '[secrets]\npaths = ["/etc/ssl"]',
+        "[secrets] names paths but no recipients",
+        "give at least one age recipient (age1...), or nobody could open the bundle",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "sentence", "hint"), BAD, ids=[sentence for _, sentence, _ in BAD])
+def test_what_a_bad_file_is_told(text: str, sentence: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, "drkit.toml")
+    assert caught.value.message.removeprefix("drkit.toml: ") == sentence
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "host=db password=hunter2",
+        "host=db password = 'hunter 2'",
+        "host=db sslkey=/k sslpassword=hunter2",
+        "postgresql://postgres:hunter2@db/registry",
+        "postgresql://db/registry?password=hunter2",
+    ],
+)
+def test_a_password_in_a_connection_string(dsn: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(f'{LEAST}[[database]]\nname = "registry"\ndsn = "{dsn}"', "drkit.toml")
+    assert caught.value.message == 'drkit.toml: "dsn" in [[database]] number 1 is wrong'
+    assert caught.value.hint == "the password stands in a file of its own, named by password_file"
+    assert "hunter2" not in repr(caught.value)
+
+
+@pytest.mark.parametrize("dsn", ["host=db user=postgres", "postgresql://postgres@db:5432/registry", ""])
+def test_connection_strings_without_one(dsn: str) -> None:
+    config = parse_config(f'{LEAST}[[database]]\nname = "registry"\ndsn = "{dsn}"', "drkit.toml")
+    assert config.databases[0].dsn == dsn
+
+
+@pytest.mark.parametrize(
+    "url", ["rest:https://me:hunter2@backup.example.com/", "s3:https://KEY:hunter2@s3.example.com/bucket"]
+)
+def test_credentials_in_an_address(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(LEAST.replace("/backup/drkit", url), "drkit.toml")
+    assert caught.value.message == 'drkit.toml: "url" in [[repository]] number 1 is wrong'
+    assert caught.value.hint == (
+        "the credentials stand in a file of KEY=value lines, named by credentials_file"
+    )
+    assert "hunter2" not in repr(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sftp:backup@host.example.com:/srv/drkit",
+        "sftp://backup@host.example.com:2222//srv/drkit",
+        "rest:https://backup.example.com:8000/",
+        "rclone:remote:bucket",
+    ],
+)
+def test_addresses_without_any(url: str) -> None:
+    assert parse_config(LEAST.replace("/backup/drkit", url), "drkit.toml").primary.url == url
