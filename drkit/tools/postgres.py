@@ -101,7 +101,7 @@ class Target:
     def where(self) -> str:
         """Host, port and database for messages."""
         host = self.settings.get("host", "the local socket")
-        return f"{self.database} at {host}:{self.settings.get('port', '5432')}"
+        return f"{self.database or 'PostgreSQL'} at {host}:{self.settings.get('port', '5432')}"
 
     def with_database(self, name: str) -> Target:
         """The same server, another database."""
@@ -231,9 +231,11 @@ def _translated() -> Iterator[None]:
 
 def _sentence(error: psycopg.Error) -> str:
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("Is the server running")]
     # libpq names every address that it tried; the last says what went wrong.
     last = lines[-1] if lines and lines[0].startswith(("connection", "Multiple")) else (lines or [""])[0]
-    return redact(last.rstrip(".") or type(error).__name__)
+    said = re.sub(r"^.*connection to server .*? failed: (?:FATAL: +)?", "", last)
+    return redact(said.rstrip(".") or type(error).__name__)
 
 
 @dataclass(frozen=True)
