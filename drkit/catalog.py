@@ -67,9 +67,13 @@ class Catalog:
         found = [_point(name, group, manifests, notes) for name, group in groups.items()]
         return tuple(sorted(found, key=lambda point: (point.taken_at, point.id), reverse=True))
 
-    def find(self, wanted: str, points: Sequence[Point] | None = None) -> tuple[Point, Manifest]:
-        """The sealed point that `wanted` (an id, a prefix, or `latest`) means; raises NoSuchPoint."""
-        return pick(wanted, self.points() if points is None else points)
+    def begin(self) -> tuple[Point, ...]:
+        """Open the repository, mending the lock of a dead restic, and list the points; both at once."""
+        with ThreadPoolExecutor(1) as pool:
+            opening = pool.submit(self.repository.open)
+            found = self.points()
+            opening.result()
+        return found
 
     def manifest_of(self, point: Point) -> Manifest:
         """The manifest of a sealed point, read from the repository and not from the copy here."""

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from drkit import config
-from drkit.catalog import Catalog, open_catalog, pick
-from drkit.errors import DrkitError
-from drkit.model import Closure, DatabaseEvidence, DrillNote, Manifest, Part, Point, PointStatus, SecretFile
+from drkit.catalog import open_catalog, pick
+from drkit.model import Closure, DatabaseEvidence, DrillNote, Part, Point, PointStatus, SecretFile
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def points(settings: config.Config, repository: str | None = None) -> PointList:
 
 def show(settings: config.Config, wanted: str) -> PointDetails:
     """One sealed recovery point; raises NoSuchPoint."""
-    point, manifest = find(open_catalog(settings), wanted)
+    point, manifest = pick(wanted, open_catalog(settings).points())
     return PointDetails(
         id=point.id,
         status=point.status,
@@ -79,11 +78,6 @@ def show(settings: config.Config, wanted: str) -> PointDetails:
     )
 
 
-def find(catalog: Catalog, wanted: str) -> tuple[Point, Manifest]:
-    """The sealed point that an id, a prefix or `latest` means; raises NoSuchPoint."""
-    return pick(wanted, catalog.points())
-
-
 def _line(point: Point) -> PointLine:
     manifest = point.manifest
     return PointLine(
@@ -93,8 +87,3 @@ def _line(point: Point) -> PointLine:
         bytes=manifest.bytes if manifest else None,
         last_drill=point.last_drill,
     )
-
-
-def describe(error: DrkitError) -> str:
-    """An error as one line for a list of problems."""
-    return f"{error.message} ({error.hint})" if error.hint else error.message

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from drkit import config
-from drkit.catalog import open_catalog
+from drkit.catalog import open_catalog, pick
 from drkit.errors import ConfigError, TargetNotEmpty, ToolTooOld, UsageError
 from drkit.model import DatabaseEvidence, Manifest
 from drkit.sources import database_swap, placing
@@ -62,7 +62,7 @@ def plan(settings: config.Config, wishes: Wishes) -> RestorePlan:
     """
     restic.require(restic.version())
     catalog = open_catalog(settings)
-    point, _ = catalog.find(wishes.point)
+    point, _ = pick(wishes.point, catalog.begin())
     manifest = catalog.manifest_of(point)
     steps = tuple(_steps(settings, manifest, wishes))
     if not steps:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+# A verb that is told to stop ends its own tools and tears down what it built; that takes a while.
+_GRACE_SECONDS = 90.0
+
+
 @dataclass(frozen=True)
 class Timers:
     """The schedule in another system's words, and what was written where."""
@@ -41,7 +45,7 @@ def run_scheduler(run: Run) -> None:
         return process.pass_through(Command((*program, verb), dict(os.environ)))
 
     with state.scheduler_lock():
-        scheduler.run(settings.schedule.jobs, act, state.root, stop=process.stop_all)
+        scheduler.run(settings.schedule.jobs, act, state.root, stop=lambda: process.stop_all(_GRACE_SECONDS))
 
 
 def show_end(_console: Console, _result: None) -> None:

@@ -205,8 +205,11 @@ class Server:
         _kill(self._process)
 
 
-def stop_all() -> None:
-    """Kill every running child's process group, and let none start any more: drkit is being interrupted."""
+def stop_all(grace: float = _GRACE_SECONDS) -> None:
+    """End every running child's process group, and let none start any more: drkit is being interrupted.
+
+    A child that has not ended within `grace` seconds is killed.
+    """
     _stopping.set()
     with _lock:
         processes = list(_running)
@@ -214,13 +217,8 @@ def stop_all() -> None:
         _signal_group(process, signal.SIGTERM)
     for process in processes:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE_SECONDS)
+            process.wait(grace)
         _signal_group(process, signal.SIGKILL)
-
-
-def allow_starts() -> None:
-    """After `stop_all`, let processes start again, for the tidying up that follows an interruption."""
-    _stopping.clear()
 
 
 class _Child:

@@ -112,7 +112,11 @@ class Repository:
     def snapshots(self, tag: str) -> tuple[Snapshot, ...]:
         """The snapshots that bear a tag, oldest first."""
         output = self._check(self._command("snapshots", "--json", "--no-lock", "--tag", tag)).text
-        return tuple(sorted(map(snapshot_of, json.loads(output or "[]") or []), key=lambda s: s.time))
+        try:
+            entries = json.loads(output or "[]") or []
+        except ValueError:
+            raise ToolFailed(f"restic's list of snapshots is no JSON: {output.strip()[:60]!r}") from None
+        return tuple(sorted(map(snapshot_of, entries), key=lambda s: s.time))
 
     def save_command(
         self, command: Command, filename: str, tags: Sequence[str], host: str, listener: Listener = silent
