@@ -1,0 +1,215 @@
+"""A repository, a database or a disk that does not do what it should: what is said, and what stays whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.commands import Drkit, assert_error, exactly, fails, wait_for
+from tests.e2e.test_bad_input import only, set_in
+
+# The repository
+
+
+def test_wrong_repository_password(fresh: Drkit) -> None:
+    fresh.restic_password.write_text("not the password\n")
+    message = exactly(
+        f"the repository {fresh.repository} does not open with the password in {fresh.restic_password}"
+    )
+    hint = "look for the password that was written down when the repository was made"
+    for verb in ("points", "backup"):
+        fails(fresh, [verb], 12, "repository_refused", message, hint)
+
+
+def test_no_repository(fresh: Drkit) -> None:
+    shutil.rmtree(fresh.repository)
+    message = exactly(f"there is no restic repository at {fresh.repository}")
+    hint = "make it with `drkit init`, or see that the disk or network is there"
+    for verb in ("points", "backup"):
+        fails(fresh, [verb], 10, "repository_missing", message, hint)
+    assert not fresh.repository.exists()
+
+
+def test_no_password_file(fresh: Drkit) -> None:
+    fresh.restic_password.unlink()
+    message = exactly(f"cannot read the repository's password file {fresh.restic_password}")
+    fails(fresh, ["backup"], 4, "config_error", message, exactly("see password_file in [[repository]]"))
+
+
+@contextlib.contextmanager
+def checking(drkit: Drkit) -> Iterator[subprocess.Popen[bytes]]:
+    """A restic that reads the whole repository so slowly that its exclusive lock outlives the test."""
+    words = ("--no-cache", "check", "--read-data", "--limit-download", "1")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(drkit.home),
+        "RESTIC_REPOSITORY": str(drkit.repository),
+        "RESTIC_PASSWORD_FILE": str(drkit.restic_password),
+    }
+    outputs = subprocess.DEVNULL
+    process = subprocess.Popen(["restic", *words], env=environment, stdout=outputs, stderr=outputs)
+    try:
+        wait_for(lambda: list((drkit.repository / "locks").iterdir()), "restic has locked the repository")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_locked_repository(copy: Drkit) -> None:
+    """A backup waits as long as it is told to, then says so; a dead owner's lock stops it no longer."""
+    copy.change(only("secrets"))
+    copy.change(set_in("repository", lock_wait="2s"))
+    message = exactly(f"another restic holds a lock on {copy.repository}, and still did after 0:00:02")
+    hint = "wait for it to end; if it died, `restic unlock` removes its stale lock"
+    with checking(copy):
+        started = time.monotonic()
+        fails(copy, ["backup"], 11, "repository_locked", message, hint)
+        assert time.monotonic() - started > 2
+        assert len(copy.points()) == 1, "looking needs no lock"
+    ended = copy.run("backup", "--json")
+    assert ended.result["status"] == "sealed"
+    assert "removed 1 lock" in ended.stderr
+    assert list((copy.repository / "locks").iterdir()) == []
+
+
+# The sources
+
+
+def test_unreachable_database(copy: Drkit) -> None:
+    """The other sources are captured all the same, but the point is never offered."""
+    sealed = copy.sealed()[0]
+    copy.change(set_in("database", dsn="host=127.0.0.1 port=1 user=postgres dbname=registry"))
+    ended = copy.run("backup", "--json")
+    assert ended.code == 3
+    reason = "cannot connect to registry at 127.0.0.1:1: Connection refused"
+    message = f"no recovery point was sealed: database registry: {reason}"
+    hint = "see that it runs and that dsn, user and password_file are right"
+    assert_error(ended, "backup_incomplete", message, hint)
+    result = ended.envelope["result"]
+    assert result["status"] == "incomplete"
+    assert {"blobs", "secrets"} <= {part["kind"] for part in result["parts"]}
+    assert {point["id"]: point["status"] for point in copy.points()} == {
+        result["id"]: "incomplete",
+        sealed: "sealed",
+    }
+    assert_never_restored(copy, result["id"], sealed)
+
+
+def assert_never_restored(drkit: Drkit, incomplete: str, sealed: str) -> None:
+    """No verb takes the incomplete point; `latest` passes it over, and a prefix that fits both is refused."""
+    message = exactly(f"recovery point {incomplete} is incomplete and is never restored")
+    for verb in ("restore", "show", "drill"):
+        hint = exactly(f"the newest sealed one is {sealed}")
+        fails(drkit, [verb, incomplete], 4, "no_such_point", message, hint)
+    assert drkit.ask("show", "latest")["id"] == sealed
+    hint = exactly(f"say which: {incomplete}, {sealed}")
+    fails(drkit, ["show", "2"], 4, "no_such_point", exactly('"2" could be 2 recovery points'), hint)
+
+
+def test_wrong_database_password(fresh: Drkit) -> None:
+    fresh.change(only("database"))
+    (fresh.home / "database.password").write_text("not the password\n")
+    message = (
+        "no recovery point was sealed: database registry: cannot connect to registry at 127.0.0.1:[0-9]+: "
+        'password authentication failed for user "postgres"'
+    )
+    hint = "see that it runs and that dsn, user and password_file are right"
+    fails(fresh, ["backup"], 3, "backup_incomplete", message, hint)
+
+
+def test_no_database_password_file(fresh: Drkit) -> None:
+    fresh.change(only("database"))
+    fresh.change(set_in("database", password_file="/nowhere"))
+    message = "cannot read the password file /nowhere: .*"
+    fails(fresh, ["backup"], 4, "config_error", message, "see password_file")
+
+
+def test_missing_blob_directory(fresh: Drkit) -> None:
+    fresh.change(only("blobs"))
+    fresh.change(set_in("blobs", path="/nowhere"))
+    message = "no recovery point was sealed: blobs: there is no blob directory /nowhere"
+    hint = exactly("see path in [blobs]; is the volume mounted?")
+    fails(fresh, ["backup"], 3, "backup_incomplete", message, hint)
+
+
+def test_blob_directory_of_another_kind(fresh: Drkit) -> None:
+    """An empty mount point must not become an empty backup."""
+    fresh.change(only("blobs"))
+    fresh.change(set_in("blobs", path=str(fresh.home)))
+    message = f"no recovery point was sealed: blobs: {fresh.home} holds no registry: there is no docker/.*"
+    fails(fresh, ["backup"], 3, "backup_incomplete", message, "path in .* is the registry's root .*")
+
+
+def test_missing_secret(fresh: Drkit) -> None:
+    fresh.change(only("secrets"))
+    fresh.change(lambda document: document["secrets"]["paths"].append("/nowhere/server.key"))
+    message = "no recovery point was sealed: secrets: there is no /nowhere/server.key"
+    hint = exactly("see paths in [secrets]; a key that moved is a key not saved")
+    fails(fresh, ["backup"], 3, "backup_incomplete", message, hint)
+
+
+# The disk
+
+
+@pytest.fixture
+def small_disk(root_only: None, place: Path) -> Iterator[Path]:
+    """A file system of a few megabytes more than drkit wants to see free."""
+    where = place / "disk"
+    where.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=70m", "tmpfs", where], check=True)
+    yield where
+    subprocess.run(["umount", where], check=True)
+    where.rmdir()
+
+
+def test_disk_that_fills_up_during_a_backup(copy: Drkit, small_disk: Path) -> None:
+    """Nothing is sealed; with room again, the next run succeeds and takes away what the failed one stored."""
+    copy.repository.rename(copy.home / "old")
+    shutil.copytree(copy.home / "old", small_disk / "repo")
+    copy.change(set_in("repository", url=str(small_disk / "repo")))
+    big = copy.home / "big"
+    big.write_bytes(os.urandom(80 << 20))
+    copy.change(only("secrets"))
+    copy.change(set_in("secrets", paths=[str(big)]))
+    ended = copy.run("backup", "--json")
+    assert ended.code == 3
+    message = "no recovery point was sealed: secrets: restic .*no space left on device.*"
+    hint = "the disk of the repository or of the cache is full; `drkit expire` makes room"
+    assert_error(ended, "backup_incomplete", message, hint)
+    assert len(copy.sealed()) == 1
+
+    big.write_bytes(b"small")
+    full = exactly(f"the disk of {small_disk}/repo is full: less than 64 MiB are free")
+    fails(copy, ["backup"], 7, "tool_failed", full, "make room, for example with `drkit expire`")
+
+    copy.ask("expire")
+    assert copy.ask("backup")["status"] == "sealed"
+    assert [point["status"] for point in copy.points()] == ["sealed", "sealed"]
+    copy.ask("verify", "--read-data-subset", "100%")
+
+
+def test_lock_of_a_second_backup(copy: Drkit) -> None:
+    """A second run waits as long as it is told to, then says who holds the site."""
+    copy.change(only("database"))
+    copy.change(set_in("site", lock_wait="1s"))
+    first = copy.start("backup", "--json")
+    try:
+        wait_for((copy.state / "locks/site.json").exists, "the first run holds the site")
+        os.killpg(first.pid, signal.SIGSTOP)
+        message = f"another drkit works on this site: `drkit backup`, process {first.pid}, since .*"
+        hint = exactly("wait for it to end, or raise lock_wait in [site]")
+        fails(copy, ["backup"], 7, "site_locked", message, hint)
+        fails(copy, ["expire"], 7, "site_locked", message, hint)
+    finally:
+        os.killpg(first.pid, signal.SIGCONT)
+        first.communicate(timeout=60)
+    assert first.returncode == 0
