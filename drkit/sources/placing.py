@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ def place_members(members: Sequence[Member], root: Path | None, suffix: str, *, 
             continue
         target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         if _there(target):
-            aside = target.with_name(target.name + suffix)
+            aside = _free_name(target.name + suffix, target.parent)
             target.rename(aside)
             placed.set_aside.append(aside)
         _write(member, target)
@@ -62,6 +63,12 @@ def place_members(members: Sequence[Member], root: Path | None, suffix: str, *, 
 
 def _there(path: Path) -> bool:
     return path.is_symlink() or path.exists()
+
+
+def _free_name(name: str, directory: Path) -> Path:
+    """A path for what is set aside: a second restore never overwrites what the first one set aside."""
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(path for each in names if not _there(path := directory / each))
 
 
 def _refuse_links_out(members: Sequence[Member], root: Path | None) -> None:
@@ -130,7 +137,7 @@ def take_place(restored: Path, target: Path, suffix: str) -> Path | None:
         if os.path.ismount(target):
             return _move_into_mount(restored, target, suffix)
         if obstacles(target):
-            aside = target.with_name(target.name + suffix)
+            aside = _free_name(target.name + suffix, target.parent)
             target.rename(aside)
         elif target.is_dir():
             target.rmdir()
@@ -147,7 +154,7 @@ def _move_into_mount(restored: Path, target: Path, suffix: str) -> Path | None:
     """A mount point cannot be renamed: its content moves aside within it, and the restored content in."""
     aside: Path | None = None
     if obstacles(target):
-        aside = target / f"before{suffix}"
+        aside = _free_name(f"before{suffix}", target)
         aside.mkdir()
         _move_all(
             target, aside, lambda path: path != aside and not _ours(path.name) and path.name != "lost+found"
