@@ -107,7 +107,9 @@ def blobs_target(settings: config.Config, manifest: Manifest, wishes: Wishes) ->
     """Where the blobs go: below --root, else where the configuration has them, else where they were."""
     if wishes.root or settings.blobs is None:
         return placing.below(wishes.root, manifest.blobs_root or "/data/registry")
-    return settings.blobs.path
+    path = settings.blobs.path
+    # A link stays: its target is what gets replaced.
+    return path.resolve() if path.is_symlink() else path
 
 
 def database_target(settings: config.Config, evidence: DatabaseEvidence, wishes: Wishes) -> Target:

@@ -48,6 +48,18 @@ def digest_of_link(path: str) -> str | None:
     return f"sha256:{found[1]}" if found else None
 
 
+def link_in_trunk(root: Path) -> Path | None:
+    """The first of the tree's own directories that is a symbolic link, from the root on.
+
+    Whatever copies links as links has nothing of what is behind one.
+    """
+    trunk = (
+        root,
+        *(root / part for part in (*reversed(TREE.parents), TREE, BLOBS, BLOBS / "sha256", REPOSITORIES)),
+    )
+    return next((path for path in trunk if path.is_symlink()), None)
+
+
 def stored_blobs(root: Path) -> Iterator[tuple[str, int]]:
     """Digest and size of every blob on disk, sorted by digest; memory for 1/256 of them at a time."""
     top = root / BLOBS / "sha256"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from drkit.errors import DrillError, DrkitError
+from drkit.errors import DrillError, DrkitError, RestoreDamaged
 from drkit.harbor import storage, tables
 from drkit.harbor.tables import Tag
 from drkit.model import DatabaseEvidence, Level, Manifest, PartKind
@@ -186,6 +186,12 @@ class Builder:
             source = f"{part.snapshot}:{where.parent}"
             self._repository.restore(source, target, include=include, listener=self._listener)
         self.restored.blobs_root = target / where.name
+        link = storage.link_in_trunk(self.restored.blobs_root)
+        if link:
+            # Behind a link would be production, or nothing: what a drill reads there proves nothing.
+            raise RestoreDamaged(
+                f"{link.relative_to(target)} came back as a link to elsewhere", hint="take a new backup"
+            )
 
     def _sample_of_blobs(self) -> None:
         """Restore the links, and the blobs of a few tags picked by chance."""

@@ -41,13 +41,23 @@ def look(blobs: config.Blobs) -> None:
             hint="path in [blobs] is the registry's root directory, which has `docker/` in it",
         )
 
+    link = storage.link_in_trunk(blobs.path.resolve())
+    if link:
+        raise ConfigError(
+            f"{link} is a link, and what is behind it would not be in the backup",
+            hint="mount its target there (mount --bind), or name the target as path in [blobs]",
+        )
+
 
 def capture(
     blobs: config.Blobs, repository: Repository, tags: tuple[str, ...], host: str, listener: Listener
 ) -> Saved:
-    """Store the directory without uploads in flight. Layers are compressed already: restic need not try."""
+    """Store the directory without uploads in flight. Layers are compressed already: restic need not try.
+
+    A path that is a link itself is followed: restic would store the link alone.
+    """
     look(blobs)
-    with live.frozen(blobs.path) as view:
+    with live.frozen(blobs.path.resolve()) as view:
         excludes = (f"{view}/{storage.UPLOADS_PATTERN}",)
 
         def save() -> Saved:

@@ -159,12 +159,13 @@ class Capture:
     def _blobs(self, *, close: bool) -> None:
         source = self._settings.blobs
         assert source is not None
-        with self._part("blobs", "blobs", str(source.path)) as keep:
+        root = source.path.resolve()
+        with self._part("blobs", "blobs", str(root)) as keep:
             tags = self._tags("blobs", "blobs")
             saved = blobs.capture(source, self._repository, tags, self._host, self._listener)
             keep(saved)
         if close:
-            self._close(source.path, saved.snapshot)
+            self._close(root, saved.snapshot)
 
     def _close(self, root: Path, snapshot: str) -> None:
         """Compare what was captured with what the databases refer to."""
