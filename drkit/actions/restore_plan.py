@@ -82,6 +82,7 @@ def plan(settings: config.Config, wishes: Wishes) -> RestorePlan:
 def _steps(settings: config.Config, manifest: Manifest, wishes: Wishes) -> Iterator[RestoreStep]:
     wanted: tuple[What, ...] = (wishes.only,) if wishes.only else ("database", "blobs", "secrets")
     if "database" in wanted:
+        _refuse_one_name_for_many(manifest, wishes)
         for evidence in manifest.databases:
             yield _database_step(settings, manifest, evidence, wishes)
     if "blobs" in wanted and (part := manifest.part("blobs")):
@@ -94,6 +95,17 @@ def _steps(settings: config.Config, manifest: Manifest, wishes: Wishes) -> Itera
         present = f"{len(there)} of the files, such as {there[0]}" if there else ""
         where = str(wishes.root or "their old places")
         yield _step("secrets", "secrets", f"{len(paths)} secret files", where, part.bytes, present, wishes)
+
+
+def _refuse_one_name_for_many(manifest: Manifest, wishes: Wishes) -> None:
+    if wishes.database_dsn is None or len(manifest.databases) < 2:
+        return
+    if "dbname" in postgres.target(wishes.database_dsn, None).settings:
+        names = ", ".join(evidence.name for evidence in manifest.databases)
+        raise UsageError(
+            f"--database-dsn names one database, and this point has {len(manifest.databases)}: {names}",
+            hint="leave dbname out: each gets the name that it had",
+        )
 
 
 def _step(
