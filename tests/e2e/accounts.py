@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from testenv.invariants import file_digest
 
 if TYPE_CHECKING:
     from psycopg import Connection
+
+    from tests.e2e.commands import Drkit
 
 # What the witness says of these, this module says by what it means and not by how it is written.
 _OTHERWISE = ("privileges on ", "database itself", "schema ")
@@ -110,6 +113,12 @@ def files(*tops: Path) -> dict[str, str]:
     Uploads in flight are left out, with the time of the directory that they stand in.
     """
     return {str(path): _describe(path) for top in tops for path in _walk(top) if "_uploads" not in path.parts}
+
+
+def protected(drkit: Drkit) -> list[Path]:
+    """The paths of secrets that a configuration protects."""
+    document = tomllib.loads(drkit.config.read_text())
+    return [Path(path) for path in document["secrets"]["paths"]]
 
 
 def _walk(top: Path) -> Iterable[Path]:

@@ -15,7 +15,7 @@ import pytest
 import testenv
 from testenv import Site
 from tests import needs
-from tests.e2e import processes
+from tests.e2e import accounts, processes
 from tests.e2e.commands import Drkit, clone
 from tests.weak_key import weaken
 
@@ -51,6 +51,7 @@ def new_home(place: Path) -> Callable[[], Path]:
 def site(place: Path) -> Iterator[Site]:
     """A registry that stays as it is: what a test does to it, the test undoes."""
     made = testenv.create(place / "site", testenv.TINY)
+    accounts.embellish(made)
     yield made
     testenv.destroy(made.root)
 
@@ -81,19 +82,23 @@ def initialise(drkit: Drkit, site: Site) -> None:
 
 @dataclass(frozen=True)
 class Drilled:
-    """A drkit with one sealed point, which a full drill has proven."""
+    """A drkit with one sealed point, which a full drill has proven, and what the site was like then."""
 
     drkit: Drkit
     point: str
+    database: dict[str, str]
+    files: dict[str, str]
 
 
 @pytest.fixture(scope="session")
-def drilled(empty: Drkit, new_home: Callable[[], Path]) -> Drilled:
+def drilled(site: Site, empty: Drkit, new_home: Callable[[], Path]) -> Drilled:
     """One sealed and drilled point of the site; only to be read, or to be copied."""
     drkit = clone(empty, new_home())
+    database = accounts.database(site)
+    files = accounts.files(site.blobs, *accounts.protected(drkit))
     point = drkit.ask("backup")["id"]
     assert drkit.ask("drill")["outcome"] == "passed"
-    return Drilled(drkit, point)
+    return Drilled(drkit, point, database, files)
 
 
 @pytest.fixture

@@ -84,15 +84,8 @@ def _live_through(story: Story) -> None:
 
 def take_account(site: Site, drkit: Drkit) -> Account:
     """The site as it is now: its database, the files that are protected, and what it serves."""
-    files = accounts.files(site.blobs, *secrets(drkit))
+    files = accounts.files(site.blobs, *accounts.protected(drkit))
     return Account(accounts.database(site), files, accounts.served(site))
-
-
-def secrets(drkit: Drkit) -> list[Path]:
-    """The paths that the configuration protects."""
-    paths: list[Path] = []
-    drkit.change(lambda document: paths.extend(map(Path, document["secrets"]["paths"])))
-    return paths
 
 
 def test_the_registry_serves_what_it_served(story: Story) -> None:
@@ -298,7 +291,7 @@ def test_restore_over_live_data_sets_it_aside_and_loses_nothing(story: Story) ->
     assert {path.replace(str(blobs), str(site.blobs), 1): about for path, about in moved.items()} == {
         path: about for path, about in before.files.items() if path.startswith(str(site.blobs))
     }
-    for protected in filter(Path.is_file, secrets(drkit)):
+    for protected in filter(Path.is_file, accounts.protected(drkit)):
         old = protected.with_name(f"{protected.name}.before-{point}")
         assert str(old) in result["set_aside"]
         assert accounts.files(old)[str(old)] == before.files[str(protected)]

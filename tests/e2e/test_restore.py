@@ -1,0 +1,241 @@
+"""Parts of a point, to other places: what comes back, what is refused, what is set aside."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import testenv
+from testenv import Site
+from tests.e2e import accounts
+from tests.e2e.commands import Drkit, exactly, fails
+from tests.e2e.conftest import Drilled
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def name(site: Site) -> Iterator[str]:
+    """The name of a database that is not there yet; gone afterwards, with all that was set aside for it."""
+    made = f"restored_{next(_numbers)}"
+    yield made
+    with testenv.connect(site, "postgres") as server:
+        server.autocommit = True
+        like = "SELECT datname FROM pg_database WHERE datname LIKE %s"
+        for (found,) in server.execute(like.encode(), (f"{made}%",)).fetchall():
+            server.execute(f"DROP DATABASE {found} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def root(new_home: Callable[[], Path]) -> Path:
+    """A directory that is not there yet."""
+    return new_home()
+
+
+def dsn(site: Site, name: str) -> str:
+    return f"host=127.0.0.1 port={site.database_port} user=postgres dbname={name}"
+
+
+def to_database(site: Site, name: str) -> list[str]:
+    return ["restore", "latest", "--only", "database", "--database-dsn", dsn(site, name)]
+
+
+def to_root(root: Path, only: str) -> list[str]:
+    return ["restore", "latest", "--only", only, "--root", str(root)]
+
+
+def databases(site: Site) -> set[str]:
+    with testenv.connect(site, "postgres") as server:
+        return {name for (name,) in server.execute("SELECT datname FROM pg_database").fetchall()}
+
+
+def make_database(site: Site, name: str, *statements: str) -> None:
+    with testenv.connect(site, "postgres") as server:
+        server.autocommit = True
+        server.execute(f"CREATE DATABASE {name}".encode())
+    with testenv.connect(site, name) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def same_database(found: dict[str, str], wanted: dict[str, str], name: str) -> None:
+    """Equal but for the name."""
+    assert {
+        key.replace(f"database {name}", "database registry"): value for key, value in found.items()
+    } == wanted
+
+
+def below(root: Path, files: dict[str, str]) -> dict[str, str]:
+    """Accounts of files below a root, by the paths that they had."""
+    return {path.removeprefix(str(root)): about for path, about in files.items()}
+
+
+# Each part alone
+
+
+def test_database_alone_under_another_name(drilled: Drilled, site: Site, name: str) -> None:
+    result = drilled.drkit.ask(*to_database(site, name), "--yes")
+    assert [step["what"] for step in result["steps"]] == ["database registry"]
+    assert (result["set_aside"], result["warnings"]) == ([], [])
+    same_database(accounts.database(site, name), drilled.database, name)
+    assert not [found for found in databases(site) if "restoring" in found]
+
+
+def test_blobs_alone_below_a_root(drilled: Drilled, site: Site, root: Path) -> None:
+    result = drilled.drkit.ask(*to_root(root, "blobs"), "--yes")
+    (step,) = result["steps"]
+    assert step["target"] == f"{root}{site.blobs}"
+    assert "every byte hashed" in step["verified"]
+    wanted = {p: about for p, about in drilled.files.items() if p.startswith(str(site.blobs))}
+    assert below(root, accounts.files(Path(f"{root}{site.blobs}"))) == wanted
+    assert [p.name for p in Path(f"{root}{site.data}").iterdir()] == ["registry"], "nothing else, no staging"
+
+
+def test_secrets_alone_below_a_root(drilled: Drilled, site: Site, root: Path) -> None:
+    drilled.drkit.ask(*to_root(root, "secrets"), "--yes")
+    places = [Path(f"{root}{path}") for path in accounts.protected(drilled.drkit)]
+    wanted = {p: about for p, about in drilled.files.items() if not p.startswith(str(site.blobs))}
+    assert below(root, accounts.files(*places)) == wanted
+    assert not Path(f"{root}{site.blobs}").exists()
+
+
+# Looking and asking
+
+
+def test_dry_run_shows_and_changes_nothing(drilled: Drilled, site: Site, name: str, root: Path) -> None:
+    words = ["restore", "latest", "--root", str(root), "--database-dsn", dsn(site, name), "--dry-run"]
+    before = databases(site), accounts.files(drilled.drkit.state / "runs")
+    plan = drilled.drkit.ask(*words)
+    assert {step["kind"]: step["target"] for step in plan["steps"]} == {
+        "database": f"{name} at 127.0.0.1:{site.database_port}",
+        "blobs": f"{root}{site.blobs}",
+        "secrets": str(root),
+    }
+    assert all(step["present"] == "nothing" and not step["blocked"] for step in plan["steps"])
+    shown = drilled.drkit.run(*words).stdout
+    assert f"{root}{site.blobs}" in shown
+    assert not root.exists()
+    assert (databases(site), accounts.files(drilled.drkit.state / "runs")) == before
+
+
+# What is in the way
+
+
+def test_database_that_is_not_empty_is_refused(drilled: Drilled, site: Site, name: str) -> None:
+    make_database(site, name, "CREATE TABLE precious (id int)", "INSERT INTO precious VALUES (42)")
+    before = accounts.database(site, name), databases(site)
+    where = exactly(f"at {name} at 127.0.0.1:{site.database_port}")
+    message = f"the target is not empty: database registry \\(1 tables and other objects {where}\\)"
+    hint = "--replace sets it aside under another name; nothing was changed"
+    for more in (["--yes"], ["--dry-run"], []):
+        fails(drilled.drkit, [*to_database(site, name), *more], 2, "target_not_empty", message, hint)
+    assert (accounts.database(site, name), databases(site)) == before
+
+
+@pytest.mark.parametrize("only", ["blobs", "secrets"])
+def test_files_in_the_way_are_refused(drilled: Drilled, site: Site, root: Path, only: str) -> None:
+    top = site.blobs if only == "blobs" else site.data / "secret/keys"
+    precious = Path(f"{root}{top}/secretkey")
+    precious.parent.mkdir(parents=True)
+    precious.write_text("precious")
+    before = accounts.files(root)
+    message = "the target is not empty: .*"
+    hint = "--replace sets it aside under another name; nothing was changed"
+    fails(drilled.drkit, [*to_root(root, only), "--yes"], 2, "target_not_empty", message, hint)
+    assert accounts.files(root) == before
+
+
+def test_empty_targets_are_not_in_the_way(drilled: Drilled, site: Site, name: str, root: Path) -> None:
+    make_database(site, name)
+    Path(f"{root}{site.blobs}").mkdir(parents=True)
+    where = ["--root", str(root), "--database-dsn", dsn(site, name)]
+    result = drilled.drkit.ask("restore", drilled.point[:10], *where, "--yes")
+    assert result["set_aside"] == []
+    same_database(accounts.database(site, name), drilled.database, name)
+    assert set(below(root, accounts.files(Path(f"{root}{site.blobs}")))) <= set(drilled.files)
+
+
+def test_replaced_twice_nothing_is_lost(drilled: Drilled, site: Site, name: str, root: Path) -> None:
+    """What the first restore set aside is still there after the second, which sets aside in its turn."""
+    make_database(site, name, "CREATE TABLE precious (id int)", "INSERT INTO precious VALUES (42)")
+    olds = [Path(f"{root}{site.blobs}/old"), Path(f"{root}{site.data}/secret/keys/secretkey")]
+    for old in olds:
+        old.parent.mkdir(parents=True)
+        old.write_text("precious")
+    words = ["restore", "latest", "--root", str(root), "--database-dsn", dsn(site, name)]
+    first = drilled.drkit.ask(*words, "--yes", "--replace")["set_aside"]
+    second = drilled.drkit.ask(*words, "--yes", "--replace")["set_aside"]
+    assert len(first) == 3
+    assert not set(first) & set(second)
+    aside = f"{name}_before_{drilled.point.replace('-', '_')}"
+    with testenv.connect(site, aside) as connection:
+        assert connection.execute(b"SELECT id FROM precious").fetchall() == [(42,)]
+    same_database(accounts.database(site, f"{aside}_1"), drilled.database, f"{aside}_1")
+    same_database(accounts.database(site, name), drilled.database, name)
+    assert Path(f"{root}{site.blobs}.before-{drilled.point}/old").read_text() == "precious"
+    assert Path(f"{olds[1]}.before-{drilled.point}").read_text() == "precious"
+    assert all(Path(path).exists() for path in (*first, *second) if not path.startswith("database "))
+
+
+def test_sessions_do_not_keep_a_database_from_being_replaced(drilled: Drilled, site: Site, name: str) -> None:
+    make_database(site, name, "CREATE TABLE precious (id int)")
+    with testenv.connect(site, name) as busy:
+        busy.execute(b"SELECT 1")
+        drilled.drkit.ask(*to_database(site, name), "--yes", "--replace")
+        busy.close()
+    same_database(accounts.database(site, name), drilled.database, name)
+
+
+def test_link_that_leads_out_of_the_root_is_refused(drilled: Drilled, site: Site, root: Path) -> None:
+    outside = root.with_name(f"{root.name}-outside")
+    outside.mkdir()
+    inside = Path(f"{root}{site.data}")
+    inside.mkdir(parents=True)
+    (inside / "secret").symlink_to(outside)
+    message = exactly(f"{inside}/secret/") + ".* would be written to .*" + exactly(f", outside {root}") + ".*"
+    hint = "remove the link that leads there, or choose an empty directory"
+    words = [*to_root(root, "secrets"), "--yes"]
+    fails(drilled.drkit, words, 7, "restore_damaged", "14 secret files: " + message, hint)
+    assert list(outside.iterdir()) == []
+
+
+# Where a directory is a link
+
+
+def test_blobs_behind_a_link_are_backed_up_and_the_link_stays(
+    fresh: Drkit, drilled: Drilled, site: Site, root: Path
+) -> None:
+    """restic would keep the link alone; a registry without a database would not even notice."""
+    root.mkdir()
+    link = root / "registry"
+    link.symlink_to(site.blobs)
+    fresh.change(lambda document: [document.pop(part) for part in ("database", "secrets")])
+    fresh.change(lambda document: document["blobs"].update(path=str(link)))
+    assert fresh.ask("backup")["closure"]["present"] > 50
+    elsewhere = root / "elsewhere"
+    elsewhere.mkdir()
+    link.unlink()
+    link.symlink_to(elsewhere)
+    fresh.ask("restore", "latest", "--yes")
+    assert os.path.realpath(link) == str(elsewhere)
+    wanted = {p: about for p, about in drilled.files.items() if p.startswith(str(site.blobs))}
+    found = accounts.files(elsewhere)
+    assert {
+        path.replace(str(elsewhere), str(site.blobs), 1): about for path, about in found.items()
+    } == wanted
+
+
+def test_link_inside_the_tree_is_refused(fresh: Drkit, site: Site, root: Path) -> None:
+    root.mkdir()
+    (root / "docker").symlink_to(site.blobs / "docker")
+    fresh.change(lambda document: [document.pop(part) for part in ("database", "secrets")])
+    fresh.change(lambda document: document["blobs"].update(path=str(root)))
+    message = "no recovery point was sealed: blobs: " + exactly(
+        f"{root}/docker is a link, and what is behind it would not be in the backup"
+    )
+    fails(fresh, ["backup"], 3, "backup_incomplete", message, "mount its target there .*")
+    assert fresh.sealed() == []
