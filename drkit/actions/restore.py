@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from drkit import config
+from drkit.actions import leftovers
 from drkit.actions.restore_plan import RestorePlan, RestoreStep, database_target
 from drkit.catalog import Catalog, open_catalog
 from drkit.checks import images
@@ -48,6 +49,7 @@ class RestoreResult:
     warnings: tuple[str, ...]
     stages: tuple[Stage, ...]
     seconds: float
+    swept: tuple[str, ...] = ()
 
 
 def restore(settings: config.Config, plan: RestorePlan, listener: Listener = silent) -> RestoreResult:
@@ -55,12 +57,11 @@ def restore(settings: config.Config, plan: RestorePlan, listener: Listener = sil
     state = State(settings.site.state)
     state.prepare()
     catalog = open_catalog(settings)
-    with (
-        state.site_lock("restore", settings.site.lock_wait),
-        private_directory(state.runs, f"restore-{plan.point}-{os.getpid()}") as directory,
-    ):
-        work = _Restore(settings, catalog, plan, directory, listener)
-        return work.run()
+    with state.site_lock("restore", settings.site.lock_wait):
+        # A killed restore leaves a whole dump, and on a new machine the next run is a restore again.
+        swept = leftovers.sweep_runs(state)
+        with private_directory(state.runs, f"restore-{plan.point}-{os.getpid()}") as directory:
+            return _Restore(settings, catalog, plan, directory, listener, swept).run()
 
 
 @dataclass
@@ -70,6 +71,7 @@ class _Restore:
     plan: RestorePlan
     directory: Path
     listener: Listener
+    swept: tuple[str, ...]
     done: list[RestoredStep] = field(default_factory=list)
     set_aside: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -105,6 +107,7 @@ class _Restore:
             tuple(self.warnings),
             self.stopwatch.stages,
             self.stopwatch.seconds,
+            self.swept,
         )
 
     def _open_secrets(self) -> tuple[Member, ...]:

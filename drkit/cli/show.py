@@ -296,6 +296,8 @@ def restore(console: Console, result: RestoreResult | RestorePlan) -> None:
     for step in result.steps:
         table.add_row(step.what, step.target, duration(step.seconds), step.verified)
     console.print(table)
+    for line in result.swept:
+        console.print(line)
     for path in result.set_aside:
         console.print(f"set aside: {path}")
     _warn(console, result.warnings)

@@ -20,6 +20,10 @@ _SOCKET = ".s.PGSQL.5432"
 # sockaddr_un holds 108 bytes, the closing zero included.
 _LONGEST_SOCKET = 107
 _PATIENCE_SECONDS = 60.0
+# key, shmid, perms, size, cpid, lpid, nattch, ...
+_SEGMENTS = Path("/proc/sysvipc/shm")
+# The kernel tells the key with a sign, PostgreSQL without.
+_KEY_BITS = 0xFFFF_FFFF
 _SETTINGS = {
     # Nothing here must survive anything, so nothing waits for a disk.
     "fsync": "off",
@@ -99,14 +103,27 @@ def _wait(server: Server, target: Target) -> None:
 
 
 def release_memory(sandbox: Path) -> None:
-    """Remove the shared memory segment that a killed PostgreSQL of this sandbox left.
+    """Remove the shared memory segments that killed servers of this sandbox left.
 
-    Line 7 of postmaster.pid holds its key and id (PostgreSQL's miscinit.h); the segment is gone already
-    after any orderly end.
+    Line 7 of postmaster.pid holds a segment's key and id (PostgreSQL's miscinit.h). After an orderly end, or
+    a restart of the machine, it is gone, and its id may be another server's: so both must agree with what the
+    kernel says, and nobody may use it.
     """
+    unused = _unused_segments()
+    for file in sandbox.glob("*/pg/data/postmaster.pid"):
+        try:
+            key, segment = file.read_text(encoding="utf-8").splitlines()[6].split()
+        except (OSError, ValueError, IndexError):
+            continue
+        if (int(key) & _KEY_BITS, segment) in unused:
+            process.run(Command(("ipcrm", "--shmem-id", segment)))
+
+
+def _unused_segments() -> set[tuple[int, str]]:
+    """(key, id) of every System V shared memory segment that no process is attached to."""
     try:
-        lines = (sandbox / "pg" / "data" / "postmaster.pid").read_text(encoding="utf-8").splitlines()
-        segment = lines[6].split()[1]
-    except (OSError, IndexError):
-        return
-    process.run(Command(("ipcrm", "--shmem-id", segment)))
+        lines = _SEGMENTS.read_text(encoding="utf-8").splitlines()[1:]
+    except OSError:
+        return set()
+    found = [line.split() for line in lines]
+    return {(int(words[0]) & _KEY_BITS, words[1]) for words in found if words[6] == "0"}
