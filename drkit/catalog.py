@@ -50,9 +50,12 @@ class Catalog:
         """The tags of a snapshot that belongs to a point."""
         return (_SITE + self.site, _POINT + point, _MACHINE + self.state.machine, *more)
 
-    def points(self) -> tuple[Point, ...]:
-        """All recovery points, sealed or not, newest first, each with its drills."""
-        snapshots = self.repository.snapshots(_SITE + self.site)
+    def points(self, *, locked: bool = False) -> tuple[Point, ...]:
+        """All recovery points, sealed or not, newest first, each with its drills.
+
+        `locked` is for whoever goes on to work with them: a lock that stands in the way is met here already.
+        """
+        snapshots = self.repository.snapshots(_SITE + self.site, locked=locked)
         reports = [s for s in snapshots if _value(s, _DRILL)]
         groups: dict[str, list[Snapshot]] = {}
         for snapshot in snapshots:
@@ -66,14 +69,6 @@ class Catalog:
         self._forget_copies({s.id for s in snapshots})
         found = [_point(name, group, manifests, notes) for name, group in groups.items()]
         return tuple(sorted(found, key=lambda point: (point.taken_at, point.id), reverse=True))
-
-    def begin(self) -> tuple[Point, ...]:
-        """Open the repository, mending the lock of a dead restic, and list the points; both at once."""
-        with ThreadPoolExecutor(1) as pool:
-            opening = pool.submit(self.repository.open)
-            found = self.points()
-            opening.result()
-        return found
 
     def manifest_of(self, point: Point) -> Manifest:
         """The manifest of a sealed point, read from the repository and not from the copy here."""

@@ -62,7 +62,7 @@ def plan(settings: config.Config, wishes: Wishes) -> RestorePlan:
     """
     restic.require(restic.version())
     catalog = open_catalog(settings)
-    point, _ = pick(wishes.point, catalog.begin())
+    point, _ = pick(wishes.point, catalog.points(locked=True))
     manifest = catalog.manifest_of(point)
     steps = tuple(_steps(settings, manifest, wishes))
     if not steps:
