@@ -151,11 +151,13 @@ def private_directory(parent: Path, name: str, *, passable: bool = False) -> Ite
     except OSError as error:
         raise ConfigError(f"cannot make {path}: {error.strerror}", hint="see state in [site]") from None
     lock = FileLock(path / _LOCK)
-    with lock:
-        try:
-            yield path
-        finally:
-            remove_tree(path)
+    try:
+        # Within the block, for a signal may come while the lock is taken.
+        lock.acquire()
+        yield path
+    finally:
+        remove_tree(path)
+        lock.release()
 
 
 def left_behind(parent: Path) -> Iterator[Path]:
