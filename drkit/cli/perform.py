@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @dataclass(frozen=True)
 class Options:
@@ -70,8 +72,7 @@ def perform(
     show: Callable[[Console, T], None],
 ) -> None:
     """Do the work, show its result or its error, and leave with the right exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    _listen_to_signals()
     options: Options = context.obj
     logs.set_up(f"{command}[{os.getpid()}]", verbose=options.verbose, quiet=options.quiet)
     run = Run(options)
@@ -90,7 +91,17 @@ def perform(
     _aftermath(run, command, None)
 
 
+def _listen_to_signals() -> None:
+    for sign in _SIGNALS:
+        # What we were told to ignore (by nohup, say) stays ignored.
+        if signal.getsignal(sign) is not signal.SIG_IGN:
+            signal.signal(sign, _interrupt)
+
+
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    # Once is enough: a second signal must not cut the tidying up short.
+    for sign in _SIGNALS:
+        signal.signal(sign, signal.SIG_IGN)
     raise Interrupted("interrupted")
 
 
