@@ -55,7 +55,9 @@ def serving(root: Path, directory: Path) -> Iterator[Path]:
     socket = directory / "registry.sock"
     file = directory / "registry.yml"
     file.write_text(settings(root, socket), encoding="utf-8")
-    server = Server(Command((find(), "serve", str(file))), directory / "registry.log")
+    # It takes 4 MiB for each blob that it opens: collecting that less often halves its work.
+    command = Command((find(), "serve", str(file)), {"GOGC": "400"})
+    server = Server(command, directory / "registry.log")
     try:
         _wait(server, socket)
         yield socket

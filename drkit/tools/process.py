@@ -292,6 +292,9 @@ def _started(command: Command, *, stdin: int, stdout: int | IO[bytes] = subproce
     process = _start(command, stdin, stdout, subprocess.PIPE)
     try:
         yield _Child(process)
+    except BaseException:
+        _ask_to_end(process)
+        raise
     finally:
         _kill(process)
         _close_pipes(process)
@@ -345,6 +348,14 @@ def _primary_group(user: str) -> int:
         raise ConfigError(
             f"there is no user {user} on this machine", hint="make it, or name another"
         ) from None
+
+
+def _ask_to_end(process: subprocess.Popen[bytes]) -> None:
+    """Let a child that is not needed any more take away what it would leave behind, such as a lock."""
+    if process.poll() is None:
+        _signal_group(process, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_SECONDS)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
