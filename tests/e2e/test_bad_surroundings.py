@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.commands import Drkit, assert_error, exactly, fails, wait_for
+from tests.e2e.repositories import checking
 from tests.e2e.test_bad_input import only, set_in
 
 # The repository
@@ -42,26 +42,6 @@ def test_no_password_file(fresh: Drkit) -> None:
     fresh.restic_password.unlink()
     message = exactly(f"cannot read the repository's password file {fresh.restic_password}")
     fails(fresh, ["backup"], 4, "config_error", message, exactly("see password_file in [[repository]]"))
-
-
-@contextlib.contextmanager
-def checking(drkit: Drkit) -> Iterator[subprocess.Popen[bytes]]:
-    """A restic that reads the whole repository so slowly that its exclusive lock outlives the test."""
-    words = ("--no-cache", "check", "--read-data", "--limit-download", "1")
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(drkit.home),
-        "RESTIC_REPOSITORY": str(drkit.repository),
-        "RESTIC_PASSWORD_FILE": str(drkit.restic_password),
-    }
-    outputs = subprocess.DEVNULL
-    process = subprocess.Popen(["restic", *words], env=environment, stdout=outputs, stderr=outputs)
-    try:
-        wait_for(lambda: list((drkit.repository / "locks").iterdir()), "restic has locked the repository")
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_locked_repository(copy: Drkit) -> None:

@@ -1,0 +1,60 @@
+"""Moments in the life of a run, recognised from outside: what it has made so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.e2e import processes
+from tests.e2e.commands import Drkit
+
+# Says whether a moment has come, for the run that was started after the moment was made.
+Moment = Callable[[], object]
+
+
+def snapshots(drkit: Drkit, count: int) -> Moment:
+    """That many more snapshots are in the repository than now."""
+
+    def stored() -> int:
+        names = (path.name for path in (drkit.repository / "snapshots").iterdir())
+        return sum("-tmp-" not in name for name in names)
+
+    before = stored()
+    return lambda: stored() >= before + count
+
+
+def site_locked(drkit: Drkit) -> Moment:
+    """The run holds the site."""
+    return (drkit.state / "locks/site.json").exists
+
+
+def login_written(drkit: Drkit) -> Moment:
+    """The databases are held still, and the file to log in with is there."""
+    return lambda: list((drkit.state / "runs").glob("*/**/pgpass-*"))
+
+
+def program_runs(drkit: Drkit, program: str) -> Moment:
+    """A program of that name runs for this drkit."""
+    return lambda: [found for found in processes.belonging_to(drkit.home) if found.program == program]
+
+
+def in_sandbox(drkit: Drkit, pattern: str) -> Moment:
+    """A file of that name is in a sandbox."""
+    return lambda: list(drkit.sandboxes.glob(f"*/{pattern}"))
+
+
+def server_accepts(drkit: Drkit) -> Moment:
+    """The sandbox's PostgreSQL is ready, and holds its shared memory."""
+
+    def ready() -> bool:
+        files = list(drkit.sandboxes.glob("*/*/pg/data/postmaster.pid"))
+        return any("ready" in read_if_there(file) for file in files)
+
+    return ready
+
+
+def read_if_there(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,174 @@
+"""SIGTERM, SIGINT and SIGHUP: one sentence, exit code 130, and everything is tidied up at once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import testenv
+from testenv import Site
+from tests.e2e import moments, processes
+from tests.e2e.commands import Drkit, Ended, assert_error, finish, wait_for
+from tests.e2e.conftest import Drilled
+from tests.e2e.moments import Moment
+from tests.e2e.repositories import locks
+
+
+def interrupt_when(drkit: Drkit, moment: Moment, what: str, sign: signal.Signals, *words: str) -> Ended:
+    """Start a command, and send a signal to it alone at that moment."""
+    process = drkit.start(*words)
+    try:
+        wait_for(lambda: moment() or process.poll() is not None, what)
+        process.send_signal(sign)
+    finally:
+        ended = finish(process)
+    return ended
+
+
+def assert_tidy(drkit: Drkit, site: Site) -> None:
+    """At once, and not only after the next run."""
+    assert processes.belonging_to(drkit.home) == []
+    assert list((drkit.state / "runs").iterdir()) == []
+    assert not drkit.sandboxes.exists() or list(drkit.sandboxes.iterdir()) == []
+    assert not (drkit.state / "locks/site.json").exists()
+    assert locks(drkit) == []
+    with testenv.connect(site, "postgres") as server:
+        mine = "SELECT pid FROM pg_stat_activity WHERE application_name IN ('drkit', 'pg_dump', 'pg_restore')"
+        wait_for(lambda: server.execute(mine.encode()).fetchall() == [], "the server has noticed")
+
+
+_BACKUP: dict[str, tuple[signal.Signals, Callable[[Drkit], Moment]]] = {
+    "site locked": (signal.SIGTERM, moments.site_locked),
+    "databases held": (signal.SIGINT, moments.login_written),
+    "pg_dump runs": (signal.SIGTERM, lambda drkit: moments.program_runs(drkit, "pg_dump")),
+    "first part stored": (signal.SIGHUP, lambda drkit: moments.snapshots(drkit, 1)),
+    "third part stored": (signal.SIGTERM, lambda drkit: moments.snapshots(drkit, 3)),
+}
+
+
+@pytest.mark.parametrize("moment", _BACKUP)
+def test_backup(copy: Drkit, drilled: Drilled, site: Site, moment: str) -> None:
+    sign, when = _BACKUP[moment]
+    as_json = moment == "first part stored"
+    ended = interrupt_when(copy, when(copy), moment, sign, "backup", *(["--json"] if as_json else []))
+    assert_tidy(copy, site)
+    assert_interrupted(ended, as_json=as_json)
+    assert copy.sealed() == [drilled.point]
+
+
+def assert_interrupted(ended: Ended, *, as_json: bool) -> None:
+    """Exit code and words of an interruption."""
+    assert ended.code == 130, ended
+    if as_json:
+        assert_error(ended, "interrupted", "interrupted", "")
+    else:
+        assert (ended.stdout, ended.stderr.splitlines()) == ("", ["error: interrupted"])
+
+
+_DRILL: dict[str, tuple[signal.Signals, Callable[[Drkit], Moment]]] = {
+    "sandbox made": (signal.SIGINT, lambda drkit: moments.in_sandbox(drkit, "lock")),
+    "PostgreSQL ready": (signal.SIGTERM, moments.server_accepts),
+    "registry serves": (signal.SIGTERM, lambda drkit: moments.in_sandbox(drkit, "registry.sock")),
+    "controls planted": (signal.SIGINT, lambda drkit: moments.in_sandbox(drkit, "controls/*")),
+}
+
+
+@pytest.mark.parametrize("moment", _DRILL)
+def test_drill(copy: Drkit, site: Site, moment: str) -> None:
+    sign, when = _DRILL[moment]
+    memory = unused_memory()
+    ended = interrupt_when(copy, when(copy), moment, sign, "drill")
+    assert_tidy(copy, site)
+    assert_interrupted(ended, as_json=False)
+    assert not unused_memory() - memory, "other tests' servers are attached to theirs"
+    (point,) = copy.points()
+    assert point["last_drill"]["outcome"] == "passed", "the drill before; an interrupted one is no drill"
+
+
+def test_drill_at_any_moment(copy: Drkit, site: Site) -> None:
+    """Also while it starts or tears down already; and an impatient second signal changes nothing."""
+    for delay in (0.9, 1.3, 1.7, 2.1, 2.5):
+        process = copy.start("drill")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(delay)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.03)
+        process.send_signal(signal.SIGTERM)
+        ended = finish(process)
+        assert_tidy(copy, site)
+        if ended.code == -signal.SIGTERM:
+            assert ended.stderr == "", "so early that nothing had begun"
+        elif ended.code != 0:
+            assert_interrupted(ended, as_json=False)
+
+
+def unused_memory() -> set[int]:
+    """The shared memory segments that nobody is attached to."""
+    lines = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    return {int(words[1]) for words in map(str.split, lines) if words[6] == "0"}
+
+
+@pytest.fixture
+def name(site: Site) -> Iterator[str]:
+    """The name of a database that is not there."""
+    yield "interrupted"
+    with testenv.connect(site, "postgres") as server:
+        server.autocommit = True
+        server.execute(b"DROP DATABASE IF EXISTS interrupted WITH (FORCE)")
+
+
+@pytest.mark.parametrize("moment", ["database half restored", "blobs half restored"])
+def test_restore(copy: Drkit, site: Site, name: str, new_home: Callable[[], Path], moment: str) -> None:
+    root = new_home()
+    where = f"host=127.0.0.1 port={site.database_port} user=postgres dbname={name}"
+    words = ["restore", "latest", "--yes", "--root", str(root), "--database-dsn", where]
+    when = {
+        "database half restored": lambda: database_exists(site, f"{name}_drkit_restoring"),
+        "blobs half restored": lambda: list(root.glob("**/.drkit-restoring-*/*")),
+    }
+    ended = interrupt_when(copy, when[moment], moment, signal.SIGTERM, *words)
+    assert_tidy(copy, site)
+    assert_interrupted(ended, as_json=False)
+    assert not database_exists(site, f"{name}_drkit_restoring")
+    assert copy.run(*words, "--replace", "--json").code == 0
+
+
+def database_exists(site: Site, name: str) -> bool:
+    with testenv.connect(site, "postgres") as server:
+        return bool(server.execute(b"SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone())
+
+
+def test_metrics_of_an_interrupted_backup_forget_nothing(copy: Drkit, site: Site) -> None:
+    """An alarm for a registry without any backup, because somebody pressed Ctrl-C, would be a false one."""
+    file = copy.home / "drkit.prom"
+    copy.change(lambda document: document.update(metrics={"textfile": str(file)}))
+    ended = interrupt_when(copy, moments.login_written(copy), "databases held", signal.SIGTERM, "backup")
+    assert ended.code == 130
+    if file.exists():
+        lines = file.read_text().splitlines()
+        assert 'drkit_sealed_points{site="registry.example.test"} 1.0' in lines
+    outcomes = copy.state / "outcomes.json"
+    assert json.loads(outcomes.read_text())["backup"][1] is True, "an interrupted run is not a failed one"
+
+
+def test_interrupted_while_it_waits_for_the_site(copy: Drkit, site: Site) -> None:
+    first = copy.start("backup")
+    try:
+        wait_for(moments.site_locked(copy), "the first run holds the site")
+        first.send_signal(signal.SIGSTOP)
+        second = copy.start("expire")
+        with pytest.raises(subprocess.TimeoutExpired):
+            second.wait(1.5)
+        second.send_signal(signal.SIGTERM)
+        assert_interrupted(finish(second), as_json=False)
+    finally:
+        first.send_signal(signal.SIGCONT)
+        assert finish(first).code == 0
+    assert_tidy(copy, site)

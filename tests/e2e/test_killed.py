@@ -1,0 +1,215 @@
+"""kill -9 at any moment: nothing unsealed is offered, nothing survives, the next run cleans up."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import testenv
+from testenv import Site, witness
+from tests.e2e import accounts, moments, processes
+from tests.e2e.commands import Drkit, wait_for
+from tests.e2e.conftest import Drilled
+from tests.e2e.moments import Moment
+from tests.e2e.repositories import checking, locks
+
+
+def kill_when(drkit: Drkit, moment: Moment, what: str, *words: str) -> bool:
+    """Start a command and kill it -9 at that moment; False if it was over before."""
+    process = drkit.start(*words)
+    try:
+        wait_for(lambda: moment() or process.poll() is not None, what)
+        over = process.poll() is not None
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.communicate()
+    return not over
+
+
+def nothing_survives(drkit: Drkit) -> None:
+    """No child outlives its drkit, and no session is left on the server."""
+    assert processes.survivors(drkit.home) == []
+
+
+def sessions(site: Site) -> int:
+    with testenv.connect(site, "postgres") as connection:
+        mine = "SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('drkit', 'pg_dump')"
+        row = connection.execute(mine.encode()).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def clean(drkit: Drkit) -> None:
+    """Nothing of any run is left on this machine."""
+    assert list((drkit.state / "runs").iterdir()) == []
+    assert not drkit.sandboxes.exists() or list(drkit.sandboxes.iterdir()) == []
+    assert not (drkit.state / "locks/site.json").exists()
+
+
+# Backup
+
+_DURING_BACKUP: dict[str, Callable[[Drkit], Moment]] = {
+    "site locked": moments.site_locked,
+    "databases held": moments.login_written,
+    "pg_dump runs": lambda drkit: moments.program_runs(drkit, "pg_dump"),
+    "first part stored": lambda drkit: moments.snapshots(drkit, 1),
+    "second part stored": lambda drkit: moments.snapshots(drkit, 2),
+    "third part stored": lambda drkit: moments.snapshots(drkit, 3),
+    "fourth part stored": lambda drkit: moments.snapshots(drkit, 4),
+    "all parts stored": lambda drkit: moments.snapshots(drkit, 5),
+    "manifest stored": lambda drkit: moments.snapshots(drkit, 6),
+}
+
+
+@pytest.mark.parametrize("moment", _DURING_BACKUP)
+def test_backup(copy: Drkit, drilled: Drilled, site: Site, moment: str) -> None:
+    assert kill_when(copy, _DURING_BACKUP[moment](copy), moment, "backup"), "it was over before"
+    nothing_survives(copy)
+    wait_for(lambda: sessions(site) == 0, "the server has noticed")
+    points = copy.points()
+    sealed = [point["id"] for point in points if point["status"] == "sealed"]
+    assert len(sealed) == (2 if moment == "manifest stored" else 1)
+    assert drilled.point in sealed
+
+    ended = copy.run("backup", "--json")
+    assert ended.result["status"] == "sealed"
+    said = " / ".join(ended.result["swept"])
+    for point in points:
+        if point["status"] == "incomplete":
+            assert f"removed the incomplete point {point['id']} of an earlier run" in said
+    if moment not in ("site locked", "manifest stored", "all parts stored"):
+        assert "removed what the killed run" in said
+    assert copy.sealed() == [ended.result["id"], *sealed]
+    clean(copy)
+
+
+def test_backup_at_any_moment(copy: Drkit, drilled: Drilled) -> None:
+    """Killed again and again, a little later each time, on top of what the last kill left."""
+    for delay in (0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5):
+        end = time.monotonic() + delay
+        kill_when(copy, lambda end=end: time.monotonic() > end, "time is up", "backup")  # type: ignore[misc]
+        nothing_survives(copy)
+        assert copy.sealed()[-1] == drilled.point
+    before = copy.sealed()
+    assert [copy.ask("backup")["id"], *before] == copy.sealed()
+    clean(copy)
+    copy.ask("expire")
+    assert locks(copy) == [], "what stood in nobody's way goes when somebody needs the place to himself"
+    copy.ask("verify", "--read-data-subset", "100%")
+
+
+def test_stale_lock_does_not_stop_retention(copy: Drkit, drilled: Drilled) -> None:
+    """Backups that stay green while retention is dead are how disks fill up."""
+    with checking(copy):
+        pass
+    assert locks(copy), "a restic that was killed leaves its lock"
+    assert copy.ask("expire")["kept"] == 1
+    assert locks(copy) == []
+
+
+# Drill
+
+_DURING_DRILL: dict[str, Callable[[Drkit], Moment]] = {
+    "sandbox made": lambda drkit: moments.in_sandbox(drkit, "lock"),
+    "PostgreSQL ready": moments.server_accepts,
+    "registry serves": lambda drkit: moments.in_sandbox(drkit, "registry.sock"),
+    "controls planted": lambda drkit: moments.in_sandbox(drkit, "controls/*"),
+}
+
+
+def test_drill(copy: Drkit, site: Site) -> None:
+    """Killed at each moment in turn; the next drill sweeps what the last left, until one passes."""
+    memory: set[int] = set()
+    for moment, when in _DURING_DRILL.items():
+        assert kill_when(copy, when(copy), moment, "drill"), f"{moment}: it was over before"
+        nothing_survives(copy)
+        assert len(list(copy.sandboxes.iterdir())) == 1, "only what this kill left"
+        memory |= segments(copy)
+    left = next(copy.sandboxes.iterdir()).name
+    assert memory, "a killed PostgreSQL leaves shared memory"
+    result = copy.ask("drill")
+    assert result["outcome"] == "passed"
+    assert f"removed the sandbox that the killed drill {left} left" in result["problems"]
+    assert not memory & processes.shared_memory()
+    clean(copy)
+
+
+def segments(drkit: Drkit) -> set[int]:
+    """The shared memory segments that the servers of sandboxes say are theirs."""
+    files = drkit.sandboxes.glob("*/*/pg/data/postmaster.pid")
+    lines = [file.read_text().splitlines() for file in files]
+    return {int(found[6].split()[1]) for found in lines if len(found) > 6} & processes.shared_memory()
+
+
+# Restore
+
+
+@pytest.fixture
+def name(site: Site) -> Iterator[str]:
+    """The name of a database that is not there yet."""
+    made = f"killed_{next(_numbers)}"
+    yield made
+    with testenv.connect(site, "postgres") as server:
+        server.autocommit = True
+        for found in (made, f"{made}_drkit_restoring"):
+            server.execute(f"DROP DATABASE IF EXISTS {found} WITH (FORCE)".encode())
+
+
+_numbers = itertools.count(1)
+
+_DURING_RESTORE = ("run begun", "database half restored", "blobs half restored", "database in place")
+
+
+@pytest.mark.parametrize("moment", _DURING_RESTORE)
+def test_restore(
+    copy: Drkit, drilled: Drilled, site: Site, name: str, new_home: Callable[[], Path], moment: str
+) -> None:
+    """Under the real names there is all or nothing; the same command again brings the rest."""
+    root = new_home()
+    where = f"host=127.0.0.1 port={site.database_port} user=postgres dbname={name}"
+    words = ["restore", "latest", "--yes", "--root", str(root), "--database-dsn", where]
+    when = {
+        "run begun": lambda: list((copy.state / "runs").iterdir()),
+        "database half restored": lambda: exists(site, f"{name}_drkit_restoring"),
+        "blobs half restored": lambda: list(root.glob("**/.drkit-restoring-*/*")),
+        "database in place": lambda: exists(site, name),
+    }
+    assert kill_when(copy, when[moment], moment, *words), "it was over before"
+    nothing_survives(copy)
+    wait_for(lambda: sessions(site) == 0, "the server has noticed")
+    if exists(site, name):
+        same_tables(site, name, drilled)
+    if Path(f"{root}{site.blobs}").exists():
+        same_blobs(root, site, drilled)
+
+    ended = copy.run(*words, "--replace", "--json")
+    assert ended.code == 0, ended
+    same_tables(site, name, drilled)
+    same_blobs(root, site, drilled)
+    assert not exists(site, f"{name}_drkit_restoring")
+    assert list(root.glob("**/.drkit-restoring-*")) == []
+    assert "removed what the killed run restore-" in ended.stderr + ended.stdout
+    clean(copy)
+
+
+def exists(site: Site, name: str) -> bool:
+    with testenv.connect(site, "postgres") as server:
+        return bool(server.execute(b"SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone())
+
+
+def same_tables(site: Site, name: str, drilled: Drilled) -> None:
+    with testenv.connect(site, name) as connection:
+        found = witness.tables(connection)
+    assert found == {what: about for what, about in drilled.database.items() if what.startswith("table ")}
+
+
+def same_blobs(root: Path, site: Site, drilled: Drilled) -> None:
+    found = accounts.files(Path(f"{root}{site.blobs}"))
+    wanted = {path: about for path, about in drilled.files.items() if path.startswith(str(site.blobs))}
+    assert {path.removeprefix(str(root)): about for path, about in found.items()} == wanted
