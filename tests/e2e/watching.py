@@ -1,0 +1,138 @@
+"""Everything that others could see of a run: arguments and environments, outputs, files.
+
+Two ways to see processes: programs put first on PATH that write down how they were called, which misses
+nothing that drkit starts, and a thread that looks through /proc, which sees what those start in their turn.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.e2e import processes
+from tests.e2e.commands import Drkit, Ended, finish
+
+_WRAPPED = ("setpriv", "restic", "env")
+_WRAPPER = """\
+#!/bin/bash
+{{ printf '%s\\n' "$0" "$@"; /usr/bin/tr '\\0' '\\n' </proc/$$/environ; }} >"{seen}/$$-${{0##*/}}-$RANDOM"
+exec {program} "$@"
+"""
+
+
+@dataclass
+class Watch:
+    """What was seen of one run; `places` are searched for files that others may read while it lasts."""
+
+    programs: set[str] = field(default_factory=set)
+    words: set[bytes] = field(default_factory=set)
+    open_files: dict[Path, bytes] = field(default_factory=dict)
+    login_files: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    ended: Ended = field(default_factory=lambda: Ended(-1, "", ""))
+
+
+class Watcher:
+    """Runs commands of a drkit under watch."""
+
+    def __init__(self, drkit: Drkit, directory: Path) -> None:
+        self._seen = directory / "seen"
+        programs = directory / "bin"
+        self.scratch = directory / "tmp"
+        for made in (directory, self._seen, programs, self.scratch):
+            made.mkdir()
+        self._seen.chmod(0o1777)
+        self.scratch.chmod(0o1777)
+        for name in _WRAPPED:
+            path = programs / name
+            path.write_text(_WRAPPER.format(seen=self._seen, program=_elsewhere(name)))
+            path.chmod(0o755)
+        path_variable = f"{programs}:{os.environ['PATH']}"
+        self.drkit = drkit.in_environment(PATH=path_variable, TMPDIR=str(self.scratch))
+
+    def run(self, *words: str) -> Watch:
+        """Run a command to its end, and tell what was to be seen."""
+        watch = Watch()
+        process = self.drkit.start("--verbose", *words)
+        looking = threading.Thread(target=self._look, args=(process.pid, watch))
+        looking.start()
+        watch.ended = finish(process)
+        looking.join()
+        for file in self._seen.iterdir():
+            watch.words.add(file.read_bytes())
+            watch.programs.add(file.read_text(errors="replace").splitlines()[0].rpartition("/")[2])
+            file.unlink()
+        return watch
+
+    def _look(self, pid: int, watch: Watch) -> None:
+        while Path(f"/proc/{pid}").exists():
+            found = processes.family(pid)
+            for process in found:
+                watch.words |= {process.arguments, process.environment}
+                watch.programs.add(process.program)
+            if not found or not found[0].arguments:
+                return
+            for place in (self.drkit.state / "runs", self.drkit.sandboxes):
+                watch.open_files |= dict(open_to_others(place))
+            for file in (self.drkit.state / "runs").glob("**/pgpass-*"):
+                with contextlib.suppress(OSError):
+                    watch.login_files[file] = (_mode(file), _mode(self._private(file)))
+            time.sleep(0.002)
+
+    def _private(self, file: Path) -> Path:
+        """The directory of the run that a file belongs to."""
+        return self.drkit.state / "runs" / file.relative_to(self.drkit.state / "runs").parts[0]
+
+
+def _elsewhere(name: str) -> str:
+    return next(str(path) for where in os.environ["PATH"].split(":") if (path := Path(where, name)).is_file())
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def open_to_others(top: Path) -> Iterator[tuple[Path, bytes]]:
+    """The files below a directory that anybody may read who knows where they are, with their content."""
+    pending = [top]
+    while pending:
+        directory = pending.pop()
+        with contextlib.suppress(OSError):
+            if not _mode(directory) & stat.S_IXOTH:
+                continue
+            for entry in os.scandir(directory):
+                path = Path(entry.path)
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(path)
+                elif entry.is_file(follow_symlinks=False) and _mode(path) & stat.S_IROTH:
+                    yield path, path.read_bytes()
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Values that must not be seen anywhere, by name."""
+
+    values: dict[str, str]
+
+    def within(self, data: bytes) -> list[str]:
+        """The names of those that stand in the data."""
+        pattern = re.compile(b"|".join(re.escape(value.encode()) for value in self.values.values()))
+        found = {match.decode() for match in pattern.findall(data)}
+        return [name for name, value in self.values.items() if value in found]
+
+    def in_files(self, tops: Iterable[Path], *, except_for: Iterable[Path] = ()) -> dict[str, list[str]]:
+        """Path -> names, for every file below the tops in which one stands."""
+        allowed = set(except_for)
+        found = {}
+        for top in tops:
+            for directory, _, names in os.walk(top):
+                for path in (Path(directory, name) for name in names):
+                    if path not in allowed and path.is_file() and (inside := self.within(path.read_bytes())):
+                        found[str(path)] = inside
+        return found
