@@ -17,7 +17,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from drkit import config
-from drkit.errors import NoSuchPoint, RestoreDamaged
+from drkit.errors import ConfigError, NoSuchPoint, RestoreDamaged
 from drkit.model import MANIFEST_SCHEMA, DrillNote, DrillReport, Manifest, Part, Point, PointStatus
 from drkit.state import State
 from drkit.tools import restic
@@ -139,6 +139,9 @@ def open_catalog(settings: config.Config, name: str | None = None) -> Catalog:
     """The catalog of a configured repository; raises ConfigError for its credentials."""
     chosen = settings.repository(name)
     state = State(settings.site.state)
+    # Looking at a repository works without it, only slower.
+    with contextlib.suppress(ConfigError):
+        state.prepare()
     repository = Repository(
         url=chosen.url,
         password_file=chosen.password_file,

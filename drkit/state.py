@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -63,8 +64,12 @@ class State:
     def prepare(self) -> None:
         """Make the directories; raises ConfigError where that is not possible."""
         try:
-            # Others may pass through, for the sandbox's PostgreSQL runs as another user, but not look.
+            # Others may pass through, for the sandbox's PostgreSQL runs as another user, but not look. Also
+            # where somebody made it with less: everything in it that is private is so by itself.
             self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+            mode = self.root.stat().st_mode
+            if mode & 0o011 != 0o011:
+                self.root.chmod(stat.S_IMODE(mode) | 0o011)
             for directory in (self.root / "locks", self.runs, self.catalog, self.cache, self.drills):
                 directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:

@@ -6,6 +6,7 @@ Only this module knows psycopg: its errors leave as DatabaseUnreachable or ToolF
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ Part = sql.Composable
 # Where distributions put several majors side by side: Debian and Ubuntu, then the PostgreSQL project's RPMs.
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
 _FETCH = 2_000
+# Variables by which libpq finds passwords and certificates in files.
+_LIBPQ_FILES = ("PGPASSFILE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY")
 
 # The text form of a value depends on these; fixed, so that evidence is the same in every session.
 _CANONICAL = {
@@ -126,7 +129,8 @@ def target(dsn: str, password_file: Path | None) -> Target:
 
 def _read_password(path: Path | None) -> str | None:
     if path is None:
-        return None
+        own = os.environ.get("PGPASSWORD")
+        return register_secret(own) if own else None
     try:
         return register_secret(path.read_text(encoding="utf-8").rstrip("\r\n"))
     except (OSError, UnicodeDecodeError) as error:
@@ -139,7 +143,8 @@ def _read_password(path: Path | None) -> str | None:
 def password_environment(where: Target, directory: Path) -> Iterator[dict[str, str]]:
     """What libpq's programs need to log in: PGPASSFILE, naming a 0600 file that is gone afterwards."""
     if where.password is None:
-        yield {}
+        # Then it is for libpq's own files to know it, wherever the user has put them.
+        yield {name: os.environ[name] for name in _LIBPQ_FILES if name in os.environ}
         return
     path = directory / f"pgpass-{id(where):x}"
     escaped = where.password.replace("\\", "\\\\").replace(":", "\\:")

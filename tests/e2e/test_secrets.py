@@ -1,4 +1,4 @@
-"""No secret leaves its place: not in arguments, environments, logs, reports, temporary files or the repository."""
+"""No secret leaves its place for an argument, environment, log, report, temporary file or the repository."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ exec {restic} "$@"
 
 @dataclass
 class Witness:
-    """What could be seen of a run from outside, while it ran and afterwards: where -> the bytes seen there."""
+    """What could be seen of a run from outside, during it and afterwards: where -> the bytes seen there."""
 
     seen: dict[str, set[bytes]] = field(default_factory=dict)
     logins: list[tuple[int, int]] = field(default_factory=list)
@@ -137,7 +137,7 @@ def test_no_secret_is_seen_anywhere(site: Site, watched: Drkit) -> None:
     }
     assert not found
 
-    # The witness did look: it saw the tools, and the one file that holds the password, private while it was there.
+    # The witness did look: it saw the tools, and the one file with the password, private while it was there.
     assert {"restic", "pg_dump", "postgres"} <= witness.programs
     assert list((watched.home / "record").iterdir())
     assert set(witness.logins) == {(0o600, 0o700)}
