@@ -58,13 +58,15 @@ def drill(settings: config.Config, wishes: Wishes, listener: Listener = silent) 
     state = State(settings.site.state)
     state.prepare()
     swept = leftovers.sweep_sandboxes(settings.sandboxes)
-    catalog = open_catalog(settings)
-    points = catalog.points(locked=True)
-    point = choose(points, wishes)
-    manifest = catalog.manifest_of(point)
+    # On the day, finding the point takes its time as well.
+    started, stopwatch = utc_now(), Stopwatch(listener)
+    with stopwatch.stage("find the point"):
+        catalog = open_catalog(settings)
+        points = catalog.points(locked=True)
+        point = choose(points, wishes)
+        manifest = catalog.manifest_of(point)
     identities = _identities(settings, wishes, manifest)
-    started = utc_now()
-    run = _Run(settings, catalog, manifest, wishes, new_id(started), started, identities, listener)
+    run = _Run(settings, catalog, manifest, wishes, new_id(started), started, identities, listener, stopwatch)
     report = run.drill(newest=point.id == pick("latest", points)[0].id)
     report = _keep(report, state, catalog, wishes, swept)
     _judge(report)
@@ -103,10 +105,11 @@ class _Run:
     started_at: datetime
     identities: Sequence[Identity]
     listener: Listener
+    stopwatch: Stopwatch
 
     def drill(self, *, newest: bool) -> DrillReport:
         """Restore, check, plant faults, tear down; what stops it on the way becomes the report's outcome."""
-        stopwatch = Stopwatch(self.listener)
+        stopwatch = self.stopwatch
         checks: tuple[CheckResult, ...] = ()
         controls: tuple[ControlResult, ...] = ()
         problems: list[str] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,6 +44,8 @@ from drkit.tools.restic_output import (
 )
 
 log = logging.getLogger(__name__)
+
+_LOOK_AGAIN = timedelta(seconds=5)
 
 OLDEST = (0, 17, 0)
 _GET_IT = "older ones store a failed dump as if it were whole; Debian 13's package runs on Debian 12 as it is"
@@ -205,12 +208,22 @@ class Repository:
             log.warning("restic on %s: %s", redact(self.url), said)
 
     def _check_mending(self, *arguments: str) -> Completed:
-        try:
-            return self._check(self._command(*arguments, patient=False))
-        except RepositoryLocked:
-            # A killed restic leaves its lock, which nobody need wait for: unlock removes that kind only.
-            self.unlock()
-            return self._check(self._command(*arguments))
+        """Wait for a lock up to `lock_wait`, and remove it as soon as its owner is dead.
+
+        A killed restic leaves its lock, which nobody need wait for; unlock removes that kind only. The owner
+        may also die while we wait, or its death become known late.
+        """
+        end = time.monotonic() + self.lock_wait.total_seconds()
+        wait = timedelta(0)
+        while True:
+            try:
+                return self._check(self._command(*arguments, wait=wait))
+            except RepositoryLocked:
+                left = timedelta(seconds=end - time.monotonic())
+                if left <= timedelta(0):
+                    raise
+                self.unlock()
+                wait = min(left, _LOOK_AGAIN)
 
     def _save(
         self,
@@ -261,7 +274,8 @@ class Repository:
         listener(Update(stage, finished=True))
         return summary
 
-    def _command(self, *arguments: str, patient: bool = True) -> Command:
+    def _command(self, *arguments: str, wait: timedelta | None = None) -> Command:
+        """restic with its secrets, waiting for a lock that long: `lock_wait` where nothing is said."""
         self._look_at_password_file()
         environment = {
             **self.credentials,
@@ -272,7 +286,8 @@ class Repository:
             # restic collects its garbage twice as often as Go does; a tenth of a backup's time goes there.
             "GOGC": os.environ.get("GOGC", "100"),
         }
-        waiting = ("--retry-lock", f"{int(self.lock_wait.total_seconds())}s") if patient else ()
+        seconds = math.ceil((self.lock_wait if wait is None else wait).total_seconds())
+        waiting = ("--retry-lock", f"{seconds}s") if seconds else ()
         return Command(("restic", *waiting, *arguments), environment)
 
     def _check(self, command: Command) -> Completed:
