@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 120.0
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True)

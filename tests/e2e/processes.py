@@ -83,6 +83,21 @@ def survivors(directory: Path, seconds: float = 5.0) -> list[Process]:
     return []
 
 
+def wait_for_burials(seconds: float = 5.0) -> None:
+    """Wait until init has taken note of killed restics: to restic a zombie lives, and its lock with it."""
+    deadline = time.monotonic() + seconds
+    while any(_is_zombie(entry, "restic") for entry in os.scandir("/proc") if entry.name.isdigit()):
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.05)
+
+
+def _is_zombie(entry: os.DirEntry[str], program: str) -> bool:
+    with contextlib.suppress(OSError):
+        return f"({program}) Z" in Path(entry.path, "stat").read_text(errors="replace")
+    return False
+
+
 def shared_memory() -> set[int]:
     """The ids of all System V shared memory segments."""
     lines = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]

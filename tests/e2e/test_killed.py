@@ -35,6 +35,7 @@ def kill_when(drkit: Drkit, moment: Moment, what: str, *words: str) -> bool:
 def nothing_survives(drkit: Drkit) -> None:
     """No child outlives its drkit, and no session is left on the server."""
     assert processes.survivors(drkit.home) == []
+    processes.wait_for_burials()
 
 
 def sessions(site: Site) -> int:

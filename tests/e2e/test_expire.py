@@ -1,0 +1,112 @@
+"""Retention: what is kept and why, what is never removed, and what a kill in the middle leaves."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import processes
+from tests.e2e.commands import Drkit, clone
+from tests.e2e.moments import Moment
+from tests.e2e.test_bad_input import only
+from tests.e2e.test_killed import kill_when, nothing_survives
+
+
+@pytest.fixture(scope="module")
+def four(empty: Drkit, new_home: Callable[[], Path]) -> Drkit:
+    """Four points of the secrets alone, the second oldest proven by a drill."""
+    drkit = clone(empty, new_home())
+    drkit.change(only("secrets"))
+    for number in range(4):
+        drkit.ask("backup")
+        if number == 1:
+            assert drkit.ask("drill")["outcome"] == "passed"
+    return drkit
+
+
+@pytest.fixture
+def many(four: Drkit, new_home: Callable[[], Path]) -> Iterator[Drkit]:
+    """The same, of the test's own."""
+    made = clone(four, new_home())
+    yield made
+    shutil.rmtree(made.home)
+
+
+def keep(drkit: Drkit, **rules: int) -> None:
+    drkit.change(lambda document: document.update(retention=rules))
+
+
+def test_reasons_and_a_dry_run_that_removes_nothing(four: Drkit) -> None:
+    keep(four, keep_last=1)
+    newest, third, proven, oldest = four.sealed()
+    before = four.restic("snapshots", "--json")
+    result = four.ask("expire", "--dry-run")
+    assert (result["kept"], result["removed"], result["dry_run"]) == (2, 2, True)
+    assert {line["point"]: (line["keep"], line["reasons"]) for line in result["decisions"]} == {
+        newest: (True, ["last 1 of 1", "newest sealed point"]),
+        third: (False, ["no rule keeps it"]),
+        proven: (True, ["newest point that a drill has proven"]),
+        oldest: (False, ["no rule keeps it"]),
+    }
+    shown = four.run("expire", "--dry-run").stdout
+    assert "2 recovery points would be removed, 2 kept" in shown
+    assert four.restic("snapshots", "--json") == before
+
+
+def test_neither_the_newest_nor_the_newest_proven_point_ever_goes(many: Drkit) -> None:
+    keep(many, keep_daily=1)
+    newest, _, proven, _ = many.sealed()
+    result = many.ask("expire")
+    assert (result["kept"], result["removed"], result["dry_run"]) == (2, 2, False)
+    assert many.sealed() == [newest, proven]
+    assert many.ask("show", proven)["drills"][0]["outcome"] == "passed"
+    many.ask("verify", "--read-data-subset", "100%")
+    for point in (newest, proven):
+        assert many.ask("drill", point)["outcome"] == "passed"
+
+
+def test_without_rules_everything_stays(many: Drkit) -> None:
+    many.change(lambda document: document.pop("retention"))
+    result = many.ask("expire")
+    assert (result["kept"], result["removed"]) == (4, 0)
+    assert {reason for line in result["decisions"] for reason in line["reasons"]} == {
+        "no retention rule is set"
+    }
+
+
+@pytest.mark.parametrize("gone", [1, 2, 3, 4])
+def test_killed_in_the_middle(many: Drkit, gone: int) -> None:
+    """Seals go first: what a kill leaves is sealed and whole, or not sealed, or gone."""
+    keep(many, keep_last=1)
+    directory = many.repository / "snapshots"
+    before = len(list(directory.iterdir()))
+    kill_when(many, lambda: len(list(directory.iterdir())) <= before - gone, f"{gone} are gone", "expire")
+    nothing_survives(many)
+    for point in many.points():
+        if point["status"] == "sealed":
+            parts = many.ask("show", point["id"])["parts"]
+            stored = {path.name for path in directory.iterdir()}
+            assert {part["snapshot"] for part in parts} <= stored
+    newest, proven = many.sealed()[0], many.sealed()[-1]
+    many.ask("expire")
+    assert many.sealed() in ([newest, proven], [newest])
+    many.ask("verify")
+
+
+def test_killed_while_it_prunes(many: Drkit) -> None:
+    """A lock of the dead does not stop the next one."""
+    keep(many, keep_last=1)
+    kill_when(many, pruning(many), "restic prunes", "expire")
+    nothing_survives(many)
+    assert many.ask("expire")["kept"] == 2
+    many.ask("verify", "--read-data-subset", "100%")
+
+
+def pruning(drkit: Drkit) -> Moment:
+    """restic removes what nobody needs."""
+    return lambda: [
+        p for p in processes.belonging_to(drkit.home) if p.program == "restic" and "prune" in p.words
+    ]
