@@ -86,15 +86,15 @@ def survivors(directory: Path, seconds: float = 5.0) -> list[Process]:
 def wait_for_burials(seconds: float = 5.0) -> None:
     """Wait until init has taken note of killed restics: to restic a zombie lives, and its lock with it."""
     deadline = time.monotonic() + seconds
-    while any(_is_zombie(entry, "restic") for entry in os.scandir("/proc") if entry.name.isdigit()):
+    while any(_is_zombie(stat, "restic") for stat in Path("/proc").glob("[0-9]*/stat")):
         if time.monotonic() > deadline:
             return
         time.sleep(0.05)
 
 
-def _is_zombie(entry: os.DirEntry[str], program: str) -> bool:
+def _is_zombie(stat: Path, program: str) -> bool:
     with contextlib.suppress(OSError):
-        return f"({program}) Z" in Path(entry.path, "stat").read_text(errors="replace")
+        return f"({program}) Z" in stat.read_text(errors="replace")
     return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,8 +65,7 @@ def test_neither_the_newest_nor_the_newest_proven_point_ever_goes(many: Drkit) -
     assert many.sealed() == [newest, proven]
     assert many.ask("show", proven)["drills"][0]["outcome"] == "passed"
     many.ask("verify", "--read-data-subset", "100%")
-    for point in (newest, proven):
-        assert many.ask("drill", point)["outcome"] == "passed"
+    assert many.ask("drill", proven)["outcome"] == "passed"
 
 
 def test_without_rules_everything_stays(many: Drkit) -> None:
@@ -77,23 +77,28 @@ def test_without_rules_everything_stays(many: Drkit) -> None:
     }
 
 
-@pytest.mark.parametrize("gone", [1, 2, 3, 4])
+@pytest.mark.parametrize("gone", [1, 2, 3])
 def test_killed_in_the_middle(many: Drkit, gone: int) -> None:
     """Seals go first: what a kill leaves is sealed and whole, or not sealed, or gone."""
     keep(many, keep_last=1)
+    newest, _, proven, _ = many.sealed()
     directory = many.repository / "snapshots"
     before = len(list(directory.iterdir()))
     kill_when(many, lambda: len(list(directory.iterdir())) <= before - gone, f"{gone} are gone", "expire")
     nothing_survives(many)
     for point in many.points():
         if point["status"] == "sealed":
-            parts = many.ask("show", point["id"])["parts"]
-            stored = {path.name for path in directory.iterdir()}
-            assert {part["snapshot"] for part in parts} <= stored
-    newest, proven = many.sealed()[0], many.sealed()[-1]
+            assert parts_of(many, point["id"]) == ["manifest", "part:secrets:secrets"]
     many.ask("expire")
-    assert many.sealed() in ([newest, proven], [newest])
+    assert many.sealed() == [newest, proven]
     many.ask("verify")
+
+
+def parts_of(drkit: Drkit, point: str) -> list[str]:
+    """What restic itself has of a point, apart from reports of drills."""
+    snapshots = json.loads(drkit.restic("snapshots", "--json", "--no-lock", "--tag", f"drkit:point:{point}"))
+    tags = [tag.removeprefix("drkit:") for snapshot in snapshots for tag in snapshot["tags"]]
+    return sorted(tag for tag in tags if tag.startswith(("manifest", "part:")))
 
 
 def test_killed_while_it_prunes(many: Drkit) -> None:
