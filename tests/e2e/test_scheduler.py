@@ -1,0 +1,129 @@
+"""The schedule in the foreground: what was missed runs at once, one is enough, the end is orderly."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.e2e import moments, processes
+from tests.e2e.commands import Drkit, Ended, exactly, fails, finish, wait_for
+from tests.e2e.test_bad_input import only
+
+_DAILY = "0 2 * * *"
+
+
+@pytest.fixture
+def overdue(fresh: Drkit) -> Drkit:
+    """A drkit whose daily backup was last begun three days ago, and whose drill is not due."""
+    fresh.change(only("secrets"))
+    fresh.change(lambda document: document.update(schedule={"backup": _DAILY, "drill": "0 5 1 1 *"}))
+    now = datetime.now(UTC)
+    runs = {
+        "backup": {"at": (now - timedelta(days=3)).isoformat(), "expression": _DAILY},
+        "drill": {"at": now.isoformat(), "expression": "0 5 1 1 *"},
+    }
+    (fresh.state / "schedule.json").write_text(json.dumps(runs))
+    return fresh
+
+
+def last_backup(drkit: Drkit) -> datetime:
+    """When the scheduler noted down that a backup began."""
+    return datetime.fromisoformat(json.loads((drkit.state / "schedule.json").read_text())["backup"]["at"])
+
+
+@contextmanager
+def scheduler(drkit: Drkit) -> Iterator[subprocess.Popen[str]]:
+    """A running scheduler; killed if a test has not ended it."""
+    process = drkit.start("scheduler")
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def end(process: subprocess.Popen[str], sign: signal.Signals = signal.SIGTERM) -> Ended:
+    process.send_signal(sign)
+    return finish(process)
+
+
+def test_what_was_missed_runs_at_once_and_once(overdue: Drkit) -> None:
+    before = last_backup(overdue)
+    with scheduler(overdue) as process:
+        wait_for(lambda: last_backup(overdue) > before, "the backup was made up for")
+        message = "another scheduler runs for this site"
+        fails_once(overdue, message, "one is enough")
+        ended = end(process)
+    assert ended.code == 0
+    assert ended.stdout.count("is sealed") == 1
+    assert "backup should have run at" in ended.stderr
+    assert "backup ended with exit code 0" in ended.stderr
+    assert "the scheduler ends" in ended.stderr
+    assert "error:" not in ended.stderr
+    assert len(overdue.sealed()) == 1
+
+    with scheduler(overdue) as process:
+        wait_for((overdue.state / "locks/scheduler.lock").exists, "it runs again")
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2)
+        assert end(process, signal.SIGINT).code == 0
+    assert len(overdue.sealed()) == 1, "once is enough"
+
+
+def fails_once(drkit: Drkit, message: str, hint: str) -> None:
+    """The scheduler has no --json: it never ends by itself."""
+    ended = drkit.run("scheduler")
+    assert (ended.code, ended.complaint) == (7, (message, hint))
+
+
+def test_ended_in_the_middle_of_a_backup_it_makes_up_for_it(overdue: Drkit) -> None:
+    before = last_backup(overdue)
+    with scheduler(overdue) as process:
+        wait_for(moments.site_locked(overdue), "the backup has begun")
+        ended = end(process)
+    assert ended.code == 0
+    assert "backup was interrupted: it runs again when the scheduler starts" in ended.stderr
+    assert processes.belonging_to(overdue.home) == []
+    assert list((overdue.state / "runs").iterdir()) == []
+    assert (overdue.sealed(), last_backup(overdue)) == ([], before)
+    with scheduler(overdue) as process:
+        wait_for(lambda: last_backup(overdue) > before, "the backup was made up for")
+        end(process)
+    assert len(overdue.sealed()) == 1
+
+
+def test_killed_it_takes_its_backup_along(overdue: Drkit) -> None:
+    with scheduler(overdue) as process:
+        wait_for(moments.site_locked(overdue), "the backup has begun")
+        process.kill()
+        process.communicate()
+    assert processes.survivors(overdue.home) == []
+    processes.wait_for_burials()
+    assert overdue.sealed() == []
+
+
+def test_a_failed_backup_does_not_end_it(overdue: Drkit) -> None:
+    overdue.change(lambda document: document["secrets"].update(paths=["/nowhere"]))
+    before = last_backup(overdue)
+    with scheduler(overdue) as process:
+        wait_for(lambda: last_backup(overdue) > before, "the backup was tried")
+        ended = end(process)
+    assert ended.code == 0
+    assert "backup ended with exit code 3" in ended.stderr
+    assert "error: no recovery point was sealed: secrets: there is no /nowhere" in ended.stderr
+
+
+def test_nothing_on_the_schedule(fresh: Drkit) -> None:
+    fresh.change(lambda document: document.pop("schedule"))
+    message = "there is nothing on the schedule"
+    hint = exactly("give [schedule] a line such as backup")
+    fails(fresh, ["timers"], 4, "config_error", message, hint)
+    ended = fresh.run("scheduler")
+    assert (ended.code, ended.complaint) == (4, (message, "give [schedule] a line such as backup"))
