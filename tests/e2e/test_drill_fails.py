@@ -1,0 +1,228 @@
+"""What a drill must not pass: damage in production, in the repository, in what belongs together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import testenv
+from testenv import Site, damage
+from tests.e2e.commands import Drkit, Ended, assert_error, exactly, fails
+from tests.e2e.test_bad_input import only, set_in
+
+
+@contextmanager
+def put_back(path: Path) -> Iterator[None]:
+    """Whatever happens to a file, it is afterwards as it was, its times included."""
+    data, status = path.read_bytes(), path.stat()
+    try:
+        yield
+    finally:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        path.chmod(status.st_mode)
+        os.chown(path, status.st_uid, status.st_gid)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def some_layer(site: Site) -> str:
+    """The digest of a layer that a tag needs."""
+    images = [digest for repository, digest in damage.images_of(site) if repository.startswith("library/")]
+    return next(layers[0] for layers in (damage.layers_of(site, digest) for digest in images) if layers)
+
+
+def failed_drill(drkit: Drkit, *checks: str) -> Ended:
+    """Drill; exactly these checks must fail, and nothing may have kept the others from a verdict."""
+    ended = drkit.run("drill", "--json")
+    assert ended.code == 5, ended
+    result = ended.envelope["result"]
+    assert result["outcome"] == "failed"
+    assert [check["name"] for check in result["checks"] if check["outcome"] == "failed"] == list(checks)
+    assert not [check for check in result["checks"] if check["outcome"] == "error"]
+    assert all(control["caught"] for control in result["controls"])
+    message = exactly(f"point {result['point']} does not restore whole: {', '.join(checks)}")
+    assert_error(ended, "drill_failed", message, "see .*/report.html; take a new backup and drill it")
+    (point,) = drkit.points()
+    assert point["last_drill"]["outcome"] == "failed"
+    return ended
+
+
+def detail(ended: Ended, name: str) -> str:
+    checks: list[dict[str, Any]] = ended.envelope["result"]["checks"]
+    return next(str(check["detail"]) for check in checks if check["name"] == name)
+
+
+# Images
+
+
+def test_flipped_byte_in_production(fresh: Drkit, site: Site) -> None:
+    """Its size is right, so only hashing finds it; a backup cannot know."""
+    digest = some_layer(site)
+    with put_back(damage.blob_path(site, digest)):
+        damage.flip_byte(site, digest, at=20)
+        fresh.change(only("database", "blobs"))
+        assert fresh.ask("backup")["warnings"] == []
+    ended = failed_drill(fresh, "tags can be pulled", "blobs hash to their names")
+    assert f"the bytes of {digest} hash to sha256:" in detail(ended, "blobs hash to their names")
+    assert digest in detail(ended, "tags can be pulled")
+    missed = fresh.run("status", "--json")
+    assert missed.error["message"] == "missed: rto, drill", "a failed drill proves nothing"
+    assert any(problem.startswith("the last drill (") for problem in missed.envelope["result"]["problems"])
+
+
+def test_missing_blob_in_production(fresh: Drkit, site: Site) -> None:
+    """A backup says so and names it, and is sealed: what is there is worth having."""
+    digest = some_layer(site)
+    with put_back(damage.blob_path(site, digest)):
+        damage.remove_blob(site, digest)
+        fresh.change(only("database", "blobs"))
+        result = fresh.ask("backup")
+    assert result["status"] == "sealed"
+    assert result["warnings"] == [
+        "production is damaged: 1 blobs that the database refers to are missing or have the wrong size: "
+        + digest
+    ]
+    assert (result["closure"]["missing"], result["closure"]["missing_names"]) == (1, [digest])
+    ended = failed_drill(fresh, "tags can be pulled", "closure")
+    assert digest in detail(ended, "closure")
+    assert digest in detail(ended, "tags can be pulled")
+
+
+def test_truncated_blob_in_production(fresh: Drkit, site: Site) -> None:
+    digest = some_layer(site)
+    with put_back(damage.blob_path(site, digest)):
+        damage.truncate_blob(site, digest)
+        fresh.change(only("database", "blobs"))
+        result = fresh.ask("backup")
+    assert (result["closure"]["size_mismatch"], result["closure"]["mismatch_names"]) == (1, [digest])
+    assert digest in result["warnings"][0]
+    failed_drill(fresh, "tags can be pulled", "blobs hash to their names", "closure")
+
+
+# Secrets
+
+
+def test_wrong_secret_key(fresh: Drkit, site: Site) -> None:
+    """Harbor starts with it all the same, and every encrypted value is noise."""
+    with put_back(site.data / "secret/keys/secretkey"):
+        damage.replace_secret_key(site)
+        fresh.change(only("database", "secrets"))
+        fresh.ask("backup")
+    ended = failed_drill(fresh, "secret key")
+    assert "gives noise" in detail(ended, "secret key")
+    assert not any(control["name"] == "wrong secret key" for control in ended.envelope["result"]["controls"])
+
+
+def test_certificate_that_does_not_pair(fresh: Drkit, site: Site) -> None:
+    with put_back(site.tls / "server.key"):
+        damage.replace_tls_key(site)
+        fresh.change(only("secrets"))
+        fresh.ask("backup")
+    ended = failed_drill(fresh, "certificate pairs")
+    said = f"{site.tls}/server.key is not the key of {site.tls}/server.crt"
+    assert detail(ended, "certificate pairs") == said
+
+
+def test_certificate_that_has_expired(fresh: Drkit, site: Site) -> None:
+    with put_back(site.tls / "server.crt"), put_back(site.data / "secret/cert/server.crt"):
+        damage.renew_certificate(site, days=-1)
+        fresh.change(only("secrets"))
+        fresh.ask("backup")
+    ended = failed_drill(fresh, "certificate expiry")
+    assert f"{site.tls}/server.crt expired on " in detail(ended, "certificate expiry")
+
+
+# The database
+
+
+@pytest.fixture
+def other(site: Site) -> Iterator[Callable[[str], str]]:
+    """Makes a copy of the database, changes it, and returns its name."""
+
+    def make(change: str) -> str:
+        with testenv.connect(site, "postgres") as server:
+            server.autocommit = True
+            server.execute(b"CREATE DATABASE other TEMPLATE registry")
+        with testenv.connect(site, "other") as connection:
+            connection.execute(change.encode())
+        return "other"
+
+    yield make
+    with testenv.connect(site, "postgres") as server:
+        server.autocommit = True
+        server.execute(b"DROP DATABASE IF EXISTS other WITH (FORCE)")
+
+
+def of_database(drkit: Drkit, site: Site, name: str) -> Drkit:
+    where = f"host=127.0.0.1 port={site.database_port} user=postgres dbname={name}"
+    return drkit.change(set_in("database", dsn=where))
+
+
+def test_nothing_encrypted_is_not_provable_and_no_pass(
+    fresh: Drkit, site: Site, other: Callable[[str], str]
+) -> None:
+    name = other(
+        "UPDATE registry SET access_secret = ''; DELETE FROM oidc_user;"
+        " UPDATE properties SET v = '' WHERE v LIKE '<enc-v1>%'"
+    )
+    of_database(fresh, site, name).change(only("database", "secrets"))
+    fresh.ask("backup")
+    report = fresh.home / "report"
+    result = fresh.ask("drill", "--report", str(report))
+    (check,) = [check for check in result["checks"] if check["name"] == "secret key"]
+    assert check["outcome"] == "not_provable"
+    assert check["detail"] == "the database holds no encrypted value to try the secret key on"
+    assert "not provable" in (report / "report.html").read_text()
+    assert "wrong secret key" not in {control["name"] for control in result["controls"]}
+
+
+def test_rows_that_refer_to_nothing(fresh: Drkit, site: Site, other: Callable[[str], str]) -> None:
+    """Harbor declares no foreign key there, so PostgreSQL does not mind."""
+    name = other("DELETE FROM blob WHERE id = (SELECT min(id) FROM blob)")
+    of_database(fresh, site, name).change(only("database"))
+    fresh.ask("backup")
+    ended = failed_drill(fresh, "relations of registry")
+    assert "artifact blobs refer to nothing" in detail(ended, "relations of registry")
+
+
+# The repository
+
+
+def largest_pack(drkit: Drkit) -> Path:
+    return max((drkit.repository / "data").glob("*/*"), key=lambda path: path.stat().st_size)
+
+
+def test_rot_in_the_repository(copy: Drkit, new_home: Callable[[], Path], site: Site) -> None:
+    """Nothing is told to be whole that is not: not by a drill, not by verify, not by a restore."""
+    pack = largest_pack(copy)
+    pack.chmod(0o600)
+    data = bytearray(pack.read_bytes())
+    for place in range(1000, len(data) - 5000, 997):
+        data[place] ^= 0xFF
+    pack.write_bytes(data)
+    fails(copy, ["verify", "--read-data-subset", "100%"], 7, "tool_failed", "restic .*", ".*")
+    ended = copy.run("drill", "--json")
+    assert ended.code in (5, 6)
+    assert ended.envelope["result"]["outcome"] != "passed"
+    root = new_home()
+    restored = copy.run("restore", "latest", "--only", "blobs", "--root", str(root), "--yes", "--json")
+    assert restored.code == 7
+    assert not Path(f"{root}{site.blobs}").exists()
+
+
+# Objectives
+
+
+def test_missed_objective_is_not_green(fresh: Drkit) -> None:
+    fresh.change(only("secrets"))
+    fresh.change(set_in("objectives", rpo="1s"))
+    fresh.ask("backup")
+    ended = fresh.run("drill", "--json")
+    assert ended.code == 5
+    assert_error(ended, "drill_failed", "the drill passed, but missed: rpo", "see the stages in the report")
+    assert ended.envelope["result"]["outcome"] == "passed"
