@@ -72,6 +72,7 @@ class Drkit:
     environment: Mapping[str, str] = field(default_factory=dict)
     # Words before the command, to run it as somebody else.
     prefix: tuple[str, ...] = ()
+    python: str = sys.executable
 
     @property
     def config(self) -> Path:
@@ -104,7 +105,7 @@ class Drkit:
     def start(self, *words: str, config: Path | None = None) -> subprocess.Popen[str]:
         """Start a command; its outputs go to pipes, its input is nobody."""
         return subprocess.Popen(
-            [*self.prefix, sys.executable, "-m", "drkit", "--config", str(config or self.config), *words],
+            [*self.prefix, self.python, "-m", "drkit", "--config", str(config or self.config), *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,0 +1,109 @@
+"""The whole loop by somebody who is not root: everything belongs to him, and nothing needs more."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import testenv
+from testenv import Site
+from tests import needs
+from tests.e2e import accounts
+from tests.e2e.commands import Drkit
+from tests.e2e.conftest import initialise
+
+_USER = "drkit-e2e"
+_TOP = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def account(root_only: None) -> Iterator[pwd.struct_passwd]:
+    """A user who did not exist before."""
+    subprocess.run(["useradd", "--system", "--no-create-home", "--shell", "/bin/sh", _USER], check=True)
+    yield pwd.getpwnam(_USER)
+    subprocess.run(["userdel", _USER], check=True)
+
+
+def as_user(account: pwd.struct_passwd) -> tuple[str, ...]:
+    """What to put before a command."""
+    return ("setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", "--")
+
+
+@pytest.fixture(scope="module")
+def python(account: pwd.struct_passwd) -> tuple[str, dict[str, str]]:
+    """A Python that the user may run, and the environment that lets it find drkit."""
+    paths = {"PYTHONPATH": ":".join([str(_TOP), *(p for p in sys.path if p.endswith("site-packages"))])}
+    environment = {"PATH": os.environ["PATH"], **paths}
+
+    def works(program: str) -> bool:
+        command = [*as_user(account), program, "-c", "import drkit.cli.main, psycopg, pyrage"]
+        done = subprocess.run(command, env=environment, cwd="/", check=False, capture_output=True)
+        return done.returncode == 0
+
+    program = next(filter(works, (sys.executable, "/usr/bin/python3")), None)
+    return program or needs.missing("no Python with drkit in it is there for everybody"), paths
+
+
+@pytest.fixture(scope="module")
+def his(account: pwd.struct_passwd, place: Path) -> Iterator[Path]:
+    """A directory of his own, which nobody else may enter."""
+    directory = place / "his"
+    directory.mkdir(mode=0o700)
+    os.chown(directory, account.pw_uid, account.pw_gid)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def his_site(account: pwd.struct_passwd, python: tuple[str, dict[str, str]], his: Path) -> Iterator[Site]:
+    """A registry that he runs himself."""
+    program, paths = python
+    environment = {"PATH": os.environ["PATH"], "HOME": str(his), **paths}
+
+    def testenv_command(*words: str) -> None:
+        command = [*as_user(account), program, "-m", "testenv", *words, "--directory", str(his / "site")]
+        subprocess.run(command, env=environment, cwd="/", check=True, capture_output=True, timeout=120)
+
+    # The scripts behind up and down install what is missing; the module does not.
+    testenv_command("up", "--size", "tiny")
+    description = json.loads((his / "site/testenv.json").read_text())
+    del description["complete"]
+    yield Site(**{**description, "root": his / "site"})
+    testenv_command("down")
+
+
+def test_the_whole_loop(
+    account: pwd.struct_passwd, python: tuple[str, dict[str, str]], his: Path, his_site: Site
+) -> None:
+    program, paths = python
+    drkit = Drkit(his / "drkit", environment=paths, prefix=as_user(account), python=program)
+    drkit.home.mkdir()
+    os.chown(drkit.home, account.pw_uid, account.pw_gid)
+    initialise(drkit, his_site)
+    tops = (his_site.blobs, *accounts.protected(drkit))
+    before = accounts.database(his_site), accounts.files(*tops), accounts.served(his_site)
+    assert drkit.ask("doctor")["problems"] == 0
+    assert drkit.ask("backup")["status"] == "sealed"
+    for what in ("database", "blobs", "secrets"):
+        testenv.lose(his_site, what)
+    result = drkit.ask("restore", "latest", "--yes")
+    assert any("only root can give files away" in warning for warning in result["warnings"])
+    assert (accounts.database(his_site), accounts.files(*tops), accounts.served(his_site)) == before
+    assert drkit.ask("drill")["outcome"] == "passed"
+    assert drkit.ask("drill", "--level", "quick")["outcome"] == "passed"
+    assert drkit.run("status").code == 0
+    assert drkit.ask("expire")["kept"] == 1
+    drkit.ask("verify", "--read-data-subset", "100%")
+    assert list(drkit.sandboxes.iterdir()) == []
+    # The test itself, which is root, has rewritten the repository's key.
+    made = [path for path in drkit.home.rglob("*") if path.parent.name != "keys"]
+    owners = {path.stat().st_uid for path in made}
+    assert owners == {account.pw_uid}
