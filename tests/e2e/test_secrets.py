@@ -1,156 +1,122 @@
-"""No secret leaves its place for an argument, environment, log, report, temporary file or the repository."""
+"""No secret in arguments, environments, outputs, logs, reports, or files that others may read."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import stat
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+import testenv
 from testenv import Site
-from tests.e2e import processes
-from tests.e2e.commands import Drkit, Ended, finish
+from tests.e2e.commands import Drkit, clone
+from tests.e2e.conftest import Drilled
+from tests.e2e.watching import Secrets, Watch, Watcher
 
-# Shorter ones would be found by chance.
-_SHORTEST = 8
-_LARGEST_FILE = 4 << 20
-_WRAPPER = """\
-#!/bin/sh
-{ printf '%s\\0' "$@"; cat /proc/self/environ; } >>"$RECORD/restic.$$"
-exec {restic} "$@"
-"""
+_NAME = "watched"
+# Harbor itself keeps these in the clear in its database, and so they are in a dump.
+_IN_A_DUMP = ("scanner credential", "webhook token")
 
 
-@dataclass
-class Witness:
-    """What could be seen of a run from outside, during it and afterwards: where -> the bytes seen there."""
+@dataclass(frozen=True)
+class Seen:
+    """What was to be seen of each verb, and where it left files."""
 
-    seen: dict[str, set[bytes]] = field(default_factory=dict)
-    logins: list[tuple[int, int]] = field(default_factory=list)
-    programs: set[str] = field(default_factory=set)
-
-    def add(self, where: str, data: bytes) -> None:
-        self.seen.setdefault(where, set()).add(data)
-
-
-def needles(site: Site, drkit: Drkit) -> dict[str, bytes]:
-    """Every secret that must not be seen, by name."""
-    found = {name: value for name, value in site.planted.items() if len(value) >= _SHORTEST}
-    found["restic password"] = drkit.restic_password.read_text().strip()
-    found["age identity"] = drkit.identity.read_text().splitlines()[-1]
-    return {name: value.encode() for name, value in found.items()}
+    drkit: Drkit
+    secrets: Secrets
+    scratch: Path
+    report: Path
+    restored: Path
+    watches: dict[str, Watch]
 
 
-def run_watched(drkit: Drkit, witness: Witness, words: Sequence[str]) -> Ended:
-    """Run a command, looking at its processes and its files as often as possible."""
-    process = drkit.start("--verbose", *words)
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.is_set():
-            for one in processes.family(process.pid):
-                # The sandbox's PostgreSQL is given nothing of ours, but its arguments count all the same.
-                witness.programs.add(one.program)
-                witness.add(f"arguments of {one.program}", one.arguments)
-                witness.add(f"environment of {one.program}", one.environment)
-            look_at_files(drkit, witness)
-            time.sleep(0.002)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        return finish(process)
-    finally:
-        over.set()
-        watcher.join()
-
-
-def look_at_files(drkit: Drkit, witness: Witness) -> None:
-    """Read what lies in the run's own directories at this moment."""
-    for top in (drkit.state / "runs", drkit.home / "tmp"):
-        for path in files_below(top):
-            with contextlib.suppress(OSError):
-                if path.name.startswith("pgpass"):
-                    modes = (stat.S_IMODE(path.stat().st_mode), stat.S_IMODE(path.parent.stat().st_mode))
-                    witness.logins.append(modes)
-                elif path.stat().st_size < _LARGEST_FILE:
-                    witness.add(f"file {path.relative_to(drkit.home)}", path.read_bytes())
-
-
-def files_below(top: Path) -> Iterator[Path]:
-    for directory, _, names in os.walk(top):
-        for name in names:
-            yield Path(directory, name)
-
-
-@pytest.fixture
-def watched(fresh: Drkit) -> Drkit:
-    """A drkit whose restic writes down what it is given, and whose temporary files lie apart."""
-    programs, record, temporary = fresh.home / "bin", fresh.home / "record", fresh.home / "tmp"
-    for directory in (programs, record, temporary):
-        directory.mkdir()
-    wrapper = programs / "restic"
-    real = shutil.which("restic")
-    assert real is not None
-    wrapper.write_text(_WRAPPER.replace("{restic}", real))
-    wrapper.chmod(0o755)
-    path = f"{programs}:{os.environ['PATH']}"
-    # restic inherits only what drkit passes on, so the record's place stands in the script itself.
-    wrapper.write_text(wrapper.read_text().replace("$RECORD", str(record)))
-    return fresh.in_environment(PATH=path, TMPDIR=str(temporary))
-
-
-def test_no_secret_is_seen_anywhere(site: Site, watched: Drkit) -> None:
-    secrets, witness = needles(site, watched), Witness()
-    target = watched.home / "root"
-    report = watched.home / "report"
-    restore = ("restore", "latest", "--yes", "--root", str(target))
-    for words in (
-        ("backup",),
-        ("drill", "--report", str(report)),
-        ("drill", "--json", "--level", "quick"),
-        (*restore, "--only", "secrets"),
-        (*restore, "--only", "blobs"),
-        ("show", "latest"),
-        ("status",),
-        ("doctor",),
-    ):
-        ended = run_watched(watched, witness, words)
-        assert ended.code == 0, ended.stderr
-        witness.add(f"output of {words[0]}", (ended.stdout + ended.stderr).encode())
-    for top in (watched.state, report, watched.home / "tmp", watched.home / "record", watched.repository):
-        for path in files_below(top):
-            witness.add(f"file {path.relative_to(watched.home)}", path.read_bytes())
-    found = {
-        f"{name} in {where}"
-        for where, pieces in witness.seen.items()
-        for piece in pieces
-        for name, secret in secrets.items()
-        if secret in piece
+@pytest.fixture(scope="module")
+def seen(drilled: Drilled, site: Site, new_home: Callable[[], Path]) -> Iterator[Seen]:
+    drkit = clone(drilled.drkit, new_home())
+    watcher = Watcher(drkit, new_home())
+    report, restored = drkit.home / "report", new_home()
+    where = f"host=127.0.0.1 port={site.database_port} user=postgres dbname={_NAME}"
+    target = ("--root", str(restored), "--database-dsn", where)
+    watches = {
+        "backup": watcher.run("backup"),
+        "drill": watcher.run("drill", "--report", str(report)),
+        "quick drill": watcher.run("drill", "--level", "quick", "--json"),
+        "restore": watcher.run("restore", "latest", "--yes", *target),
+        "restore again": watcher.run("restore", "latest", "--yes", *target),
+        "doctor": watcher.run("doctor", "--json"),
+        "show": watcher.run("show", "latest", "--json"),
     }
-    assert not found
-
-    # The witness did look: it saw the tools, and the one file with the password, private while it was there.
-    assert {"restic", "pg_dump", "postgres"} <= witness.programs
-    assert list((watched.home / "record").iterdir())
-    assert set(witness.logins) == {(0o600, 0o700)}
-    assert not [path for path in files_below(watched.state) if path.name.startswith("pgpass")]
-    assert list(files_below(watched.state / "runs")) == []
+    yield Seen(drkit, all_secrets(drkit, site), watcher.scratch, report, restored, watches)
+    with testenv.connect(site, "postgres") as server:
+        server.autocommit = True
+        server.execute(f"DROP DATABASE IF EXISTS {_NAME} WITH (FORCE)".encode())
+    shutil.rmtree(drkit.home)
 
 
-def test_the_witness_would_see_a_secret(watched: Drkit) -> None:
-    """The search itself can fail: a password put where it must not be is found."""
-    witness = Witness()
-    secret = watched.restic_password.read_text().strip()
-    process = watched.in_environment(LEAK=secret).start("points", "--config", secret)
-    for one in processes.family(process.pid):
-        witness.add("arguments", one.arguments)
-    finish(process)
-    assert any(secret.encode() in piece for piece in witness.seen["arguments"])
+def all_secrets(drkit: Drkit, site: Site) -> Secrets:
+    """What the registry keeps secret, and what drkit keeps secret on its own account."""
+    (identity,) = (line for line in drkit.identity.read_text().splitlines() if not line.startswith("#"))
+    own = {"restic password": drkit.restic_password.read_text().strip(), "age identity": identity}
+    return Secrets({**site.planted, **own})
+
+
+def test_everything_ran_and_was_watched(seen: Seen) -> None:
+    codes = {verb: watch.ended.code for verb, watch in seen.watches.items()}
+    assert codes == {verb: 2 if verb == "restore again" else 0 for verb in codes}
+    assert {"restic", "env", "pg_dump"} <= seen.watches["backup"].programs
+    assert {"restic", "setpriv", "postgres", "docker-registry"} <= seen.watches["drill"].programs
+    assert b"/bin/pg_restore" in b"\n".join(seen.watches["restore"].words)
+    assert any(path.name == "registry.dump" for path in seen.watches["drill"].private_files)
+    assert len(seen.secrets.values) > 50
+
+
+def test_the_search_finds_what_is_there(seen: Seen, site: Site) -> None:
+    found = seen.secrets.in_files([seen.drkit.home, seen.restored])
+    assert "database password" in found[str(seen.drkit.home / "database.password")]
+    assert "secret key" in found[f"{seen.restored}{site.data}/secret/keys/secretkey"]
+    assert found[str(seen.drkit.restic_password)] == ["restic password"]
+    assert found[str(seen.drkit.identity)] == ["age identity"]
+
+
+def test_no_secret_in_arguments_or_environments(seen: Seen) -> None:
+    for verb, watch in seen.watches.items():
+        for words in watch.words:
+            assert seen.secrets.within(words) == [], (verb, words)
+
+
+def test_no_secret_is_said(seen: Seen) -> None:
+    for verb, watch in seen.watches.items():
+        assert seen.secrets.within((watch.ended.stdout + watch.ended.stderr).encode()) == [], verb
+        assert " run " in watch.ended.stderr, "--verbose tells of every command"
+
+
+def test_no_secret_in_a_file_but_those_that_are_meant_to_hold_it(seen: Seen) -> None:
+    home = seen.drkit.home
+    meant = [home / "database.password", seen.drkit.restic_password, seen.drkit.identity]
+    assert seen.secrets.in_files([home, seen.scratch], except_for=meant) == {}
+    assert seen.report.joinpath("report.html").is_file(), "the report was among what was searched"
+    assert list(seen.scratch.iterdir()) == [], "nothing stays in the temporary directory"
+
+
+def test_no_secret_in_a_file_that_others_may_read_meanwhile(seen: Seen) -> None:
+    for verb, watch in seen.watches.items():
+        for path, data in watch.open_files.items():
+            assert seen.secrets.within(data) == [], (verb, path)
+
+
+def test_the_bundle_is_never_on_disk_in_the_clear(seen: Seen) -> None:
+    """Not even where nobody else may look; what is in the database is in its dump, and there alone."""
+    for verb, watch in seen.watches.items():
+        for path, data in watch.private_files.items():
+            secrets = seen.secrets.but(*_IN_A_DUMP) if path.name == "registry.dump" else seen.secrets
+            assert secrets.within(data) == [], (verb, path)
+
+
+@pytest.mark.parametrize("verb", ["backup", "restore"])
+def test_the_file_to_log_in_with_is_private_and_goes(seen: Seen, verb: str) -> None:
+    files = seen.watches[verb].login_files
+    assert files, "it was seen"
+    assert set(files.values()) == {(0o600, 0o700)}
+    assert not any(path.exists() for path in files)

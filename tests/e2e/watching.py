@@ -29,11 +29,12 @@ exec {program} "$@"
 
 @dataclass
 class Watch:
-    """What was seen of one run; `places` are searched for files that others may read while it lasts."""
+    """What was seen of one run, and the files that it had meanwhile: open to all, private, to log in with."""
 
     programs: set[str] = field(default_factory=set)
     words: set[bytes] = field(default_factory=set)
     open_files: dict[Path, bytes] = field(default_factory=dict)
+    private_files: dict[Path, bytes] = field(default_factory=dict)
     login_files: dict[Path, tuple[int, int]] = field(default_factory=dict)
     ended: Ended = field(default_factory=lambda: Ended(-1, "", ""))
 
@@ -80,10 +81,11 @@ class Watcher:
                 return
             for place in (self.drkit.state / "runs", self.drkit.sandboxes):
                 watch.open_files |= dict(open_to_others(place))
+                watch.private_files |= dict(private(place))
             for file in (self.drkit.state / "runs").glob("**/pgpass-*"):
                 with contextlib.suppress(OSError):
                     watch.login_files[file] = (_mode(file), _mode(self._private(file)))
-            time.sleep(0.002)
+            time.sleep(0.01)
 
     def _private(self, file: Path) -> Path:
         """The directory of the run that a file belongs to."""
@@ -114,11 +116,25 @@ def open_to_others(top: Path) -> Iterator[tuple[Path, bytes]]:
                     yield path, path.read_bytes()
 
 
+def private(top: Path) -> Iterator[tuple[Path, bytes]]:
+    """The files of a run, but for its servers' own, restored blobs, and what is there to log in with."""
+    for directory, names, files in os.walk(top):
+        names[:] = [name for name in names if name not in ("pg", "blobs", "controls")]
+        for path in (Path(directory, name) for name in files if not name.startswith("pgpass-")):
+            with contextlib.suppress(OSError):
+                yield path, path.read_bytes()
+
+
 @dataclass(frozen=True)
 class Secrets:
     """Values that must not be seen anywhere, by name."""
 
     values: dict[str, str]
+
+    def but(self, *prefixes: str) -> Secrets:
+        """Those whose names do not begin with one of these."""
+        kept = {name: value for name, value in self.values.items() if not name.startswith(prefixes)}
+        return Secrets(kept)
 
     def within(self, data: bytes) -> list[str]:
         """The names of those that stand in the data."""
