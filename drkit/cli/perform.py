@@ -20,6 +20,7 @@ import typer
 from drkit import logs
 from drkit.errors import DrkitError, Interrupted, UsageError
 from drkit.progress import Listener, silent
+from drkit.tools import process
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LATER_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,11 @@ def _listen_to_signals() -> None:
             signal.signal(sign, _interrupt)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
+def _interrupt(_number: int, frame: FrameType | None) -> None:
+    if process.in_the_middle(frame):
+        signal.signal(signal.SIGALRM, _interrupt)
+        signal.setitimer(signal.ITIMER_REAL, _LATER_SECONDS)
+        return
     # Once is enough: a second signal must not cut the tidying up short.
     for sign in _SIGNALS:
         signal.signal(sign, signal.SIG_IGN)

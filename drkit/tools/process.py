@@ -8,6 +8,7 @@ drained at once, so that a chatty tool never blocks.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import os
 import re
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from drkit.errors import ConfigError, Interrupted, ToolFailed, ToolMissing
@@ -337,6 +339,16 @@ def _start(
         _close_pipes(process)
         raise Interrupted("interrupted")
     return process
+
+
+def in_the_middle(frame: FrameType | None) -> bool:
+    """Whether a thread or a process is just being started or ended there: an exception would lose it."""
+    fragile = {threading.Thread.start.__code__, _start.__code__, inspect.unwrap(_started).__code__}
+    while frame is not None:
+        if frame.f_code in fragile:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _primary_group(user: str) -> int:
