@@ -20,7 +20,6 @@ import typer
 from drkit import logs
 from drkit.errors import DrkitError, Interrupted, UsageError
 from drkit.progress import Listener, silent
-from drkit.tools import process
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,21 +93,23 @@ def perform(
 
 
 def _listen_to_signals() -> None:
+    # Loaded here, where a command runs that needs it anyway, and not in the middle of something.
+    from drkit.tools.process import in_the_middle
+
+    def _interrupt(_number: int, frame: FrameType | None) -> None:
+        if in_the_middle(frame):
+            signal.signal(signal.SIGALRM, _interrupt)
+            signal.setitimer(signal.ITIMER_REAL, _LATER_SECONDS)
+            return
+        # Once is enough: a second signal must not cut the tidying up short.
+        for sign in _SIGNALS:
+            signal.signal(sign, signal.SIG_IGN)
+        raise Interrupted("interrupted")
+
     for sign in _SIGNALS:
         # What we were told to ignore (by nohup, say) stays ignored.
         if signal.getsignal(sign) is not signal.SIG_IGN:
             signal.signal(sign, _interrupt)
-
-
-def _interrupt(_number: int, frame: FrameType | None) -> None:
-    if process.in_the_middle(frame):
-        signal.signal(signal.SIGALRM, _interrupt)
-        signal.setitimer(signal.ITIMER_REAL, _LATER_SECONDS)
-        return
-    # Once is enough: a second signal must not cut the tidying up short.
-    for sign in _SIGNALS:
-        signal.signal(sign, signal.SIG_IGN)
-    raise Interrupted("interrupted")
 
 
 def _watch(stack: ExitStack) -> Listener:
