@@ -12,7 +12,7 @@ from drkit.errors import ToolTooOld
 from drkit.tools import postgres
 from drkit.tools.postgres import Programs
 from testenv import Site
-from tests.e2e.commands import Drkit, exactly, fails
+from tests.e2e.commands import Drkit, assert_error, exactly, fails
 from tests.e2e.conftest import Drilled
 
 
@@ -236,8 +236,10 @@ def test_key_that_others_may_read(fresh: Drkit) -> None:
 
 def test_unknown_point(drilled: Drilled) -> None:
     hint = exactly(f"the newest is {drilled.point}")
-    for verb in ("show", "restore", "drill"):
-        fails(drilled.drkit, [verb, "1999"], 4, "no_such_point", 'there is no recovery point "1999"', hint)
+    message = 'there is no recovery point "1999"'
+    fails(drilled.drkit, ["show", "1999"], 4, "no_such_point", message, hint)
+    for verb in ("restore", "drill"):
+        assert_error(drilled.drkit.run(verb, "1999", "--json"), "no_such_point", message, hint)
 
 
 def test_no_point_at_all(fresh: Drkit) -> None:

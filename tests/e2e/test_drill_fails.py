@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,25 @@ from tests.e2e.test_bad_input import only, set_in
 
 @contextmanager
 def put_back(path: Path) -> Iterator[None]:
-    """Whatever happens to a file, it is afterwards as it was, its times included."""
-    data, status = path.read_bytes(), path.stat()
+    """Whatever happens to a file, or to its directory, it is afterwards as it was, all times included."""
+    data, before = path.read_bytes(), {place: place.stat() for place in (path, *list(path.parents)[:2])}
     try:
         yield
     finally:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-        path.chmod(status.st_mode)
-        os.chown(path, status.st_uid, status.st_gid)
-        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        for place, status in before.items():
+            place.chmod(stat.S_IMODE(status.st_mode))
+            os.chown(place, status.st_uid, status.st_gid)
+            os.utime(place, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def some_layer(site: Site) -> str:
-    """The digest of a layer that a tag needs."""
+def two_layers(site: Site) -> tuple[str, str]:
+    """The digests of two layers that a tag needs."""
     images = [digest for repository, digest in damage.images_of(site) if repository.startswith("library/")]
-    return next(layers[0] for layers in (damage.layers_of(site, digest) for digest in images) if layers)
+    layers = [damage.layers_of(site, digest) for digest in images]
+    first, second, *_ = next(found for found in layers if len(found) > 1)
+    return first, second
 
 
 def failed_drill(drkit: Drkit, *checks: str) -> Ended:
@@ -47,8 +51,6 @@ def failed_drill(drkit: Drkit, *checks: str) -> Ended:
     assert all(control["caught"] for control in result["controls"])
     message = exactly(f"point {result['point']} does not restore whole: {', '.join(checks)}")
     assert_error(ended, "drill_failed", message, "see .*/report.html; take a new backup and drill it")
-    (point,) = drkit.points()
-    assert point["last_drill"]["outcome"] == "failed"
     return ended
 
 
@@ -62,7 +64,7 @@ def detail(ended: Ended, name: str) -> str:
 
 def test_flipped_byte_in_production(fresh: Drkit, site: Site) -> None:
     """Its size is right, so only hashing finds it; a backup cannot know."""
-    digest = some_layer(site)
+    digest, _ = two_layers(site)
     with put_back(damage.blob_path(site, digest)):
         damage.flip_byte(site, digest, at=20)
         fresh.change(only("database", "blobs"))
@@ -73,35 +75,30 @@ def test_flipped_byte_in_production(fresh: Drkit, site: Site) -> None:
     missed = fresh.run("status", "--json")
     assert missed.error["message"] == "missed: rto, drill", "a failed drill proves nothing"
     assert any(problem.startswith("the last drill (") for problem in missed.envelope["result"]["problems"])
+    (point,) = fresh.points()
+    assert point["last_drill"]["outcome"] == "failed"
 
 
-def test_missing_blob_in_production(fresh: Drkit, site: Site) -> None:
-    """A backup says so and names it, and is sealed: what is there is worth having."""
-    digest = some_layer(site)
-    with put_back(damage.blob_path(site, digest)):
-        damage.remove_blob(site, digest)
+def test_missing_and_truncated_blobs_in_production(fresh: Drkit, site: Site) -> None:
+    """A backup says so and names them, and is sealed: what is there is worth having."""
+    missing, short = two_layers(site)
+    with put_back(damage.blob_path(site, missing)), put_back(damage.blob_path(site, short)):
+        damage.remove_blob(site, missing)
+        damage.truncate_blob(site, short)
         fresh.change(only("database", "blobs"))
         result = fresh.ask("backup")
     assert result["status"] == "sealed"
     assert result["warnings"] == [
-        "production is damaged: 1 blobs that the database refers to are missing or have the wrong size: "
-        + digest
+        "production is damaged: 2 blobs that the database refers to are missing or have the wrong size: "
+        f"{missing}, {short}"
     ]
-    assert (result["closure"]["missing"], result["closure"]["missing_names"]) == (1, [digest])
-    ended = failed_drill(fresh, "tags can be pulled", "closure")
-    assert digest in detail(ended, "closure")
-    assert digest in detail(ended, "tags can be pulled")
-
-
-def test_truncated_blob_in_production(fresh: Drkit, site: Site) -> None:
-    digest = some_layer(site)
-    with put_back(damage.blob_path(site, digest)):
-        damage.truncate_blob(site, digest)
-        fresh.change(only("database", "blobs"))
-        result = fresh.ask("backup")
-    assert (result["closure"]["size_mismatch"], result["closure"]["mismatch_names"]) == (1, [digest])
-    assert digest in result["warnings"][0]
-    failed_drill(fresh, "tags can be pulled", "blobs hash to their names", "closure")
+    closure = result["closure"]
+    assert (closure["missing"], closure["missing_names"]) == (1, [missing])
+    assert (closure["size_mismatch"], closure["mismatch_names"]) == (1, [short])
+    ended = failed_drill(fresh, "tags can be pulled", "blobs hash to their names", "closure")
+    for digest in (missing, short):
+        assert digest in detail(ended, "closure")
+        assert digest in detail(ended, "tags can be pulled")
 
 
 # Secrets
@@ -118,22 +115,18 @@ def test_wrong_secret_key(fresh: Drkit, site: Site) -> None:
     assert not any(control["name"] == "wrong secret key" for control in ended.envelope["result"]["controls"])
 
 
-def test_certificate_that_does_not_pair(fresh: Drkit, site: Site) -> None:
-    with put_back(site.tls / "server.key"):
+def test_certificates_that_do_not_pair_or_have_expired(fresh: Drkit, site: Site) -> None:
+    files = (site.tls / "server.key", site.tls / "server.crt", site.data / "secret/cert/server.crt")
+    with ExitStack() as stack:
+        for path in files:
+            stack.enter_context(put_back(path))
+        damage.renew_certificate(site, days=-1)
         damage.replace_tls_key(site)
         fresh.change(only("secrets"))
         fresh.ask("backup")
-    ended = failed_drill(fresh, "certificate pairs")
+    ended = failed_drill(fresh, "certificate pairs", "certificate expiry")
     said = f"{site.tls}/server.key is not the key of {site.tls}/server.crt"
     assert detail(ended, "certificate pairs") == said
-
-
-def test_certificate_that_has_expired(fresh: Drkit, site: Site) -> None:
-    with put_back(site.tls / "server.crt"), put_back(site.data / "secret/cert/server.crt"):
-        damage.renew_certificate(site, days=-1)
-        fresh.change(only("secrets"))
-        fresh.ask("backup")
-    ended = failed_drill(fresh, "certificate expiry")
     assert f"{site.tls}/server.crt expired on " in detail(ended, "certificate expiry")
 
 

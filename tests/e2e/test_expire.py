@@ -77,7 +77,7 @@ def test_without_rules_everything_stays(many: Drkit) -> None:
     }
 
 
-@pytest.mark.parametrize("gone", [1, 2, 3])
+@pytest.mark.parametrize("gone", [1, 3])
 def test_killed_in_the_middle(many: Drkit, gone: int) -> None:
     """Seals go first: what a kill leaves is sealed and whole, or not sealed, or gone."""
     keep(many, keep_last=1)
@@ -91,7 +91,6 @@ def test_killed_in_the_middle(many: Drkit, gone: int) -> None:
             assert parts_of(many, point["id"]) == ["manifest", "part:secrets:secrets"]
     many.ask("expire")
     assert many.sealed() == [newest, proven]
-    many.ask("verify")
 
 
 def parts_of(drkit: Drkit, point: str) -> list[str]:

@@ -98,10 +98,8 @@ def test_the_whole_loop(
     assert any("only root can give files away" in warning for warning in result["warnings"])
     assert (accounts.database(his_site), accounts.files(*tops), accounts.served(his_site)) == before
     assert drkit.ask("drill")["outcome"] == "passed"
-    assert drkit.ask("drill", "--level", "quick")["outcome"] == "passed"
     assert drkit.run("status").code == 0
     assert drkit.ask("expire")["kept"] == 1
-    drkit.ask("verify", "--read-data-subset", "100%")
     assert list(drkit.sandboxes.iterdir()) == []
     # The test itself, which is root, has rewritten the repository's key.
     made = [path for path in drkit.home.rglob("*") if path.parent.name != "keys"]
