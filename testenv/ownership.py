@@ -17,4 +17,7 @@ def give(directory: Path) -> None:
         return
     for where, directories, files in os.walk(directory):
         for name in (".", *directories, *files):
-            os.chown(os.path.join(where, name), HARBOR_UID, HARBOR_UID, follow_symlinks=False)  # noqa: PTH118
+            path = os.path.join(where, name)  # noqa: PTH118
+            # A backup takes a file whose ctime has changed for a changed one, and reads it again.
+            if os.lstat(path).st_uid != HARBOR_UID:
+                os.chown(path, HARBOR_UID, HARBOR_UID, follow_symlinks=False)

@@ -116,10 +116,9 @@ class _Run:
         recovery: float | None = None
         sandbox = self.settings.sandboxes / self.id
         try:
-            with (
-                private_directory(self.settings.sandboxes, self.id, passable=True) as directory,
-                _torn_down(stopwatch) as stack,
-            ):
+            with _torn_down(stopwatch) as stack:
+                own = private_directory(self.settings.sandboxes, self.id, passable=True)
+                directory = stack.enter_context(own)
                 restored = self._restore(directory, stack, stopwatch)
                 recovery = stopwatch.seconds
                 proof = Proof(self.manifest, restored, directory, self.wishes.level)

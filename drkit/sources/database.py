@@ -109,6 +109,8 @@ def shared_session(held: Held) -> Iterator[Session]:
         session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         snapshot = postgres.literal(held.snapshot)
         session.execute(postgres.compose("SET TRANSACTION SNAPSHOT {snapshot}", snapshot=snapshot))
+        # Production has better things to do with its other processors.
+        session.execute("SET max_parallel_workers_per_gather = 0")
         yield session
 
 
