@@ -115,6 +115,20 @@ def files(*tops: Path) -> dict[str, str]:
     return {str(path): _describe(path) for top in tops for path in _walk(top) if "_uploads" not in path.parts}
 
 
+def exists(server: Connection, name: str) -> bool:
+    """Whether the server has a database of that name."""
+    return bool(server.execute(b"SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone())
+
+
+def sessions(server: Connection) -> int:
+    """How many sessions on the server are drkit's, or of programs that it runs."""
+    names = "('drkit', 'pg_dump', 'pg_restore')"
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE application_name IN {names}"
+    row = server.execute(query.encode()).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def protected(drkit: Drkit) -> list[Path]:
     """The paths of secrets that a configuration protects."""
     document = tomllib.loads(drkit.config.read_text())

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from psycopg import Connection
 
 import testenv
 from testenv import Site
@@ -19,6 +20,7 @@ from tests.e2e import accounts, processes
 from tests.e2e.commands import Drkit, clone
 from tests.weak_key import weaken
 
+NEW_DATABASE = "restored"
 _PROGRAMS = ("restic", "docker-registry", "age", "age-keygen", "cosign", "setpriv")
 
 
@@ -34,6 +36,7 @@ def place() -> Iterator[Path]:
         needs.missing("a PostgreSQL server is not installed: run testenv/install")
     directory = Path(tempfile.mkdtemp(prefix="drkit-e2e-", dir="/var/tmp"))
     directory.chmod(0o755)
+    processes.adopt_orphans()
     yield directory
     left = processes.survivors(directory)
     shutil.rmtree(directory)
@@ -54,6 +57,23 @@ def site(place: Path) -> Iterator[Site]:
     accounts.embellish(made)
     yield made
     testenv.destroy(made.root)
+
+
+@pytest.fixture(scope="session")
+def server(site: Site) -> Iterator[Connection]:
+    """A connection to the site's server that stays open, for whoever has to look or tidy up often."""
+    with testenv.connect(site, "postgres") as connection:
+        connection.autocommit = True
+        yield connection
+
+
+@pytest.fixture
+def name(server: Connection) -> Iterator[str]:
+    """The name of a database that is not there; it goes, with all that was set aside for it."""
+    yield NEW_DATABASE
+    like = "SELECT datname FROM pg_database WHERE datname LIKE %s"
+    for (found,) in server.execute(like.encode(), (f"{NEW_DATABASE}%",)).fetchall():
+        server.execute(f"DROP DATABASE {found} WITH (FORCE)".encode())
 
 
 @pytest.fixture(scope="session")

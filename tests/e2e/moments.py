@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,9 +34,16 @@ def login_written(drkit: Drkit) -> Moment:
     return lambda: list((drkit.state / "runs").glob("*/**/pgpass-*"))
 
 
-def program_runs(drkit: Drkit, program: str) -> Moment:
-    """A program of that name runs for this drkit."""
-    return lambda: [found for found in processes.belonging_to(drkit.home) if found.program == program]
+def program_runs(drkit: Drkit, program: str, *words: str) -> Moment:
+    """A program of that name runs for this drkit, with those words among its arguments."""
+
+    def look() -> bool:
+        # Going through all processes is work, which should not slow down what is looked at.
+        time.sleep(0.01)
+        found = (p for p in processes.belonging_to(drkit.home) if p.program == program)
+        return any(set(words) <= set(process.words) for process in found)
+
+    return look
 
 
 def in_sandbox(drkit: Drkit, pattern: str) -> Moment:

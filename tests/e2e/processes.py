@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+
+# From <linux/prctl.h>.
+_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True)
@@ -83,19 +88,17 @@ def survivors(directory: Path, seconds: float = 5.0) -> list[Process]:
     return []
 
 
-def wait_for_burials(seconds: float = 5.0) -> None:
-    """Wait until init has taken note of killed restics: to restic a zombie lives, and its lock with it."""
-    deadline = time.monotonic() + seconds
-    while any(_is_zombie(stat, "restic") for stat in Path("/proc").glob("[0-9]*/stat")):
-        if time.monotonic() > deadline:
-            return
-        time.sleep(0.05)
+def adopt_orphans() -> None:
+    """Become the parent of processes whose own parent was killed, instead of init, which may be slow."""
+    ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _is_zombie(stat: Path, program: str) -> bool:
-    with contextlib.suppress(OSError):
-        return f"({program}) Z" in stat.read_text(errors="replace")
-    return False
+def bury(program: str = "restic") -> None:
+    """Take note of the deaths of adopted processes: to restic a zombie lives, and its lock with it."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ChildProcessError):
+            if f"({program}) Z {os.getpid()} " in stat.read_text(errors="replace"):
+                os.waitpid(int(stat.parent.name), 0)
 
 
 def shared_memory() -> set[int]:

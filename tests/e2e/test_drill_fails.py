@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import Connection
 
 import testenv
 from testenv import Site, damage
@@ -134,21 +135,17 @@ def test_certificates_that_do_not_pair_or_have_expired(fresh: Drkit, site: Site)
 
 
 @pytest.fixture
-def other(site: Site) -> Iterator[Callable[[str], str]]:
+def other(site: Site, server: Connection) -> Iterator[Callable[[str], str]]:
     """Makes a copy of the database, changes it, and returns its name."""
 
     def make(change: str) -> str:
-        with testenv.connect(site, "postgres") as server:
-            server.autocommit = True
-            server.execute(b"CREATE DATABASE other TEMPLATE registry")
+        server.execute(b"CREATE DATABASE other TEMPLATE registry")
         with testenv.connect(site, "other") as connection:
             connection.execute(change.encode())
         return "other"
 
     yield make
-    with testenv.connect(site, "postgres") as server:
-        server.autocommit = True
-        server.execute(b"DROP DATABASE IF EXISTS other WITH (FORCE)")
+    server.execute(b"DROP DATABASE IF EXISTS other WITH (FORCE)")
 
 
 def of_database(drkit: Drkit, site: Site, name: str) -> Drkit:

@@ -14,17 +14,6 @@ from tests.e2e import accounts
 from tests.e2e.commands import Drkit, exactly, fails, to_toml
 from tests.e2e.conftest import Drilled
 
-_NAME = "elsewhere"
-
-
-@pytest.fixture
-def name(site: Site) -> Iterator[str]:
-    """The name of a database that is not there."""
-    yield _NAME
-    with testenv.connect(site, "postgres") as server:
-        server.autocommit = True
-        server.execute(f"DROP DATABASE IF EXISTS {_NAME} WITH (FORCE)".encode())
-
 
 @pytest.fixture
 def bare(drilled: Drilled, new_home: Callable[[], Path]) -> Iterator[Drkit]:

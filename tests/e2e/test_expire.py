@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import processes
+from tests.e2e import moments
 from tests.e2e.commands import Drkit, clone
-from tests.e2e.moments import Moment
 from tests.e2e.test_bad_input import only
 from tests.e2e.test_killed import kill_when, nothing_survives
 
@@ -103,14 +102,7 @@ def parts_of(drkit: Drkit, point: str) -> list[str]:
 def test_killed_while_it_prunes(many: Drkit) -> None:
     """A lock of the dead does not stop the next one."""
     keep(many, keep_last=1)
-    kill_when(many, pruning(many), "restic prunes", "expire")
+    kill_when(many, moments.program_runs(many, "restic", "prune"), "restic prunes", "expire")
     nothing_survives(many)
     assert many.ask("expire")["kept"] == 2
     many.ask("verify", "--read-data-subset", "100%")
-
-
-def pruning(drkit: Drkit) -> Moment:
-    """restic removes what nobody needs."""
-    return lambda: [
-        p for p in processes.belonging_to(drkit.home) if p.program == "restic" and "prune" in p.words
-    ]

@@ -6,14 +6,14 @@ import contextlib
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from psycopg import Connection
 
-import testenv
 from testenv import Site
-from tests.e2e import moments, processes
+from tests.e2e import accounts, moments, processes
 from tests.e2e.commands import Drkit, Ended, assert_error, finish, wait_for
 from tests.e2e.conftest import Drilled
 from tests.e2e.moments import Moment
@@ -31,7 +31,7 @@ def interrupt_when(drkit: Drkit, moment: Moment, what: str, sign: signal.Signals
     return ended
 
 
-def assert_tidy(drkit: Drkit, site: Site) -> None:
+def assert_tidy(drkit: Drkit, server: Connection) -> None:
     """At once, and not only after the next run."""
     assert processes.belonging_to(drkit.home) == []
     assert list((drkit.state / "runs").iterdir()) == []
@@ -41,9 +41,7 @@ def assert_tidy(drkit: Drkit, site: Site) -> None:
         # restic itself may be caught while it makes its lock, before it knows of it; the next run removes it.
         drkit.ask("verify")
     assert locks(drkit) == []
-    with testenv.connect(site, "postgres") as server:
-        mine = "SELECT pid FROM pg_stat_activity WHERE application_name IN ('drkit', 'pg_dump', 'pg_restore')"
-        wait_for(lambda: server.execute(mine.encode()).fetchall() == [], "the server has noticed")
+    wait_for(lambda: accounts.sessions(server) == 0, "the server has noticed")
 
 
 _BACKUP: dict[str, tuple[signal.Signals, Callable[[Drkit], Moment]]] = {
@@ -56,11 +54,11 @@ _BACKUP: dict[str, tuple[signal.Signals, Callable[[Drkit], Moment]]] = {
 
 
 @pytest.mark.parametrize("moment", _BACKUP)
-def test_backup(copy: Drkit, drilled: Drilled, site: Site, moment: str) -> None:
+def test_backup(copy: Drkit, drilled: Drilled, server: Connection, moment: str) -> None:
     sign, when = _BACKUP[moment]
     as_json = moment == "first part stored"
     ended = interrupt_when(copy, when(copy), moment, sign, "backup", *(["--json"] if as_json else []))
-    assert_tidy(copy, site)
+    assert_tidy(copy, server)
     assert_interrupted(ended, as_json=as_json)
     assert copy.sealed() == [drilled.point]
 
@@ -83,18 +81,18 @@ _DRILL: dict[str, tuple[signal.Signals, Callable[[Drkit], Moment]]] = {
 
 
 @pytest.mark.parametrize("moment", _DRILL)
-def test_drill(copy: Drkit, site: Site, moment: str) -> None:
+def test_drill(copy: Drkit, server: Connection, moment: str) -> None:
     sign, when = _DRILL[moment]
     memory = unused_memory()
     ended = interrupt_when(copy, when(copy), moment, sign, "drill")
-    assert_tidy(copy, site)
+    assert_tidy(copy, server)
     assert_interrupted(ended, as_json=False)
     assert not unused_memory() - memory, "other tests' servers are attached to theirs"
     (point,) = copy.points()
     assert point["last_drill"]["outcome"] == "passed", "the drill before; an interrupted one is no drill"
 
 
-def test_drill_at_any_moment(copy: Drkit, site: Site) -> None:
+def test_drill_at_any_moment(copy: Drkit, server: Connection) -> None:
     """Also while it starts or tears down already; and an impatient second signal changes nothing."""
     for delay in (0.8, 1.3, 1.9):
         process = copy.start("drill")
@@ -104,7 +102,7 @@ def test_drill_at_any_moment(copy: Drkit, site: Site) -> None:
         time.sleep(0.03)
         process.send_signal(signal.SIGTERM)
         ended = finish(process)
-        assert_tidy(copy, site)
+        assert_tidy(copy, server)
         if ended.code == -signal.SIGTERM:
             assert ended.stderr == "", "so early that nothing had begun"
         elif ended.code != 0:
@@ -117,37 +115,25 @@ def unused_memory() -> set[int]:
     return {int(words[1]) for words in map(str.split, lines) if words[6] == "0"}
 
 
-@pytest.fixture
-def name(site: Site) -> Iterator[str]:
-    """The name of a database that is not there."""
-    yield "interrupted"
-    with testenv.connect(site, "postgres") as server:
-        server.autocommit = True
-        server.execute(b"DROP DATABASE IF EXISTS interrupted WITH (FORCE)")
-
-
 @pytest.mark.parametrize("moment", ["database half restored", "blobs half restored"])
-def test_restore(copy: Drkit, site: Site, name: str, new_home: Callable[[], Path], moment: str) -> None:
+def test_restore(
+    copy: Drkit, site: Site, server: Connection, name: str, new_home: Callable[[], Path], moment: str
+) -> None:
     root = new_home()
     where = f"host=127.0.0.1 port={site.database_port} user=postgres dbname={name}"
     words = ["restore", "latest", "--yes", "--root", str(root), "--database-dsn", where]
     when = {
-        "database half restored": lambda: database_exists(site, f"{name}_drkit_restoring"),
+        "database half restored": lambda: accounts.exists(server, f"{name}_drkit_restoring"),
         "blobs half restored": lambda: list(root.glob("**/.drkit-restoring-*/*")),
     }
     ended = interrupt_when(copy, when[moment], moment, signal.SIGTERM, *words)
-    assert_tidy(copy, site)
+    assert_tidy(copy, server)
     assert_interrupted(ended, as_json=False)
-    assert not database_exists(site, f"{name}_drkit_restoring")
+    assert not accounts.exists(server, f"{name}_drkit_restoring")
     assert copy.run(*words, "--replace", "--json").code == 0
 
 
-def database_exists(site: Site, name: str) -> bool:
-    with testenv.connect(site, "postgres") as server:
-        return bool(server.execute(b"SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone())
-
-
-def test_metrics_of_an_interrupted_backup_forget_nothing(copy: Drkit, site: Site) -> None:
+def test_metrics_of_an_interrupted_backup_forget_nothing(copy: Drkit) -> None:
     """An alarm for a registry without any backup, because somebody pressed Ctrl-C, would be a false one."""
     file = copy.home / "drkit.prom"
     copy.change(lambda document: document.update(metrics={"textfile": str(file)}))
@@ -161,7 +147,7 @@ def test_metrics_of_an_interrupted_backup_forget_nothing(copy: Drkit, site: Site
     assert outcomes.read_text() == before, "an interrupted run is not a failed one"
 
 
-def test_interrupted_while_it_waits_for_the_site(copy: Drkit, site: Site) -> None:
+def test_interrupted_while_it_waits_for_the_site(copy: Drkit, server: Connection) -> None:
     first = copy.start("backup")
     try:
         wait_for(moments.site_locked(copy), "the first run holds the site")
@@ -174,4 +160,4 @@ def test_interrupted_while_it_waits_for_the_site(copy: Drkit, site: Site) -> Non
     finally:
         first.send_signal(signal.SIGCONT)
         assert finish(first).code == 0
-    assert_tidy(copy, site)
+    assert_tidy(copy, server)

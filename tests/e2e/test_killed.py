@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from psycopg import Connection
 
 import testenv
 from testenv import Site, witness
@@ -35,15 +35,7 @@ def kill_when(drkit: Drkit, moment: Moment, what: str, *words: str) -> bool:
 def nothing_survives(drkit: Drkit) -> None:
     """No child outlives its drkit, and no session is left on the server."""
     assert processes.survivors(drkit.home) == []
-    processes.wait_for_burials()
-
-
-def sessions(site: Site) -> int:
-    with testenv.connect(site, "postgres") as connection:
-        mine = "SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('drkit', 'pg_dump')"
-        row = connection.execute(mine.encode()).fetchone()
-        assert row is not None
-        return int(row[0])
+    processes.bury()
 
 
 def clean(drkit: Drkit) -> None:
@@ -67,10 +59,10 @@ _DURING_BACKUP: dict[str, Callable[[Drkit], Moment]] = {
 
 
 @pytest.mark.parametrize("moment", _DURING_BACKUP)
-def test_backup(copy: Drkit, drilled: Drilled, site: Site, moment: str) -> None:
+def test_backup(copy: Drkit, drilled: Drilled, server: Connection, moment: str) -> None:
     assert kill_when(copy, _DURING_BACKUP[moment](copy), moment, "backup"), "it was over before"
     nothing_survives(copy)
-    wait_for(lambda: sessions(site) == 0, "the server has noticed")
+    wait_for(lambda: accounts.sessions(server) == 0, "the server has noticed")
     points = copy.points()
     sealed = [point["id"] for point in points if point["status"] == "sealed"]
     assert len(sealed) == (2 if moment == "manifest stored" else 1)
@@ -149,39 +141,32 @@ def segments(drkit: Drkit) -> set[int]:
 # Restore
 
 
-@pytest.fixture
-def name(site: Site) -> Iterator[str]:
-    """The name of a database that is not there yet."""
-    made = f"killed_{next(_numbers)}"
-    yield made
-    with testenv.connect(site, "postgres") as server:
-        server.autocommit = True
-        for found in (made, f"{made}_drkit_restoring"):
-            server.execute(f"DROP DATABASE IF EXISTS {found} WITH (FORCE)".encode())
-
-
-_numbers = itertools.count(1)
-
 _DURING_RESTORE = ("database half restored", "blobs half restored", "database in place")
 
 
 @pytest.mark.parametrize("moment", _DURING_RESTORE)
 def test_restore(
-    copy: Drkit, drilled: Drilled, site: Site, name: str, new_home: Callable[[], Path], moment: str
+    copy: Drkit,
+    drilled: Drilled,
+    site: Site,
+    server: Connection,
+    name: str,
+    new_home: Callable[[], Path],
+    moment: str,
 ) -> None:
     """Under the real names there is all or nothing; the same command again brings the rest."""
     root = new_home()
     where = f"host=127.0.0.1 port={site.database_port} user=postgres dbname={name}"
     words = ["restore", "latest", "--yes", "--root", str(root), "--database-dsn", where]
     when = {
-        "database half restored": lambda: exists(site, f"{name}_drkit_restoring"),
+        "database half restored": lambda: accounts.exists(server, f"{name}_drkit_restoring"),
         "blobs half restored": lambda: list(root.glob("**/.drkit-restoring-*/*")),
-        "database in place": lambda: exists(site, name),
+        "database in place": lambda: accounts.exists(server, name),
     }
     assert kill_when(copy, when[moment], moment, *words), "it was over before"
     nothing_survives(copy)
-    wait_for(lambda: sessions(site) == 0, "the server has noticed")
-    if exists(site, name):
+    wait_for(lambda: accounts.sessions(server) == 0, "the server has noticed")
+    if accounts.exists(server, name):
         same_tables(site, name, drilled)
     if Path(f"{root}{site.blobs}").exists():
         same_blobs(root, site, drilled)
@@ -190,15 +175,10 @@ def test_restore(
     assert ended.code == 0, ended
     same_tables(site, name, drilled)
     same_blobs(root, site, drilled)
-    assert not exists(site, f"{name}_drkit_restoring")
+    assert not accounts.exists(server, f"{name}_drkit_restoring")
     assert list(root.glob("**/.drkit-restoring-*")) == []
     assert "removed what the killed run restore-" in ended.stderr + ended.stdout
     clean(copy)
-
-
-def exists(site: Site, name: str) -> bool:
-    with testenv.connect(site, "postgres") as server:
-        return bool(server.execute(b"SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone())
 
 
 def same_tables(site: Site, name: str, drilled: Drilled) -> None:

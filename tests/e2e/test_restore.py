@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from psycopg import Connection
 
 import testenv
 from testenv import Site
 from tests.e2e import accounts
 from tests.e2e.commands import Drkit, exactly, fails
 from tests.e2e.conftest import Drilled
-
-_numbers = itertools.count(1)
-
-
-@pytest.fixture
-def name(site: Site) -> Iterator[str]:
-    """The name of a database that is not there yet; gone afterwards, with all that was set aside for it."""
-    made = f"restored_{next(_numbers)}"
-    yield made
-    with testenv.connect(site, "postgres") as server:
-        server.autocommit = True
-        like = "SELECT datname FROM pg_database WHERE datname LIKE %s"
-        for (found,) in server.execute(like.encode(), (f"{made}%",)).fetchall():
-            server.execute(f"DROP DATABASE {found} WITH (FORCE)".encode())
 
 
 @pytest.fixture
@@ -48,15 +34,12 @@ def to_root(root: Path, only: str) -> list[str]:
     return ["restore", "latest", "--only", only, "--root", str(root)]
 
 
-def databases(site: Site) -> set[str]:
-    with testenv.connect(site, "postgres") as server:
-        return {name for (name,) in server.execute("SELECT datname FROM pg_database").fetchall()}
+def databases(server: Connection) -> set[str]:
+    return {name for (name,) in server.execute(b"SELECT datname FROM pg_database").fetchall()}
 
 
-def make_database(site: Site, name: str, *statements: str) -> None:
-    with testenv.connect(site, "postgres") as server:
-        server.autocommit = True
-        server.execute(f"CREATE DATABASE {name}".encode())
+def make_database(site: Site, server: Connection, name: str, *statements: str) -> None:
+    server.execute(f"CREATE DATABASE {name}".encode())
     with testenv.connect(site, name) as connection:
         for statement in statements:
             connection.execute(statement.encode())
@@ -77,12 +60,14 @@ def below(root: Path, files: dict[str, str]) -> dict[str, str]:
 # Each part alone
 
 
-def test_database_alone_under_another_name(drilled: Drilled, site: Site, name: str) -> None:
+def test_database_alone_under_another_name(
+    drilled: Drilled, site: Site, server: Connection, name: str
+) -> None:
     result = drilled.drkit.ask(*to_database(site, name), "--yes")
     assert [step["what"] for step in result["steps"]] == ["database registry"]
     assert (result["set_aside"], result["warnings"]) == ([], [])
     same_database(accounts.database(site, name), drilled.database, name)
-    assert not [found for found in databases(site) if "restoring" in found]
+    assert not [found for found in databases(server) if "restoring" in found]
 
 
 def test_blobs_alone_below_a_root(drilled: Drilled, site: Site, root: Path) -> None:
@@ -106,9 +91,11 @@ def test_secrets_alone_below_a_root(drilled: Drilled, site: Site, root: Path) ->
 # Looking and asking
 
 
-def test_dry_run_shows_and_changes_nothing(drilled: Drilled, site: Site, name: str, root: Path) -> None:
+def test_dry_run_shows_and_changes_nothing(
+    drilled: Drilled, site: Site, server: Connection, name: str, root: Path
+) -> None:
     words = ["restore", "latest", "--root", str(root), "--database-dsn", dsn(site, name), "--dry-run"]
-    before = databases(site), accounts.files(drilled.drkit.state / "runs")
+    before = databases(server), accounts.files(drilled.drkit.state / "runs")
     plan = drilled.drkit.ask(*words)
     assert {step["kind"]: step["target"] for step in plan["steps"]} == {
         "database": f"{name} at 127.0.0.1:{site.database_port}",
@@ -119,21 +106,23 @@ def test_dry_run_shows_and_changes_nothing(drilled: Drilled, site: Site, name: s
     shown = drilled.drkit.run(*words).stdout
     assert f"{root}{site.blobs}" in shown
     assert not root.exists()
-    assert (databases(site), accounts.files(drilled.drkit.state / "runs")) == before
+    assert (databases(server), accounts.files(drilled.drkit.state / "runs")) == before
 
 
 # What is in the way
 
 
-def test_database_that_is_not_empty_is_refused(drilled: Drilled, site: Site, name: str) -> None:
-    make_database(site, name, "CREATE TABLE precious (id int)", "INSERT INTO precious VALUES (42)")
-    before = accounts.database(site, name), databases(site)
+def test_database_that_is_not_empty_is_refused(
+    drilled: Drilled, site: Site, server: Connection, name: str
+) -> None:
+    make_database(site, server, name, "CREATE TABLE precious (id int)", "INSERT INTO precious VALUES (42)")
+    before = accounts.database(site, name), databases(server)
     where = exactly(f"at {name} at 127.0.0.1:{site.database_port}")
     message = f"the target is not empty: database registry \\(1 tables and other objects {where}\\)"
     hint = "--replace sets it aside under another name; nothing was changed"
     for more in (["--yes"], ["--dry-run"], []):
         fails(drilled.drkit, [*to_database(site, name), *more], 2, "target_not_empty", message, hint)
-    assert (accounts.database(site, name), databases(site)) == before
+    assert (accounts.database(site, name), databases(server)) == before
 
 
 @pytest.mark.parametrize("only", ["blobs", "secrets"])
@@ -149,8 +138,10 @@ def test_files_in_the_way_are_refused(drilled: Drilled, site: Site, root: Path, 
     assert accounts.files(root) == before
 
 
-def test_empty_targets_are_not_in_the_way(drilled: Drilled, site: Site, name: str, root: Path) -> None:
-    make_database(site, name)
+def test_empty_targets_are_not_in_the_way(
+    drilled: Drilled, site: Site, server: Connection, name: str, root: Path
+) -> None:
+    make_database(site, server, name)
     Path(f"{root}{site.blobs}").mkdir(parents=True)
     where = ["--root", str(root), "--database-dsn", dsn(site, name)]
     result = drilled.drkit.ask("restore", drilled.point[:10], *where, "--yes")
@@ -159,9 +150,11 @@ def test_empty_targets_are_not_in_the_way(drilled: Drilled, site: Site, name: st
     assert set(below(root, accounts.files(Path(f"{root}{site.blobs}")))) <= set(drilled.files)
 
 
-def test_replaced_twice_nothing_is_lost(drilled: Drilled, site: Site, name: str, root: Path) -> None:
+def test_replaced_twice_nothing_is_lost(
+    drilled: Drilled, site: Site, server: Connection, name: str, root: Path
+) -> None:
     """What the first restore set aside is still there after the second, which sets aside in its turn."""
-    make_database(site, name, "CREATE TABLE precious (id int)", "INSERT INTO precious VALUES (42)")
+    make_database(site, server, name, "CREATE TABLE precious (id int)", "INSERT INTO precious VALUES (42)")
     olds = [Path(f"{root}{site.blobs}/old"), Path(f"{root}{site.data}/secret/keys/secretkey")]
     for old in olds:
         old.parent.mkdir(parents=True)
@@ -181,8 +174,10 @@ def test_replaced_twice_nothing_is_lost(drilled: Drilled, site: Site, name: str,
     assert all(Path(path).exists() for path in (*first, *second) if not path.startswith("database "))
 
 
-def test_sessions_do_not_keep_a_database_from_being_replaced(drilled: Drilled, site: Site, name: str) -> None:
-    make_database(site, name, "CREATE TABLE precious (id int)")
+def test_sessions_do_not_keep_a_database_from_being_replaced(
+    drilled: Drilled, site: Site, server: Connection, name: str
+) -> None:
+    make_database(site, server, name, "CREATE TABLE precious (id int)")
     with testenv.connect(site, name) as busy:
         busy.execute(b"SELECT 1")
         drilled.drkit.ask(*to_database(site, name), "--yes", "--replace")

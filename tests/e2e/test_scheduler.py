@@ -105,7 +105,7 @@ def test_killed_it_takes_its_backup_along(overdue: Drkit) -> None:
         process.kill()
         process.communicate()
     assert processes.survivors(overdue.home) == []
-    processes.wait_for_burials()
+    processes.bury()
     assert overdue.sealed() == []
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from psycopg import Connection
 
-import testenv
 from testenv import Site
 from tests.e2e.commands import Drkit, clone
 from tests.e2e.conftest import Drilled
@@ -33,7 +33,7 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def seen(drilled: Drilled, site: Site, new_home: Callable[[], Path]) -> Iterator[Seen]:
+def seen(drilled: Drilled, site: Site, server: Connection, new_home: Callable[[], Path]) -> Iterator[Seen]:
     drkit = clone(drilled.drkit, new_home())
     watcher = Watcher(drkit, new_home())
     report, restored = drkit.home / "report", new_home()
@@ -49,9 +49,7 @@ def seen(drilled: Drilled, site: Site, new_home: Callable[[], Path]) -> Iterator
         "show": watcher.run("show", "latest", "--json"),
     }
     yield Seen(drkit, all_secrets(drkit, site), watcher.scratch, report, restored, watches)
-    with testenv.connect(site, "postgres") as server:
-        server.autocommit = True
-        server.execute(f"DROP DATABASE IF EXISTS {_NAME} WITH (FORCE)".encode())
+    server.execute(f"DROP DATABASE IF EXISTS {_NAME} WITH (FORCE)".encode())
     shutil.rmtree(drkit.home)
 
 

@@ -85,7 +85,7 @@ class Watcher:
             for file in (self.drkit.state / "runs").glob("**/pgpass-*"):
                 with contextlib.suppress(OSError):
                     watch.login_files[file] = (_mode(file), _mode(self._private(file)))
-            time.sleep(0.01)
+            time.sleep(0.02)
 
     def _private(self, file: Path) -> Path:
         """The directory of the run that a file belongs to."""
