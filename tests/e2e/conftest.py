@@ -98,6 +98,9 @@ def initialise(drkit: Drkit, site: Site) -> None:
     )
     assert drkit.ask(*words, *places)["repository_made"] is True
     weaken(drkit.repository, drkit.restic_password.read_text().strip())
+    # restic makes a directory when it needs one: without 256 empty ones a copy is quick.
+    for directory in (drkit.repository / "data").iterdir():
+        directory.rmdir()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-
 # From <linux/prctl.h>.
 _SET_CHILD_SUBREAPER = 36
 
