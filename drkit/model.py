@@ -70,6 +70,29 @@ class TableEvidence:
 
 
 @dataclass(frozen=True)
+class RelationEvidence:
+    """How many rows of a table refer to something that is not there, although no foreign key forbids it.
+
+    `torn` counts those that break something, `litter` those that Harbor itself leaves behind; `example` names
+    one of the torn.
+    """
+
+    name: str
+    rows: int
+    torn: int
+    litter: int
+    example: str = ""
+
+
+@dataclass(frozen=True)
+class InventoryLine:
+    """What an operator would miss first, told with numbers that a person recognises: `users`, `187 users`."""
+
+    name: str
+    said: str
+
+
+@dataclass(frozen=True)
 class Grant:
     """One privilege on the database itself; an empty `grantee` is PUBLIC."""
 
@@ -118,6 +141,9 @@ class DatabaseEvidence:
     superuser: str = "postgres"
     harbor_schema: int | None = None
     role_passwords: bool = True
+    # None: taken by a drkit that did not look, or from a database that is not Harbor's.
+    relations: tuple[RelationEvidence, ...] | None = None
+    inventory: tuple[InventoryLine, ...] | None = None
 
     @property
     def major(self) -> int:

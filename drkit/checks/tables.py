@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from drkit.checks import relations
 from drkit.checks.finding import Check, Control, Finding, failed, passed, verdict
 from drkit.errors import ToolFailed
 from drkit.harbor import tables
@@ -13,33 +14,6 @@ from drkit.sources import database, database_restore
 from drkit.tools import postgres, process
 from drkit.tools.postgres import Programs, Target
 
-# name -> (what is counted, rows that would be torn). Harbor declares no foreign key for these.
-_RELATIONS: dict[str, tuple[str, str]] = {
-    "artifact blobs": (
-        "artifact_blob",
-        # A proxy cache may know of blobs that it has not fetched.
-        "SELECT count(*) FROM public.artifact_blob ab LEFT JOIN public.blob b ON b.digest = ab.digest_blob"
-        " WHERE b.id IS NULL AND EXISTS (SELECT FROM public.artifact a"
-        " JOIN public.project p USING (project_id)"
-        " WHERE a.digest = ab.digest_af AND p.registry_id IS NULL)",
-    ),
-    "artifacts": (
-        "artifact",
-        "SELECT count(*) FROM public.artifact a LEFT JOIN public.repository r USING (repository_id)"
-        " WHERE r.repository_id IS NULL",
-    ),
-    "tags": (
-        "tag",
-        "SELECT count(*) FROM public.tag t LEFT JOIN public.artifact a ON a.id = t.artifact_id"
-        " WHERE a.id IS NULL",
-    ),
-    "repositories": (
-        "repository",
-        "SELECT count(*) FROM public.repository r LEFT JOIN public.project p USING (project_id)"
-        " WHERE p.project_id IS NULL",
-    ),
-}
-
 
 def checks(target: Target, evidence: DatabaseEvidence) -> Iterator[Check]:
     """The checks of one restored database."""
@@ -47,28 +21,13 @@ def checks(target: Target, evidence: DatabaseEvidence) -> Iterator[Check]:
     with postgres.connect(target) as session:
         harbor = tables.is_harbor(session)
     if harbor:
-        yield Check(f"relations of {evidence.name}", lambda: relations_hold(target))
+        yield from relations.checks(target, evidence)
 
 
 def tables_equal(target: Target, evidence: DatabaseEvidence) -> Finding:
     """Every table has the rows and the content that it had in the snapshot that was dumped."""
     faults = database_restore.differences(target, evidence)
     return verdict(faults, f"{len(evidence.tables)} tables, {evidence.rows:,} rows, content identical")
-
-
-def relations_hold(target: Target) -> Finding:
-    """Rows that belong together are there together."""
-    faults, counts = [], []
-    with postgres.connect(target) as session:
-        for name, (table, torn) in _RELATIONS.items():
-            broken = session.value(postgres.trusted(torn))
-            rows = session.value(
-                postgres.compose("SELECT count(*) FROM {t}", t=postgres.identifier("public", table))
-            )
-            counts.append(f"{rows:,} {name}")
-            if broken:
-                faults.append(f"{broken} of {rows} {name} refer to nothing")
-    return verdict(faults, ", ".join(counts))
 
 
 def controls(

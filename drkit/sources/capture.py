@@ -15,7 +15,7 @@ from drkit.errors import BackupIncomplete, DrkitError, ToolFailed
 from drkit.harbor import tables
 from drkit.model import Closure, DatabaseEvidence, Part, PartKind, SecretFile, utc_now
 from drkit.progress import Listener, Update
-from drkit.sources import blobs, database, digests, secrets
+from drkit.sources import blobs, database, digests, harbor_facts, secrets
 from drkit.sources.database import Held
 from drkit.sources.digests import Spool
 from drkit.tools import postgres
@@ -133,7 +133,9 @@ class Capture:
             keep(self._repository.save_command(command, f"{held.name}.roles.sql", tags, self._host))
 
     def _evidence(self, held: Held) -> None:
-        self.captured.evidence.append(database.gather_evidence(held))
+        facts = harbor_facts.look(held)
+        self.captured.warnings += facts.warnings
+        self.captured.evidence.append(facts.added_to(database.gather_evidence(held)))
 
     def _digests(self, held: Sequence[Held]) -> None:
         try:
