@@ -33,6 +33,7 @@ _POINT = "drkit:point:"
 _DRILL = "drkit:drill:"
 _SITE = "drkit:site:"
 _MACHINE = "drkit:machine:"
+_PART = "drkit:part:"
 # Each read costs restic half a second of key derivation; a few at once hide it.
 _READERS = 4
 
@@ -80,6 +81,10 @@ class Catalog:
                 hint="use another point; look with `drkit verify`",
             )
         return manifest
+
+    def snapshots_of(self, point: str) -> tuple[Snapshot, ...]:
+        """The snapshots that bear a point's tag, its manifest and its drills among them."""
+        return self.repository.snapshots(_POINT + point)
 
     def seal(self, manifest: Manifest) -> str:
         """Store the manifest, last of all: from here on the point counts. Returns its snapshot."""
@@ -174,7 +179,28 @@ def pick(wanted: str, points: Sequence[Point]) -> tuple[Point, Manifest]:
 
 def part_tags(catalog: Catalog, point: str, kind: str, name: str) -> tuple[str, ...]:
     """The tags of a part's snapshot."""
-    return catalog.tags(point, f"drkit:part:{kind}:{name}")
+    return catalog.tags(point, _PART + f"{kind}:{name}")
+
+
+def foreign_parts(manifest: Manifest, point: str, snapshots: Iterable[Snapshot]) -> tuple[str, ...]:
+    """What in a manifest does not belong to the point, a sentence each; none is good.
+
+    restic names a snapshot by the hash of what is in it, tags included, so one that bears the tags of a point
+    and a part was stored as that and as nothing else.
+    """
+    said = [] if manifest.id == point else [f"the manifest is that of {manifest.id}"]
+    known = {name: s for s in snapshots for name in (s.id, s.original) if name}
+    for part in manifest.parts:
+        snapshot = known.get(part.snapshot)
+        label = f"{part.kind} {part.name}"
+        wanted = (_SITE + manifest.site, _POINT + point, _PART + f"{part.kind}:{part.name}")
+        if snapshot is None:
+            said.append(f"{label}: no snapshot {part.snapshot[:8]} of this point is in the repository")
+        elif not set(wanted) <= set(snapshot.tags):
+            said.append(f"{label}: snapshot {part.snapshot[:8]} was not stored as that")
+        elif snapshot.bytes not in (None, part.bytes):
+            said.append(f"{label}: {snapshot.bytes:,} bytes were stored, not {part.bytes:,}")
+    return tuple(said)
 
 
 def _value(snapshot: Snapshot, prefix: str) -> str | None:

@@ -247,6 +247,14 @@ class ControlResult:
 
 
 @dataclass(frozen=True)
+class Unplanted:
+    """A fault that could not be planted, for there is nothing to plant it in: neither caught nor missed."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Stage:
     """A stretch of a drill or restore, on the monotonic clock.
 
@@ -289,6 +297,7 @@ class DrillReport:
     versions: dict[str, str]
     host: str
     point_bytes: int = 0
+    unplanted: tuple[Unplanted, ...] = ()
     problems: tuple[str, ...] = ()
     report: str | None = None
 

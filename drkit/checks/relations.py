@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from drkit.checks.finding import Check, Finding, failed, not_provable, passed
+from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not_provable, passed
+from drkit.errors import ToolFailed
 from drkit.harbor import inventory, torn
 from drkit.harbor.relations import Relation
 from drkit.model import DatabaseEvidence, InventoryLine, RelationEvidence
@@ -34,6 +35,30 @@ def checks(target: Target, evidence: DatabaseEvidence) -> Iterator[Check]:
         else:
             look_up = partial(same_inventory, target, subject, told.get(subject), known=bool(told))
             yield Check(f"inventory: {subject}", look_up)
+
+
+def controls(target: Target, evidence: DatabaseEvidence) -> Iterator[Control | Unplanted]:
+    """A row that others refer to is gone; planted where it costs least."""
+    name = f"torn relation in {evidence.name}"
+    rows = {t.table: t.rows for t in evidence.tables if t.schema == "public"}
+    with postgres.connect(target) as session, session.undone():
+        found = [r for r in torn.present(session) if r.litter == "false" and rows.get(r.child)]
+        found.sort(key=lambda r: rows[r.child] + rows.get(r.parent, 0))
+        chosen = next((r for r in found if torn.measure(session, r, trusted=True).rows), None)
+    if chosen is None:
+        yield Unplanted(name, "no row refers to another")
+    else:
+        planted = f"a row of {chosen.parent} deleted that {chosen.rows} refer to"
+        yield Control(name, planted, lambda: _tear(target, chosen))
+
+
+def _tear(target: Target, relation: Relation) -> Finding:
+    with postgres.connect(target) as session, session.undone():
+        # Neither a foreign key nor a trigger keeps the fault from being planted.
+        session.execute("SET LOCAL session_replication_role = replica")
+        if session.execute(torn.tearing(relation)) != 1:
+            raise ToolFailed(f"no row of {relation.parent} could be deleted")
+        return judge(relation, torn.measure(session, relation), None)
 
 
 def relation_holds(

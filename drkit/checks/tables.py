@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from drkit.checks import relations
-from drkit.checks.finding import Check, Control, Finding, failed, passed, verdict
+from drkit.checks import relations, rows
+from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, passed, verdict
 from drkit.errors import ToolFailed
 from drkit.harbor import tables
-from drkit.model import DatabaseEvidence, TableEvidence
-from drkit.sources import database, database_restore
+from drkit.model import DatabaseEvidence
+from drkit.sources import database_restore
 from drkit.tools import postgres, process
 from drkit.tools.postgres import Programs, Target
 
@@ -32,32 +32,14 @@ def tables_equal(target: Target, evidence: DatabaseEvidence) -> Finding:
 
 def controls(
     target: Target, evidence: DatabaseEvidence, archive: Path, programs: Programs
-) -> Iterator[Control]:
-    """A row that is gone, and a dump that stops in the middle."""
-    table = min((t for t in evidence.tables if t.rows), key=lambda t: t.rows, default=None)
-    if table is not None:
-        name = f"{table.schema}.{table.table}"
-        yield Control(
-            f"dropped row in {evidence.name}",
-            f"one row of {name} deleted",
-            lambda: _without_a_row(target, table),
-        )
+) -> Iterator[Control | Unplanted]:
+    """Rows that are gone, new or changed, and a dump that stops in the middle."""
+    yield from rows.controls(target, evidence)
     yield Control(
         f"truncated dump of {evidence.name}",
         "the dump cut off in the middle",
         lambda: _cut_dump(archive, programs),
     )
-
-
-def _without_a_row(target: Target, expected: TableEvidence) -> Finding:
-    with postgres.connect(target) as session, session.undone():
-        # Deferred to nobody: no trigger and no foreign key keeps the fault from being planted.
-        session.execute("SET LOCAL session_replication_role = replica")
-        name = postgres.identifier(expected.schema, expected.table)
-        query = "DELETE FROM ONLY {t} WHERE ctid = (SELECT min(ctid) FROM ONLY {t})"
-        session.execute(postgres.compose(query, t=name))
-        found = database.hash_table(session, expected.schema, expected.table)
-    return passed("no difference seen") if found == expected else failed("a difference was seen")
 
 
 def _cut_dump(archive: Path, programs: Programs) -> Finding:

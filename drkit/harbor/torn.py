@@ -65,6 +65,18 @@ def measure_all(session: Session) -> Iterator[RelationEvidence]:
             yield measure(session, relation)
 
 
+def tearing(relation: Relation) -> postgres.Query:
+    """A statement that deletes one row which rows of the child refer to."""
+    return postgres.compose(
+        "DELETE FROM ONLY {parent} WHERE ctid ="
+        " (SELECT p.ctid FROM ONLY {parent} p JOIN {child} c ON {same} WHERE {only} LIMIT 1)",
+        parent=postgres.identifier("public", relation.parent),
+        child=postgres.identifier("public", relation.child),
+        same=_same(relation),
+        only=postgres.fragment(relation.only),
+    )
+
+
 def describe(relation: Relation, found: RelationEvidence) -> str:
     """`3 of 120 tags are without artifact (artifact_id 17, for one)`."""
     example = f" ({printable(found.example)}, for one)" if found.example else ""
@@ -72,13 +84,6 @@ def describe(relation: Relation, found: RelationEvidence) -> str:
 
 
 def _torn(relation: Relation) -> postgres.Query:
-    pairs = list(zip(relation.columns, relation.keys, strict=True))
-    same = [
-        postgres.compose(
-            "p.{key} = c.{column}", key=postgres.identifier(key), column=postgres.identifier(column)
-        )
-        for column, key in pairs
-    ]
     given = [
         postgres.compose("c.{column} IS NOT NULL", column=postgres.identifier(column))
         for column in dict.fromkeys(relation.columns)
@@ -95,5 +100,13 @@ def _torn(relation: Relation) -> postgres.Query:
         only=postgres.fragment(relation.only),
         given=postgres.joined(" AND ", given),
         parent=postgres.identifier("public", relation.parent),
-        same=postgres.joined(" AND ", same),
+        same=_same(relation),
     )
+
+
+def _same(relation: Relation) -> postgres.Part:
+    pairs = [
+        postgres.compose("p.{key} = c.{column}", key=postgres.identifier(k), column=postgres.identifier(c))
+        for c, k in zip(relation.columns, relation.keys, strict=True)
+    ]
+    return postgres.joined(" AND ", pairs)
