@@ -277,6 +277,25 @@ class Objective:
 
 
 @dataclass(frozen=True)
+class Statement:
+    """Something that a drill has proved, or could not prove and why."""
+
+    subject: str
+    said: str
+
+
+@dataclass(frozen=True)
+class DatabaseSummary:
+    """What a report tells of a database that came back."""
+
+    name: str
+    server_version: int
+    harbor_schema: int | None
+    extensions: dict[str, str]
+    tables: tuple[TableEvidence, ...]
+
+
+@dataclass(frozen=True)
 class DrillReport:
     """Everything that a drill found out."""
 
@@ -298,6 +317,8 @@ class DrillReport:
     host: str
     point_bytes: int = 0
     unplanted: tuple[Unplanted, ...] = ()
+    unproved: tuple[Statement, ...] = ()
+    databases: tuple[DatabaseSummary, ...] = ()
     problems: tuple[str, ...] = ()
     report: str | None = None
 

@@ -29,7 +29,7 @@ from drkit.model import (
     utc_now,
 )
 from drkit.progress import Listener, silent
-from drkit.reports import page
+from drkit.reports import page, statements
 from drkit.sandbox.build import Builder, Restored
 from drkit.sandbox.proof import Proof
 from drkit.state import State, new_id, private_directory
@@ -140,7 +140,13 @@ class _Run:
         if sandbox.exists():
             problems.append(f"the sandbox {sandbox} is still there")
         report = self._report(stopwatch, checks, controls, problems, recovery)
-        return replace(report, objectives=self._objectives(report, newest=newest), unplanted=unplanted)
+        return replace(
+            report,
+            objectives=self._objectives(report, newest=newest),
+            unplanted=unplanted,
+            unproved=statements.unproved(self.manifest, checks, unplanted, self.wishes.level),
+            databases=tuple(map(statements.summary, self.manifest.databases)),
+        )
 
     def _restore(self, directory: Path, stack: contextlib.ExitStack, stopwatch: Stopwatch) -> Restored:
         builder = Builder(

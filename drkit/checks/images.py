@@ -222,7 +222,8 @@ def controls(root: Path, scratch: Path) -> Iterator[Control | Unplanted]:
         yield Unplanted("emptied link", "no repository has a link")
     else:
         where = link.relative_to(root)
-        yield Control("emptied link", f"{where}", lambda: _emptied(scratch / "link", where))
+        short = str(where.parent.relative_to(storage.REPOSITORIES))[:-52]
+        yield Control("emptied link", f"that of {short}", lambda: _emptied(scratch / "link", where))
 
 
 def _blob_controls(root: Path, scratch: Path) -> Iterator[Control | Unplanted]:

@@ -12,7 +12,7 @@ from functools import partial
 from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not_provable, passed
 from drkit.errors import ToolFailed
 from drkit.harbor import inventory, torn
-from drkit.harbor.relations import Relation
+from drkit.harbor.relations import PREFIX, Relation
 from drkit.model import DatabaseEvidence, InventoryLine, RelationEvidence
 from drkit.tools import postgres
 from drkit.tools.postgres import Target
@@ -27,14 +27,14 @@ def checks(target: Target, evidence: DatabaseEvidence) -> Iterator[Check]:
     for relation in found:
         name = relation.name
         look = partial(relation_holds, target, relation, then.get(name), guarded=relation.key in guarded)
-        yield Check(f"relation: {name}", look)
+        yield Check(PREFIX + name, look)
     told = {line.name: line for line in evidence.inventory or ()}
     for subject in dict.fromkeys((*subjects, *told)):
         if subject not in subjects:
-            yield Check(f"inventory: {subject}", partial(_gone, told[subject]))
+            yield Check(inventory.PREFIX + subject, partial(_gone, told[subject]))
         else:
             look_up = partial(same_inventory, target, subject, told.get(subject), known=bool(told))
-            yield Check(f"inventory: {subject}", look_up)
+            yield Check(inventory.PREFIX + subject, look_up)
 
 
 def controls(target: Target, evidence: DatabaseEvidence) -> Iterator[Control | Unplanted]:
@@ -56,7 +56,7 @@ def _tear(target: Target, relation: Relation) -> Finding:
     with postgres.connect(target) as session, session.undone():
         # Neither a foreign key nor a trigger keeps the fault from being planted.
         session.execute("SET LOCAL session_replication_role = replica")
-        if session.execute(torn.tearing(relation)) != 1:
+        if session.execute(torn.tearing(relation)) < 1:
             raise ToolFailed(f"no row of {relation.parent} could be deleted")
         return judge(relation, torn.measure(session, relation), None)
 
@@ -78,7 +78,7 @@ def judge(
     if not found.rows:
         return not_provable(f"no {relation.rows}: there is nothing to look at")
     if found.torn:
-        return failed(f"{torn.describe(relation, found)}{_as_then(found, then)}")
+        return failed(f"{torn.describe(found)}{_as_then(found, then)}")
     said = f"{found.rows:,} {relation.rows}, each with its {relation.other}"
     if guarded:
         return passed(f"{said}: a foreign key, which PostgreSQL checked while it was restored")

@@ -12,6 +12,8 @@ from drkit.harbor import tables
 from drkit.model import InventoryLine
 from drkit.tools.postgres import Session
 
+# How the checks of a drill are called: this and a subject.
+PREFIX = "inventory: "
 # project_member.role (make/migrations: table role).
 _ROLES = ("project admin", "developer", "guest", "maintainer", "limited guest")
 

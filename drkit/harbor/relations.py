@@ -19,6 +19,8 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import LiteralString
 
+# How the checks of a drill are called: this and a relation's name.
+PREFIX = "relation: "
 Key = tuple[str, tuple[str, ...], str, tuple[str, ...]]
 
 _LIVE_ARTIFACT: LiteralString = (

@@ -10,7 +10,7 @@ from drkit.model import RelationEvidence
 from drkit.tools import postgres
 from drkit.tools.postgres import Session
 
-BY_NAME = {relation.name: relation for relation in RELATIONS}
+_name = postgres.identifier
 
 
 def present(session: Session) -> tuple[Relation, ...]:
@@ -45,7 +45,7 @@ def guarded(session: Session) -> frozenset[Key]:
 
 def measure(session: Session, relation: Relation, *, trusted: bool = False) -> RelationEvidence:
     """Count the rows, and those that refer to nothing; with `trusted` a foreign key has done the latter."""
-    child = postgres.identifier("public", relation.child)
+    child = _name("public", relation.child)
     only = postgres.fragment(relation.only)
     query = postgres.compose("SELECT count(*) FROM {child} c WHERE {only}", child=child, only=only)
     rows = int(session.value(query))
@@ -66,26 +66,34 @@ def measure_all(session: Session) -> Iterator[RelationEvidence]:
 
 
 def tearing(relation: Relation) -> postgres.Query:
-    """A statement that deletes one row which rows of the child refer to."""
+    """A statement that deletes what one row of the child refers to."""
+    columns = postgres.joined(", ", [postgres.compose("c.{n}", n=_name(c)) for c in relation.columns])
+    keys = postgres.joined(", ", [postgres.compose("p.{n}", n=_name(k)) for k in relation.keys])
     return postgres.compose(
-        "DELETE FROM ONLY {parent} WHERE ctid ="
-        " (SELECT p.ctid FROM ONLY {parent} p JOIN {child} c ON {same} WHERE {only} LIMIT 1)",
-        parent=postgres.identifier("public", relation.parent),
-        child=postgres.identifier("public", relation.child),
+        "DELETE FROM ONLY {parent} p WHERE ({keys}) = (SELECT {columns} FROM {child} c WHERE ({only})"
+        " AND EXISTS (SELECT FROM {parent} p WHERE {same}) LIMIT 1)",
+        parent=_name("public", relation.parent),
+        child=_name("public", relation.child),
+        keys=keys,
+        columns=columns,
         same=_same(relation),
         only=postgres.fragment(relation.only),
     )
 
 
-def describe(relation: Relation, found: RelationEvidence) -> str:
+def describe(found: RelationEvidence) -> str:
     """`3 of 120 tags are without artifact (artifact_id 17, for one)`."""
+    relation = next((one for one in RELATIONS if one.name == found.name), None)
     example = f" ({printable(found.example)}, for one)" if found.example else ""
+    if relation is None:
+        # Measured by another version of drkit.
+        return f"{found.name}: {found.torn:,} of {found.rows:,} are torn{example}"
     return f"{found.torn:,} of {found.rows:,} {relation.rows} are without {relation.other}{example}"
 
 
 def _torn(relation: Relation) -> postgres.Query:
     given = [
-        postgres.compose("c.{column} IS NOT NULL", column=postgres.identifier(column))
+        postgres.compose("c.{column} IS NOT NULL", column=_name(column))
         for column in dict.fromkeys(relation.columns)
     ]
     return postgres.compose(
@@ -95,18 +103,18 @@ def _torn(relation: Relation) -> postgres.Query:
         " AND NOT EXISTS (SELECT FROM {parent} p WHERE {same})",
         litter=postgres.fragment(relation.litter),
         name=postgres.literal(relation.columns[0]),
-        first=postgres.identifier(relation.columns[0]),
-        child=postgres.identifier("public", relation.child),
+        first=_name(relation.columns[0]),
+        child=_name("public", relation.child),
         only=postgres.fragment(relation.only),
         given=postgres.joined(" AND ", given),
-        parent=postgres.identifier("public", relation.parent),
+        parent=_name("public", relation.parent),
         same=_same(relation),
     )
 
 
 def _same(relation: Relation) -> postgres.Part:
     pairs = [
-        postgres.compose("p.{key} = c.{column}", key=postgres.identifier(k), column=postgres.identifier(c))
+        postgres.compose("p.{key} = c.{column}", key=_name(k), column=_name(c))
         for c, k in zip(relation.columns, relation.keys, strict=True)
     ]
     return postgres.joined(" AND ", pairs)

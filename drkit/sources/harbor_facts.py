@@ -49,6 +49,6 @@ def look(held: Held) -> HarborFacts:
 
 
 def _torn(name: str, measured: tuple[RelationEvidence, ...]) -> list[str]:
-    found = [torn.describe(torn.BY_NAME[one.name], one) for one in measured if one.torn]
+    found = [torn.describe(one) for one in measured if one.torn]
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
     return [f"production is torn: in {name} {'; '.join(found[:3])}{more}"] if found else []
