@@ -1,10 +1,11 @@
 """The hash of a row, as an SQL expression: the same on PostgreSQL 12 to 18, under any settings and any order.
 
-Every column's value is hashed on its own, its position being part of the hash, and these are mixed once more:
-so neither two columns of a row nor two rows can trade a value unseen. All functions are those of hash
-partitioning, whose results PostgreSQL can never change (they decide which partition holds a row on disk). Where
-a type's own hash is one for different values (1.0 and 1.00 of numeric, 0 and -0 of float8) or folds a value to
-half its bits (timestamp), the value's text is hashed; drkit's sessions fix every setting that texts depend on.
+Every column's value is hashed on its own, its position being part of the hash, and these are mixed once
+more: so neither two columns of a row nor two rows can trade a value unseen. All functions are those of hash
+partitioning, whose results PostgreSQL can never change (they decide which partition holds a row on disk).
+Where a type's own hash is one for different values (1.0 and 1.00 of numeric, 0 and -0 of float8) or folds a
+value to half its bits (timestamp), the value's text is hashed; drkit's sessions fix every setting that texts
+depend on.
 
 Hashing columns rather than the text of the whole row takes a third of the processor time.
 """
