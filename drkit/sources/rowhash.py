@@ -19,19 +19,20 @@ from drkit.tools import postgres
 from drkit.tools.postgres import Part, Session
 
 _COLUMNS = """
-SELECT a.attname, format_type(a.atttypid, NULL) FROM pg_attribute a
+SELECT a.attname, CASE WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname ELSE '' END
+FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 WHERE a.attrelid = to_regclass(format('%%I.%%I', %s::text, %s::text)) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum"""
 
 # Types whose values a function takes whole. `{c}` is the column, `{n}` its position.
 _WHOLE = {
-    "smallint": "hashint4extended({c}, {n})",
-    "integer": "hashint4extended({c}, {n})",
-    "boolean": "hashint4extended({c}::int4, {n})",
+    "int2": "hashint4extended({c}, {n})",
+    "int4": "hashint4extended({c}, {n})",
+    "bool": "hashint4extended({c}::int4, {n})",
     # As the seed, since hashint8extended folds a value to half its bits.
-    "bigint": "hashint4extended({n}::int4, {c})",
+    "int8": "hashint4extended({n}::int4, {c})",
     "text": 'hashtextextended({c} COLLATE "C", {n})',
-    "character varying": 'hashtextextended({c} COLLATE "C", {n})',
+    "varchar": 'hashtextextended({c} COLLATE "C", {n})',
     "uuid": "uuid_hash_extended({c}, {n})",
 }
 _BY_TEXT = 'hashtextextended({c}::text COLLATE "C", {n})'
@@ -41,7 +42,7 @@ _NULL = 6_700_417
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table and its type, without a length."""
+    """A column of a table and the name of its type, which is empty for one that PostgreSQL does not bring."""
 
     name: str
     type: str

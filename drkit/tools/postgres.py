@@ -55,6 +55,7 @@ _CANONICAL = {
     "bytea_output": "hex",
     "xmlbinary": "base64",
     "lc_monetary": "C",
+    "quote_all_identifiers": "off",
     "search_path": "pg_catalog",
     "client_encoding": "UTF8",
     "row_security": "off",
