@@ -33,7 +33,6 @@ _POINT = "drkit:point:"
 _DRILL = "drkit:drill:"
 _SITE = "drkit:site:"
 _MACHINE = "drkit:machine:"
-_PART = "drkit:part:"
 # Each read costs restic half a second of key derivation; a few at once hide it.
 _READERS = 4
 
@@ -179,7 +178,7 @@ def pick(wanted: str, points: Sequence[Point]) -> tuple[Point, Manifest]:
 
 def part_tags(catalog: Catalog, point: str, kind: str, name: str) -> tuple[str, ...]:
     """The tags of a part's snapshot."""
-    return catalog.tags(point, _PART + f"{kind}:{name}")
+    return catalog.tags(point, _part_tag(kind, name))
 
 
 def foreign_parts(manifest: Manifest, point: str, snapshots: Iterable[Snapshot]) -> tuple[str, ...]:
@@ -193,7 +192,7 @@ def foreign_parts(manifest: Manifest, point: str, snapshots: Iterable[Snapshot])
     for part in manifest.parts:
         snapshot = known.get(part.snapshot)
         label = f"{part.kind} {part.name}"
-        wanted = (_SITE + manifest.site, _POINT + point, _PART + f"{part.kind}:{part.name}")
+        wanted = (_SITE + manifest.site, _POINT + point, _part_tag(part.kind, part.name))
         if snapshot is None:
             said.append(f"{label}: no snapshot {part.snapshot[:8]} of this point is in the repository")
         elif not set(wanted) <= set(snapshot.tags):
@@ -215,7 +214,7 @@ def _point(
     seal = next((s for s in group if _SEAL in s.tags), None)
     manifest = manifests[seal.id] if seal else None
     # A manifest counts only for the point that it names, and only while every part of it is still there.
-    if seal is None or manifest is None or manifest.id != name or not _all_there(manifest.parts, ids):
+    if seal is None or manifest is None or manifest.id != name or not _all_there(manifest.parts, group):
         return bare
     return replace(
         bare,
@@ -227,8 +226,14 @@ def _point(
     )
 
 
-def _all_there(parts: Iterable[Part], snapshots: Sequence[str]) -> bool:
-    return all(part.snapshot in snapshots for part in parts)
+def _all_there(parts: Iterable[Part], group: Sequence[Snapshot]) -> bool:
+    """Whether each part is among the point's snapshots, and was stored as that part."""
+    stored = {(snapshot.id, tag) for snapshot in group for tag in snapshot.tags}
+    return all((part.snapshot, _part_tag(part.kind, part.name)) in stored for part in parts)
+
+
+def _part_tag(kind: str, name: str) -> str:
+    return f"drkit:part:{kind}:{name}"
 
 
 def _parse(kind: type[T], data: bytes) -> T | None:

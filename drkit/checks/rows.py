@@ -13,7 +13,7 @@ from typing import LiteralString
 from drkit.checks.finding import Control, Finding, Unplanted, failed, passed
 from drkit.errors import ToolFailed
 from drkit.model import DatabaseEvidence, Outcome, TableEvidence
-from drkit.sources import database
+from drkit.sources import evidence as evidences
 from drkit.tools import postgres
 from drkit.tools.postgres import Session, Target
 
@@ -71,7 +71,7 @@ def controls(target: Target, evidence: DatabaseEvidence) -> Iterator[Control | U
         yield from (Unplanted(kind, "no table has a row") for kind in kinds)
         return
     smallest = filled[0]
-    where = f"{smallest.schema}.{smallest.table}"
+    where = smallest.label
     yield Control(kinds[0], f"one row of {where} deleted", lambda: _seen(target, smallest, _DROP))
     yield Control(kinds[1], f"one row of {where} doubled", lambda: _seen(target, smallest, _ADD))
     columns = _columns(target, [table for table in filled if table.hash is not None])
@@ -111,7 +111,7 @@ def _seen(target: Target, table: TableEvidence, fault: postgres.Query) -> Findin
         _copy(session, table)
         expected = _describe(session, table)
         if session.execute(fault) != 1:
-            raise ToolFailed(f"no fault could be planted in a copy of {table.schema}.{table.table}")
+            raise ToolFailed(f"no fault could be planted in a copy of {table.label}")
         found = _describe(session, table)
     return passed(f"no difference seen in {table.table}") if found == expected else failed("seen")
 
@@ -136,7 +136,7 @@ def _copy(session: Session, table: TableEvidence) -> None:
 
 def _describe(session: Session, table: TableEvidence) -> TableEvidence:
     """The copy, as evidence of the table whose rows it has."""
-    found = database.hash_table(session, "pg_temp", _COPY)
+    found = evidences.hash_table(session, "pg_temp", _COPY)
     return replace(table, rows=found.rows, hash=found.hash if table.hash is not None else None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from drkit.checks import relations, rows
@@ -10,7 +11,7 @@ from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, pas
 from drkit.errors import ToolFailed
 from drkit.harbor import tables
 from drkit.model import DatabaseEvidence
-from drkit.sources import database_restore
+from drkit.sources import evidence as evidences
 from drkit.tools import postgres, process
 from drkit.tools.postgres import Programs, Target
 
@@ -26,8 +27,12 @@ def checks(target: Target, evidence: DatabaseEvidence) -> Iterator[Check]:
 
 def tables_equal(target: Target, evidence: DatabaseEvidence) -> Finding:
     """Every table has the rows and the content that it had in the snapshot that was dumped."""
-    faults = database_restore.differences(target, evidence)
-    return verdict(faults, f"{len(evidence.tables)} tables, {evidence.rows:,} rows, content identical")
+    faults = evidences.differences(target, evidence)
+    counted = evidence.counted_only
+    what = "content identical"
+    if counted:
+        what += f", but for {len(counted)} that were only counted: {', '.join(t.label for t in counted[:3])}"
+    return verdict(faults, f"{len(evidence.tables)} tables, {evidence.rows:,} rows, {what}")
 
 
 def controls(
@@ -35,11 +40,33 @@ def controls(
 ) -> Iterator[Control | Unplanted]:
     """Rows that are gone, new or changed, and a dump that stops in the middle."""
     yield from rows.controls(target, evidence)
+    yield _sequence_control(target, evidence)
     yield Control(
         f"truncated dump of {evidence.name}",
         "the dump cut off in the middle",
         lambda: _cut_dump(archive, programs),
     )
+
+
+def _sequence_control(target: Target, evidence: DatabaseEvidence) -> Control | Unplanted:
+    """A sequence that would give a number again; in what was read, for sequences cannot be rolled back."""
+    name = f"sequence set back in {evidence.name}"
+    used = next((s for s in evidence.sequences if s.last_value is not None and not s.cycle), None)
+    if used is None:
+        return Unplanted(name, "no sequence has been used")
+
+    def look() -> Finding:
+        with postgres.connect(target) as session:
+            found = evidences.read_sequences(session)
+        short = [
+            replace(s, last_value=used.last_value - used.increment)
+            if (s.schema, s.sequence) == (used.schema, used.sequence) and used.last_value is not None
+            else s
+            for s in found
+        ]
+        return verdict(list(evidences.sequence_faults(short, evidence.sequences)), "no difference seen")
+
+    return Control(name, f"{used.schema}.{used.sequence} one short", look)
 
 
 def _cut_dump(archive: Path, programs: Programs) -> Finding:

@@ -46,7 +46,7 @@ def _came_back(console: Console, report: DrillReport) -> None:
     lines = [(f"  {one.subject}", one.said) for one in statements.came_back(report.checks)]
     for database in report.databases:
         layout.heading(console, f"database {database.name}: {statements.server(database)}")
-        layout.facts(console, [("  evidence", statements.coverage(database.tables))])
+        layout.facts(console, [("  evidence", statements.coverage(database))])
     if lines:
         layout.heading(console, "what came back, as it was at the backup")
         layout.facts(console, lines)

@@ -49,8 +49,9 @@ def point(console: Console, found: PointDetails) -> None:
 
 
 def _database(console: Console, evidence: DatabaseEvidence) -> None:
-    layout.heading(console, f"database {evidence.name}: {statements.server(evidence)}")
-    pairs = [("  evidence", statements.coverage(evidence.tables))]
+    summary = statements.summary(evidence)
+    layout.heading(console, f"database {evidence.name}: {statements.server(summary)}")
+    pairs = [("  evidence", statements.coverage(summary))]
     if evidence.inventory is not None:
         pairs += [(f"  {line.name}", line.said) for line in evidence.inventory]
     if evidence.relations is not None:
@@ -61,9 +62,7 @@ def _database(console: Console, evidence: DatabaseEvidence) -> None:
     largest = sorted(evidence.tables, key=lambda table: -table.rows)
     table = layout.table("  largest tables", ">rows", "hash")
     for entry in largest[:_TABLES]:
-        table.add_row(
-            Text(f"  {entry.schema}.{entry.table}"), f"{entry.rows:,}", entry.hash or "counted only"
-        )
+        table.add_row(Text(f"  {entry.label}"), f"{entry.rows:,}", entry.hash or "counted only")
     console.print(table)
     if len(largest) > _TABLES:
         console.print(f"  and {len(largest) - _TABLES} smaller ones: --json has them all")

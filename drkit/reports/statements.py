@@ -71,9 +71,12 @@ def _unproved(
     if level == "quick" and manifest.part("blobs"):
         yield Statement("all other images", "a quick drill restores a sample; the closure was not compared")
     for database in manifest.databases:
-        counted = [table for table in database.tables if table.hash is None]
-        if counted:
-            yield Statement(f"content of tables of {database.name}", f"counted only: {names_of(counted)}")
+        if database.counted_only:
+            said = f"as configured, these were only counted: {names_of(database.counted_only)}"
+            yield Statement(f"content of tables of {database.name}", said)
+        if database.large_objects and database.large_objects.objects and database.large_objects.hash is None:
+            said = f"{database.large_objects.objects:,} were counted; the backup's user may not read them"
+            yield Statement(f"content of large objects of {database.name}", said)
         if database.harbor_schema is not None:
             yield Statement("Harbor itself", "it was not started: its login, pages and jobs were not tried")
     empty = alike(checks, relations.PREFIX, Outcome.NOT_PROVABLE)
@@ -89,7 +92,7 @@ def _unproved(
 
 def names_of(tables: Sequence[TableEvidence]) -> str:
     """The first few tables by name."""
-    names = ", ".join(f"{table.schema}.{table.table}" for table in tables[:_NAMES])
+    names = ", ".join(table.label for table in tables[:_NAMES])
     return f"{names} and {len(tables) - _NAMES} more" if len(tables) > _NAMES else names
 
 
@@ -101,10 +104,12 @@ def summary(evidence: DatabaseEvidence) -> DatabaseSummary:
         evidence.harbor_schema,
         evidence.extensions,
         evidence.tables,
+        len(evidence.sequences),
+        evidence.large_objects.objects if evidence.large_objects else 0,
     )
 
 
-def server(database: DatabaseSummary | DatabaseEvidence) -> str:
+def server(database: DatabaseSummary) -> str:
     """`PostgreSQL 15.12, Harbor 2.14.0 (schema 170), extensions plpgsql 1.0`."""
     said = [f"PostgreSQL {database.server_version // 10_000}.{database.server_version % 10_000}"]
     if database.harbor_schema is not None:
@@ -114,9 +119,11 @@ def server(database: DatabaseSummary | DatabaseEvidence) -> str:
     return ", ".join(said)
 
 
-def coverage(tables: Sequence[TableEvidence]) -> str:
-    """`49 tables, 2,016 rows, all hashed`, or how many are only counted."""
-    rows = sum(table.rows for table in tables)
-    counted = [table for table in tables if table.hash is None]
+def coverage(database: DatabaseSummary) -> str:
+    """`49 tables, 2,016 rows, all hashed; 45 sequences`, or how many tables are only counted."""
+    rows = sum(table.rows for table in database.tables)
+    counted = [table for table in database.tables if table.hash is None]
     how = f"{len(counted)} only counted: {names_of(counted)}" if counted else "all hashed"
-    return f"{len(tables)} tables, {rows:,} rows, {how}"
+    said = f"{len(database.tables)} tables, {rows:,} rows, {how}"
+    said += f"; {database.sequences} sequences" if database.sequences else ""
+    return said + (f", {database.large_objects:,} large objects" if database.large_objects else "")

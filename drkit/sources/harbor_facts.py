@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from drkit.errors import Interrupted, ToolFailed
+from drkit.errors import DatabaseBusy, SourceChanged, ToolFailed
 from drkit.harbor import inventory, tables, torn
 from drkit.model import DatabaseEvidence, InventoryLine, RelationEvidence
 from drkit.sources import database
@@ -40,7 +40,8 @@ def look(held: Held) -> HarborFacts:
                 return HarborFacts()
             lines = tuple(inventory.tell(session, subject) for subject in inventory.subjects(session))
             measured = tuple(torn.measure_all(session))
-    except Interrupted:
+    except (DatabaseBusy, SourceChanged):
+        # Somebody was in the way: this attempt is spoilt, and the next may not be.
         raise
     except ToolFailed as error:
         said = f"the relations of {held.name} could not be looked at: {error.message}"
