@@ -46,7 +46,7 @@ _CHANGES: dict[str, LiteralString] = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column with a value that can be changed; `exact` says that its type is not rounded to a precision."""
+    """A column with a value that can be changed; `exact` says that a small change to it is one."""
 
     table: TableEvidence
     name: str
@@ -157,12 +157,14 @@ def _columns(target: Target, tables: Sequence[TableEvidence]) -> tuple[Column, .
         tried: dict[str, int] = {}
         for evidence in tables:
             for name, kind, exact in of.get((evidence.schema, evidence.table), ()):
-                column = Column(evidence, name, kind, exact)
                 if kind in found or tried.get(kind, 0) >= _TRIED:
                     continue
                 tried[kind] = tried.get(kind, 0) + 1
-                if _changeable(session, column):
-                    found[kind] = column
+                # Infinity plus one is infinity: then the value is made NULL.
+                ways = (Column(evidence, name, kind, way) for way in ((True, False) if exact else (False,)))
+                way = next((column for column in ways if _changeable(session, column)), None)
+                if way:
+                    found[kind] = way
     return tuple(found.values())
 
 
