@@ -25,7 +25,8 @@ CREATE TABLE public.odd (
     money numeric, price numeric(10, 2), ratio float8, half float4, flag bool NOT NULL, name varchar(3),
     letter char(1), note text, raw bytea, at timestamp, at_zone timestamptz,
     at_second timestamp(0), day date, span interval, doc json, docs jsonb, list text[],
-    feeling public.mood, key uuid, net inet, reach int4range, said public.word, twice int GENERATED ALWAYS AS (small * 2) STORED,
+    feeling public.mood, key uuid, net inet, reach int4range,
+    said public.word, twice int GENERATED ALWAYS AS (small * 2) STORED,
     CHECK (flag), EXCLUDE USING gist (reach WITH &&)
 );
 CREATE FUNCTION public.no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
