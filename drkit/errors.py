@@ -17,6 +17,7 @@
      │   ├─ NotServed            7
      │   ├─ RestoreDamaged       7
      │   ├─ SourceChanged        7
+     │   ├─ CannotFreeze         7
      │   └─ SiteLocked           7
      ├─ RepositoryMissing       10
      ├─ RepositoryLocked        11
@@ -129,6 +130,10 @@ class RestoreDamaged(ToolFailed):
 
 class SourceChanged(ToolFailed):
     """Files that were to be captured could not be read, so the capture is not whole."""
+
+
+class CannotFreeze(ToolFailed):
+    """A directory cannot be frozen by its file system, and why."""
 
 
 class SiteLocked(ToolFailed):

@@ -161,6 +161,18 @@ class SecretFile:
 
 
 @dataclass(frozen=True)
+class Volume:
+    """How the blobs were read: `kind` is live, or the kind of volume snapshot; and why that one.
+
+    `seconds` passed from the wish for a frozen view until there was one.
+    """
+
+    kind: str
+    why: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What binds the snapshots of one run into a recovery point; stored last, it seals the point."""
 
@@ -179,6 +191,7 @@ class Manifest:
     versions: dict[str, str]
     host: str
     warnings: tuple[str, ...] = ()
+    volume: Volume | None = None
     schema: int = MANIFEST_SCHEMA
 
     @property
