@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
-from drkit.errors import CannotFreeze, ToolFailed
+from drkit.errors import CannotFreeze, NotOurs, ToolFailed
 from drkit.tools import process
 from drkit.tools.process import Command
 from drkit.volumes.standing import Order, Standing
@@ -52,7 +52,14 @@ class Btrfs:
 
     def make(self, top: Path, _order: Order) -> None:
         """Make the snapshot; raises ToolFailed."""
-        command = ("subvolume", "snapshot", "-r", str(top / self.subvolume), str(top / self.entry))
+        target = top / self.entry
+        # btrfs would put the snapshot into a directory of that name, and be content.
+        if (
+            process.run(Command(("test", "-e", str(target)), mounts=(_mount_top(self.device, top),))).code
+            == 0
+        ):
+            raise ToolFailed(f"{self.entry} is already there on {self.device}", hint="look at it")
+        command = ("subvolume", "snapshot", "-r", str(top / self.subvolume), str(target))
         process.check(_command(self.device, top, *command))
 
     def mounts(self, path: Path, top: Path) -> tuple[tuple[str, ...], ...]:
@@ -69,7 +76,7 @@ class Btrfs:
         if found is None:
             return False
         if found.parent != self.parent:
-            raise ToolFailed(
+            raise NotOurs(
                 f"{self.entry} on {self.device} is no snapshot of the recorded subvolume", hint="look at it"
             )
         process.check(_command(self.device, top, "subvolume", "delete", str(top / self.entry), tidying=True))

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drkit.errors import ToolFailed
+from drkit.errors import NotOurs, ToolFailed
 from drkit.files import replace_file
 from drkit.tools import process
 from drkit.tools.process import Command
@@ -133,8 +133,8 @@ def _remove(volume: Volume, record: Path, top: Path) -> bool:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             was_there = volume.remove(top)
-        except ToolFailed:
-            if attempt == _ATTEMPTS:
+        except ToolFailed as error:
+            if attempt == _ATTEMPTS or isinstance(error, NotOurs):
                 raise
             time.sleep(_PAUSE_SECONDS)
         else:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from drkit.errors import CannotFreeze, ToolFailed
+from drkit.errors import CannotFreeze, NotOurs, ToolFailed
 from drkit.tools import process
 from drkit.tools.process import Command
 from drkit.volumes.standing import Order, Standing
@@ -96,7 +96,7 @@ class Lvm:
         if found is None:
             return False
         if found.origin_uuid != self.origin_uuid or _mark(self.name) not in found.tags:
-            raise ToolFailed(
+            raise NotOurs(
                 f"{self.group}/{self.name} is not the snapshot that was recorded", hint="look at it"
             )
         words = ("lvremove", "--quiet", "--yes", f"{self.group}/{self.name}")

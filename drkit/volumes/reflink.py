@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
-from drkit.errors import CannotFreeze, ToolFailed
+from drkit.errors import CannotFreeze, NotOurs, ToolFailed
 from drkit.state import remove_tree
 from drkit.volumes.standing import Order, Standing
 
@@ -54,7 +54,7 @@ class Reflink:
         """Remove it if it is there; says whether it was. Raises ToolFailed if something of it stays."""
         copy = Path(self.copy)
         if copy.name != f".{self.name}" or copy.is_symlink():
-            raise ToolFailed(f"{copy} is not the copy that was recorded", hint="look at it")
+            raise NotOurs(f"{copy} is not the copy that was recorded", hint="look at it")
         if not copy.exists():
             return False
         remove_tree(copy)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from drkit.errors import ToolFailed
+from drkit.errors import NotOurs, ToolFailed
 from drkit.tools import process
 from drkit.tools.process import Command
 from drkit.volumes.standing import Order, Standing
@@ -56,7 +56,7 @@ class Zfs:
         if self.snapshot not in marks:
             return False
         if marks[self.snapshot] != self.name or _guid(self.dataset, tidying=True) != self.guid:
-            raise ToolFailed(f"{self.snapshot} is not the snapshot that was recorded", hint="look at it")
+            raise NotOurs(f"{self.snapshot} is not the snapshot that was recorded", hint="look at it")
         process.check(Command(("zfs", "destroy", self.snapshot), tidying=True))
         return True
 
