@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -247,15 +247,25 @@ def _sentence(error: psycopg.Error) -> str:
 
 @dataclass(frozen=True)
 class Programs:
-    """The directory of one major version's programs."""
+    """The directory of one major version's programs.
+
+    `prefix` stands before each where they run in another place than here, such as a container.
+    """
 
     major: int
     directory: Path
+    prefix: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Command:
+        """`pg_dump`, `pg_restore`, ... with arguments; raises ToolMissing."""
+        words = (*self.prefix, self.program(name), *arguments)
+        return Command(words, {**self.environment, **environment}, called=name)
 
     def program(self, name: str) -> str:
         """The path of `pg_dump`, `initdb`, ...; raises ToolMissing."""
         path = self.directory / name
-        if not path.is_file():
+        if not self.prefix and not path.is_file():
             raise ToolMissing(
                 f"{name} of PostgreSQL {self.major} is not installed",
                 hint=f"install the package postgresql-{self.major}",
@@ -307,8 +317,8 @@ def dump(programs: Programs, where: Target, snapshot: str, environment: Mapping[
 
     Uncompressed: restic compresses, and finds again what has not changed only in plain bytes.
     """
-    arguments = (programs.program("pg_dump"), "--format=custom", "--compress=0", f"--snapshot={snapshot}")
-    return Command((*arguments, "--no-password", f"--dbname={where.dsn}"), environment)
+    arguments = ("--format=custom", "--compress=0", f"--snapshot={snapshot}", "--no-password")
+    return programs.command("pg_dump", (*arguments, f"--dbname={where.dsn}"), environment)
 
 
 def dump_roles(
@@ -316,22 +326,28 @@ def dump_roles(
 ) -> Command:
     """`pg_dumpall` of the cluster's roles and memberships to standard output, as SQL."""
     options = () if passwords else ("--no-role-passwords",)
-    arguments = (programs.program("pg_dumpall"), "--roles-only", *options, "--no-password")
-    return Command((*arguments, f"--dbname={where.dsn}", f"--database={where.database}"), environment)
+    arguments = ("--roles-only", *options, "--no-password", f"--dbname={where.dsn}")
+    return programs.command("pg_dumpall", (*arguments, f"--database={where.database}"), environment)
 
 
 def restore(
-    programs: Programs, where: Target, archive: Path, jobs: int, environment: Mapping[str, str]
+    programs: Programs, where: Target, archive: Path | None, jobs: int, environment: Mapping[str, str]
 ) -> Command:
-    """`pg_restore` into an empty database, several tables side by side; the first error ends it."""
-    options = {"PGOPTIONS": "-c synchronous_commit=off -c maintenance_work_mem=256MB"}
-    arguments = (programs.program("pg_restore"), "--exit-on-error", f"--jobs={jobs}", "--no-password")
-    return Command((*arguments, f"--dbname={where.dsn}", str(archive)), {**options, **environment})
+    """`pg_restore` into an empty database; the first error ends it.
+
+    Several tables side by side, or one after the other where the archive comes by standard input (None).
+    """
+    own = where.settings.get("options", "")
+    options = f"{own} -c synchronous_commit=off -c maintenance_work_mem=256MB".strip()
+    quicker = Target({**where.settings, "options": options})
+    arguments = ("--exit-on-error", "--no-password", f"--dbname={quicker.dsn}")
+    what = (f"--jobs={jobs}", str(archive)) if archive else ()
+    return programs.command("pg_restore", (*arguments, *what), environment)
 
 
 def read_archive(programs: Programs) -> Command:
     """`pg_restore` reading a whole archive from standard input, keeping nothing."""
-    return Command((programs.program("pg_restore"), "--file=/dev/null"))
+    return programs.command("pg_restore", ("--file=/dev/null",), {})
 
 
 def raise_if_failed(completed: Completed) -> None:

@@ -60,11 +60,13 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
     directory: Path | None = None
+    # What it is called in messages, where the first word is only what starts it.
+    called: str = ""
 
     @property
     def program(self) -> str:
         """The program's bare name, for messages."""
-        return Path(self.arguments[0]).name
+        return self.called or Path(self.arguments[0]).name
 
 
 @dataclass(frozen=True)
