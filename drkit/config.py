@@ -104,12 +104,22 @@ class Objectives(_Section):
 
 
 class Database(_Section):
+<<<<<<< HEAD
     """`[[database]]`: a PostgreSQL database, by libpq connection string, or by the container it runs in."""
+=======
+    """`[[database]]`: a PostgreSQL database, by libpq connection string.
+
+    `count_only` names tables (`audit_log`, `public.audit_*`) whose rows are counted and not hashed;
+    `lock_wait` is how long to wait in all for tables that a migration holds.
+    """
+>>>>>>> main
 
     name: Name
     dsn: Annotated[str, AfterValidator(_no_password_in_dsn)] | None = None
     container: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] | None = None
     password_file: AbsolutePath | None = None
+    count_only: tuple[str, ...] = ()
+    lock_wait: Duration = timedelta(seconds=30)
 
 
 class Blobs(_Section):
