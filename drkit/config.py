@@ -104,15 +104,12 @@ class Objectives(_Section):
 
 
 class Database(_Section):
-<<<<<<< HEAD
-    """`[[database]]`: a PostgreSQL database, by libpq connection string, or by the container it runs in."""
-=======
-    """`[[database]]`: a PostgreSQL database, by libpq connection string.
+    """`[[database]]`: a PostgreSQL database, by libpq connection string, or by the container it runs in.
 
+    `container` is docker's name of it; `dsn` may then say more than the user postgres and database registry.
     `count_only` names tables (`audit_log`, `public.audit_*`) whose rows are counted and not hashed;
     `lock_wait` is how long to wait in all for tables that a migration holds.
     """
->>>>>>> main
 
     name: Name
     dsn: Annotated[str, AfterValidator(_no_password_in_dsn)] | None = None

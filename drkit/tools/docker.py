@@ -31,6 +31,9 @@ exec "$@"
 """
 
 # The same, and the program ends as soon as standard input does: then whoever wanted its output has gone.
+# The shell waits for all that it started. An orphan would become a child of the container's first process, and
+# where that is PostgreSQL, as in Harbor's image, it takes an unknown child that a signal ended for one of its
+# own that crashed, and throws everybody out (CleanupBackend in PostgreSQL's postmaster.c).
 _ATTENDED = """\
 IFS= read -r secret || exit 1
 name=$1; shift
@@ -43,6 +46,7 @@ exec 3<&-
 wait "$program"
 code=$?
 kill "$watch" 2>/dev/null
+wait "$watch" 2>/dev/null
 exit "$code"
 """
 
@@ -123,8 +127,9 @@ def _container(name: str, about: dict[str, Any]) -> Container:
         )
     address = "127.0.0.1" if about["HostConfig"]["NetworkMode"] == "host" else _address(about)
     if not address:
+        mode = about["HostConfig"]["NetworkMode"]
         raise ToolFailed(
-            f"the container {name} has no address on any network (mode: {about['HostConfig']['NetworkMode']})",
+            f"the container {name} has no address that this machine could reach (network mode: {mode})",
             hint="give its database's address as dsn instead of container",
         )
     return Container(about["Id"], name, address)

@@ -43,8 +43,17 @@ _VANISHED = re.compile(
 )
 # Longer than any lock that production takes in passing, shorter than anybody's patience.
 LOCK_TIMEOUT = "10s"
-# Variables by which libpq finds passwords and certificates in files.
-_LIBPQ_FILES = ("PGPASSFILE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY")
+# Variables by which libpq finds certificates and services in files, and how much it insists on them: our own
+# sessions heed them, so PostgreSQL's programs must too.
+_LIBPQ_FILES = (
+    "PGSERVICEFILE",
+    "PGSYSCONFDIR",
+    "PGSSLMODE",
+    "PGSSLROOTCERT",
+    "PGSSLCERT",
+    "PGSSLKEY",
+    "PGSSLCRL",
+)
 
 # The text form of a value depends on these; fixed, so that evidence is the same in every session.
 _CANONICAL = {
@@ -157,16 +166,18 @@ def _read_password(path: Path | None) -> str | None:
 @contextlib.contextmanager
 def password_environment(where: Target, directory: Path) -> Iterator[dict[str, str]]:
     """What libpq's programs need to log in: PGPASSFILE, naming a 0600 file that is gone afterwards."""
+    files = {name: os.environ[name] for name in _LIBPQ_FILES if name in os.environ}
     if where.password is None:
-        # Then it is for libpq's own files to know it, wherever the user has put them.
-        yield {name: os.environ[name] for name in _LIBPQ_FILES if name in os.environ}
+        # Then it is for libpq's own file to know it, wherever the user has put it.
+        own = {name: os.environ[name] for name in ("PGPASSFILE",) if name in os.environ}
+        yield {**files, **own}
         return
     path = directory / f"pgpass-{id(where):x}"
     escaped = where.password.replace("\\", "\\\\").replace(":", "\\:")
     path.touch(mode=0o600, exist_ok=False)
     try:
         path.write_text(f"*:*:*:*:{escaped}\n", encoding="utf-8")
-        yield {"PGPASSFILE": str(path)}
+        yield {**files, "PGPASSFILE": str(path)}
     finally:
         path.unlink()
 
@@ -320,6 +331,30 @@ def dump_programs(server_major: int, available: Mapping[int, Programs]) -> Progr
             hint=f"install postgresql-client-{server_major}",
         )
     return available[fitting[0]]
+
+
+def restore_programs(archive: int, server: int, available: Mapping[int, Programs]) -> Programs:
+    """The programs to restore a dump with: they read it, and say nothing that the server does not know.
+
+    `archive` is the major version of the pg_dump that wrote it. An older pg_restore refuses a newer dump, and
+    a newer pg_restore sets parameters that an older server has not heard of (transaction_timeout, from 17).
+    Raises ToolTooOld where the server is older than the dump, ToolMissing.
+    """
+    if server < archive:
+        raise ToolTooOld(
+            f"the server is PostgreSQL {server}, the dump is of PostgreSQL {archive}",
+            hint="restore to a server at least as new",
+        )
+    fitting = [major for major in sorted(available) if archive <= major <= server]
+    if not fitting:
+        have = ", ".join(map(str, sorted(available))) or "none"
+        versions = str(server) if server == archive else f"{archive} to {server}"
+        raise ToolMissing(
+            f"restoring a dump of PostgreSQL {archive} to a server of {server} needs pg_restore of {versions}"
+            f" (there is: {have})",
+            hint=f"install postgresql-client-{server}",
+        )
+    return available[fitting[-1]]
 
 
 def server_programs(major: int, available: Mapping[int, Programs]) -> Programs:
