@@ -142,7 +142,8 @@ class DatabaseEvidence:
     """Facts about one database, gathered inside the very snapshot that was dumped.
 
     `consistent_at` is that snapshot's instant, `settings` are the server's that a restore may depend on,
-    `dumped_by` the major version of pg_dump (in older manifests nothing: the server's).
+    `tablespaces` those that tables or indexes stand in beside the database's own, `dumped_by` the major
+    version of pg_dump (in older manifests nothing: the server's).
     """
 
     name: str
@@ -158,6 +159,7 @@ class DatabaseEvidence:
     settings: dict[str, str] = field(default_factory=dict)
     consistent_at: datetime | None = None
     dumped_by: int | None = None
+    tablespaces: tuple[str, ...] = ()
 
     @property
     def major(self) -> int:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from drkit import config
 from drkit.errors import ToolMissing
@@ -17,8 +18,13 @@ from drkit.tools.docker import Container
 from drkit.tools.postgres import Programs, Target
 from drkit.tools.process import Command
 
-# Fills an empty database from an archive; raises ToolFailed.
-Loader = Callable[[Target, Path], None]
+
+class Loader(Protocol):
+    """Fills an empty database from an archive; raises ToolFailed."""
+
+    def __call__(self, target: Target, archive: Path, *, tablespaces: bool) -> None:
+        """Without `tablespaces` everything goes into the database's own."""
+
 
 _PIECE = 1 << 20
 
@@ -133,13 +139,15 @@ def here(programs: Programs, login: Mapping[str, str]) -> Loader:
     """Loading with programs that reach the archive: several tables side by side."""
     jobs = min(8, os.cpu_count() or 1)
 
-    def load(target: Target, archive: Path) -> None:
-        process.check(postgres.restore(programs, target, archive, jobs, login))
+    def load(target: Target, archive: Path, *, tablespaces: bool) -> None:
+        process.check(postgres.restore(programs, target, archive, jobs, login, tablespaces=tablespaces))
 
     return load
 
 
-def _load_inside(programs: Programs, password: str, target: Target, archive: Path) -> None:
+def _load_inside(
+    programs: Programs, password: str, target: Target, archive: Path, *, tablespaces: bool
+) -> None:
     """Send an archive into a container: nothing of it, and of the password, is left in there.
 
     If we die meanwhile, pg_restore finds the archive cut short, and fails.
@@ -151,7 +159,7 @@ def _load_inside(programs: Programs, password: str, target: Target, archive: Pat
             while piece := file.read(_PIECE):
                 yield piece
 
-    command = postgres.restore(programs, within(target), None, 1, {})
+    command = postgres.restore(programs, within(target), None, 1, {}, tablespaces=tablespaces)
     for _ in process.lines(command, stdin=pieces(), ended=postgres.raise_if_failed):
         pass
 

@@ -42,7 +42,7 @@ _VANISHED = re.compile(
     r"(?:relation|type|function|schema) .*does not exist|cache lookup failed|could not open relation"
 )
 # Longer than any lock that production takes in passing, shorter than anybody's patience.
-LOCK_TIMEOUT = "10s"
+LOCK_TIMEOUT = "5s"
 # Variables by which libpq finds certificates and services in files, and how much it insists on them: our own
 # sessions heed them, so PostgreSQL's programs must too.
 _LIBPQ_FILES = (
@@ -64,6 +64,7 @@ _CANONICAL = {
     "bytea_output": "hex",
     "xmlbinary": "base64",
     "lc_monetary": "C",
+    "quote_all_identifiers": "off",
     "search_path": "pg_catalog",
     "client_encoding": "UTF8",
     "row_security": "off",
@@ -400,18 +401,25 @@ def dump_roles(
 
 
 def restore(
-    programs: Programs, where: Target, archive: Path | None, jobs: int, environment: Mapping[str, str]
+    programs: Programs,
+    where: Target,
+    archive: Path | None,
+    jobs: int,
+    environment: Mapping[str, str],
+    *,
+    tablespaces: bool = True,
 ) -> Command:
     """`pg_restore` into an empty database; the first error ends it.
 
     Several tables side by side, or one after the other where the archive comes by standard input (None).
+    Without `tablespaces` everything goes into the database's own.
     """
     own = where.settings.get("options", "")
-    options = f"{own} -c synchronous_commit=off -c maintenance_work_mem=256MB".strip()
-    quicker = Target({**where.settings, "options": options})
-    arguments = ("--exit-on-error", "--no-password", f"--dbname={quicker.dsn}")
+    session = f"{own} -c synchronous_commit=off -c maintenance_work_mem=256MB".strip()
+    quicker = Target({**where.settings, "options": session})
+    arguments = ("--exit-on-error", "--no-password", *(() if tablespaces else ("--no-tablespaces",)))
     what = (f"--jobs={jobs}", str(archive)) if archive else ()
-    return programs.command("pg_restore", (*arguments, *what), environment)
+    return programs.command("pg_restore", (*arguments, f"--dbname={quicker.dsn}", *what), environment)
 
 
 def read_archive(programs: Programs) -> Command:
