@@ -31,9 +31,9 @@ exec "$@"
 """
 
 # The same, and the program ends as soon as standard input does: then whoever wanted its output has gone.
-# The shell waits for all that it started. An orphan would become a child of the container's first process, and
-# where that is PostgreSQL, as in Harbor's image, it takes an unknown child that a signal ended for one of its
-# own that crashed, and throws everybody out (CleanupBackend in PostgreSQL's postmaster.c).
+# The shell waits for all that it started. An orphan would become a child of the container's first process,
+# and where that is PostgreSQL, as in Harbor's image, it takes an unknown child that a signal ended for one of
+# its own that crashed, and throws everybody out (CleanupBackend in PostgreSQL's postmaster.c).
 _ATTENDED = """\
 IFS= read -r secret || exit 1
 name=$1; shift

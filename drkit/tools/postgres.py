@@ -43,6 +43,12 @@ _VANISHED = re.compile(
 )
 # Longer than any lock that production takes in passing, shorter than anybody's patience.
 LOCK_TIMEOUT = "5s"
+# libpq's words about encryption; there is no code for them.
+_TLS = re.compile(r"\bSSL\b|certificate|private key", re.IGNORECASE)
+_TLS_HINT = "see sslmode, sslrootcert (whose CA signed the server's certificate), sslcert and sslkey in dsn"
+_HINT = "see that it runs and that dsn, user and password_file are right"
+# libpq's own advice, which stands on lines of its own.
+_ADVICE = ("Is the server running", "Either provide the file")
 # Variables by which libpq finds certificates and services in files, and how much it insists on them: our own
 # sessions heed them, so PostgreSQL's programs must too.
 _LIBPQ_FILES = (
@@ -242,10 +248,9 @@ def connect(where: Target, *, autocommit: bool = True, patience: int = 10) -> It
     try:
         connection = psycopg.connect(make_conninfo("", **settings), password=where.password, autocommit=True)
     except psycopg.Error as error:
-        raise DatabaseUnreachable(
-            f"cannot connect to {where.where}: {_sentence(error)}",
-            hint="see that it runs and that dsn, user and password_file are right",
-        ) from None
+        said = _sentence(error)
+        hint = _TLS_HINT if _TLS.search(said) else _HINT
+        raise DatabaseUnreachable(f"cannot connect to {where.where}: {said}", hint=hint) from None
     try:
         session = Session(connection)
         for name, value in _CANONICAL.items():
@@ -272,7 +277,7 @@ def _translated() -> Iterator[None]:
 
 def _sentence(error: psycopg.Error) -> str:
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("Is the server running")]
+    lines = [line for line in lines if not line.startswith(_ADVICE)]
     # libpq names every address that it tried; the last says what went wrong.
     last = lines[-1] if lines and lines[0].startswith(("connection", "Multiple")) else (lines or [""])[0]
     said = re.sub(r"^.*connection to server .*? failed: (?:FATAL: +)?", "", last)
