@@ -142,7 +142,8 @@ class DatabaseEvidence:
     """Facts about one database, gathered inside the very snapshot that was dumped.
 
     `consistent_at` is that snapshot's instant, `settings` are the server's that a restore may depend on,
-    `tablespaces` those that tables or indexes stand in beside the database's own.
+    `tablespaces` those that tables or indexes stand in beside the database's own, `dumped_by` the major
+    version of pg_dump (in older manifests nothing: the server's).
     """
 
     name: str
@@ -157,12 +158,18 @@ class DatabaseEvidence:
     large_objects: LargeObjects | None = None
     settings: dict[str, str] = field(default_factory=dict)
     consistent_at: datetime | None = None
+    dumped_by: int | None = None
     tablespaces: tuple[str, ...] = ()
 
     @property
     def major(self) -> int:
         """The server's major version: 15 for 150012."""
         return self.server_version // 10_000
+
+    @property
+    def archive_major(self) -> int:
+        """The oldest major version whose pg_restore reads the dump, and whose server takes what it says."""
+        return max(self.major, self.dumped_by or 0)
 
     @property
     def rows(self) -> int:
