@@ -17,7 +17,7 @@ from drkit.reports.units import duration, moment, size
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from drkit.model import DrillNote, Part
+    from drkit.model import DrillNote, Part, Volume
 
 _COLOURS = {
     Outcome.PASSED: "green",
@@ -82,6 +82,14 @@ def closure(found: Closure | None) -> str:
         missing = f"{found.missing:,} of {found.referenced:,} blobs missing"
         said = f"{missing}, {found.size_mismatch:,} of the wrong size"
     return f"{said}, {found.unreferenced:,} unreferenced" if found.unreferenced else said
+
+
+def volume(found: Volume | None) -> list[tuple[str, str]]:
+    """How the blobs were read; a point without any, or made before this was recorded, does not tell."""
+    if found is None:
+        return []
+    how = "read live" if found.kind == "live" else f"frozen by {found.kind} in {found.seconds:.2f} s"
+    return [("images", f"{how}: {found.why}")]
 
 
 def drill_note(note: DrillNote | None) -> Text:

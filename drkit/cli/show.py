@@ -12,6 +12,7 @@ from drkit.cli.layout import drill_note as _drill
 from drkit.cli.layout import facts as _facts
 from drkit.cli.layout import parts as _parts
 from drkit.cli.layout import table as _table
+from drkit.cli.layout import volume as _volume_facts
 from drkit.cli.layout import warn as _warn
 from drkit.model import PointStatus
 from drkit.reports.units import duration, moment, size
@@ -98,6 +99,7 @@ def backup(console: Console, result: BackupResult) -> None:
             ("consistent at", moment(result.consistent_at)),
             ("rows", f"{result.rows:,}"),
             ("closure", closure(result.closure)),
+            *_volume_facts(result.volume),
             ("size", f"{size(result.bytes)}, of which {size(result.added_bytes)} are new in the repository"),
             ("time", duration(took)),
         ],

@@ -31,6 +31,7 @@ def point(console: Console, found: PointDetails) -> None:
             ("size", size(found.bytes)),
             ("taken on", f"{found.host}, drkit {found.versions.get('drkit', '?')}"),
             ("closure", layout.closure(found.closure)),
+            *layout.volume(found.volume),
         ],
     )
     console.print()
