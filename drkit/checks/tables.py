@@ -21,7 +21,7 @@ _RELATIONS: dict[str, tuple[str, str]] = {
         "SELECT count(*) FROM public.artifact_blob ab LEFT JOIN public.blob b ON b.digest = ab.digest_blob"
         " WHERE b.id IS NULL AND EXISTS (SELECT FROM public.artifact a"
         " JOIN public.project p USING (project_id)"
-        " WHERE a.digest = ab.digest_af AND p.registry_id IS NULL)",
+        " WHERE a.digest = ab.digest_af AND coalesce(p.registry_id, 0) = 0)",
     ),
     "artifacts": (
         "artifact",

@@ -22,19 +22,26 @@ _ENCRYPTED: dict[tuple[str, str], bool] = {
     ("p2p_preheat_instance", "auth_data"): False,
 }
 
-# Every place that names a digest whose bytes must be there; `fetched` is false for what a proxy cache
-# may not have fetched yet.
+# Harbor writes 0, not NULL, where a project is no proxy cache (src/pkg/project/models: `RegistryID > 0`).
+_NO_PROXY = "coalesce(p.registry_id, 0) = 0"
+
+# Every place that names a digest whose bytes must be there, and its size where that very row knows it.
+# `required` is false for what a proxy cache may not have fetched yet. An artifact_blob row outlives its
+# artifact until garbage collection, and asks for nothing then. A system artifact is in no other table
+# (src/pkg/systemartifact pushes it to sys_harb0r/<vendor>/<repository>); a size of 0 is the column's default.
 _REFERENCES = {
-    "artifact": "SELECT a.digest, p.registry_id IS NULL AS required FROM public.artifact a"
-    " LEFT JOIN public.project p USING (project_id)",
-    "artifact_blob": "SELECT ab.digest_blob, bool_or(p.registry_id IS NULL) FROM public.artifact_blob ab"
-    " JOIN public.artifact a ON a.digest = ab.digest_af"
-    " LEFT JOIN public.project p USING (project_id) GROUP BY ab.digest_blob",
-    "artifact_reference": "SELECT r.child_digest, p.registry_id IS NULL FROM public.artifact_reference r"
+    "artifact": "SELECT o.digest, o.required, NULL::bigint AS size FROM owner o",
+    "artifact_blob": "SELECT ab.digest_blob, bool_or(o.required), NULL FROM public.artifact_blob ab"
+    " JOIN owner o ON o.digest = ab.digest_af GROUP BY ab.digest_blob",
+    "artifact_reference": f"SELECT r.child_digest, {_NO_PROXY}, NULL FROM public.artifact_reference r"
     " JOIN public.artifact a ON a.id = r.parent_id LEFT JOIN public.project p USING (project_id)",
-    "artifact_accessory": "SELECT digest, true FROM public.artifact_accessory",
-    "system_artifact": "SELECT digest, true FROM public.system_artifact",
+    "artifact_accessory": "SELECT digest, true, NULL FROM public.artifact_accessory",
+    "system_artifact": "SELECT digest, true, nullif(size, 0) FROM public.system_artifact",
 }
+
+# What is fetched from elsewhere and need not be stored: Docker's foreign layers and OCI's, under any media
+# type that distribution lets pass without looking for the blob.
+_FOREIGN = "(content_type LIKE '%.foreign.%' OR content_type LIKE '%nondistributable%')"
 
 
 @dataclass(frozen=True)
@@ -79,17 +86,21 @@ def schema_version(session: Session) -> int | None:
 def digests(session: Session) -> Iterator[tuple[str, int | None]]:
     """Every digest that must be stored, sorted bytewise, with its size where the database knows it.
 
-    Left out: foreign layers, which are never stored, and what a proxy cache has not fetched.
+    Left out: foreign layers, which are never stored, and what a proxy cache has not fetched: a child or a
+    blob of its projects alone that has no row in `blob`, which Harbor writes once the bytes are there.
     """
     parts = [sql for table, sql in _REFERENCES.items() if _has(session, table)]
-    union = postgres.joined(" UNION ALL ", [postgres.fragment(part) for part in parts])
     query = postgres.compose(
-        "SELECT d.digest, max(b.size) FROM ({union}) AS d (digest, required)"
+        "WITH owner AS MATERIALIZED (SELECT a.digest, bool_or({no_proxy}) AS required FROM public.artifact a"
+        " LEFT JOIN public.project p USING (project_id) GROUP BY a.digest)"
+        " SELECT d.digest, coalesce(max(b.size), max(d.size)) FROM ({union}) AS d (digest, required, size)"
         " LEFT JOIN public.blob b ON b.digest = d.digest"
-        " WHERE d.digest LIKE 'sha256:%' AND coalesce(b.content_type, '') NOT LIKE '%foreign%'"
+        " WHERE d.digest <> '' AND (b.content_type IS NULL OR NOT {foreign})"
         " GROUP BY d.digest HAVING bool_or(d.required) OR max(b.size) IS NOT NULL"
         ' ORDER BY d.digest COLLATE "C"',
-        union=union,
+        union=postgres.joined(" UNION ALL ", [postgres.fragment(part) for part in parts]),
+        no_proxy=postgres.fragment(_NO_PROXY),
+        foreign=postgres.fragment(_FOREIGN),
     )
     for digest, size in session.stream(query):
         yield digest, size if size is None else int(size)
@@ -98,7 +109,7 @@ def digests(session: Session) -> Iterator[tuple[str, int | None]]:
 def tags(session: Session) -> Iterator[Tag]:
     """Every tag, by repository and name."""
     query = (
-        "SELECT r.name, t.name, a.digest, p.registry_id IS NOT NULL FROM public.tag t"
+        f"SELECT r.name, t.name, a.digest, NOT ({_NO_PROXY}) FROM public.tag t"
         " JOIN public.artifact a ON a.id = t.artifact_id"
         " JOIN public.repository r ON r.repository_id = t.repository_id"
         " LEFT JOIN public.project p ON p.project_id = r.project_id ORDER BY r.name, t.name"
