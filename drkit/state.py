@@ -4,6 +4,8 @@ locks/site.lock, site.json     who works on the site
 runs/<run id>/                 private files of one run; a held `lock` says that it lives
 sandbox/<drill id>/            sandboxes, likewise (or [drill] directory)
 catalog/, cache/               copies of what stands in the repository
+manifests.db                   what the manifests need, so that each is read once
+read_only.json                 says that Harbor is read-only because of us
 drills/<drill id>/             reports
 """
 
@@ -60,6 +62,16 @@ class State:
     def runs(self) -> Path:
         """Where runs have their private directories."""
         return self.root / "runs"
+
+    @property
+    def manifests(self) -> Path:
+        """What the manifests need, as far as they were read: a cache."""
+        return self.root / "manifests.db"
+
+    @property
+    def read_only(self) -> Path:
+        """There while drkit keeps Harbor read-only, and afterwards if it was killed."""
+        return self.root / "read_only.json"
 
     def prepare(self) -> None:
         """Make the directories; raises ConfigError where that is not possible."""

@@ -27,9 +27,7 @@ def fill(filling: Filling, users: int, projects: int, registry_id: int) -> None:
         for name in ("developers", "Prüfer & Auditoren")
     ]
     for number, name in enumerate(plan.project_names(projects)):
-        project(
-            filling, name, user_ids, group_ids, number, _registry_of(number, name, registry_id)
-        )
+        project(filling, name, user_ids, group_ids, number, _registry_of(number, name, registry_id))
 
 
 def _registry_of(number: int, name: str, proxied: int) -> int | None:
@@ -47,7 +45,7 @@ def project(
     number: int,
     registry_id: int | None = 0,
 ) -> int:
-    """A project with its metadata, members and quota; Harbor writes a registry_id of 0 where there is none."""
+    """A project with its metadata, members and quota; a registry_id of 0 is how Harbor writes none."""
     made = filling.past(600)
     project_id = filling.insert(
         "project",

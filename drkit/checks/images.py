@@ -15,7 +15,7 @@ from pathlib import Path
 
 from drkit.checks.finding import Control, Finding, failed, passed
 from drkit.errors import NotServed, ToolFailed
-from drkit.harbor import storage
+from drkit.harbor import closure, storage
 from drkit.harbor.tables import Tag
 from drkit.model import Closure
 from drkit.tools.parallel import for_each
@@ -170,15 +170,15 @@ def hash_file(path: Path) -> str:
 
 def closure_holds(root: Path, referenced: Iterable[tuple[str, int | None]]) -> Finding:
     """Every digest that the restored database refers to is among the restored blobs, at its size."""
-    return _judge_closure(storage.closure(referenced, storage.stored_blobs(root)))
+    return _judge_closure(closure.closure(referenced, storage.stored_blobs(root)))
 
 
-def _judge_closure(closure: Closure) -> Finding:
-    if closure.whole:
-        more = f", {closure.unreferenced:,} unreferenced" if closure.unreferenced else ""
-        return passed(f"all {closure.referenced:,} blobs that are referred to are there{more}")
-    names = ", ".join((closure.missing_names + closure.mismatch_names)[:3])
-    return failed(f"{closure.missing:,} blobs missing, {closure.size_mismatch:,} of the wrong size: {names}")
+def _judge_closure(found: Closure) -> Finding:
+    if found.whole:
+        more = f", {found.unreferenced:,} unreferenced" if found.unreferenced else ""
+        return passed(f"all {found.referenced:,} blobs that are referred to are there{more}")
+    names = ", ".join((found.missing_names + found.mismatch_names)[:3])
+    return failed(f"{found.missing:,} blobs missing, {found.size_mismatch:,} of the wrong size: {names}")
 
 
 def digests_agree(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from drkit.tools import postgres
 from drkit.tools.postgres import Session
@@ -33,8 +32,8 @@ _REFERENCES = {
     "artifact": "SELECT o.digest, o.required, NULL::bigint AS size FROM owner o",
     "artifact_blob": "SELECT ab.digest_blob, bool_or(o.required), NULL FROM public.artifact_blob ab"
     " JOIN owner o ON o.digest = ab.digest_af GROUP BY ab.digest_blob",
-    "artifact_reference": f"SELECT r.child_digest, {_NO_PROXY}, NULL FROM public.artifact_reference r"
-    " JOIN public.artifact a ON a.id = r.parent_id LEFT JOIN public.project p USING (project_id)",
+    "artifact_reference": "SELECT r.child_digest, coalesce(p.registry_id, 0) = 0, NULL"
+    " FROM public.artifact_reference r JOIN public.artifact a ON a.id = r.parent_id LEFT JOIN public.project p USING (project_id)",
     "artifact_accessory": "SELECT digest, true, NULL FROM public.artifact_accessory",
     "system_artifact": "SELECT digest, true, nullif(size, 0) FROM public.system_artifact",
 }
@@ -106,10 +105,23 @@ def digests(session: Session) -> Iterator[tuple[str, int | None]]:
         yield digest, size if size is None else int(size)
 
 
+def artifacts(session: Session) -> Iterator[tuple[str, int | None]]:
+    """The digest of every manifest whose image must be whole, sorted bytewise, its size left open.
+
+    Left out: what is in proxy caches alone, which may not have fetched everything.
+    """
+    query = postgres.compose(
+        "SELECT a.digest, NULL FROM public.artifact a LEFT JOIN public.project p USING (project_id)"
+        " WHERE a.digest <> '' AND {no_proxy} GROUP BY a.digest ORDER BY a.digest COLLATE \"C\"",
+        no_proxy=postgres.fragment(_NO_PROXY),
+    )
+    yield from session.stream(query)
+
+
 def tags(session: Session) -> Iterator[Tag]:
     """Every tag, by repository and name."""
     query = (
-        f"SELECT r.name, t.name, a.digest, NOT ({_NO_PROXY}) FROM public.tag t"
+        "SELECT r.name, t.name, a.digest, coalesce(p.registry_id, 0) > 0 FROM public.tag t"
         " JOIN public.artifact a ON a.id = t.artifact_id"
         " JOIN public.repository r ON r.repository_id = t.repository_id"
         " LEFT JOIN public.project p ON p.project_id = r.project_id ORDER BY r.name, t.name"
@@ -137,17 +149,6 @@ def digests_of_images(session: Session, images: Sequence[str]) -> tuple[str, ...
         " SELECT ab.digest_blob FROM image i JOIN public.artifact_blob ab ON ab.digest_af = i.digest"
     )
     return tuple(digest for (digest,) in session.rows(query, (list(images),)))
-
-
-def collections_since(session: Session, moment: datetime | None) -> int:
-    """Garbage collections that run now, or that ran at any time since `moment`."""
-    if not _has(session, "execution"):
-        return 0
-    query = (
-        "SELECT count(*) FROM public.execution WHERE vendor_type = 'GARBAGE_COLLECTION'"
-        " AND (upper(status) IN ('RUNNING', 'PENDING', 'SCHEDULED') OR start_time >= %s OR end_time >= %s)"
-    )
-    return int(session.value(query, (moment, moment)))
 
 
 def encrypted_values(session: Session) -> Iterator[EncryptedValue]:

@@ -112,7 +112,9 @@ def write_rows(connection: Connection, counts: Counts) -> None:
         rows=counts.rows,
         size=len(_CONTENT),
     )
-    connection.execute("SET work_mem = '256MB'; SET maintenance_work_mem = '512MB'; SET max_parallel_maintenance_workers = 0")
+    connection.execute(
+        "SET work_mem = '256MB'; SET maintenance_work_mem = '512MB'; SET max_parallel_maintenance_workers = 0"
+    )
     connection.execute("SET session_replication_role = replica")
     connection.execute(text.encode())
     connection.execute("RESET session_replication_role")
