@@ -122,6 +122,16 @@ class State:
         with lock:
             yield
 
+    @property
+    def busy(self) -> bool:
+        """Whether a run holds the site at this moment."""
+        lock = FileLock(self.root / "locks" / "site.lock")
+        try:
+            with lock.acquire(blocking=False):
+                return False
+        except Timeout:
+            return True
+
     @contextlib.contextmanager
     def site_lock(self, command: str, wait: timedelta) -> Iterator[None]:
         """Hold the site for this command; raises SiteLocked, saying who has it, after `wait`."""

@@ -209,9 +209,9 @@ def _harbor(settings: config.Config) -> Iterator[Finding]:
     """Harbor's API, where it is to be used; and a read-only mode that a killed run has left."""
     state = State(settings.site.state)
     found = read_only.left(state)
-    if found:
+    if found and not state.busy:
         raise ToolFailed(
-            f"a killed run made Harbor at {found.url} read-only at {found.since}, and it still is for all we know",
+            f"a killed run made Harbor at {found.url} read-only at {found.since}, and did not unset it",
             hint="the next backup unsets it; or unset it in Harbor (Configuration, System Settings)"
             f" and remove {state.read_only}",
         )
@@ -223,14 +223,12 @@ def _harbor(settings: config.Config) -> Iterator[Finding]:
     mode = api.read_only() if settings.harbor.read_only else about.read_only
     api.collections()
     yield Finding("harbor", "ok", f"{api.url}, version {about.version or 'unknown'}, answers {api.user}")
-    if mode:
+    if mode and not found:
         yield Finding(
-            "read-only", "warning", "Harbor is read-only: pushes fail", "unset it if that is no intention"
+            "read-only", "warning", "Harbor is read-only: pushes fail", "unset it if nobody wants it"
         )
     if api.url.startswith("http://"):
-        yield Finding(
-            "harbor", "warning", "the password goes to it unencrypted", "use https:// in url in [harbor]"
-        )
+        yield Finding("harbor", "warning", "the password goes to it in the clear", "name it by https://")
 
 
 def _secrets(settings: config.Config) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from drkit.tools import postgres
 from drkit.tools.postgres import Session
 
 # A row that is being deleted is gone in a second; Harbor tries again for a minute where storage fails.
@@ -54,10 +55,13 @@ class Mark:
 def under_way(session: Session) -> Collection | None:
     """The garbage collection that deletes, or is about to, at this moment."""
     if _has(session, "execution"):
-        found = session.rows(
+        query = postgres.compose(
             "SELECT id, start_time FROM public.execution"
-            f" WHERE {_REAL} AND {_UNDER_WAY} ORDER BY start_time DESC LIMIT 1"
+            " WHERE {real} AND {under_way} ORDER BY start_time DESC LIMIT 1",
+            real=postgres.fragment(_REAL),
+            under_way=postgres.fragment(_UNDER_WAY),
         )
+        found = session.rows(query)
         if found:
             return Collection(*found[0])
     return Collection(None, None) if _sweeps(session) else None
@@ -80,11 +84,11 @@ def since(session: Session, known: Mark) -> bool:
         return True
     if not _has(session, "execution"):
         return False
-    query = (
-        "SELECT EXISTS (SELECT FROM public.execution"
-        f" WHERE {_REAL} AND (NOT id = ANY (%s) OR end_time >= %s))"
+    query = postgres.compose(
+        "SELECT EXISTS (SELECT FROM public.execution WHERE {real} AND (NOT id = ANY (%s) OR end_time >= %s))"
         " OR EXISTS (SELECT FROM public.blob WHERE status IN ('delete', 'deleting', 'deletefailed')"
-        "   AND update_time >= %s)"
+        "   AND update_time >= %s)",
+        real=postgres.fragment(_REAL),
     )
     return bool(session.value(query, (list(known.executions), known.moment, known.moment)))
 

@@ -33,7 +33,8 @@ _REFERENCES = {
     "artifact_blob": "SELECT ab.digest_blob, bool_or(o.required), NULL FROM public.artifact_blob ab"
     " JOIN owner o ON o.digest = ab.digest_af GROUP BY ab.digest_blob",
     "artifact_reference": "SELECT r.child_digest, coalesce(p.registry_id, 0) = 0, NULL"
-    " FROM public.artifact_reference r JOIN public.artifact a ON a.id = r.parent_id LEFT JOIN public.project p USING (project_id)",
+    " FROM public.artifact_reference r JOIN public.artifact a ON a.id = r.parent_id"
+    " LEFT JOIN public.project p USING (project_id)",
     "artifact_accessory": "SELECT digest, true, NULL FROM public.artifact_accessory",
     "system_artifact": "SELECT digest, true, nullif(size, 0) FROM public.system_artifact",
 }

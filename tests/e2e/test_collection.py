@@ -14,7 +14,7 @@ from tests.e2e import moments
 from tests.e2e.commands import Drkit, assert_error, exactly, fails, finish, wait_for
 from tests.e2e.test_bad_input import only
 
-_UNDER_WAY = "a garbage collection of the registry is under way"
+_UNDER_WAY = r"a garbage collection of the registry is under way: execution \d+, since 20[-\d]+ [\d:]+ UTC"
 _HINT = "run the backup when it has ended; schedule them apart"
 
 
