@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -145,7 +145,7 @@ def _parts(parts: Sequence[Part]) -> Table:
 
 
 def closure(found: Closure | None) -> str:
-    """A closure in one line."""
+    """A closure at a glance: a line of its own for each kind of thing that was looked at."""
     if found is None:
         return "not compared"
     if found.whole:
@@ -153,7 +153,37 @@ def closure(found: Closure | None) -> str:
     else:
         missing = f"{found.missing:,} of {found.referenced:,} blobs missing"
         said = f"{missing}, {found.size_mismatch:,} of the wrong size"
-    return f"{said}, {found.unreferenced:,} unreferenced" if found.unreferenced else said
+    if found.unreferenced:
+        said += f"; {found.unreferenced:,} unreferenced ({size(found.unreferenced_bytes)})"
+    return "\n".join([said, *_proofs(found)])
+
+
+def _proofs(found: Closure) -> Iterator[str]:
+    links, manifests = found.links, found.manifests
+    if links:
+        bad = f", {links.bad:,} of them empty or cut short" if links.bad else ""
+        yield f"{links.links:,} links{bad}"
+    if manifests:
+        faults = f", {manifests.faults:,} of them unusable" if manifests.faults else ""
+        unlisted = f"; {manifests.unlisted:,} digests needed that nothing lists" if manifests.unlisted else ""
+        yield f"{manifests.manifests:,} manifests, {manifests.read:,} read anew{faults}{unlisted}"
+
+
+def _gaps(console: Console, found: Closure | None) -> None:
+    """The blobs by name: up to twenty of each kind."""
+    if found is None:
+        return
+    lines = [f"missing: {digest}" for digest in found.missing_names]
+    lines += [f"wrong size: {m.digest}, {m.stored:,} bytes, not {m.recorded:,}" for m in found.mismatches]
+    lines += [f"unreferenced: {digest}" for digest in found.unreferenced_names]
+    lines += [f"bad link: {path}" for path in (found.links.bad_names if found.links else ())]
+    proof = found.manifests
+    lines += [f"manifest: {sentence}" for sentence in (proof.fault_names if proof else ())]
+    lines += [f"on no list: {sentence}" for sentence in (proof.unlisted_names if proof else ())]
+    if lines:
+        console.print()
+    for line in lines:
+        console.print(line)
 
 
 def points(console: Console, found: PointList) -> None:
@@ -207,6 +237,7 @@ def point(console: Console, found: PointDetails) -> None:
         console.print(f"\n{len(found.secret_files)} files in the secrets bundle:")
         for file in found.secret_files:
             console.print(f"  {file.path}")
+    _gaps(console, found.closure)
     for drill_note in found.drills:
         console.print(Text(f"drill {drill_note.id} ").append_text(_drill(drill_note)))
     _warn(console, found.warnings)

@@ -66,6 +66,15 @@ class Tag:
     proxy: bool = False
 
 
+@dataclass(frozen=True)
+class Image:
+    """A manifest in a repository (`project/name`); `proxy` as in Tag."""
+
+    repository: str
+    digest: str
+    proxy: bool = False
+
+
 def is_harbor(session: Session) -> bool:
     """Whether this database has Harbor's registry tables."""
     return bool(
@@ -117,6 +126,16 @@ def artifacts(session: Session) -> Iterator[tuple[str, int | None]]:
         no_proxy=postgres.fragment(_NO_PROXY),
     )
     yield from session.stream(query)
+
+
+def images(session: Session) -> Iterator[Image]:
+    """Every artifact in its repository, in no order."""
+    query = (
+        "SELECT a.repository_name, a.digest, coalesce(p.registry_id, 0) > 0 FROM public.artifact a"
+        " LEFT JOIN public.project p USING (project_id)"
+    )
+    for row in session.stream(query):
+        yield Image(*row)
 
 
 def tags(session: Session) -> Iterator[Tag]:
