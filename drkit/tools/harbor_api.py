@@ -127,7 +127,12 @@ class HarborApi:
             with httpx.Client(verify=self._trust(), auth=login, timeout=_SECONDS, trust_env=False) as client:
                 answer = client.request(method, self._address(path), json=body)
         except httpx.HTTPError as error:
-            raise _Passing(str(error) or type(error).__name__) from None
+            said = str(error) or type(error).__name__
+            if "CERTIFICATE_VERIFY_FAILED" in said:
+                raise ToolFailed(
+                    f"{method} {self._address(path)}: {said}", hint="see ca_file in [harbor]"
+                ) from None
+            raise _Passing(said) from None
         if answer.status_code >= 500:
             raise _Passing(f"{answer.status_code} {answer.reason_phrase}")
         return self._read(method, path, answer)
