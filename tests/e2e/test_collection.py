@@ -9,11 +9,12 @@ from datetime import timedelta
 import pytest
 
 import testenv
-from testenv import Site, damage, harbor_api
+from testenv import Site, harbor_api
 from tests.e2e import moments
 from tests.e2e.commands import Drkit, assert_error, exactly, fails, finish, wait_for
 from tests.e2e.test_bad_input import only
 from tests.e2e.test_read_only import section
+from tests.e2e.test_tree import forget, pushed
 
 _UNDER_WAY = r"a garbage collection of the registry is under way: execution \d+, since 20[-\d]+ [\d:]+ UTC"
 _HINT = "run the backup when it has ended; schedule them apart"
@@ -167,19 +168,15 @@ def test_without_a_database_the_api_tells(fresh: Drkit, site: Site) -> None:
 def test_a_blob_that_goes_with_its_row_was_collected(fresh: Drkit, site: Site) -> None:
     """No execution tells of it: the row that the snapshot has and the database no longer does."""
     fresh.change(only("database", "blobs"))
-    digest = testenv.push_image(site, "library", "collected", None)
-    process = fresh.start("backup", "--json")
-    try:
-        wait_for(moments.login_written(fresh), "the database is held still")
-        with testenv.connect(site) as connection:
-            for table, column in (("artifact_blob", "digest_af"), ("artifact", "digest"), ("blob", "digest")):
-                query = f"DELETE FROM {table} WHERE {column} = %s RETURNING 1"
-                assert connection.execute(query.encode(), (digest,)).fetchone()
-            connection.execute(
-                b"DELETE FROM project_blob WHERE NOT EXISTS (SELECT FROM blob b WHERE b.id = blob_id)"
-            )
-        damage.remove_blob(site, digest)
-    finally:
-        result = finish(process).result
+    with pushed(site) as (image, *_):
+        process = fresh.start("backup", "--json")
+        try:
+            wait_for(moments.login_written(fresh), "the database is held still")
+            with testenv.connect(site) as connection:
+                for table, key in (("artifact_blob", "digest_af"), ("artifact", "digest")):
+                    connection.execute(f"DELETE FROM {table} WHERE {key} = %s".encode(), (image,))
+            forget(site, image)
+        finally:
+            result = finish(process).result
     assert (result["status"], result["attempts"], result["warnings"]) == ("sealed", 2, [])
-    assert digest not in result["closure"]["missing_names"]
+    assert result["closure"]["missing"] == 0
