@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,9 @@ import sqlparse
 
 from drkit.errors import ToolFailed
 from drkit.model import DatabaseEvidence, DatabaseShape, Setting
-from drkit.sources import database
-from drkit.tools import postgres, process
-from drkit.tools.postgres import Programs, Session, Target
+from drkit.sources.clients import Loader
+from drkit.tools import postgres
+from drkit.tools.postgres import Session, Target
 
 _NAME = r'("(?:[^"]|"")+"|[\w$]+)'
 _ROLE = re.compile(rf"(CREATE|ALTER|COMMENT ON) ROLE {_NAME}", re.IGNORECASE)
@@ -160,9 +160,10 @@ def _apply_setting(session: Session, setting: Setting, name: str) -> None:
     )
 
 
-def load(programs: Programs, target: Target, archive: Path, jobs: int, login: Mapping[str, str]) -> None:
-    """Fill an empty database from an archive, several tables side by side; raises ToolFailed."""
-    process.check(postgres.restore(programs, target, archive, jobs, login))
+def missing_tablespaces(session: Session, evidence: DatabaseEvidence) -> tuple[str, ...]:
+    """The tablespaces that the database had tables in, and that this server lacks."""
+    have = {name for (name,) in session.rows("SELECT spcname FROM pg_tablespace")}
+    return tuple(name for name in evidence.tablespaces if name not in have)
 
 
 def bring_back(
@@ -171,35 +172,18 @@ def bring_back(
     evidence: DatabaseEvidence,
     archive: Path,
     roles_text: str,
-    *,
-    programs: Programs,
-    jobs: int,
-    login: Mapping[str, str],
+    load: Loader,
 ) -> tuple[str, ...]:
-    """Roles, an empty database called `name`, its content, its rights. Returns the roles that were made."""
+    """Roles, an empty database called `name`, its content, its rights. Returns the roles that were made.
+
+    Where the server lacks a tablespace, everything goes into the database's own: better there than nowhere.
+    """
     with postgres.connect(server) as session:
         made, _ = make_roles(session, roles_text)
         create_database(session, evidence.shape, name)
+        known = not missing_tablespaces(session, evidence)
     target = server.with_database(name)
-    load(programs, target, archive, jobs, login)
+    load(target, archive, tablespaces=known)
     with postgres.connect(target) as session:
         apply_rights(session, evidence.shape, name)
     return made
-
-
-def differences(target: Target, evidence: DatabaseEvidence) -> tuple[str, ...]:
-    """What this database's tables have or lack against the evidence, a sentence a table; none is good."""
-    with postgres.connect(target) as session:
-        names = database.list_tables(session)
-    expected = {(t.schema, t.table): t for t in evidence.tables}
-    said = [f"table {s}.{t} is missing" for s, t in sorted(expected.keys() - set(names))]
-    said += [f"table {s}.{t} was not in the backup" for s, t in sorted(set(names) - expected.keys())]
-    common = [name for name in names if name in expected]
-    for found in database.hash_all(common, lambda: postgres.connect(target)):
-        want = expected[found.schema, found.table]
-        label = f"{found.schema}.{found.table}"
-        if found.rows != want.rows:
-            said.append(f"{label} has {found.rows} rows instead of {want.rows}")
-        elif found.hash != want.hash:
-            said.append(f"{label} has the right number of rows ({want.rows}) but other content")
-    return tuple(said)
