@@ -190,7 +190,7 @@ def test_wrong_secret_key_and_rows_that_refer_to_nothing(
     for check in torn:
         assert "; production was torn in the same way when this point was taken" in detail(ended, check)
     assert detail(ended, "relation: scan reports to artifact").endswith(
-        "1 of them without artifact, as Harbor leaves them behind"
+        "1 of them without artifact, as is normal"
     )
     assert "gives noise" in detail(ended, "secret key")
     result = ended.envelope["result"]
