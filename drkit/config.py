@@ -120,11 +120,11 @@ class Database(_Section):
 
 
 class Blobs(_Section):
-    """`[blobs]`: the registry's root directory."""
+    """`[blobs]`: the registry's root directory, and how it is held still while it is read."""
 
     kind: Literal["filesystem"] = "filesystem"
     path: AbsolutePath
-    volume: Literal["auto", "live"] = "auto"
+    volume: Literal["auto", "btrfs", "zfs", "lvm", "reflink", "live"] = "auto"
 
 
 class Secrets(_Section):

@@ -101,6 +101,29 @@ class LargeObjects:
 
 
 @dataclass(frozen=True)
+class RelationEvidence:
+    """How many rows of a table refer to something that is not there, although no foreign key forbids it.
+
+    `torn` counts those that break something, `litter` those that Harbor itself leaves behind; `example` names
+    one of the torn.
+    """
+
+    name: str
+    rows: int
+    torn: int
+    litter: int
+    example: str = ""
+
+
+@dataclass(frozen=True)
+class InventoryLine:
+    """What an operator would miss first, told with numbers that a person recognises: `users`, `187 users`."""
+
+    name: str
+    said: str
+
+
+@dataclass(frozen=True)
 class Grant:
     """One privilege on the database itself; an empty `grantee` is PUBLIC."""
 
@@ -160,6 +183,9 @@ class DatabaseEvidence:
     consistent_at: datetime | None = None
     dumped_by: int | None = None
     tablespaces: tuple[str, ...] = ()
+    # None: taken by a drkit that did not look, or from a database that is not Harbor's.
+    relations: tuple[RelationEvidence, ...] | None = None
+    inventory: tuple[InventoryLine, ...] | None = None
 
     @property
     def major(self) -> int:
@@ -213,6 +239,18 @@ class SecretFile:
 
 
 @dataclass(frozen=True)
+class Volume:
+    """How the blobs were read: `kind` is live, or the kind of volume snapshot; and why that one.
+
+    `seconds` passed from the wish for a frozen view until there was one.
+    """
+
+    kind: str
+    why: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What binds the snapshots of one run into a recovery point; stored last, it seals the point."""
 
@@ -231,6 +269,7 @@ class Manifest:
     versions: dict[str, str]
     host: str
     warnings: tuple[str, ...] = ()
+    volume: Volume | None = None
     schema: int = MANIFEST_SCHEMA
 
     @property
@@ -273,6 +312,14 @@ class ControlResult:
 
 
 @dataclass(frozen=True)
+class Unplanted:
+    """A fault that could not be planted, for there is nothing to plant it in: neither caught nor missed."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Stage:
     """A stretch of a drill or restore, on the monotonic clock.
 
@@ -292,6 +339,27 @@ class Objective:
     target_seconds: float
     actual_seconds: float | None
     met: bool
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Something that a drill has proved, or could not prove and why."""
+
+    subject: str
+    said: str
+
+
+@dataclass(frozen=True)
+class DatabaseSummary:
+    """What a report tells of a database that came back."""
+
+    name: str
+    server_version: int
+    harbor_schema: int | None
+    extensions: dict[str, str]
+    tables: tuple[TableEvidence, ...]
+    sequences: int
+    large_objects: int
 
 
 @dataclass(frozen=True)
@@ -315,6 +383,9 @@ class DrillReport:
     versions: dict[str, str]
     host: str
     point_bytes: int = 0
+    unplanted: tuple[Unplanted, ...] = ()
+    unproved: tuple[Statement, ...] = ()
+    databases: tuple[DatabaseSummary, ...] = ()
     problems: tuple[str, ...] = ()
     report: str | None = None
 

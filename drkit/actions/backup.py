@@ -20,7 +20,7 @@ from drkit import config
 from drkit.actions import leftovers
 from drkit.catalog import Catalog, open_catalog, part_tags
 from drkit.errors import BackupIncomplete, ConfigError, DrkitError, ToolFailed
-from drkit.model import Closure, Manifest, Part, PartKind, PointStatus, utc_now
+from drkit.model import Closure, Manifest, Part, PartKind, PointStatus, Volume, utc_now
 from drkit.progress import Listener, silent
 from drkit.sources import database
 from drkit.sources.capture import Capture, Captured, Spoilt
@@ -59,6 +59,7 @@ class BackupResult:
     bytes: int = 0
     added_bytes: int = 0
     attempts: int = 1
+    volume: Volume | None = None
 
 
 def plan(settings: config.Config) -> tuple[PlannedPart, ...]:
@@ -172,6 +173,7 @@ def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
         bytes=sum(part.bytes for part in parts),
         added_bytes=sum(part.added_bytes for part in parts),
         attempts=context.attempt,
+        volume=captured.volume,
     )
     if captured.failures:
         raise _incomplete(captured.failures, result)
@@ -198,6 +200,7 @@ def _manifest(context: _Context, captured: Captured, result: BackupResult) -> Ma
         versions=dict(context.versions),
         host=platform.node(),
         warnings=result.warnings,
+        volume=result.volume,
     )
 
 

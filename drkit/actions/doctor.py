@@ -19,9 +19,11 @@ from drkit.harbor import tables
 from drkit.model import utc_now
 from drkit.sandbox import registry as sandbox_registry
 from drkit.sources import blobs, clients, database, secrets
-from drkit.state import State
+from drkit.state import State, living_runs
 from drkit.tools import age, docker, postgres, process, restic
 from drkit.tools.postgres import Session
+from drkit.volumes import freeze
+from drkit.volumes.choice import choose, stray
 
 Verdict = Literal["ok", "warning", "problem"]
 
@@ -211,7 +213,32 @@ def _blobs(settings: config.Config) -> Iterator[Finding]:
     path = settings.blobs.path
     if not os.access(path, os.R_OK | os.X_OK):
         raise ConfigError(f"drkit may not read {path}", hint="run it as root or as the registry's user")
-    yield Finding("blobs", "ok", f"{path}, read while the registry runs (volume: live)")
+    place = freeze.Place(State(settings.site.state).volumes, freeze.prefix(settings.site.name) + "doctor")
+    place.top.mkdir(mode=0o700, parents=True, exist_ok=True)
+    chosen = choose(path.resolve(), settings.blobs.volume, place.name, place.top)
+    how = (
+        "read while the registry runs" if chosen.volume is None else f"frozen by {chosen.kind} and then read"
+    )
+    state: Verdict = "warning" if chosen.regret else "ok"
+    yield Finding("blobs", state, f"{path}, {how} (volume: {chosen.kind}): {chosen.why}", chosen.hint)
+    yield from _volumes(settings, path.resolve(), place, looked=not chosen.regret)
+
+
+def _volumes(settings: config.Config, path: Path, place: freeze.Place, *, looked: bool) -> Iterator[Finding]:
+    """Volume snapshots that no living run has made."""
+    state = State(settings.site.state)
+    prefix = freeze.prefix(settings.site.name)
+    living = {f"{prefix}{run}" for run in living_runs(state.runs)}
+    recorded = {record.stem for record in freeze.records(place.directory)} - living
+    found = stray(path, prefix, place.top) if looked and os.geteuid() == 0 else ()
+    unknown = [name for name in found if not any(one in name for one in living | recorded)]
+    if recorded:
+        names = ", ".join(sorted(recorded))
+        said = f"a killed run has left {len(recorded)}: {names}"
+        yield Finding("volume snapshots", "warning", said, "the next `drkit backup` removes it")
+    if unknown:
+        said = f"{len(unknown)} that no record of this machine tells of: {', '.join(unknown)}"
+        yield Finding("volume snapshots", "warning", said, "remove them by hand if no other drkit uses them")
 
 
 def _secrets(settings: config.Config) -> Iterator[Finding]:

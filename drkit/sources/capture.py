@@ -13,16 +13,18 @@ from pathlib import Path
 from drkit import config
 from drkit.errors import BackupIncomplete, DatabaseBusy, DrkitError, SourceChanged, ToolFailed
 from drkit.harbor import tables
-from drkit.model import Closure, DatabaseEvidence, Part, PartKind, SecretFile, utc_now
+from drkit.model import Closure, DatabaseEvidence, Part, PartKind, SecretFile, Volume, utc_now
 from drkit.progress import Listener, Update
-from drkit.sources import blobs, database, digests, evidence, secrets
+from drkit.sources import blobs, database, digests, evidence, harbor_facts, secrets
 from drkit.sources.clients import Dumper, dumper
 from drkit.sources.database import Held
 from drkit.sources.digests import Spool
+from drkit.state import State
 from drkit.tools import postgres
 from drkit.tools.parallel import together
 from drkit.tools.restic import Repository
 from drkit.tools.restic_output import Saved
+from drkit.volumes import freeze
 
 Tagger = Callable[[PartKind, str], tuple[str, ...]]
 
@@ -51,6 +53,7 @@ class Captured:
     secret_files: tuple[SecretFile, ...] = ()
     digest_count: int = 0
     consistent_at: datetime | None = None
+    volume: Volume | None = None
 
 
 class Capture:
@@ -152,7 +155,9 @@ class Capture:
         patterns = next(d.count_only for d in self._settings.databases if d.name == held.name)
         for pattern in evidence.idle_patterns(held.tables, patterns):
             self.captured.warnings.append(f'count_only of {held.name}: "{pattern}" names no table')
-        found = evidence.gather(held, patterns)
+        facts = harbor_facts.look(held)
+        self.captured.warnings += facts.warnings
+        found = facts.added_to(evidence.gather(held, patterns))
         self.captured.evidence.append(replace(found, dumped_by=dumping.major))
 
     def _digests(self, held: Sequence[Held]) -> None:
@@ -182,7 +187,11 @@ class Capture:
         root = source.path.resolve()
         with self._part("blobs", "blobs", str(root)) as keep:
             tags = self._tags("blobs", "blobs")
-            saved = blobs.capture(source, self._repository, tags, self._host, self._listener)
+            name = freeze.prefix(self._host) + self._directory.name
+            place = freeze.Place(State(self._settings.site.state).volumes, name)
+            saved, view = blobs.capture(source, self._repository, tags, self._host, self._listener, place)
+            self.captured.volume = Volume(view.kind, view.why, view.seconds)
+            self.captured.warnings += view.warnings
             keep(saved)
         if close:
             self._close(root, saved.snapshot)
