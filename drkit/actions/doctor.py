@@ -171,7 +171,7 @@ def _database(settings: config.Config, entry: config.Database) -> Iterator[Findi
         harbor = tables.is_harbor(session)
         passwords = database.can_read_passwords(session)
         skew = _skew(session)
-        programs, caveat = _dump_programs(entry, major)
+        client, programs, caveat = _dump_programs(entry, major)
     kind = "Harbor's tables" if harbor else "no Harbor tables: images cannot be compared with it"
     yield Finding(name, "ok", f"PostgreSQL {major} at {target.where}, pg_dump {programs}, {kind}")
     if caveat:
@@ -192,16 +192,16 @@ def _database(settings: config.Config, entry: config.Database) -> Iterator[Findi
     if abs(skew) > _SKEW:
         yield Finding("clock", "warning", f"{skew} apart from the database's", "synchronise both clocks")
     if settings.objectives.drill or settings.schedule.drill:
-        postgres.server_programs(major, postgres.installed())
+        postgres.server_programs(max(major, client), postgres.installed())
 
 
-def _dump_programs(entry: config.Database, major: int) -> tuple[str, str]:
-    """The pg_dump that will dump this database, and what is to be said of it."""
+def _dump_programs(entry: config.Database, major: int) -> tuple[int, str, str]:
+    """The pg_dump that will dump this database: its major version, which one it is, what follows from it."""
     if entry.container is not None:
         clients.programs_in(docker.find(entry.container), major)
-        return f"{major} of the container {entry.container}", ""
+        return major, f"{major} of the container {entry.container}", ""
     found = postgres.dump_programs(major, postgres.installed()).major
-    return str(found), clients.newer_client(major, found) if found > major else ""
+    return found, str(found), clients.newer_client(major, found) if found > major else ""
 
 
 def _skew(session: Session) -> timedelta:
