@@ -97,15 +97,18 @@ def backup(settings: config.Config, listener: Listener = silent) -> BackupResult
         swept = leftovers.sweep_runs(state)
         dead = leftovers.dead_points(catalog.points(locked=True), state.machine, utc_now())
         _look_for_room(settings)
+        given_up: list[Capture] = []
         try:
             for attempt in range(1, _ATTEMPTS + 1):
-                result = _attempt(_Context(settings, catalog, versions, listener, attempt))
+                result = _attempt(_Context(settings, catalog, versions, listener, attempt), given_up)
                 if isinstance(result, BackupResult):
                     break
                 log.warning("attempt %d is given up: %s %s", attempt, result.why, result.cause)
         finally:
             # Only now: until here their blobs spared restic reading every file again.
             swept += leftovers.sweep_points(catalog, dead)
+            for capture in given_up:
+                capture.forget()
         if isinstance(result, BackupResult):
             return replace(result, swept=swept)
     last = f"; the last time, {result.cause}" if result.cause else ""
@@ -138,8 +141,8 @@ class _Context:
     started_at: datetime = field(default_factory=utc_now)
 
 
-def _attempt(context: _Context) -> BackupResult | Spoilt:
-    """One attempt at a recovery point, or what spoilt it."""
+def _attempt(context: _Context, given_up: list[Capture]) -> BackupResult | Spoilt:
+    """One attempt at a recovery point, or what spoilt it; then its capture is added to those given up."""
     point = new_id(context.started_at)
     state = State(context.settings.site.state)
 
@@ -151,7 +154,7 @@ def _attempt(context: _Context) -> BackupResult | Spoilt:
         capture = Capture(context.settings, repository, directory, tags, context.listener)
         spoilt = capture.run()
         if spoilt:
-            capture.forget()
+            given_up.append(capture)
             return spoilt
     return _finish(context, point, capture.captured)
 
