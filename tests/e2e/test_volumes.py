@@ -111,6 +111,20 @@ def test_a_site_on_btrfs_that_is_pushed_to(
     assert {path: there.get(path) for path in files} == files
 
 
+def assert_same_files(back: dict[str, str], there: dict[str, str]) -> None:
+    """Mode, time and content of every file; directories have got younger since, by what was pushed.
+
+    The practice site gives what is pushed to Harbor's user a moment later; owners are looked at elsewhere.
+    """
+
+    def alike(found: dict[str, str], path: str) -> list[str]:
+        mode, _owner, *rest = found[path].split()
+        return [mode, *rest]
+
+    files = [path for path, about in back.items() if not about.startswith("d")]
+    assert {path: alike(there, path) for path in files} == {path: alike(back, path) for path in files}
+
+
 def test_doctor_says_what_it_will_be(drkit: Drkit, on_btrfs: Site) -> None:
     def blobs() -> dict[str, Any]:
         (found,) = (f for f in drkit.ask("doctor")["findings"] if f["name"] == "blobs")
@@ -247,6 +261,5 @@ def test_a_plain_registry_on_xfs_that_is_pushed_to(
     drkit.ask("restore", result["id"], "--yes", "--root", str(target))
     back = {path.removeprefix(str(target)): about for path, about in accounts.files(target).items()}
     now = accounts.files(root)
-    files = {path: about for path, about in back.items() if not about.startswith("d")}
-    assert len(files) > 100
-    assert {path: now.get(path) for path in files} == files
+    assert len(back) > 200
+    assert_same_files(back, now)
