@@ -66,7 +66,7 @@ def plan(settings: config.Config) -> tuple[PlannedPart, ...]:
     """The parts that a backup of this site has; raises ConfigError where there is nothing to protect."""
     parts: list[PlannedPart] = []
     for entry in settings.databases:
-        parts.append(PlannedPart("database", entry.name, database.target_of(entry).where))
+        parts.append(PlannedPart("database", entry.name, database.where(entry)))
         parts.append(PlannedPart("roles", entry.name, "roles and memberships of the same server"))
     if settings.blobs:
         parts.append(PlannedPart("blobs", "blobs", str(settings.blobs.path)))

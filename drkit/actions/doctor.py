@@ -18,9 +18,9 @@ from drkit.errors import ConfigError, DrkitError, Interrupted
 from drkit.harbor import tables
 from drkit.model import utc_now
 from drkit.sandbox import registry as sandbox_registry
-from drkit.sources import blobs, database, secrets
+from drkit.sources import blobs, clients, database, secrets
 from drkit.state import State, living_runs
-from drkit.tools import age, postgres, process, restic
+from drkit.tools import age, docker, postgres, process, restic
 from drkit.tools.postgres import Session
 from drkit.volumes import freeze
 from drkit.volumes.choice import choose, stray
@@ -169,9 +169,11 @@ def _database(settings: config.Config, entry: config.Database) -> Iterator[Findi
         harbor = tables.is_harbor(session)
         passwords = database.can_read_passwords(session)
         skew = _skew(session)
-        programs = postgres.dump_programs(major, postgres.installed())
+        programs, caveat = _dump_programs(entry, major)
     kind = "Harbor's tables" if harbor else "no Harbor tables: images cannot be compared with it"
-    yield Finding(name, "ok", f"PostgreSQL {major} at {target.where}, pg_dump {programs.major}, {kind}")
+    yield Finding(name, "ok", f"PostgreSQL {major} at {target.where}, pg_dump {programs}, {kind}")
+    if caveat:
+        yield Finding(f"pg_dump for {entry.name}", "warning", caveat, f"install postgresql-client-{major}")
     if unreadable:
         some = ", ".join(row[0] for row in unreadable)
         raise ConfigError(
@@ -189,6 +191,15 @@ def _database(settings: config.Config, entry: config.Database) -> Iterator[Findi
         yield Finding("clock", "warning", f"{skew} apart from the database's", "synchronise both clocks")
     if settings.objectives.drill or settings.schedule.drill:
         postgres.server_programs(major, postgres.installed())
+
+
+def _dump_programs(entry: config.Database, major: int) -> tuple[str, str]:
+    """The pg_dump that will dump this database, and what is to be said of it."""
+    if entry.container is not None:
+        clients.programs_in(docker.find(entry.container), major)
+        return f"{major} of the container {entry.container}", ""
+    found = postgres.dump_programs(major, postgres.installed()).major
+    return str(found), clients.newer_client(major, found) if found > major else ""
 
 
 def _skew(session: Session) -> timedelta:

@@ -68,11 +68,13 @@ class Command:
     directory: Path | None = None
     mounts: tuple[tuple[str, ...], ...] = ()
     tidying: bool = False
+    # What it is called in messages, where the first word is only what starts it.
+    called: str = ""
 
     @property
     def program(self) -> str:
         """The program's bare name, for messages."""
-        return Path(self.arguments[0]).name
+        return self.called or Path(self.arguments[0]).name
 
 
 @dataclass(frozen=True)
