@@ -107,7 +107,23 @@ class Capture:
             self.captured.failures |= {n: e for n, e in outcomes.items() if isinstance(e, DrkitError)}
             if watch.collected(held, self.captured.gone):
                 return _COLLECTED
-            return _disturbed(self.captured.failures, set(work) - {"blobs", "secrets"})
+            return _disturbed(self.captured.failures, set(work) - {"blobs", "secrets"}) or self._outrun()
+
+    def _outrun(self) -> Spoilt | None:
+        """Whether nothing is wrong but that links were read whose blobs were pushed after blobs were read.
+
+        That can be where a registry without a database is read live: restic reads a directory's names in
+        order, `blobs` before `repositories`. Without pushes in between, every link's blob is there.
+        """
+        failures, found, volume = self.captured.failures, self.captured.closure, self.captured.volume
+        if self._settings.databases or set(failures) != {"blobs"} or not (found and found.present and volume):
+            return None
+        if volume.kind != "live":
+            return None
+        hint = (
+            "run it when less is pushed, or put the blobs where volume can be other than live: see the README"
+        )
+        return Spoilt("images were pushed while links and blobs were read", hint, failures["blobs"].message)
 
     def forget(self) -> None:
         """Take back the snapshots of this capture; what cannot be taken back now, the next run sweeps."""
