@@ -41,6 +41,10 @@ class Pusher:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(len(content))}
         self._expect(201, self._client.put(url, content=_pieces(content), headers=headers))
 
+    def has_blob(self, repository: str, digest: str) -> bool:
+        """Whether the repository has this blob."""
+        return self._client.head(f"/v2/{repository}/blobs/{digest}").status_code == httpx.codes.OK
+
     def mount(self, repository: str, digest: str, source: str) -> None:
         """Take over a blob that another repository has, without sending it."""
         parameters = {"mount": digest, "from": source}
@@ -56,6 +60,12 @@ class Pusher:
                 headers={"Content-Type": manifest.media_type},
             ),
         )
+
+    def delete_manifest(self, repository: str, digest: str) -> None:
+        """Delete a manifest and the tags that point to it from a repository; one that is gone is fine."""
+        answer = self._client.delete(f"/v2/{repository}/manifests/{digest}")
+        if answer.status_code != httpx.codes.NOT_FOUND:
+            self._expect(202, answer)
 
     def pull_manifest(self, repository: str, reference: str) -> tuple[bytes, str]:
         """A manifest's bytes and media type."""
