@@ -104,11 +104,17 @@ class Objectives(_Section):
 
 
 class Database(_Section):
-    """`[[database]]`: a PostgreSQL database, by libpq connection string."""
+    """`[[database]]`: a PostgreSQL database, by libpq connection string.
+
+    `count_only` names tables (`audit_log`, `public.audit_*`) whose rows are counted and not hashed;
+    `lock_wait` is how long to wait in all for tables that a migration holds.
+    """
 
     name: Name
     dsn: Annotated[str, AfterValidator(_no_password_in_dsn)]
     password_file: AbsolutePath | None = None
+    count_only: tuple[str, ...] = ()
+    lock_wait: Duration = timedelta(seconds=30)
 
 
 class Blobs(_Section):

@@ -14,6 +14,7 @@
      │   ├─ ToolMissing          7
      │   ├─ ToolTooOld           7
      │   ├─ DatabaseUnreachable  7
+     │   ├─ DatabaseBusy         7
      │   ├─ NotServed            7
      │   ├─ RestoreDamaged       7
      │   ├─ SourceChanged        7
@@ -119,6 +120,10 @@ class DatabaseUnreachable(ToolFailed):
     """PostgreSQL does not answer, or refuses us."""
 
 
+class DatabaseBusy(ToolFailed):
+    """Somebody else holds a lock that we need, and did not let go in the time that we wait."""
+
+
 class NotServed(ToolFailed):
     """A registry does not have what was asked of it."""
 
@@ -128,7 +133,7 @@ class RestoreDamaged(ToolFailed):
 
 
 class SourceChanged(ToolFailed):
-    """Files that were to be captured could not be read, so the capture is not whole."""
+    """Files or tables that were to be captured vanished or changed, so the capture is not whole."""
 
 
 class SiteLocked(ToolFailed):

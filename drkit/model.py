@@ -5,7 +5,7 @@ Times are aware datetimes in UTC, durations seconds, sizes bytes; a digest is `s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Literal
@@ -61,12 +61,43 @@ class Part:
 
 @dataclass(frozen=True)
 class TableEvidence:
-    """What was in one table: its row count and an order-free hash of all rows (a decimal number)."""
+    """What was in one table: its row count and an order-free hash of all rows (a decimal number).
+
+    The hash is None for a table that was counted alone.
+    """
 
     schema: str
     table: str
     rows: int
-    hash: str
+    hash: str | None
+
+    @property
+    def label(self) -> str:
+        """The table's full name, for a person."""
+        return f"{self.schema}.{self.table}"
+
+
+@dataclass(frozen=True)
+class SequenceEvidence:
+    """Where a sequence stood when its database was held; None where it had never been used.
+
+    Sequences stand outside of transactions, so that one may have gone on before it was dumped: it never
+    comes back short of this.
+    """
+
+    schema: str
+    sequence: str
+    last_value: int | None
+    increment: int
+    cycle: bool
+
+
+@dataclass(frozen=True)
+class LargeObjects:
+    """Large objects: how many, and an order-free hash of their content (None where it may not be read)."""
+
+    objects: int
+    hash: str | None
 
 
 @dataclass(frozen=True)
@@ -108,7 +139,10 @@ class DatabaseShape:
 
 @dataclass(frozen=True)
 class DatabaseEvidence:
-    """Facts about one database, gathered inside the very snapshot that was dumped."""
+    """Facts about one database, gathered inside the very snapshot that was dumped.
+
+    `consistent_at` is that snapshot's instant, `settings` are the server's that a restore may depend on.
+    """
 
     name: str
     shape: DatabaseShape
@@ -118,6 +152,10 @@ class DatabaseEvidence:
     superuser: str = "postgres"
     harbor_schema: int | None = None
     role_passwords: bool = True
+    sequences: tuple[SequenceEvidence, ...] = ()
+    large_objects: LargeObjects | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    consistent_at: datetime | None = None
 
     @property
     def major(self) -> int:
@@ -128,6 +166,11 @@ class DatabaseEvidence:
     def rows(self) -> int:
         """Rows in all tables."""
         return sum(table.rows for table in self.tables)
+
+    @property
+    def counted_only(self) -> tuple[TableEvidence, ...]:
+        """The tables whose content nothing is known of but the number of rows."""
+        return tuple(table for table in self.tables if table.hash is None)
 
 
 @dataclass(frozen=True)

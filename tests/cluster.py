@@ -49,6 +49,20 @@ class Cluster:
             session.execute(postgres.compose("CREATE DATABASE {name}", name=postgres.identifier(name)))
         return self.target.with_database(name)
 
+    def copy(self, database: postgres.Target) -> postgres.Target:
+        """A new database filled from a dump of that one."""
+        target = self.new_database()
+        archive = self.directory / f"{target.database}.dump"
+        with postgres.connect(database) as session:
+            session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            snapshot = session.value("SELECT pg_export_snapshot()")
+            with archive.open("wb") as file:
+                done = process.into_file(postgres.dump(self.programs, database, snapshot, {}), file)
+        assert done.code == 0, done.stderr
+        process.check(postgres.restore(self.programs, target, archive, 2, {}))
+        archive.unlink()
+        return target
+
 
 @contextlib.contextmanager
 def private_cluster(major: int | None = None) -> Iterator[Cluster]:

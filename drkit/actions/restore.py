@@ -22,6 +22,7 @@ from drkit.errors import ConfigError, DrkitError, RestoreDamaged
 from drkit.model import Outcome, Stage
 from drkit.progress import Listener, silent
 from drkit.sources import database_restore, database_swap, digests, placing, secrets
+from drkit.sources import evidence as evidences
 from drkit.sources.bundle import Member
 from drkit.state import State, private_directory, remove_tree
 from drkit.stopwatch import Stopwatch
@@ -155,7 +156,7 @@ class _Restore:
                     jobs=min(8, os.cpu_count() or 1),
                     login=login,
                 )
-                faults = database_restore.differences(beside, evidence)
+                faults = evidences.differences(beside, evidence)
                 if faults:
                     raise RestoreDamaged(
                         f"the restored database is not what was dumped: {faults[0]}", hint="use another point"

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from drkit import config
-from drkit.errors import BackupIncomplete, DrkitError, ToolFailed
+from drkit.errors import BackupIncomplete, DatabaseBusy, DrkitError, SourceChanged, ToolFailed
 from drkit.harbor import tables
 from drkit.model import Closure, DatabaseEvidence, Part, PartKind, SecretFile, utc_now
 from drkit.progress import Listener, Update
-from drkit.sources import blobs, database, digests, secrets
+from drkit.sources import blobs, database, digests, evidence, secrets
 from drkit.sources.database import Held
 from drkit.sources.digests import Spool
 from drkit.tools import postgres
@@ -24,6 +24,18 @@ from drkit.tools.restic import Repository
 from drkit.tools.restic_output import Saved
 
 Tagger = Callable[[PartKind, str], tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Spoilt:
+    """Why an attempt came to nothing although the next may not; `why` goes on "during each of 3 attempts"."""
+
+    why: str
+    hint: str
+    cause: str = ""
+
+
+_COLLECTED = Spoilt("a garbage collection ran", "schedule the backup away from Harbor's garbage collection")
 
 
 @dataclass
@@ -62,8 +74,8 @@ class Capture:
         self._listener = listener
         self._spool: Future[Spool] = Future()
 
-    def run(self) -> bool:
-        """Capture everything; True if a garbage collection ran meanwhile, so that it must be done again."""
+    def run(self) -> Spoilt | None:
+        """Capture everything; says why, if it must be done again."""
         settings = self._settings
         with contextlib.ExitStack() as stack:
             held = self._hold_databases(stack)
@@ -89,7 +101,9 @@ class Capture:
                 work["secrets"] = self._secrets
             outcomes = together(work)
             self.captured.failures |= {n: e for n, e in outcomes.items() if isinstance(e, DrkitError)}
-            return any(_collected(h, self.captured.consistent_at) for h in held)
+            if any(_collected(h, self.captured.consistent_at) for h in held):
+                return _COLLECTED
+            return _disturbed(self.captured.failures, set(work) - {"blobs", "secrets"})
 
     def forget(self) -> None:
         """Take back the snapshots of this capture; what cannot be taken back now, the next run sweeps."""
@@ -119,7 +133,10 @@ class Capture:
         with self._part("database", held.name, f"{held.name}.dump") as keep:
             tags = self._tags("database", held.name)
             name = f"{held.name}.dump"
-            keep(self._repository.save_command(command, name, tags, self._host, self._listener))
+            try:
+                keep(self._repository.save_command(command, name, tags, self._host, self._listener))
+            except ToolFailed as error:
+                raise postgres.dump_failure(error) from None
 
     def _roles(self, held: Held, programs: postgres.Programs, login: Mapping[str, str]) -> None:
         passwords = database.can_read_passwords(held.session)
@@ -133,7 +150,10 @@ class Capture:
             keep(self._repository.save_command(command, f"{held.name}.roles.sql", tags, self._host))
 
     def _evidence(self, held: Held) -> None:
-        self.captured.evidence.append(database.gather_evidence(held))
+        patterns = next(d.count_only for d in self._settings.databases if d.name == held.name)
+        for pattern in evidence.idle_patterns(held.tables, patterns):
+            self.captured.warnings.append(f'count_only of {held.name}: "{pattern}" names no table')
+        self.captured.evidence.append(evidence.gather(held, patterns))
 
     def _digests(self, held: Sequence[Held]) -> None:
         try:
@@ -222,6 +242,19 @@ class Capture:
     @property
     def _host(self) -> str:
         return self._settings.site.name
+
+
+def _disturbed(failures: Mapping[str, DrkitError], of_databases: Set[str]) -> Spoilt | None:
+    """Whether nothing is wrong but that somebody locked or changed tables while they were read."""
+    passing = {n: e for n, e in failures.items() if isinstance(e, DatabaseBusy | SourceChanged)}
+    if not failures or passing.keys() != failures.keys() or not passing.keys() <= of_databases:
+        return None
+    name, error = min(passing.items())
+    return Spoilt(
+        "tables were locked or changed",
+        "a migration is under way: run the backup when it has ended",
+        f"{name}: {error.message}",
+    )
 
 
 def _refuse_collection(held: Sequence[Held], since: datetime | None) -> None:

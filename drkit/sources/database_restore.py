@@ -11,7 +11,6 @@ import sqlparse
 
 from drkit.errors import ToolFailed
 from drkit.model import DatabaseEvidence, DatabaseShape, Setting
-from drkit.sources import database
 from drkit.tools import postgres, process
 from drkit.tools.postgres import Programs, Session, Target
 
@@ -185,21 +184,3 @@ def bring_back(
     with postgres.connect(target) as session:
         apply_rights(session, evidence.shape, name)
     return made
-
-
-def differences(target: Target, evidence: DatabaseEvidence) -> tuple[str, ...]:
-    """What this database's tables have or lack against the evidence, a sentence a table; none is good."""
-    with postgres.connect(target) as session:
-        names = database.list_tables(session)
-    expected = {(t.schema, t.table): t for t in evidence.tables}
-    said = [f"table {s}.{t} is missing" for s, t in sorted(expected.keys() - set(names))]
-    said += [f"table {s}.{t} was not in the backup" for s, t in sorted(set(names) - expected.keys())]
-    common = [name for name in names if name in expected]
-    for found in database.hash_all(common, lambda: postgres.connect(target)):
-        want = expected[found.schema, found.table]
-        label = f"{found.schema}.{found.table}"
-        if found.rows != want.rows:
-            said.append(f"{label} has {found.rows} rows instead of {want.rows}")
-        elif found.hash != want.hash:
-            said.append(f"{label} has the right number of rows ({want.rows}) but other content")
-    return tuple(said)

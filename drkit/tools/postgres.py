@@ -17,7 +17,15 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from drkit.errors import ConfigError, DatabaseUnreachable, ToolFailed, ToolMissing, ToolTooOld
+from drkit.errors import (
+    ConfigError,
+    DatabaseBusy,
+    DatabaseUnreachable,
+    SourceChanged,
+    ToolFailed,
+    ToolMissing,
+    ToolTooOld,
+)
 from drkit.logs import redact, register_secret
 from drkit.tools.process import Command, Completed, failure
 
@@ -28,6 +36,13 @@ Part = sql.Composable
 # Where distributions put several majors side by side: Debian and Ubuntu, then the PostgreSQL project's RPMs.
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
 _FETCH = 2_000
+# How pg_dump says that a lock was not to be had, or that something vanished while it looked.
+_WAITED = re.compile(r"due to (?:lock|statement) timeout")
+_VANISHED = re.compile(
+    r"(?:relation|type|function|schema) .*does not exist|cache lookup failed|could not open relation"
+)
+# Longer than any lock that production takes in passing, shorter than anybody's patience.
+LOCK_TIMEOUT = "10s"
 # Variables by which libpq finds passwords and certificates in files.
 _LIBPQ_FILES = ("PGPASSFILE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY")
 
@@ -40,6 +55,7 @@ _CANONICAL = {
     "bytea_output": "hex",
     "xmlbinary": "base64",
     "lc_monetary": "C",
+    "quote_all_identifiers": "off",
     "search_path": "pg_catalog",
     "client_encoding": "UTF8",
     "row_security": "off",
@@ -157,7 +173,10 @@ def password_environment(where: Target, directory: Path) -> Iterator[dict[str, s
 
 
 class Session:
-    """One connection. Every method raises ToolFailed with the server's own sentence."""
+    """One connection. Every method raises ToolFailed with the server's own sentence.
+
+    DatabaseBusy where a lock was waited for in vain, SourceChanged where a table is not there (any more).
+    """
 
     def __init__(self, connection: psycopg.Connection[Row]) -> None:
         self._connection = connection
@@ -232,6 +251,10 @@ def connect(where: Target, *, autocommit: bool = True, patience: int = 10) -> It
 def _translated() -> Iterator[None]:
     try:
         yield
+    except psycopg.errors.LockNotAvailable as error:
+        raise DatabaseBusy(f"PostgreSQL: {_sentence(error)}") from error
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+        raise SourceChanged(f"PostgreSQL: {_sentence(error)}") from error
     except psycopg.Error as error:
         raise ToolFailed(f"PostgreSQL: {_sentence(error)}") from error
 
@@ -305,10 +328,22 @@ def server_programs(major: int, available: Mapping[int, Programs]) -> Programs:
 def dump(programs: Programs, where: Target, snapshot: str, environment: Mapping[str, str]) -> Command:
     """`pg_dump` of an exported snapshot to standard output, in the custom format.
 
-    Uncompressed: restic compresses, and finds again what has not changed only in plain bytes.
+    Uncompressed: restic compresses, and finds again what has not changed only in plain bytes. It waits for no
+    lock longer than LOCK_TIMEOUT: somebody who wants to change a table stands before it in the queue, and
+    waits for us.
     """
     arguments = (programs.program("pg_dump"), "--format=custom", "--compress=0", f"--snapshot={snapshot}")
-    return Command((*arguments, "--no-password", f"--dbname={where.dsn}"), environment)
+    options = (f"--lock-wait-timeout={LOCK_TIMEOUT}", "--no-password", f"--dbname={where.dsn}")
+    return Command((*arguments, *options), environment)
+
+
+def dump_failure(error: ToolFailed) -> ToolFailed:
+    """What a failed dump's words mean: DatabaseBusy, SourceChanged, or the error as it is."""
+    if _WAITED.search(error.message):
+        return DatabaseBusy(error.message, hint=error.hint)
+    if _VANISHED.search(error.message):
+        return SourceChanged(error.message, hint=error.hint)
+    return error
 
 
 def dump_roles(

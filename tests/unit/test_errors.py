@@ -23,6 +23,7 @@ PUBLIC = {
     "tool_missing": 7,
     "tool_too_old": 7,
     "database_unreachable": 7,
+    "database_busy": 7,
     "not_served": 7,
     "restore_damaged": 7,
     "source_changed": 7,
