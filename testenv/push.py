@@ -19,6 +19,10 @@ MANIFEST_TYPES = (OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST)
 _PIECE = 256 * 1024
 
 
+class UnexpectedAnswerError(RuntimeError):
+    """The registry answered with another status than it should."""
+
+
 class Pusher:
     """Connections to one registry, kept open; may be used from several threads."""
 
@@ -76,7 +80,9 @@ class Pusher:
     @staticmethod
     def _expect(status: int, answer: httpx.Response) -> httpx.Response:
         if answer.status_code != status:
-            raise RuntimeError(f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text}")
+            raise UnexpectedAnswerError(
+                f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text}"
+            )
         return answer
 
 

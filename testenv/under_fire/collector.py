@@ -8,6 +8,7 @@ last the row. A version that has changed meanwhile means that a client has taken
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import shutil
@@ -19,7 +20,7 @@ import psycopg
 
 from testenv import content, damage
 from testenv import site as sites
-from testenv.push import MANIFEST_TYPES, Pusher
+from testenv.push import MANIFEST_TYPES, Pusher, UnexpectedAnswerError
 from testenv.under_fire import deletion
 
 if TYPE_CHECKING:
@@ -114,7 +115,12 @@ class Collector:
             (settled,),
         ).fetchall()
         for artifact, project in found:
-            with self._traffic.alone_in(project), self._connection.transaction():
+            # One that fails is left for the next run: somebody has given it a tag.
+            with (
+                contextlib.suppress(psycopg.errors.ForeignKeyViolation),
+                self._traffic.alone_in(project),
+                self._connection.transaction(),
+            ):
                 if not self._in_use_again(artifact):
                     gone = deletion.delete(self._connection, artifact)
                     self._traffic.count("untagged artifacts deleted", gone)
@@ -159,8 +165,10 @@ class Collector:
             return False
         try:
             self._remove(blob)
-        except psycopg.OperationalError:
-            # A migration was in the way. The next run tries again; a push meanwhile brings the files back.
+        except (psycopg.OperationalError, UnexpectedAnswerError):
+            # A migration was in the way, or the registry stumbled over a tag that was just being written.
+            # The next run tries again; a push meanwhile brings the files back.
+            self._traffic.count("blobs that could not be collected")
             self._connection.execute("UPDATE blob SET status = 'deletefailed' WHERE id = %s", (blob.id,))
             return False
         time.sleep(self._pause)

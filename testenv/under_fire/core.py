@@ -10,6 +10,8 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Self
 
+import psycopg
+
 from testenv import rows
 from testenv import site as sites
 from testenv.push import Pusher
@@ -74,6 +76,10 @@ class Core:
         """Upload a manifest, then write all its rows; one transaction, as Harbor has one for each request."""
         with self.traffic.alone_in(repository.split("/", maxsplit=1)[0]), self.connection.transaction():
             self._probe(manifest.digest)
+            if manifest.is_index and not all(
+                self._artifact_id(repository, c.digest) for c in manifest.references
+            ):
+                raise RefusedError("a child of the index is not there (any more)")
             new = not self._artifact_id(repository, manifest.digest)
             self._pusher.manifest(repository, manifest, tag)
             now = datetime.datetime.now(datetime.UTC)
@@ -91,14 +97,20 @@ class Core:
                 deletion.witness(self.connection, "create", repository, manifest.digest)
 
     def tag(self, artifact: int, name: str) -> None:
-        """Give an artifact one more tag, or take that tag from another artifact of its repository."""
-        self.connection.execute(
-            "INSERT INTO tag (repository_id, artifact_id, name, push_time)"
-            " SELECT repository_id, id, %s, localtimestamp FROM artifact WHERE id = %s"
-            " ON CONFLICT (repository_id, name) DO UPDATE"
-            " SET artifact_id = excluded.artifact_id, push_time = excluded.push_time",
-            (name, artifact),
-        )
+        """Give an artifact one more tag, or take that tag from another artifact of its repository.
+
+        RefusedError if the artifact is deleted meanwhile.
+        """
+        try:
+            self.connection.execute(
+                "INSERT INTO tag (repository_id, artifact_id, name, push_time)"
+                " SELECT repository_id, id, %s, localtimestamp FROM artifact WHERE id = %s"
+                " ON CONFLICT (repository_id, name) DO UPDATE"
+                " SET artifact_id = excluded.artifact_id, push_time = excluded.push_time",
+                (name, artifact),
+            )
+        except psycopg.errors.ForeignKeyViolation:
+            raise RefusedError("the artifact is not there (any more)") from None
 
     def delete_tag(self, tag: int) -> None:
         """Remove a tag; its artifact stays."""
@@ -107,12 +119,15 @@ class Core:
     def delete_artifact(self, artifact: int, project: str) -> int:
         """Remove an artifact with its tags, accessories and orphaned children; returns how many went.
 
-        RefusedError if an index refers to it.
+        RefusedError if an index refers to it, or it gets a tag meanwhile.
         """
-        with self.traffic.alone_in(project), self.connection.transaction():
-            if deletion.is_child(self.connection, artifact):
-                raise RefusedError("the deleting artifact is referenced by others")
-            return deletion.delete(self.connection, artifact)
+        try:
+            with self.traffic.alone_in(project), self.connection.transaction():
+                if deletion.is_child(self.connection, artifact):
+                    raise RefusedError("an index refers to the artifact")
+                return deletion.delete(self.connection, artifact)
+        except psycopg.errors.ForeignKeyViolation:
+            raise RefusedError("the artifact has got a tag meanwhile") from None
 
     def _artifact_id(self, repository: str, digest: str) -> int | None:
         found = self.connection.execute(

@@ -75,8 +75,8 @@ class Load:
                 self._attempt(client.act)
 
     def _collector(self, random: Random) -> None:
-        with Collector(self._site, self.traffic, window=_WINDOW, pause=0.02) as collector:
-            while not self._over.wait(random.uniform(3.0, 9.0)):
+        with Collector(self._site, self.traffic, window=_WINDOW, pause=0.002) as collector:
+            while not self._over.wait(random.uniform(6.0, 18.0)):
                 if self._attempt(collector.collect):
                     self.traffic.count("garbage collections")
 
