@@ -42,7 +42,7 @@ _VANISHED = re.compile(
     r"(?:relation|type|function|schema) .*does not exist|cache lookup failed|could not open relation"
 )
 # Longer than any lock that production takes in passing, shorter than anybody's patience.
-LOCK_TIMEOUT = "10s"
+LOCK_TIMEOUT = "5s"
 # Variables by which libpq finds passwords and certificates in files.
 _LIBPQ_FILES = ("PGPASSFILE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY")
 
