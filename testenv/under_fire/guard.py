@@ -17,7 +17,7 @@ _PATIENCE = 300.0
 # What a backup may say when the registry itself was in its way, by what was.
 _REASONS = {
     "garbage collection": ("garbage collection",),
-    "schema change": ("cannot lock the tables", "while they were being locked", "lock timeout", "migration"),
+    "schema change": ("could not be held still", "tables were locked or changed"),
 }
 
 

@@ -10,11 +10,14 @@ import json
 import subprocess
 from typing import TYPE_CHECKING
 
+from testenv import site as sites
 from testenv.under_fire import deletion, migrations
+from testenv.under_fire.stored import read_directory
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
+    from testenv.site import Site
     from testenv.under_fire.scratch import Scratch
     from testenv.under_fire.stored import Repository, Tree
 
@@ -75,9 +78,10 @@ class Judge:
 
     def point(self, point: str) -> list[str]:
         """What is wrong with a sealed point."""
-        database = self._repository.snapshot(point, f"database:{self._dump.removesuffix('.dump')}")
-        blobs = self._repository.snapshot(point, "blobs:blobs")
-        return self.parts(database["id"], blobs["id"])
+        parts = self._repository.parts(point)
+        wanted = (f"database:{self._dump.removesuffix('.dump')}", "blobs:blobs")
+        missing = [f"there is no {name}" for name in wanted if name not in parts]
+        return missing or self.parts(*(parts[name] for name in wanted))
 
     def parts(self, database: str, blobs: str) -> list[str]:
         """What is wrong with a dump and a storage tree that claim to belong together."""
@@ -90,18 +94,33 @@ class Judge:
             return [f"the dump cannot be restored: {error.stderr[-500:]}"]
 
     def _compare(self, connection: Connection, blobs: str) -> list[str]:
-        artifacts = connection.execute("SELECT digest, repository_name FROM artifact").fetchall()
-        tree = self._repository.read_tree(blobs, self._root, {digest for digest, _ in artifacts})
-        return [
-            *(
-                f"{name}: {row[0]}"
-                for name, query in _TORN.items()
-                for row in connection.execute(query.encode())
-            ),
-            *migrations.wrong_schema(connection),
-            *wrong_blobs(connection, tree),
-            *wrong_manifests(connection, tree),
-        ]
+        tree = self._repository.read_tree(blobs, self._root, _manifests(connection))
+        return compare(connection, tree)
+
+
+def production(site: Site) -> list[str]:
+    """The same of a site that nobody writes to: what is wrong there is not a backup's fault."""
+    with sites.connect(site) as connection:
+        return compare(connection, read_directory(site.blobs, _manifests(connection)))
+
+
+def compare(connection: Connection, tree: Tree) -> list[str]:
+    """What is wrong with rows and files that claim to belong together."""
+    torn = [
+        f"{name}: {row[0]}"
+        for name, query in _TORN.items()
+        for row in connection.execute(query.encode()).fetchall()
+    ]
+    return [
+        *torn,
+        *migrations.wrong_schema(connection),
+        *wrong_blobs(connection, tree),
+        *wrong_manifests(connection, tree),
+    ]
+
+
+def _manifests(connection: Connection) -> set[str]:
+    return {digest for (digest,) in connection.execute("SELECT digest FROM artifact").fetchall()}
 
 
 def wrong_blobs(connection: Connection, tree: Tree) -> list[str]:

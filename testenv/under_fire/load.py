@@ -33,6 +33,8 @@ class Load:
 
     def __init__(self, site: Site, traffic: Traffic, seed: int) -> None:
         self._site, self.traffic, self._seed = site, traffic, seed
+        # What else happens keeps step with backups, so that on a slow machine not every one is disturbed.
+        self.backup_seconds = 3.0
         self._over = threading.Event()
         self._failures: list[BaseException] = []
         self._threads: list[threading.Thread] = []
@@ -71,19 +73,19 @@ class Load:
     def _client(self, random: Random) -> None:
         with Core(self._site, self.traffic) as core:
             client = Client(core, random, f"{self._seed}-{random.random()}")
-            while not self._over.wait(random.uniform(0.0, 0.1)):
+            while not self._over.wait(random.uniform(0.02, 0.2)):
                 self._attempt(client.act)
 
     def _collector(self, random: Random) -> None:
         with Collector(self._site, self.traffic, window=_WINDOW, pause=0.002) as collector:
-            while not self._over.wait(random.uniform(6.0, 18.0)):
+            while not self._over.wait(random.uniform(1.5, 6.0) * self.backup_seconds):
                 if self._attempt(collector.collect):
                     self.traffic.count("garbage collections")
 
     def _migrator(self, random: Random) -> None:
         with sites.connect(self._site) as connection:
             connection.autocommit = True
-            while not self._over.wait(random.uniform(2.0, 8.0)):
+            while not self._over.wait(random.uniform(1.0, 5.0) * self.backup_seconds):
                 # Some wait for their locks as long as it takes, as Harbor's own do; some hold them for long.
                 patience = random.choice(("0", "0", "1s"))
                 hold = random.choice((0.0, 0.0, 0.3, 1.5))

@@ -10,12 +10,13 @@ import re
 import subprocess
 import tarfile
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Set
     from pathlib import Path
 
+_PART = "drkit:part:"
 _BLOB = re.compile(r"docker/registry/v2/blobs/sha256/../([0-9a-f]{64})/data$")
 _LINK = re.compile(
     r"docker/registry/v2/repositories/(.+/(?:_layers|_manifests/revisions)/sha256/[0-9a-f]{64})/link$"
@@ -29,14 +30,15 @@ class Repository:
     location: Path
     password_file: Path
 
-    def snapshot(self, point: str, part: str) -> dict[str, Any]:
-        """The one snapshot of a point's part, such as `database:registry`; LookupError if it is not there."""
-        found = json.loads(
-            self._run("snapshots", "--json", "--tag", f"drkit:point:{point},drkit:part:{part}")
-        )
-        if len(found) != 1:
-            raise LookupError(f"{len(found)} snapshots of {part} in {point}")
-        return dict(found[0])
+    def parts(self, point: str) -> dict[str, str]:
+        """The snapshots of a point by what they hold, such as `database:registry`."""
+        found = json.loads(self._run("snapshots", "--json", "--tag", f"drkit:point:{point}"))
+        return {
+            tag.removeprefix(_PART): snapshot["id"]
+            for snapshot in found
+            for tag in snapshot["tags"]
+            if tag.startswith(_PART)
+        }
 
     def save(self, snapshot: str, path: str, target: Path) -> None:
         """Copy one file of a snapshot."""
@@ -105,6 +107,16 @@ class Tree:
             self.wrong.append(digest)
         if digest in manifests:
             self.manifests[digest] = b"".join(kept)
+
+
+def read_directory(root: Path, manifests: Set[str]) -> Tree:
+    """The same of a registry's root directory that nobody writes to."""
+    tree = Tree()
+    for path in (root / "docker/registry/v2").rglob("*"):
+        if path.is_file():
+            with path.open("rb") as body:
+                tree.add(str(path), body, manifests)
+    return tree
 
 
 def _environment() -> dict[str, str]:
