@@ -356,12 +356,22 @@ def dump_roles(
 
 
 def restore(
-    programs: Programs, where: Target, archive: Path, jobs: int, environment: Mapping[str, str]
+    programs: Programs,
+    where: Target,
+    archive: Path,
+    jobs: int,
+    environment: Mapping[str, str],
+    *,
+    tablespaces: bool = True,
 ) -> Command:
-    """`pg_restore` into an empty database, several tables side by side; the first error ends it."""
-    options = {"PGOPTIONS": "-c synchronous_commit=off -c maintenance_work_mem=256MB"}
-    arguments = (programs.program("pg_restore"), "--exit-on-error", f"--jobs={jobs}", "--no-password")
-    return Command((*arguments, f"--dbname={where.dsn}", str(archive)), {**options, **environment})
+    """`pg_restore` into an empty database, several tables side by side; the first error ends it.
+
+    Without `tablespaces` everything goes into the database's own.
+    """
+    settings = {"PGOPTIONS": "-c synchronous_commit=off -c maintenance_work_mem=256MB"}
+    options = (f"--jobs={jobs}", "--no-password", *(() if tablespaces else ("--no-tablespaces",)))
+    arguments = (programs.program("pg_restore"), "--exit-on-error", *options, f"--dbname={where.dsn}")
+    return Command((*arguments, str(archive)), {**settings, **environment})
 
 
 def read_archive(programs: Programs) -> Command:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC
 from decimal import Decimal
+from functools import partial
 from typing import LiteralString
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drkit.model import TableEvidence
-from drkit.sources import database, evidence
+from drkit import config
+from drkit.model import SequenceEvidence, TableEvidence
+from drkit.sources import database, database_restore, evidence
 from drkit.tools import postgres
 from drkit.tools.postgres import Session, Target, compose, connect, identifier, literal
 from tests.cluster import Cluster
@@ -275,3 +278,72 @@ def test_tables_that_are_counted_alone(odd: Target) -> None:
     )
     assert {t.table: t.rows for t in found if t.hash is None} == {"arrays": 1, "part_one": 1}
     assert evidence.idle_patterns(names, patterns) == ("nothing",)
+
+
+def test_a_table_in_a_tablespace_comes_back_where_there_is_none(cluster: Cluster) -> None:
+    where = cluster.new_database()
+    space = cluster.new_directory("space")
+    with connect(where) as session:
+        session.execute(compose("CREATE TABLESPACE fast LOCATION {path}", path=literal(str(space))))
+        session.execute("CREATE TABLE public.t TABLESPACE fast AS SELECT 1 AS id")
+    with database.hold(config.Database(name="registry", dsn=where.dsn)) as held:
+        taken = evidence.gather(held)
+        archive = cluster.dump(where, held.snapshot)
+    assert taken.tablespaces == ("fast",)
+    lost = replace(taken, tablespaces=("gone",))
+    bring_back = partial(
+        database_restore.bring_back, cluster.target, programs=cluster.programs, jobs=1, login={}
+    )
+    with connect(where) as session:
+        assert database_restore.missing_tablespaces(session, taken) == ()
+        assert database_restore.missing_tablespaces(session, lost) == ("gone",)
+    bring_back("there", taken, archive, "")
+    bring_back("elsewhere", lost, archive, "")
+    for name in ("there", "elsewhere"):
+        assert evidence.differences(where.with_database(name), taken) == ()
+    query = "SELECT reltablespace <> 0 FROM pg_class WHERE relname = 't'"
+    with connect(where.with_database("there")) as one, connect(where.with_database("elsewhere")) as other:
+        assert (one.value(query), other.value(query)) == (True, False)
+
+
+def test_what_differs_is_said(cluster: Cluster) -> None:
+    where = cluster.new_database()
+    with connect(where) as session:
+        session.execute("CREATE TABLE public.users (id serial PRIMARY KEY, name text)")
+        session.execute("INSERT INTO public.users (name) VALUES ('jane'), ('joe')")
+        session.execute("CREATE TABLE public.log AS SELECT 1 AS id")
+        session.execute("SELECT lo_from_bytea(1, '\\x01')")
+    with database.hold(config.Database(name="registry", dsn=where.dsn)) as held:
+        taken = evidence.gather(held, ["log"])
+    assert evidence.differences(where, taken) == ()
+    with connect(where) as session:
+        session.execute("UPDATE public.users SET name = 'jim' WHERE id = 1")
+        session.execute("UPDATE public.log SET id = 2")  # counted alone, so nobody sees it
+        session.execute("CREATE TABLE public.more ()")
+        session.execute("SELECT setval('public.users_id_seq', 1)")
+        session.execute("SELECT lo_put(1, 0, '\\x02')")
+    assert evidence.differences(where, taken) == (
+        "table public.more was not in the backup",
+        "public.users has the right number of rows (2) but other content",
+        "sequence public.users_id_seq stands at 1, short of 2",
+        "the 1 large objects have other content",
+    )
+    with connect(where) as session:
+        session.execute("DELETE FROM public.log; DROP TABLE public.more, public.users; SELECT lo_unlink(1)")
+    assert evidence.differences(where, taken) == (
+        "table public.users is missing",
+        "public.log has 0 rows instead of 1",
+        "sequence public.users_id_seq is missing",
+        "0 large objects instead of 1",
+    )
+
+
+def test_a_sequence_may_have_gone_on_but_not_back() -> None:
+    def at(value: int | None, increment: int = 1, *, cycle: bool = False) -> SequenceEvidence:
+        return SequenceEvidence("public", "s", value, increment, cycle)
+
+    good = [(at(5), at(5)), (at(6), at(5)), (at(1), at(None)), (at(4, -1), at(5, -1))]
+    bad = [(at(4), at(5)), (at(None), at(5)), (at(6, -1), at(5, -1))]
+    round_again = (at(1, cycle=True), at(9, cycle=True))
+    assert [list(evidence.sequence_faults([f], [e])) for f, e in [*good, round_again]] == [[]] * 5
+    assert all(list(evidence.sequence_faults([f], [e])) for f, e in bad)
