@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from testenv.under_fire.guard import Answer, Guard
     from testenv.under_fire.judge import Judge
 
-# A scheduler would come back an hour later.
-_PAUSE_AFTER_REFUSAL = 1.0
+# Who is told that garbage is being collected comes back when that is over.
+_PATIENCE = 60.0
 
 
 @dataclass
@@ -74,11 +74,13 @@ class Campaign:
         began = time.monotonic()
         with under_load(self.site, random.randrange(1 << 30)) as load:
             while time.monotonic() < began + seconds or len(report.points) < at_least:
-                if load.failed or time.monotonic() > began + 5 * (seconds + 60):
+                if load.failed or time.monotonic() > began + 3 * (seconds + 60):
                     break
                 answer = self._take(report)
                 # One that started over, or waited, says nothing of how quick backups are.
                 load.backup_seconds = min(load.backup_seconds * 1.5, max(1.0, answer.seconds))
+                if not answer.point:
+                    load.traffic.wait_for_collection(_PATIENCE)
             report.seconds = time.monotonic() - began
         report.counts = load.traffic.counts()
         report.production = production(self.site)
@@ -91,8 +93,6 @@ class Campaign:
         report.backups.append(answer)
         told = f"sealed {answer.point}" if answer.point else answer.complaint
         self.say(f"backup after {answer.seconds:.1f} s: {told}")
-        if not answer.point:
-            time.sleep(_PAUSE_AFTER_REFUSAL)
         return answer
 
     def _judge(self, report: Report) -> None:

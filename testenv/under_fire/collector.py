@@ -59,6 +59,10 @@ class Collector:
 
     def collect(self) -> int:
         """One run from its first row to its last; returns how many blobs were deleted."""
+        with self._traffic.collection():
+            return self._collect()
+
+    def _collect(self) -> int:
         execution = self._begin()
         ended, deleted = "Error", 0
         try:

@@ -63,6 +63,10 @@ class Load:
         """Whether a thread has ended before its time."""
         return bool(self._failures)
 
+    def pause(self, seconds: float) -> None:
+        """Let it go on for a while; shorter if a thread fails."""
+        self._over.wait(seconds)
+
     def _guarded(self, run: Callable[[Random], None], random: Random) -> None:
         try:
             run(random)

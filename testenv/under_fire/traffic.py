@@ -20,6 +20,8 @@ class Traffic:
         self._projects: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._pushes: dict[object, datetime.datetime] = {}
         self._counts: Counter[str] = Counter()
+        self._no_collection = threading.Event()
+        self._no_collection.set()
 
     @contextlib.contextmanager
     def push(self) -> Iterator[None]:
@@ -53,6 +55,19 @@ class Traffic:
             lock = self._projects[project]
         with lock:
             yield
+
+    @contextlib.contextmanager
+    def collection(self) -> Iterator[None]:
+        """A garbage collection, until its last row says that it is over."""
+        self._no_collection.clear()
+        try:
+            yield
+        finally:
+            self._no_collection.set()
+
+    def wait_for_collection(self, seconds: float) -> None:
+        """Wait until the garbage collection that is under way is over, if there is one."""
+        self._no_collection.wait(seconds)
 
     def count(self, what: str, number: int = 1) -> None:
         """Something has happened."""
