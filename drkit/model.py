@@ -142,7 +142,8 @@ class DatabaseEvidence:
     """Facts about one database, gathered inside the very snapshot that was dumped.
 
     `consistent_at` is that snapshot's instant, `settings` are the server's that a restore may depend on,
-    `tablespaces` those that tables or indexes stand in beside the database's own.
+    `tablespaces` those that tables or indexes stand in beside the database's own, `dumped_by` the major
+    version of pg_dump (in older manifests nothing: the server's).
     """
 
     name: str
@@ -157,12 +158,18 @@ class DatabaseEvidence:
     large_objects: LargeObjects | None = None
     settings: dict[str, str] = field(default_factory=dict)
     consistent_at: datetime | None = None
+    dumped_by: int | None = None
     tablespaces: tuple[str, ...] = ()
 
     @property
     def major(self) -> int:
         """The server's major version: 15 for 150012."""
         return self.server_version // 10_000
+
+    @property
+    def archive_major(self) -> int:
+        """The oldest major version whose pg_restore reads the dump, and whose server takes what it says."""
+        return max(self.major, self.dumped_by or 0)
 
     @property
     def rows(self) -> int:
@@ -206,6 +213,18 @@ class SecretFile:
 
 
 @dataclass(frozen=True)
+class Volume:
+    """How the blobs were read: `kind` is live, or the kind of volume snapshot; and why that one.
+
+    `seconds` passed from the wish for a frozen view until there was one.
+    """
+
+    kind: str
+    why: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What binds the snapshots of one run into a recovery point; stored last, it seals the point."""
 
@@ -224,6 +243,7 @@ class Manifest:
     versions: dict[str, str]
     host: str
     warnings: tuple[str, ...] = ()
+    volume: Volume | None = None
     schema: int = MANIFEST_SCHEMA
 
     @property
