@@ -15,7 +15,7 @@ from drkit.errors import BackupIncomplete, DatabaseBusy, DrkitError, SourceChang
 from drkit.harbor import tables
 from drkit.model import Closure, DatabaseEvidence, Part, PartKind, SecretFile, Volume, utc_now
 from drkit.progress import Listener, Update
-from drkit.sources import blobs, database, digests, evidence, secrets
+from drkit.sources import blobs, database, digests, evidence, harbor_facts, secrets
 from drkit.sources.clients import Dumper, dumper
 from drkit.sources.database import Held
 from drkit.sources.digests import Spool
@@ -155,7 +155,9 @@ class Capture:
         patterns = next(d.count_only for d in self._settings.databases if d.name == held.name)
         for pattern in evidence.idle_patterns(held.tables, patterns):
             self.captured.warnings.append(f'count_only of {held.name}: "{pattern}" names no table')
-        found = evidence.gather(held, patterns)
+        facts = harbor_facts.look(held)
+        self.captured.warnings += facts.warnings
+        found = facts.added_to(evidence.gather(held, patterns))
         self.captured.evidence.append(replace(found, dumped_by=dumping.major))
 
     def _digests(self, held: Sequence[Held]) -> None:

@@ -20,13 +20,19 @@ _ERROR = re.compile(r"\b(error|fatal|panic)\b", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One restic snapshot as `restic snapshots` lists it."""
+    """One restic snapshot as `restic snapshots` lists it.
+
+    `original` is the id that it was copied or rewritten from; `bytes` the size of what was read for it, which
+    restic records from 0.17 on.
+    """
 
     id: str
     time: datetime
     host: str
     tags: tuple[str, ...]
     paths: tuple[str, ...]
+    original: str | None = None
+    bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,8 @@ def snapshot_of(entry: dict[str, Any]) -> Snapshot:
         entry.get("hostname", ""),
         tuple(entry.get("tags") or ()),
         tuple(entry["paths"]),
+        entry.get("original"),
+        (entry.get("summary") or {}).get("total_bytes_processed"),
     )
 
 
