@@ -9,8 +9,9 @@ from pathlib import Path
 
 from drkit import config
 from drkit.catalog import open_catalog
-from drkit.progress import silent
-from drkit.sources import blobs, database
+from drkit.errors import SourceChanged
+from drkit.harbor import storage
+from drkit.sources import database
 from drkit.sources.database import Held
 from drkit.tools import postgres
 from drkit.tools.restic import Repository
@@ -64,4 +65,9 @@ class Composer:
     def _blobs(self) -> str:
         source = self._settings.blobs
         assert source is not None
-        return blobs.capture(source, self._repository, _TAG, "composed", silent).snapshot
+        root = source.path.resolve()
+        uploads = f"{root}/{storage.UPLOADS_PATTERN}"
+        while True:
+            # Somebody may push or delete while links are read.
+            with contextlib.suppress(SourceChanged):
+                return self._repository.save_directory(root, _TAG, "composed", excludes=(uploads,)).snapshot
