@@ -104,7 +104,7 @@ class Capture:
             if settings.secrets.paths:
                 work["secrets"] = self._secrets
             outcomes = together(work)
-            self.captured.failures |= {n: e for n, e in outcomes.items() if isinstance(e, DrkitError)}
+            self.captured.failures |= _failures(outcomes)
             if watch.collected(held, self.captured.gone):
                 return _COLLECTED
             return _disturbed(self.captured.failures, set(work) - {"blobs", "secrets"}) or self._outrun()
@@ -259,6 +259,12 @@ class Capture:
     @property
     def _host(self) -> str:
         return self._settings.site.name
+
+
+def _failures(outcomes: Mapping[str, object]) -> dict[str, DrkitError]:
+    """What failed for a reason of its own: blobs that wait for the digests in vain have none."""
+    failed = {name: error for name, error in outcomes.items() if isinstance(error, DrkitError)}
+    return {n: e for n, e in failed.items() if n == "digests" or e is not failed.get("digests")}
 
 
 def _disturbed(failures: Mapping[str, DrkitError], of_databases: Set[str]) -> Spoilt | None:

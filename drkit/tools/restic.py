@@ -42,6 +42,7 @@ from drkit.tools.restic_output import (
     parse_version,
     plain,
     snapshot_of,
+    telling,
     words_of,
 )
 
@@ -364,6 +365,6 @@ class Repository:
                 )
             case _:
                 pass
-        said = "\n".join(plain(line) for line in completed.stderr.splitlines())
+        said = "\n".join(telling([plain(line) for line in completed.stderr.splitlines()]))
         error = process.failure(command, Completed(completed.code, b"", said))
         raise ToolFailed(error.message, hint=hint_for(said))
