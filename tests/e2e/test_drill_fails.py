@@ -97,7 +97,9 @@ def test_missing_and_truncated_blobs_in_production(fresh: Drkit, site: Site) -> 
     closure = result["closure"]
     assert (closure["missing"], closure["missing_names"]) == (1, [missing])
     assert (closure["size_mismatch"], closure["mismatch_names"]) == (1, [short])
-    ended = failed_drill(fresh, "tags can be pulled", "blobs hash to their names", "closure")
+    ended = failed_drill(
+        fresh, "tags can be pulled", "blobs hash to their names", "closure", "manifests resolve"
+    )
     for digest in (missing, short):
         assert digest in detail(ended, "closure")
         assert digest in detail(ended, "tags can be pulled")
