@@ -8,6 +8,7 @@ the copies gone they are read from the repository again.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,7 +20,8 @@ from pydantic import TypeAdapter, ValidationError
 from drkit import config
 from drkit.errors import ConfigError, NoSuchPoint, RestoreDamaged
 from drkit.model import MANIFEST_SCHEMA, DrillNote, DrillReport, Manifest, Part, Point, PointStatus
-from drkit.state import State
+from drkit.reports import recovery
+from drkit.state import State, private_directory
 from drkit.tools import restic
 from drkit.tools.restic import Repository
 from drkit.tools.restic_output import Snapshot
@@ -82,24 +84,34 @@ class Catalog:
         return manifest
 
     def seal(self, manifest: Manifest) -> str:
-        """Store the manifest, last of all: from here on the point counts. Returns its snapshot."""
-        return self._store(manifest, MANIFEST_FILE, self.tags(manifest.id, _SEAL))
+        """Store the manifest, last of all: from here on the point counts. Returns its snapshot.
+
+        Beside it stands, for whoever has nothing but restic, how the point comes back without drkit.
+        """
+        data = TypeAdapter(Manifest).dump_json(manifest, indent=1)
+        texts = recovery.files(manifest, f"{_POINT}{manifest.id},{_SEAL}")
+        with private_directory(self.state.runs, f"seal-{manifest.id}-{os.getpid()}") as directory:
+            (directory / MANIFEST_FILE).write_bytes(data)
+            for name, text in texts.items():
+                (directory / name).write_text(text, encoding="utf-8")
+            names = (MANIFEST_FILE, *texts)
+            saved = self.repository.save_files(directory, names, self.tags(manifest.id, _SEAL), self.site)
+        self._copy(saved.snapshot, data)
+        return saved.snapshot
 
     def keep_drill(self, report: DrillReport) -> str:
         """Store a drill's report beside the point that it drilled. Returns its snapshot."""
-        return self._store(report, REPORT_FILE, self.tags(report.point, _DRILL + report.id))
+        data = TypeAdapter(DrillReport).dump_json(report, indent=1)
+        tags = self.tags(report.point, _DRILL + report.id)
+        saved = self.repository.save_stream([data], REPORT_FILE, tags, self.site)
+        self._copy(saved.snapshot, data)
+        return saved.snapshot
 
     def drill_snapshots(self, points: Iterable[str]) -> tuple[str, ...]:
         """Snapshots of the drill reports of those points."""
         wanted = set(points)
         every = self.repository.snapshots(_SITE + self.site)
         return tuple(s.id for s in every if _value(s, _DRILL) and _value(s, _POINT) in wanted)
-
-    def _store(self, value: Manifest | DrillReport, name: str, tags: Sequence[str]) -> str:
-        data = TypeAdapter(type(value)).dump_json(value, indent=1)
-        saved = self.repository.save_stream([data], name, tags, self.site)
-        self._copy(saved.snapshot, data)
-        return saved.snapshot
 
     def _manifest(self, snapshot: Snapshot) -> Manifest | None:
         manifest = _parse(Manifest, self._content(snapshot, MANIFEST_FILE))

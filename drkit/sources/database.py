@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 
-from drkit import config
+from drkit import config, shape
 from drkit.errors import ToolFailed
 from drkit.harbor import tables
 from drkit.model import DatabaseEvidence, DatabaseShape, Grant, Setting, TableEvidence
@@ -155,16 +155,8 @@ def hash_all(
 
 
 def hash_table(session: Session, schema: str, table: str) -> TableEvidence:
-    """Row count, and the sum of a 64-bit hash of every row's text: the order of rows does not matter.
-
-    A sum, not an XOR: two equal rows do not cancel out. The text is canonical by the session's settings and
-    the hash's result is fixed by PostgreSQL's hash partitioning, so that both are the same on 12 to 18.
-    """
-    query = postgres.compose(
-        'SELECT count(*), coalesce(sum(hashtextextended((r.*)::text COLLATE "C", 0)), 0)::text'
-        " FROM ONLY {table} AS r",
-        table=postgres.identifier(schema, table),
-    )
+    """A table's evidence; see shape.table_hash for what the hash is."""
+    query = postgres.compose("SELECT {evidence}", evidence=shape.table_hash(schema, table))
     rows, digest = session.row(query)
     return TableEvidence(schema, table, int(rows), digest)
 

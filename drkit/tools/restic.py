@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,10 @@ class Repository:
         options = ("--stdin", "--stdin-filename", filename)
         return self._save(options, tags, host, filename, silent, stdin=pieces)
 
+    def save_files(self, directory: Path, names: Sequence[str], tags: Sequence[str], host: str) -> Saved:
+        """Store a few files of a directory side by side at the top of one snapshot."""
+        return self._save(("--", *names), tags, host, "", silent, directory=directory)
+
     def save_directory(
         self,
         path: Path,
@@ -234,11 +238,17 @@ class Repository:
         stage: str,
         listener: Listener,
         stdin: Iterable[bytes] | None = None,
+        directory: Path | None = None,
     ) -> Saved:
         # Without the scan a total is unknown; it costs a second walk, worth it only where somebody looks.
         scan = () if wants_totals(listener) and stdin is None else ("--no-scan",)
         labels = [f"--tag={tag}" for tag in tags]
         command = self._command("backup", "--json", "--host", host, *labels, *scan, *what)
+        if directory is not None:
+            # A repository on a path that is relative to where drkit runs must stay the one that it is.
+            here = Path(self.url).absolute() if Path(self.url).exists() else self.url
+            environment = {**command.environment, "RESTIC_REPOSITORY": str(here)}
+            command = replace(command, environment=environment, directory=directory)
         summary = self._follow(command, stage, listener, stdin)
         if "snapshot_id" not in summary:
             raise ToolFailed("restic ended without naming a snapshot", hint="see its messages above")

@@ -1,0 +1,165 @@
+"""A recovery point comes back by what stands in its repository, with neither drkit nor Python."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from drkit.sandbox import registry as sandbox_registry
+from testenv import Site, push
+from tests import needs
+from tests.cluster import Cluster
+from tests.e2e import accounts
+from tests.e2e.conftest import Drilled
+
+_TOOLS = ("restic", "age", "tar")
+_UNIX = (
+    "awk", "cat", "find", "id", "mkdir", "mktemp", "mv", "nproc", "rm", "rmdir", "sed", "sh", "sha256sum",
+    "sort", "wc",
+)  # fmt: skip
+_DATABASE = "registry"
+# Who is there before and stays as he is: the superuser, and the role that this server's rules name.
+_PRESENT = ("role postgres", "role with_password")
+
+
+@dataclass(frozen=True)
+class Bare:
+    """A machine with a few programs on its PATH, a repository, and an empty database server."""
+
+    drilled: Drilled
+    path: Path
+    cluster: Cluster
+    home: Path
+
+    @property
+    def root(self) -> Path:
+        return self.home / "root it's"
+
+    @property
+    def script(self) -> Path:
+        return self.home / "recover.sh"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": str(self.path),
+            "HOME": str(self.home),
+            "TMPDIR": str(self.home / "tmp"),
+            "RESTIC_REPOSITORY": str(self.drilled.drkit.repository),
+            "RESTIC_PASSWORD_FILE": str(self.drilled.drkit.restic_password),
+            "PGHOST": str(self.cluster.directory),
+            "PGUSER": "postgres",
+        }
+
+    def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run the script, with nobody at the terminal."""
+        command = [str(self.path / "sh"), str(self.script), *map(str, words)]
+        return subprocess.run(
+            command, env=self.environment, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+
+    def recover(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run it to bring everything back below `root`."""
+        return self.run("--root", self.root, "--identity", self.drilled.drkit.identity, *words)
+
+    def connect(self, name: str = _DATABASE) -> psycopg.Connection:
+        return psycopg.connect(
+            host=str(self.cluster.directory), user="postgres", dbname=name, options="-c timezone=UTC",
+            autocommit=True,
+        )  # fmt: skip
+
+
+@pytest.fixture(params=["dash", "busybox"])
+def bare(
+    request: pytest.FixtureRequest, drilled: Drilled, cluster: Cluster, new_home: Callable[[], Path]
+) -> Iterator[Bare]:
+    home = new_home()
+    for directory in (home, home / "bin", home / "tmp"):
+        directory.mkdir()
+    shell = Path(needs.program(request.param))
+    for name in _UNIX:
+        busy = request.param == "busybox"
+        (home / "bin" / name).symlink_to(shell if busy or name == "sh" else needs.program(name))
+    for name in _TOOLS:
+        (home / "bin" / name).symlink_to(needs.program(name))
+    for name in ("psql", "pg_restore"):
+        # Debian's own psql is a Perl script that looks for the real one.
+        (home / "bin" / name).symlink_to(cluster.programs.program(name))
+    made = Bare(drilled, home / "bin", cluster, home)
+    made.script.write_text(drilled.drkit.restic("dump", "--tag", tags(drilled), "latest", "/recover.sh"))
+    yield made
+    with made.connect("postgres") as server:
+        server.execute(f"DROP DATABASE IF EXISTS {_DATABASE} WITH (FORCE)".encode())
+        for (name,) in server.execute("SELECT rolname FROM pg_roles WHERE oid > 16384").fetchall():
+            if f"role {name}" not in _PRESENT:
+                server.execute(f'DROP ROLE "{name}"'.encode())
+    shutil.rmtree(home)
+
+
+def tags(drilled: Drilled) -> str:
+    return f"drkit:point:{drilled.point},drkit:manifest"
+
+
+def test_a_registry_comes_back_without_drkit(bare: Bare, site: Site) -> None:
+    looked = bare.recover("--list")
+    assert looked.returncode == 0, looked.stderr
+    assert f"recovery point {bare.drilled.point} of registry.example.test" in looked.stdout
+    assert not bare.root.exists()
+    unanswered = bare.recover()
+    assert unanswered.returncode == 1
+    assert "nobody is here to answer: say --yes" in unanswered.stderr
+    assert not bare.root.exists()
+
+    ended = bare.recover("--yes")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "content identical" in ended.stdout
+    assert "each hashes to its name" in ended.stdout
+    assert "Run ./prepare in the installation directory" in ended.stdout
+    assert list((bare.home / "tmp").iterdir()) == [], "nothing stays in the temporary directory"
+
+    tops = [Path(f"{bare.root}{path}") for path in (site.blobs, *accounts.protected(bare.drilled.drkit))]
+    found = accounts.files(*tops)
+    assert {path.removeprefix(str(bare.root)): about for path, about in found.items()} == bare.drilled.files
+    with bare.connect() as connection:
+        same_but_for_roles_that_were_there(accounts.described(connection), bare.drilled.database)
+        images = connection.execute("SELECT repository_name, digest FROM artifact").fetchall()
+    every_image_is_served(Path(f"{bare.root}{site.blobs}"), bare.home, images)
+
+    again = bare.recover("--yes")
+    assert again.returncode == 1
+    assert "there is a database registry already" in again.stderr
+
+
+def same_but_for_roles_that_were_there(found: dict[str, str], wanted: dict[str, str]) -> None:
+    for name in _PRESENT:
+        found.pop(name)
+        wanted = {what: about for what, about in wanted.items() if what != name}
+    assert found == wanted
+
+
+def every_image_is_served(root: Path, directory: Path, images: list[tuple[str, str]]) -> None:
+    """By digest, from a registry that knows nothing but the restored files; one is pulled whole."""
+    assert len(images) > 5
+    accept = {"Accept": ", ".join(push.MANIFEST_TYPES)}
+    with sandbox_registry.serving(root, directory) as socket:
+        transport = httpx.HTTPTransport(uds=str(socket))
+        with httpx.Client(transport=transport, base_url="http://registry", headers=accept) as client:
+            for repository, digest in images:
+                answer = client.get(f"/v2/{repository}/manifests/{digest}")
+                assert answer.status_code == 200
+                assert f"sha256:{hashlib.sha256(answer.content).hexdigest()}" == digest
+                document = answer.json()
+                for blob in (document.get("config"), *document.get("layers", ())):
+                    if blob and "urls" not in blob:
+                        content = client.get(f"/v2/{repository}/blobs/{blob['digest']}").content
+                        assert f"sha256:{hashlib.sha256(content).hexdigest()}" == blob["digest"]
