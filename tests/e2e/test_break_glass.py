@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from testenv import Site, push
 from tests import needs
 from tests.cluster import Cluster
 from tests.e2e import accounts
+from tests.e2e.commands import wait_for
 from tests.e2e.conftest import Drilled
 
 _TOOLS = ("restic", "age", "tar")
@@ -151,8 +153,8 @@ def every_image_is_served(root: Path, directory: Path, images: list[tuple[str, s
     """By digest, from a registry that knows nothing but the restored files; one is pulled whole."""
     assert len(images) > 5
     accept = {"Accept": ", ".join(push.MANIFEST_TYPES)}
-    with sandbox_registry.serving(root, directory) as socket:
-        transport = httpx.HTTPTransport(uds=str(socket))
+    with serving(root, directory) as path:
+        transport = httpx.HTTPTransport(uds=str(path))
         with httpx.Client(transport=transport, base_url="http://registry", headers=accept) as client:
             for repository, digest in images:
                 answer = client.get(f"/v2/{repository}/manifests/{digest}")
@@ -163,3 +165,24 @@ def every_image_is_served(root: Path, directory: Path, images: list[tuple[str, s
                     if blob and "urls" not in blob:
                         content = client.get(f"/v2/{repository}/blobs/{blob['digest']}").content
                         assert f"sha256:{hashlib.sha256(content).hexdigest()}" == blob["digest"]
+
+
+@contextlib.contextmanager
+def serving(root: Path, directory: Path) -> Iterator[Path]:
+    """The socket of a registry over the tree below `root`."""
+    path, settings = directory / "registry.sock", directory / "registry.yml"
+    settings.write_text(sandbox_registry.settings(root, path))
+    process = subprocess.Popen([sandbox_registry.find(), "serve", str(settings)], stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: process.poll() is not None or listens(path), "the registry listens")
+        yield path
+    finally:
+        process.kill()
+        process.wait()
+
+
+def listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as found, contextlib.suppress(OSError):
+        found.connect(str(path))
+        return True
+    return False
