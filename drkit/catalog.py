@@ -35,6 +35,8 @@ _POINT = "drkit:point:"
 _DRILL = "drkit:drill:"
 _SITE = "drkit:site:"
 _MACHINE = "drkit:machine:"
+_PART = "drkit:part:"
+_BUNDLE = f"{_PART}secrets:secrets"
 # Each read costs restic half a second of key derivation; a few at once hide it.
 _READERS = 4
 
@@ -69,8 +71,15 @@ class Catalog:
             manifests = dict(zip((s.id for s in seals), pool.map(self._manifest, seals), strict=True))
             notes = tuple(note for note in pool.map(self._note, reports) if note)
         self._forget_copies({s.id for s in snapshots})
-        found = [_point(name, group, manifests, notes) for name, group in groups.items()]
+        machine = self._here()
+        found = [_point(name, group, manifests, notes, machine) for name, group in groups.items()]
         return tuple(sorted(found, key=lambda point: (point.taken_at, point.id), reverse=True))
+
+    def _here(self) -> str:
+        """The name of this machine; empty where the state directory cannot be written."""
+        with contextlib.suppress(OSError):
+            return self.state.machine
+        return ""
 
     def manifest_of(self, point: Point) -> Manifest:
         """The manifest of a sealed point, read from the repository and not from the copy here."""
@@ -186,7 +195,7 @@ def pick(wanted: str, points: Sequence[Point]) -> tuple[Point, Manifest]:
 
 def part_tags(catalog: Catalog, point: str, kind: str, name: str) -> tuple[str, ...]:
     """The tags of a part's snapshot."""
-    return catalog.tags(point, f"drkit:part:{kind}:{name}")
+    return catalog.tags(point, f"{_PART}{kind}:{name}")
 
 
 def _value(snapshot: Snapshot, prefix: str) -> str | None:
@@ -194,23 +203,45 @@ def _value(snapshot: Snapshot, prefix: str) -> str | None:
 
 
 def _point(
-    name: str, group: Sequence[Snapshot], manifests: dict[str, Manifest | None], notes: Iterable[DrillNote]
+    name: str,
+    group: Sequence[Snapshot],
+    manifests: dict[str, Manifest | None],
+    notes: Iterable[DrillNote],
+    machine: str,
 ) -> Point:
     ids = tuple(snapshot.id for snapshot in group)
     bare = Point(name, PointStatus.INCOMPLETE, group[0].time, ids, machine=_value(group[0], _MACHINE))
-    seal = next((s for s in group if _SEAL in s.tags), None)
-    manifest = manifests[seal.id] if seal else None
     # A manifest counts only for the point that it names, and only while every part of it is still there.
-    if seal is None or manifest is None or manifest.id != name or not _all_there(manifest.parts, ids):
+    seals = [
+        (manifest, s.id)
+        for s in group
+        if (manifest := manifests.get(s.id)) and manifest.id == name and _all_there(manifest.parts, ids)
+    ]
+    if not seals:
         return bare
+    manifest, seal = max(seals, key=lambda found: found[0].revision)
     return replace(
         bare,
         status=PointStatus.SEALED,
         taken_at=manifest.consistent_at,
         manifest=manifest,
-        manifest_snapshot=seal.id,
+        manifest_snapshot=seal,
+        superseded=_superseded(manifest, seal, group, machine),
         drills=tuple(note for note in notes if note.point == name),
     )
+
+
+def _superseded(manifest: Manifest, seal: str, group: Sequence[Snapshot], machine: str) -> tuple[str, ...]:
+    """What this seal took the place of, other seals first; and bundles of this machine that no seal names.
+
+    Those are left by a killed rotation. One of another machine may be about to be sealed, and is not ours.
+    """
+    named = {seal, *(part.snapshot for part in manifest.parts)}
+    left = [s for s in group if s.id not in named]
+    replaced = [s for s in left if s.id in manifest.replaces or _SEAL in s.tags]
+    stray = [s for s in left if s not in replaced and _BUNDLE in s.tags and _value(s, _MACHINE) == machine]
+    ordered = sorted([*replaced, *stray], key=lambda s: _SEAL not in s.tags)
+    return tuple(s.id for s in ordered)
 
 
 def _all_there(parts: Iterable[Part], snapshots: Sequence[str]) -> bool:

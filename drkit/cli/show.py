@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
+from drkit.cli.pieces import facts as _facts
+from drkit.cli.pieces import table as _table
+from drkit.cli.pieces import warn as _warn
 from drkit.model import Closure, Outcome, PointStatus
 from drkit.reports.units import duration, moment, size
 
@@ -31,26 +34,6 @@ _COLOURS = {
     Outcome.ERROR: "red",
     Outcome.NOT_PROVABLE: "yellow",
 }
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in headings:
-        right = heading.startswith(">")
-        table.add_column(heading.lstrip(">"), justify="right" if right else "left", overflow="fold")
-    return table
-
-
-def _facts(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for name, value in pairs:
-        table.add_row(Text(name, style="bold"), value)
-    console.print(table)
-
-
-def _warn(console: Console, warnings: Sequence[str]) -> None:
-    for warning in warnings:
-        console.print(Text("warning: ", style="yellow").append(warning, style="default"))
 
 
 def _outcome(outcome: Outcome) -> Text:

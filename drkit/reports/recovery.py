@@ -6,7 +6,6 @@ from a site is quoted for where it stands, by default: a template has to ask for
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,17 +14,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from drkit import shape
 from drkit.model import DatabaseEvidence, Manifest, Part
+from drkit.reports.text import printable, shell_word
 from drkit.reports.units import size
 from drkit.tools import postgres
 
 TEXT = "RECOVERY.txt"
 SCRIPT = "recover.sh"
-
-
-class _Finished(str):
-    """Text that is quoted already."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -67,8 +61,8 @@ def files(manifest: Manifest, seal_tags: str) -> dict[str, str]:
     """
     facts = _facts(manifest) | {"seal_tags": seal_tags}
     return {
-        TEXT: _environment(_printable).get_template(TEXT).render(facts),
-        SCRIPT: _environment(_quoted).get_template(SCRIPT).render(facts),
+        TEXT: _environment(printable).get_template(TEXT).render(facts),
+        SCRIPT: _environment(shell_word).get_template(SCRIPT).render(facts),
     }
 
 
@@ -82,20 +76,8 @@ def _environment(finalize: Any) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"size": size, "sh": lambda value: _Finished(shlex.quote(str(value)))}
+    environment.filters |= {"size": size, "sh": shell_word}
     return environment
-
-
-def _quoted(value: object) -> str:
-    """One word of a shell, whatever is in it."""
-    return shlex.quote(str(value))
-
-
-def _printable(value: object) -> str:
-    """One line of text, whatever is in it."""
-    if isinstance(value, _Finished):
-        return value
-    return "".join(letter if letter.isprintable() else "?" for letter in str(value))
 
 
 def _facts(manifest: Manifest) -> dict[str, object]:
