@@ -91,8 +91,10 @@ def _secrets(settings: config.Config, identities: Sequence[Path]) -> Iterator[Pr
         yield _printed(f"Password of the repository {repository.name}", repository.password_file)
         if repository.credentials_file:
             yield _printed(f"Credentials of the repository {repository.name}", repository.credentials_file)
-    for path in keyring(settings, identities):
-        yield _printed("Identity that opens the secrets", path)
+    for path, own in keyring(settings, identities).items():
+        opens = [age.named(text).name for text in settings.secrets.recipients if age.opens(text, own)]
+        whose = " and ".join(name or "a recipient without a name" for name in opens) or "nobody any more"
+        yield _printed(f"Identity of {whose}", path)
 
 
 def _printed(label: str, path: Path) -> Printed:

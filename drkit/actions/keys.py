@@ -195,7 +195,8 @@ def combine(sources: Sequence[Path], directory: Path, typed: str = "") -> Combin
     for number, secret in enumerate(found, 1):
         kind = "agekey" if "AGE-SECRET-KEY-" in secret or "PRIVATE KEY-----" in secret else "password"
         path = directory / f"recovered-{number}.{kind}"
-        write_private(path, register_secret(secret))
+        # Line ends may have filled the secret up; a file ends in one.
+        write_private(path, register_secret(secret.rstrip("\n")) + "\n")
         written.append(path)
     return Combined(tuple(written))
 

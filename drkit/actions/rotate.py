@@ -75,7 +75,9 @@ def plan(settings: config.Config, path: Path, wishes: Wishes) -> Rotation:
             hint="give the identity of one of them with --identity, before the old ones lose their use",
         )
     lines = tuple(_lines(settings, after)) if wishes.points else ()
-    return Rotation(path, before, after, lines, tuple(_warnings(settings, after, wishes)), wishes.prune)
+    return Rotation(
+        path, before, after, lines, tuple(_warnings(settings, after, lines, wishes)), wishes.prune
+    )
 
 
 def changed(before: Sequence[str], add: Sequence[str], remove: Sequence[str]) -> tuple[str, ...]:
@@ -116,7 +118,9 @@ def _keys(recipients: Sequence[str]) -> set[str]:
     return {age.named(text).key for text in recipients}
 
 
-def _warnings(settings: config.Config, after: Sequence[str], wishes: Wishes) -> Iterator[str]:
+def _warnings(
+    settings: config.Config, after: Sequence[str], lines: Sequence[RotationLine], wishes: Wishes
+) -> Iterator[str]:
     if len(_keys(after)) == 1:
         yield "there is one recipient: if its identity is lost, no bundle opens any more"
     mine = settings.secrets.identity_file
@@ -124,7 +128,7 @@ def _warnings(settings: config.Config, after: Sequence[str], wishes: Wishes) -> 
         yield f"{mine} will not open new points: name another identity_file, or drills here need --identity"
     if wishes.remove and not wishes.points:
         yield "who was removed still opens the points that are there: --points encrypts their secrets anew"
-    if wishes.points and not wishes.prune:
+    if lines and not wishes.prune:
         yield (
             "the old bundles' bytes stay in the repository until restic removes them: `drkit expire` may "
             "leave some, --prune leaves none"

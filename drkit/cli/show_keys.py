@@ -42,9 +42,8 @@ def check(console: Console, found: KeyCheck) -> None:
     warn(console, found.warnings)
     said = Text(f"secrets of {found.point} in {found.repository}: ")
     if found.opened:
-        said.append("opened", style="green").append(
-            f", {found.files} files, hashes as packed", style="default"
-        )
+        files = "1 file" if found.files == 1 else f"{found.files} files"
+        said.append("opened", style="green").append(f", {files}, hashes as packed", style="default")
     else:
         said.append("not opened", style="red")
     console.print(said)

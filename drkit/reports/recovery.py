@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from drkit import shape
 from drkit.model import DatabaseEvidence, Manifest, Part
-from drkit.reports.text import printable, shell_word
+from drkit.reports.text import printable, quoted, shell_word
 from drkit.reports.units import size
 from drkit.tools import postgres
 
@@ -62,7 +62,7 @@ def files(manifest: Manifest, seal_tags: str) -> dict[str, str]:
     facts = _facts(manifest) | {"seal_tags": seal_tags}
     return {
         TEXT: _environment(printable).get_template(TEXT).render(facts),
-        SCRIPT: _environment(shell_word).get_template(SCRIPT).render(facts),
+        SCRIPT: _environment(quoted).get_template(SCRIPT).render(facts),
     }
 
 

@@ -16,6 +16,11 @@ def shell_word(value: object) -> Finished:
     return Finished(shlex.quote(str(value)))
 
 
+def quoted(value: object) -> object:
+    """The same, always in quotes, so that no reader of the script wonders; a number stays bare."""
+    return value if isinstance(value, int) else Finished("'" + str(value).replace("'", "'\\''") + "'")
+
+
 def printable(value: object) -> str:
     """One line of text, whatever is in it; words that are quoted for a shell stay as they are."""
     if isinstance(value, Finished):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -20,7 +22,7 @@ from testenv import Site, push
 from tests import needs
 from tests.cluster import Cluster
 from tests.e2e import accounts
-from tests.e2e.commands import wait_for
+from tests.e2e.commands import Drkit, wait_for
 from tests.e2e.conftest import Drilled
 
 _TOOLS = ("restic", "age", "tar")
@@ -186,3 +188,134 @@ def listens(path: Path) -> bool:
         found.connect(str(path))
         return True
     return False
+
+
+# A registry without a database, whose files have names that a shell might trip over
+
+
+ODD = "it's a\n$(touch x) `tree`"
+
+
+def blob(root: Path, content: bytes, promised: bytes) -> str:
+    """Store content under the digest of what was promised."""
+    digits = hashlib.sha256(promised).hexdigest()
+    path = root / "docker/registry/v2/blobs/sha256" / digits[:2] / digits / "data"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    return digits
+
+
+def layer(root: Path, digits: str) -> None:
+    path = root / "docker/registry/v2/repositories/library/x/_layers/sha256" / digits / "link"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"sha256:{digits}")
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A site of odd names, its point's script, and how to run that."""
+
+    drkit: Drkit
+    blobs: Path
+    secret: Path
+    script: Path
+
+    def run(self, shell: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "TMPDIR": str(self.script.parent),
+            "RESTIC_REPOSITORY": str(self.drkit.repository),
+            "RESTIC_PASSWORD_FILE": str(self.drkit.restic_password),
+        }
+        start = ["dash"] if shell == "dash" else ["busybox", "sh"]
+        return subprocess.run(
+            [*start, str(self.script), *map(str, words)], env=environment, cwd="/", capture_output=True,
+            text=True, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def back_up(self) -> None:
+        self.drkit.ask("backup")
+        self.script.write_text(self.drkit.restic("dump", "--tag", "drkit:manifest", "latest", "/recover.sh"))
+
+
+@pytest.fixture
+def odd(fresh: Drkit, new_home: Callable[[], Path]) -> Iterator[Odd]:
+    home = new_home()
+    blobs, secret = home / ODD / "registry", home / ODD / "secret"
+    layer(blobs, blob(blobs, b"good", b"good"))
+    secret.write_text("opens everything")
+    secret.chmod(0o640)
+
+    def change(document: dict[str, Any]) -> None:
+        del document["database"]
+        document["blobs"] = {"path": str(blobs)}
+        document["secrets"]["paths"] = [str(secret)]
+
+    made = Odd(fresh.change(change), blobs, secret, home / "recover.sh")
+    made.back_up()
+    yield made
+    shutil.rmtree(home)
+
+
+@pytest.mark.parametrize("shell", ["dash", "busybox"])
+def test_odd_names_and_what_is_in_the_way(odd: Odd, new_home: Callable[[], Path], shell: str) -> None:
+    words = ("--identity", odd.drkit.identity, "--yes")
+    in_place = odd.run(shell, *words)
+    assert in_place.returncode == 1
+    assert "registry is not empty: move away what is there" in in_place.stderr
+    secrets_in_place = odd.run(shell, *words, "--only", "secrets")
+    assert "secret is there already: move it away first" in secrets_in_place.stderr
+    without = odd.run(shell, "--only", "secrets", "--yes", "--root", odd.drkit.home / "x")
+    assert "the secrets need --identity FILE" in without.stderr
+
+    wanted = accounts.files(odd.blobs, odd.secret)
+    shutil.rmtree(odd.blobs)
+    odd.secret.unlink()
+    ended = odd.run(shell, *words)
+    assert ended.returncode == 0, ended.stderr
+    assert accounts.files(odd.blobs, odd.secret) == wanted
+    assert sorted(path.name for path in odd.secret.parent.iterdir()) == ["registry", "secret"]
+    assert "Redis or other cache" in ended.stdout
+
+
+def test_a_strangers_identity_changes_nothing(odd: Odd, tmp_path: Path) -> None:
+    stranger = tmp_path / "key"
+    subprocess.run(["age-keygen", "-o", str(stranger)], check=True, capture_output=True)
+    ended = odd.run("dash", "--identity", stranger, "--root", tmp_path / "root", "--yes")
+    assert ended.returncode == 1
+    assert f"{stranger} does not open the secrets bundle" in ended.stderr
+    assert not (tmp_path / "root").exists()
+
+
+def test_a_damaged_blob_is_found_and_a_missing_one_is_said(odd: Odd, tmp_path: Path) -> None:
+    lost = hashlib.sha256(b"lost").hexdigest()
+    layer(odd.blobs, lost)
+    odd.back_up()
+    words = ("--only", "blobs", "--yes", "--root")
+    missing = odd.run("dash", *words, tmp_path / "missing")
+    assert missing.returncode == 0, missing.stderr
+    assert "1 blobs that the database refers to were missing already" in missing.stderr
+
+    layer(odd.blobs, blob(odd.blobs, b"evil", b"fine"))
+    odd.back_up()
+    damaged = odd.run("dash", *words, tmp_path / "damaged")
+    assert damaged.returncode == 1
+    assert "1 of 2 blobs do not hash to their name" in damaged.stderr
+    assert not Path(f"{tmp_path}/damaged{odd.blobs}").exists(), "nothing damaged takes the place"
+
+
+def test_a_table_that_is_not_as_it_was_is_found(bare: Bare) -> None:
+    """The script is told another number, and another hash, than what was dumped."""
+    text = bare.script.read_text()
+    found = re.search(r"found <> (\d+) OR hash <> '\\''(\d+)'\\''", text.partition('"project" AS r')[2])
+    assert found
+    for wrong in (found[0].replace(found[1], "77", 1), found[0].replace(found[2], "77", 1)):
+        bare.script.write_text(text.replace(found[0], wrong))
+        ended = bare.run("--only", "database", "--yes")
+        assert ended.returncode == 1
+        assert "table public.project has its" in ended.stderr or "rows instead of" in ended.stderr
+        assert "the restored database is not what was dumped" in ended.stderr
+        with pytest.raises(psycopg.OperationalError):
+            bare.connect()
+    with bare.connect("postgres") as server:
+        server.execute("DROP DATABASE drkit_recovering_1")
