@@ -304,6 +304,7 @@ def test_a_damaged_blob_is_found_and_a_missing_one_is_said(odd: Odd, tmp_path: P
     assert not Path(f"{tmp_path}/damaged{odd.blobs}").exists(), "nothing damaged takes the place"
 
 
+@pytest.mark.parametrize("bare", ["dash"], indirect=True)
 def test_a_table_that_is_not_as_it_was_is_found(bare: Bare) -> None:
     """The script is told another number, and another hash, than what was dumped."""
     text = bare.script.read_text()
