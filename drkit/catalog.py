@@ -17,10 +17,9 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from drkit import config
+from drkit import config, recovery
 from drkit.errors import ConfigError, NoSuchPoint, RestoreDamaged
 from drkit.model import MANIFEST_SCHEMA, DrillNote, DrillReport, Manifest, Part, Point, PointStatus
-from drkit.reports import recovery
 from drkit.state import State, private_directory
 from drkit.tools import restic
 from drkit.tools.restic import Repository

@@ -15,9 +15,12 @@
      │   ├─ ToolMissing          7
      │   ├─ ToolTooOld           7
      │   ├─ DatabaseUnreachable  7
+     │   ├─ DatabaseBusy         7
      │   ├─ NotServed            7
      │   ├─ RestoreDamaged       7
      │   ├─ SourceChanged        7
+     │   ├─ CannotFreeze         7
+     │   ├─ NotOurs              7
      │   └─ SiteLocked           7
      ├─ RepositoryMissing       10
      ├─ RepositoryLocked        11
@@ -124,6 +127,10 @@ class DatabaseUnreachable(ToolFailed):
     """PostgreSQL does not answer, or refuses us."""
 
 
+class DatabaseBusy(ToolFailed):
+    """Somebody else holds a lock that we need, and did not let go in the time that we wait."""
+
+
 class NotServed(ToolFailed):
     """A registry does not have what was asked of it."""
 
@@ -133,7 +140,15 @@ class RestoreDamaged(ToolFailed):
 
 
 class SourceChanged(ToolFailed):
-    """Files that were to be captured could not be read, so the capture is not whole."""
+    """Files or tables that were to be captured vanished or changed, so the capture is not whole."""
+
+
+class CannotFreeze(ToolFailed):
+    """A directory cannot be frozen by its file system, and why."""
+
+
+class NotOurs(ToolFailed):
+    """Something bears the name of what we made, and is something else: hands off."""
 
 
 class SiteLocked(ToolFailed):

@@ -5,7 +5,7 @@ Times are aware datetimes in UTC, durations seconds, sizes bytes; a digest is `s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Literal
@@ -61,12 +61,43 @@ class Part:
 
 @dataclass(frozen=True)
 class TableEvidence:
-    """What was in one table: its row count and an order-free hash of all rows (a decimal number)."""
+    """What was in one table: its row count and an order-free hash of all rows (a decimal number).
+
+    The hash is None for a table that was counted alone.
+    """
 
     schema: str
     table: str
     rows: int
-    hash: str
+    hash: str | None
+
+    @property
+    def label(self) -> str:
+        """The table's full name, for a person."""
+        return f"{self.schema}.{self.table}"
+
+
+@dataclass(frozen=True)
+class SequenceEvidence:
+    """Where a sequence stood when its database was held; None where it had never been used.
+
+    Sequences stand outside of transactions, so that one may have gone on before it was dumped: it never
+    comes back short of this.
+    """
+
+    schema: str
+    sequence: str
+    last_value: int | None
+    increment: int
+    cycle: bool
+
+
+@dataclass(frozen=True)
+class LargeObjects:
+    """Large objects: how many, and an order-free hash of their content (None where it may not be read)."""
+
+    objects: int
+    hash: str | None
 
 
 @dataclass(frozen=True)
@@ -108,7 +139,12 @@ class DatabaseShape:
 
 @dataclass(frozen=True)
 class DatabaseEvidence:
-    """Facts about one database, gathered inside the very snapshot that was dumped."""
+    """Facts about one database, gathered inside the very snapshot that was dumped.
+
+    `consistent_at` is that snapshot's instant, `settings` are the server's that a restore may depend on,
+    `tablespaces` those that tables or indexes stand in beside the database's own, `dumped_by` the major
+    version of pg_dump (in older manifests nothing: the server's).
+    """
 
     name: str
     shape: DatabaseShape
@@ -118,6 +154,12 @@ class DatabaseEvidence:
     superuser: str = "postgres"
     harbor_schema: int | None = None
     role_passwords: bool = True
+    sequences: tuple[SequenceEvidence, ...] = ()
+    large_objects: LargeObjects | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    consistent_at: datetime | None = None
+    dumped_by: int | None = None
+    tablespaces: tuple[str, ...] = ()
 
     @property
     def major(self) -> int:
@@ -125,9 +167,19 @@ class DatabaseEvidence:
         return self.server_version // 10_000
 
     @property
+    def archive_major(self) -> int:
+        """The oldest major version whose pg_restore reads the dump, and whose server takes what it says."""
+        return max(self.major, self.dumped_by or 0)
+
+    @property
     def rows(self) -> int:
         """Rows in all tables."""
         return sum(table.rows for table in self.tables)
+
+    @property
+    def counted_only(self) -> tuple[TableEvidence, ...]:
+        """The tables whose content nothing is known of but the number of rows."""
+        return tuple(table for table in self.tables if table.hash is None)
 
 
 @dataclass(frozen=True)
@@ -161,6 +213,18 @@ class SecretFile:
 
 
 @dataclass(frozen=True)
+class Volume:
+    """How the blobs were read: `kind` is live, or the kind of volume snapshot; and why that one.
+
+    `seconds` passed from the wish for a frozen view until there was one.
+    """
+
+    kind: str
+    why: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What binds the snapshots of one run into a recovery point; stored last, it seals the point."""
 
@@ -179,6 +243,7 @@ class Manifest:
     versions: dict[str, str]
     host: str
     warnings: tuple[str, ...] = ()
+    volume: Volume | None = None
     schema: int = MANIFEST_SCHEMA
     # A point whose secrets were encrypted anew is sealed again: the highest revision counts, and what it
     # took the place of (snapshots) is to be removed.

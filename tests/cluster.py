@@ -9,9 +9,10 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from drkit.errors import DatabaseUnreachable
 from drkit.tools import postgres, process
@@ -49,10 +50,43 @@ class Cluster:
             session.execute(postgres.compose("CREATE DATABASE {name}", name=postgres.identifier(name)))
         return self.target.with_database(name)
 
+    def new_directory(self, name: str) -> Path:
+        """An empty directory that belongs to whom the server runs as, gone with the cluster."""
+        directory = self.directory / name
+        directory.mkdir()
+        if self.user:
+            shutil.chown(directory, self.user, self.user)
+        return directory
+
+    def dump(self, database: postgres.Target, snapshot: str) -> Path:
+        """An archive of what that exported snapshot shows."""
+        archive = self.directory / f"{database.database}.dump"
+        with archive.open("wb") as file:
+            done = process.into_file(postgres.dump(self.programs, database, snapshot, {}), file)
+        assert done.code == 0, done.stderr
+        return archive
+
+    def copy(self, database: postgres.Target) -> postgres.Target:
+        """A new database filled from a dump of that one."""
+        target = self.new_database()
+        with postgres.connect(database) as session:
+            session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            archive = self.dump(database, session.value("SELECT pg_export_snapshot()"))
+        process.check(postgres.restore(self.programs, target, archive, 2, {}))
+        return target
+
 
 @contextlib.contextmanager
-def private_cluster(major: int | None = None) -> Iterator[Cluster]:
-    """Make a cluster of that major version (the newest), run it, and remove it."""
+def private_cluster(
+    major: int | None = None,
+    *,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    prepare: Callable[[Path], None] = lambda _data: None,
+) -> Iterator[Cluster]:
+    """Make a cluster of that major version (the newest), run it, and remove it.
+
+    `prepare` gets the data directory before the server starts.
+    """
     available = postgres.installed()
     servers = {m: p for m, p in available.items() if (p.directory / "initdb").is_file()}
     if not servers or major not in (None, *servers):
@@ -66,9 +100,12 @@ def private_cluster(major: int | None = None) -> Iterator[Cluster]:
             shutil.chown(directory, user, user)
         data = directory / "data"
         _initdb(programs, data, user)
-        server = _start(programs, directory, user)
+        prepare(data)
+        server = _start(programs, directory, user, settings)
         try:
-            target = postgres.Target({"host": str(directory), "user": "postgres", "dbname": "postgres"})
+            port = settings.get("port", "5432")
+            where = {"host": str(directory), "port": port, "user": "postgres", "dbname": "postgres"}
+            target = postgres.Target(where)
             _wait(server, target)
             with postgres.connect(target) as session:
                 session.execute(postgres.compose("CREATE ROLE {name}", name=postgres.identifier(LOGIN)))
@@ -87,10 +124,12 @@ def _initdb(programs: postgres.Programs, data: Path, user: str | None) -> None:
     rules.write_text(f"local all +{LOGIN} scram-sha-256\n{rules.read_text()}")
 
 
-def _start(programs: postgres.Programs, directory: Path, user: str | None) -> Server:
-    settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+def _start(
+    programs: postgres.Programs, directory: Path, user: str | None, settings: Mapping[str, str]
+) -> Server:
+    words = [f"--{name}={value}" for name, value in {**_SETTINGS, **settings}.items()]
     where = ("-D", str(directory / "data"), "-k", str(directory))
-    command = Command((programs.program("postgres"), *where, *settings), user=user, directory=directory)
+    command = Command((programs.program("postgres"), *where, *words), user=user, directory=directory)
     return Server(command, directory / "log")
 
 

@@ -7,6 +7,7 @@ last; without it nothing of this run counts.
 
 from __future__ import annotations
 
+import logging
 import platform
 import shutil
 from collections.abc import Mapping
@@ -19,12 +20,14 @@ from drkit import config
 from drkit.actions import leftovers
 from drkit.catalog import Catalog, open_catalog, part_tags
 from drkit.errors import BackupIncomplete, ConfigError, DrkitError, ToolFailed
-from drkit.model import Closure, Manifest, Part, PartKind, PointStatus, utc_now
+from drkit.model import Closure, Manifest, Part, PartKind, PointStatus, Volume, utc_now
 from drkit.progress import Listener, silent
 from drkit.sources import database
-from drkit.sources.capture import Capture, Captured
+from drkit.sources.capture import Capture, Captured, Spoilt
 from drkit.state import State, new_id, private_directory
 from drkit.tools import age, restic
+
+log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
 _ROOM = 64 << 20
@@ -56,13 +59,14 @@ class BackupResult:
     bytes: int = 0
     added_bytes: int = 0
     attempts: int = 1
+    volume: Volume | None = None
 
 
 def plan(settings: config.Config) -> tuple[PlannedPart, ...]:
     """The parts that a backup of this site has; raises ConfigError where there is nothing to protect."""
     parts: list[PlannedPart] = []
     for entry in settings.databases:
-        parts.append(PlannedPart("database", entry.name, database.target_of(entry).where))
+        parts.append(PlannedPart("database", entry.name, database.where(entry)))
         parts.append(PlannedPart("roles", entry.name, "roles and memberships of the same server"))
     if settings.blobs:
         parts.append(PlannedPart("blobs", "blobs", str(settings.blobs.path)))
@@ -98,17 +102,16 @@ def backup(settings: config.Config, listener: Listener = silent) -> BackupResult
         try:
             for attempt in range(1, _ATTEMPTS + 1):
                 result = _attempt(_Context(settings, catalog, versions, listener, attempt))
-                if result is not None:
+                if isinstance(result, BackupResult):
                     break
+                log.warning("attempt %d is given up: %s %s", attempt, result.why, result.cause)
         finally:
             # Only now: until here their blobs spared restic reading every file again.
             swept += leftovers.sweep_points(catalog, dead)
-        if result is not None:
+        if isinstance(result, BackupResult):
             return replace(result, swept=swept)
-    raise BackupIncomplete(
-        f"a garbage collection ran during each of {_ATTEMPTS} attempts",
-        hint="schedule the backup away from Harbor's garbage collection",
-    )
+    last = f"; the last time, {result.cause}" if result.cause else ""
+    raise BackupIncomplete(f"{result.why} during each of {_ATTEMPTS} attempts{last}", hint=result.hint)
 
 
 def _restic_version() -> str:
@@ -137,8 +140,8 @@ class _Context:
     started_at: datetime = field(default_factory=utc_now)
 
 
-def _attempt(context: _Context) -> BackupResult | None:
-    """One attempt at a recovery point, or None if a garbage collection spoilt it."""
+def _attempt(context: _Context) -> BackupResult | Spoilt:
+    """One attempt at a recovery point, or what spoilt it."""
     point = new_id(context.started_at)
     state = State(context.settings.site.state)
 
@@ -148,9 +151,10 @@ def _attempt(context: _Context) -> BackupResult | None:
     with private_directory(state.runs, point) as directory:
         repository = context.catalog.repository
         capture = Capture(context.settings, repository, directory, tags, context.listener)
-        if capture.run():
+        spoilt = capture.run()
+        if spoilt:
             capture.forget()
-            return None
+            return spoilt
     return _finish(context, point, capture.captured)
 
 
@@ -171,6 +175,7 @@ def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
         bytes=sum(part.bytes for part in parts),
         added_bytes=sum(part.added_bytes for part in parts),
         attempts=context.attempt,
+        volume=captured.volume,
     )
     if captured.failures:
         raise _incomplete(captured.failures, result)
@@ -197,6 +202,7 @@ def _manifest(context: _Context, captured: Captured, result: BackupResult) -> Ma
         versions=dict(context.versions),
         host=platform.node(),
         warnings=result.warnings,
+        volume=result.volume,
     )
 
 

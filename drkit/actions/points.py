@@ -7,7 +7,7 @@ from datetime import datetime
 
 from drkit import config
 from drkit.catalog import open_catalog, pick
-from drkit.model import Closure, DatabaseEvidence, DrillNote, Part, Point, PointStatus, SecretFile
+from drkit.model import Closure, DatabaseEvidence, DrillNote, Part, Point, PointStatus, SecretFile, Volume
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class PointDetails:
     versions: dict[str, str]
     host: str
     drills: tuple[DrillNote, ...]
+    volume: Volume | None = None
 
 
 def points(settings: config.Config, repository: str | None = None) -> PointList:
@@ -75,6 +76,7 @@ def show(settings: config.Config, wanted: str) -> PointDetails:
         versions=manifest.versions,
         host=manifest.host,
         drills=point.drills,
+        volume=manifest.volume,
     )
 
 

@@ -9,7 +9,7 @@ from drkit.checks.finding import Check, Control, Finding, failed, passed, verdic
 from drkit.errors import ToolFailed
 from drkit.harbor import tables
 from drkit.model import DatabaseEvidence, TableEvidence
-from drkit.sources import database, database_restore
+from drkit.sources import evidence as evidences
 from drkit.tools import postgres, process
 from drkit.tools.postgres import Programs, Target
 
@@ -52,8 +52,8 @@ def checks(target: Target, evidence: DatabaseEvidence) -> Iterator[Check]:
 
 def tables_equal(target: Target, evidence: DatabaseEvidence) -> Finding:
     """Every table has the rows and the content that it had in the snapshot that was dumped."""
-    faults = database_restore.differences(target, evidence)
-    return verdict(faults, f"{len(evidence.tables)} tables, {evidence.rows:,} rows, content identical")
+    faults = evidences.differences(target, evidence)
+    return verdict(faults, evidences.what_agreed(evidence))
 
 
 def relations_hold(target: Target) -> Finding:
@@ -75,7 +75,7 @@ def controls(
     target: Target, evidence: DatabaseEvidence, archive: Path, programs: Programs
 ) -> Iterator[Control]:
     """A row that is gone, and a dump that stops in the middle."""
-    table = min((t for t in evidence.tables if t.rows), key=lambda t: t.rows, default=None)
+    table = min((t for t in evidence.tables if t.rows and t.hash), key=lambda t: t.rows, default=None)
     if table is not None:
         name = f"{table.schema}.{table.table}"
         yield Control(
@@ -97,7 +97,7 @@ def _without_a_row(target: Target, expected: TableEvidence) -> Finding:
         name = postgres.identifier(expected.schema, expected.table)
         query = "DELETE FROM ONLY {t} WHERE ctid = (SELECT min(ctid) FROM ONLY {t})"
         session.execute(postgres.compose(query, t=name))
-        found = database.hash_table(session, expected.schema, expected.table)
+        found = evidences.hash_table(session, expected.schema, expected.table)
     return passed("no difference seen") if found == expected else failed("a difference was seen")
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from drkit.cli.pieces import facts as _facts
 from drkit.cli.pieces import table as _table
 from drkit.cli.pieces import warn as _warn
-from drkit.model import Closure, Outcome, PointStatus
+from drkit.model import Closure, Outcome, PointStatus, Volume
 from drkit.reports.units import duration, moment, size
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def backup(console: Console, result: BackupResult) -> None:
             ("consistent at", moment(result.consistent_at)),
             ("rows", f"{result.rows:,}"),
             ("closure", closure(result.closure)),
+            *_volume(result.volume),
             ("size", f"{size(result.bytes)}, of which {size(result.added_bytes)} are new in the repository"),
             ("time", duration(took)),
         ],
@@ -125,6 +126,14 @@ def _parts(parts: Sequence[Part]) -> Table:
         new = size(part.added_bytes)
         table.add_row(part.kind, part.name, size(part.bytes), new, duration(part.seconds), part.snapshot[:8])
     return table
+
+
+def _volume(found: Volume | None) -> list[tuple[str, str]]:
+    """How the blobs were read; a point without any, or made before this was recorded, does not tell."""
+    if found is None:
+        return []
+    how = "read live" if found.kind == "live" else f"frozen by {found.kind} in {found.seconds:.2f} s"
+    return [("images", f"{how}: {found.why}")]
 
 
 def closure(found: Closure | None) -> str:
@@ -170,6 +179,7 @@ def point(console: Console, found: PointDetails) -> None:
             ("size", size(found.bytes)),
             ("taken on", f"{found.host}, drkit {found.versions.get('drkit', '?')}"),
             ("closure", closure(found.closure)),
+            *_volume(found.volume),
             ("bundle opens for", "\n".join(found.recipients) or "-"),
         ],
     )

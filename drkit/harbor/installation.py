@@ -36,6 +36,8 @@ class Installation:
     database: HarborDatabase | None
     storage: str
     root_directory: Path
+    # Of Harbor's own PostgreSQL, as it was at the first start; a later change here changes nothing there.
+    own_database_password: str | None = None
 
     @property
     def secret_directory(self) -> Path:
@@ -75,6 +77,7 @@ def parse_installation(data: bytes, path: Path) -> Installation:
         storage=_storage(storage),
         # In the container the data volume's `registry` is mounted as /storage.
         root_directory=volume / "registry",
+        own_database_password=_secret(_section(document, "database").get("password")),
     )
 
 
@@ -87,19 +90,22 @@ def _path(value: object) -> Path | None:
     return Path(str(value)) if value else None
 
 
+def _secret(value: object) -> str | None:
+    return None if value is None else register_secret(str(value))
+
+
 def _database(section: dict[str, Any], path: Path) -> HarborDatabase | None:
     if not section.get("host"):
         return None
     port = str(section.get("port") or 5432)
     if not port.isdecimal():
         raise ConfigError(f'{path}: the port of external_database is "{port}"', hint="it is a number")
-    password = section.get("password")
     return HarborDatabase(
         host=str(section["host"]),
         port=int(port),
         name=str(section.get("db_name") or "registry"),
         user=str(section.get("username") or "postgres"),
-        password=register_secret(str(password)) if password is not None else None,
+        password=_secret(section.get("password")),
         ssl_mode=str(section.get("ssl_mode") or "disable"),
     )
 

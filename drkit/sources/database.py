@@ -1,36 +1,44 @@
-"""A PostgreSQL database: held still by an exported snapshot, described by evidence, dumped into restic."""
+"""A PostgreSQL database held still: its tables locked, its snapshot exported for whoever reads it."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from queue import Empty, SimpleQueue
 
-from drkit import config, shape
-from drkit.errors import ToolFailed
-from drkit.harbor import tables
-from drkit.model import DatabaseEvidence, DatabaseShape, Grant, Setting, TableEvidence
-from drkit.tools import postgres
+from drkit import config
+from drkit.errors import ConfigError, DatabaseBusy, SourceChanged, ToolFailed
+from drkit.tools import docker, postgres
 from drkit.tools.postgres import Session, Target
 
 TableName = tuple[str, str]
 
-_LOCK_TIMEOUT = "10s"
-_ATTEMPTS = 3
+# While one table is waited for, others are locked already, and whoever wants to change those waits for us.
+_LOCK_TIMEOUT = "2s"
+_PAUSE_SECONDS = 1.0
 
 # Tables whose rows pg_dump dumps: ordinary ones that belong to no extension; partitions, not their parents.
 _TABLES = """
-SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't'
   AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
   AND NOT EXISTS (SELECT FROM pg_depend d
                   WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-ORDER BY pg_relation_size(c.oid) DESC, 1, 2"""
+ORDER BY pg_relation_size(c.oid) DESC, 2, 3"""
+
+_HOLDERS = """
+SELECT format('%I.%I is held by process %s (%s, user %s)', n.nspname, c.relname, l.pid,
+              coalesce(nullif(a.application_name, ''), 'a client'), a.usename)
+FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_stat_activity a USING (pid)
+WHERE l.mode = 'AccessExclusiveLock' AND l.granted AND a.datname = current_database()
+  AND n.nspname NOT LIKE 'pg\\_%' ORDER BY a.xact_start, 1 LIMIT 1"""
+
+
+# What Harbor's own database container has.
+_IN_A_CONTAINER = {"user": "postgres", "dbname": "registry"}
 
 
 @dataclass(frozen=True)
@@ -51,175 +59,120 @@ class Held:
 
 
 def target_of(database: config.Database) -> Target:
-    """Where the database is; raises ConfigError if its password file cannot be read."""
-    return postgres.target(database.dsn, database.password_file)
+    """Where the database is; raises ConfigError if its password file cannot be read.
+
+    For one in a container, where it is now: the address may be another when it has been started anew. Raises
+    what `docker.find` does.
+    """
+    target = postgres.target(database.dsn or "", database.password_file)
+    if database.container is None:
+        return target
+    for key in ("host", "hostaddr", "service"):
+        if key in target.settings:
+            raise ConfigError(
+                f"database {database.name} has a container, so its dsn must not name a {key}",
+                hint="the container's own address is looked up; keep user and dbname, or remove container",
+            )
+    address = docker.find(database.container).address
+    return Target({**_IN_A_CONTAINER, **target.settings, "host": address}, target.password)
+
+
+def where(database: config.Database) -> str:
+    """Where the database is, for a person; asks nobody. Raises ConfigError as `target_of` does."""
+    if database.container is None:
+        return target_of(database).where
+    settings = postgres.target(database.dsn or "", None).settings
+    return f"{settings.get('dbname', _IN_A_CONTAINER['dbname'])} in the container {database.container}"
 
 
 @contextlib.contextmanager
 def hold(database: config.Database) -> Iterator[Held]:
     """Hold a database still until the block ends.
 
-    The tables are locked before the snapshot is taken, so that no change of schema slips in between; a table
-    that appeared meanwhile makes it start over. Waiting for locks is bounded: a backup never queues up
-    behind a migration and makes production queue up behind itself.
+    The tables are locked before the snapshot is taken, so that no change of schema slips in between; one that
+    was made, dropped or made anew meanwhile makes it start over. Locks are waited for in short stretches with
+    everything let go between them, `lock_wait` in all: a backup that queues up behind a migration would make
+    production queue up behind itself. Raises DatabaseBusy, DatabaseUnreachable, ToolFailed.
     """
     target = target_of(database)
     with postgres.connect(target) as session:
         session.execute("SELECT set_config('lock_timeout', %s, false)", (_LOCK_TIMEOUT,))
-        for _ in range(_ATTEMPTS):
-            held = _try_to_hold(database.name, target, session)
-            if held:
-                yield held
-                return
-            session.execute("ROLLBACK")
-        raise ToolFailed(
-            f"the tables of {target.where} changed {_ATTEMPTS} times while they were being locked",
-            hint="a migration is under way: run the backup when it has ended",
-        )
+        end = time.monotonic() + database.lock_wait.total_seconds()
+        while True:
+            try:
+                held = _try_to_hold(database.name, target, session)
+                break
+            except (DatabaseBusy, SourceChanged) as error:
+                who = _who_holds(target)
+                session.execute("ROLLBACK")
+                if time.monotonic() > end:
+                    raise DatabaseBusy(
+                        f"the tables of {target.where} could not be held still for {database.lock_wait}: "
+                        f"{who or error.message}",
+                        hint="a migration or VACUUM FULL is under way: run the backup when it has ended, "
+                        "or raise lock_wait in [[database]]",
+                    ) from None
+            time.sleep(_PAUSE_SECONDS)
+        yield held
 
 
-def _try_to_hold(name: str, target: Target, session: Session) -> Held | None:
-    wanted = list_tables(session)
+def _try_to_hold(name: str, target: Target, session: Session) -> Held:
+    wanted = _tables_with_ids(session)
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    names = tuple((schema, table) for _, schema, table in wanted)
     try:
-        if wanted:
-            names = postgres.joined(", ", [postgres.identifier(*table) for table in wanted])
-            session.execute(postgres.compose("LOCK TABLE {names} IN ACCESS SHARE MODE", names=names))
+        _lock(session, names)
+    except (DatabaseBusy, SourceChanged):
+        raise
     except ToolFailed as error:
         raise ToolFailed(
             f"cannot lock the tables of {target.where}: {error.message}",
-            hint="a migration or VACUUM FULL holds them: run the backup when it has ended",
+            hint="the user in dsn must be allowed to read every table: Harbor's own or a superuser",
         ) from None
     # LOCK takes no snapshot, so the transaction's view of the data begins here, with every table locked.
     snapshot, moment = session.row("SELECT pg_export_snapshot(), clock_timestamp()")
-    if sorted(list_tables(session)) != sorted(wanted):
-        return None
-    return Held(name, target, session, snapshot, moment.astimezone(UTC), wanted)
+    if set(_tables_with_ids(session)) != set(wanted):
+        raise SourceChanged("tables were made or dropped meanwhile")
+    return Held(name, target, session, snapshot, moment.astimezone(UTC), names)
+
+
+def _lock(session: Session, names: Sequence[TableName]) -> None:
+    if names:
+        tables = postgres.joined(", ", [postgres.identifier(*name) for name in names])
+        session.execute(postgres.compose("LOCK TABLE {tables} IN ACCESS SHARE MODE", tables=tables))
+
+
+def _who_holds(target: Target) -> str:
+    """Who holds a table of this database for itself alone, at this moment."""
+    with postgres.connect(target) as other:
+        return "".join(sentence for (sentence,) in other.rows(_HOLDERS))
+
+
+def _tables_with_ids(session: Session) -> tuple[tuple[int, str, str], ...]:
+    return tuple((oid, schema, table) for oid, schema, table in session.rows(_TABLES))
 
 
 def list_tables(session: Session) -> tuple[TableName, ...]:
     """(schema, table) of every table with rows of its own, the largest first."""
-    return tuple((schema, table) for schema, table in session.rows(_TABLES))
+    return tuple((schema, table) for _, schema, table in _tables_with_ids(session))
 
 
 @contextlib.contextmanager
 def shared_session(held: Held) -> Iterator[Session]:
-    """Another session that sees the very same data."""
+    """Another session that sees the very same data, its tables locked at once.
+
+    Whoever came in between to change one waits for `held`, and this session would wait for him: it gives up
+    after LOCK_TIMEOUT with DatabaseBusy, lest all of them, and production behind them, wait for ever.
+    """
     with postgres.connect(held.target) as session:
         session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         snapshot = postgres.literal(held.snapshot)
         session.execute(postgres.compose("SET TRANSACTION SNAPSHOT {snapshot}", snapshot=snapshot))
+        session.execute("SELECT set_config('lock_timeout', %s, false)", (postgres.LOCK_TIMEOUT,))
+        _lock(session, held.tables)
         # Production has better things to do with its other processors.
         session.execute("SET max_parallel_workers_per_gather = 0")
         yield session
-
-
-def gather_evidence(held: Held) -> DatabaseEvidence:
-    """Facts about the held database, read in sessions that share its snapshot."""
-    with shared_session(held) as session:
-        extensions = session.rows("SELECT extname, extversion FROM pg_extension ORDER BY 1")
-        return DatabaseEvidence(
-            name=held.name,
-            shape=read_shape(session),
-            server_version=session.server_version,
-            extensions={str(name): str(version) for name, version in extensions},
-            tables=hash_all(held.tables, lambda: shared_session(held)),
-            # The bootstrap superuser always has this id.
-            superuser=session.value("SELECT pg_get_userbyid(10)"),
-            harbor_schema=tables.schema_version(session),
-            role_passwords=can_read_passwords(session),
-        )
-
-
-def hash_all(
-    names: Sequence[TableName], session: Callable[[], AbstractContextManager[Session]]
-) -> tuple[TableEvidence, ...]:
-    """Evidence of the tables named, over a few sessions side by side; give the largest tables first."""
-    queue: SimpleQueue[TableName] = SimpleQueue()
-    for name in names:
-        queue.put(name)
-
-    def work(_number: int) -> list[TableEvidence]:
-        found = []
-        with session() as own:
-            while True:
-                try:
-                    found.append(hash_table(own, *queue.get_nowait()))
-                except Empty:
-                    return found
-
-    workers = min(4, os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers) as pool:
-        done = [evidence for share in pool.map(work, range(workers)) for evidence in share]
-    return tuple(sorted(done, key=lambda evidence: (evidence.schema, evidence.table)))
-
-
-def hash_table(session: Session, schema: str, table: str) -> TableEvidence:
-    """A table's evidence; see shape.table_hash for what the hash is."""
-    query = postgres.compose("SELECT {evidence}", evidence=shape.table_hash(schema, table))
-    rows, digest = session.row(query)
-    return TableEvidence(schema, table, int(rows), digest)
-
-
-def read_shape(session: Session) -> DatabaseShape:
-    """What CREATE DATABASE needs to make this database again; reads the columns that this server has."""
-    have = {
-        name
-        for (name,) in session.rows(
-            "SELECT attname FROM pg_attribute WHERE attrelid = 'pg_database'::regclass"
-        )
-    }
-    locale = next((column for column in ("datlocale", "daticulocale") if column in have), None)
-    query = postgres.compose(
-        "SELECT datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype,"
-        " datconnlimit, coalesce(shobj_description(oid, 'pg_database'), ''), datacl IS NULL,"
-        " {provider}, {locale}, {version}"
-        " FROM pg_database WHERE datname = current_database()",
-        provider=_column(have, "datlocprovider", "c"),
-        locale=_column(have, locale or "", ""),
-        version=_column(have, "datcollversion", ""),
-    )
-    row = session.row(query)
-    name, owner, encoding, collate, ctype, limit, comment, default_acl, provider, icu, version = row
-    return DatabaseShape(
-        database=name,
-        owner=owner,
-        encoding=encoding,
-        locale_provider={"i": "icu", "b": "builtin"}.get(provider, "libc"),
-        collate=collate,
-        ctype=ctype,
-        locale=icu,
-        collation_version=version,
-        connection_limit=limit,
-        comment=comment,
-        default_acl=default_acl,
-        grants=_grants(session),
-        settings=_settings(session),
-    )
-
-
-def _column(have: set[str], name: str, otherwise: str) -> postgres.Part:
-    if name not in have:
-        return postgres.literal(otherwise)
-    return postgres.compose("coalesce({name}::text, '')", name=postgres.identifier(name))
-
-
-def _grants(session: Session) -> tuple[Grant, ...]:
-    query = (
-        "SELECT CASE grantee WHEN 0 THEN '' ELSE pg_get_userbyid(grantee) END, privilege_type, is_grantable"
-        " FROM pg_database, aclexplode(datacl) WHERE datname = current_database() ORDER BY 1, 2"
-    )
-    return tuple(Grant(*row) for row in session.rows(query))
-
-
-def _settings(session: Session) -> tuple[Setting, ...]:
-    query = (
-        "SELECT CASE setrole WHEN 0 THEN '' ELSE pg_get_userbyid(setrole) END, unnest(setconfig)"
-        " FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase"
-        " WHERE datname = current_database() ORDER BY 1, 2"
-    )
-    pairs = [(role, *setting.split("=", 1)) for role, setting in session.rows(query)]
-    return tuple(Setting(name, value, role) for role, name, value in pairs)
 
 
 def can_read_passwords(session: Session) -> bool:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqlparse
 
-from drkit import shape as shape_sql
 from drkit.errors import ToolFailed
 from drkit.model import DatabaseEvidence, DatabaseShape
-from drkit.sources import database
-from drkit.tools import postgres, process
-from drkit.tools.postgres import Programs, Session, Target
+from drkit.sources import statements
+from drkit.sources.clients import Loader
+from drkit.tools import postgres
+from drkit.tools.postgres import Session, Target
 
 _NAME = r'("(?:[^"]|"")+"|[\w$]+)'
 _ROLE = re.compile(rf"(CREATE|ALTER|COMMENT ON) ROLE {_NAME}", re.IGNORECASE)
@@ -62,19 +62,19 @@ def make_roles(session: Session, text: str) -> tuple[tuple[str, ...], tuple[str,
 
     A role that exists keeps its password and attributes: it may be the one that we are logged in as.
     """
-    statements = parse_roles(text)
+    wanted = parse_roles(text)
     have = {name for (name,) in session.rows("SELECT rolname FROM pg_roles")}
-    missing = {statement.role for statement in statements} - have
-    for statement in statements:
+    missing = {statement.role for statement in wanted} - have
+    for statement in wanted:
         if statement.role in missing:
             session.execute(postgres.trusted(statement.sql))
-    return tuple(sorted(missing)), tuple(sorted({s.role for s in statements} - missing))
+    return tuple(sorted(missing)), tuple(sorted({s.role for s in wanted} - missing))
 
 
 def create_database(session: Session, shape: DatabaseShape, name: str) -> None:
     """An empty database of that name with the shape's owner, encoding and collation."""
     try:
-        session.execute(shape_sql.creation(shape, name))
+        session.execute(statements.creation(shape, name))
     except ToolFailed as error:
         raise ToolFailed(
             f"cannot make the database {name}: {error.message}",
@@ -84,13 +84,14 @@ def create_database(session: Session, shape: DatabaseShape, name: str) -> None:
 
 def apply_rights(session: Session, shape: DatabaseShape, name: str) -> None:
     """The grants, settings and comment of the database itself, on a session that is connected to it."""
-    for statement in shape_sql.rights(shape, name):
+    for statement in statements.rights(shape, name):
         session.execute(statement)
 
 
-def load(programs: Programs, target: Target, archive: Path, jobs: int, login: Mapping[str, str]) -> None:
-    """Fill an empty database from an archive, several tables side by side; raises ToolFailed."""
-    process.check(postgres.restore(programs, target, archive, jobs, login))
+def missing_tablespaces(session: Session, evidence: DatabaseEvidence) -> tuple[str, ...]:
+    """The tablespaces that the database had tables in, and that this server lacks."""
+    have = {name for (name,) in session.rows("SELECT spcname FROM pg_tablespace")}
+    return tuple(name for name in evidence.tablespaces if name not in have)
 
 
 def bring_back(
@@ -99,35 +100,18 @@ def bring_back(
     evidence: DatabaseEvidence,
     archive: Path,
     roles_text: str,
-    *,
-    programs: Programs,
-    jobs: int,
-    login: Mapping[str, str],
+    load: Loader,
 ) -> tuple[str, ...]:
-    """Roles, an empty database called `name`, its content, its rights. Returns the roles that were made."""
+    """Roles, an empty database called `name`, its content, its rights. Returns the roles that were made.
+
+    Where the server lacks a tablespace, everything goes into the database's own: better there than nowhere.
+    """
     with postgres.connect(server) as session:
         made, _ = make_roles(session, roles_text)
         create_database(session, evidence.shape, name)
+        known = not missing_tablespaces(session, evidence)
     target = server.with_database(name)
-    load(programs, target, archive, jobs, login)
+    load(target, archive, tablespaces=known)
     with postgres.connect(target) as session:
         apply_rights(session, evidence.shape, name)
     return made
-
-
-def differences(target: Target, evidence: DatabaseEvidence) -> tuple[str, ...]:
-    """What this database's tables have or lack against the evidence, a sentence a table; none is good."""
-    with postgres.connect(target) as session:
-        names = database.list_tables(session)
-    expected = {(t.schema, t.table): t for t in evidence.tables}
-    said = [f"table {s}.{t} is missing" for s, t in sorted(expected.keys() - set(names))]
-    said += [f"table {s}.{t} was not in the backup" for s, t in sorted(set(names) - expected.keys())]
-    common = [name for name in names if name in expected]
-    for found in database.hash_all(common, lambda: postgres.connect(target)):
-        want = expected[found.schema, found.table]
-        label = f"{found.schema}.{found.table}"
-        if found.rows != want.rows:
-            said.append(f"{label} has {found.rows} rows instead of {want.rows}")
-        elif found.hash != want.hash:
-            said.append(f"{label} has the right number of rows ({want.rows}) but other content")
-    return tuple(said)

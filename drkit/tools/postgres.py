@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -17,7 +17,15 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from drkit.errors import ConfigError, DatabaseUnreachable, ToolFailed, ToolMissing, ToolTooOld
+from drkit.errors import (
+    ConfigError,
+    DatabaseBusy,
+    DatabaseUnreachable,
+    SourceChanged,
+    ToolFailed,
+    ToolMissing,
+    ToolTooOld,
+)
 from drkit.logs import redact, register_secret
 from drkit.tools.process import Command, Completed, failure
 
@@ -29,8 +37,30 @@ Statement = sql.Composed
 # Where distributions put several majors side by side: Debian and Ubuntu, then the PostgreSQL project's RPMs.
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
 _FETCH = 2_000
-# Variables by which libpq finds passwords and certificates in files.
-_LIBPQ_FILES = ("PGPASSFILE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY")
+# How pg_dump says that a lock was not to be had, or that something vanished while it looked.
+_WAITED = re.compile(r"due to (?:lock|statement) timeout")
+_VANISHED = re.compile(
+    r"(?:relation|type|function|schema) .*does not exist|cache lookup failed|could not open relation"
+)
+# Longer than any lock that production takes in passing, shorter than anybody's patience.
+LOCK_TIMEOUT = "5s"
+# libpq's words about encryption; there is no code for them.
+_TLS = re.compile(r"\bSSL\b|certificate|private key", re.IGNORECASE)
+_TLS_HINT = "see sslmode, sslrootcert (whose CA signed the server's certificate), sslcert and sslkey in dsn"
+_HINT = "see that it runs and that dsn, user and password_file are right"
+# libpq's own advice, which stands on lines of its own.
+_ADVICE = ("Is the server running", "Either provide the file")
+# Variables by which libpq finds certificates and services in files, and how much it insists on them: our own
+# sessions heed them, so PostgreSQL's programs must too.
+_LIBPQ_FILES = (
+    "PGSERVICEFILE",
+    "PGSYSCONFDIR",
+    "PGSSLMODE",
+    "PGSSLROOTCERT",
+    "PGSSLCERT",
+    "PGSSLKEY",
+    "PGSSLCRL",
+)
 
 # The text form of a value depends on these; fixed, so that evidence is the same in every session.
 CANONICAL = {
@@ -41,6 +71,7 @@ CANONICAL = {
     "bytea_output": "hex",
     "xmlbinary": "base64",
     "lc_monetary": "C",
+    "quote_all_identifiers": "off",
     "search_path": "pg_catalog",
     "client_encoding": "UTF8",
     "row_security": "off",
@@ -154,22 +185,27 @@ def _read_password(path: Path | None) -> str | None:
 @contextlib.contextmanager
 def password_environment(where: Target, directory: Path) -> Iterator[dict[str, str]]:
     """What libpq's programs need to log in: PGPASSFILE, naming a 0600 file that is gone afterwards."""
+    files = {name: os.environ[name] for name in _LIBPQ_FILES if name in os.environ}
     if where.password is None:
-        # Then it is for libpq's own files to know it, wherever the user has put them.
-        yield {name: os.environ[name] for name in _LIBPQ_FILES if name in os.environ}
+        # Then it is for libpq's own file to know it, wherever the user has put it.
+        own = {name: os.environ[name] for name in ("PGPASSFILE",) if name in os.environ}
+        yield {**files, **own}
         return
     path = directory / f"pgpass-{id(where):x}"
     escaped = where.password.replace("\\", "\\\\").replace(":", "\\:")
     path.touch(mode=0o600, exist_ok=False)
     try:
         path.write_text(f"*:*:*:*:{escaped}\n", encoding="utf-8")
-        yield {"PGPASSFILE": str(path)}
+        yield {**files, "PGPASSFILE": str(path)}
     finally:
         path.unlink()
 
 
 class Session:
-    """One connection. Every method raises ToolFailed with the server's own sentence."""
+    """One connection. Every method raises ToolFailed with the server's own sentence.
+
+    DatabaseBusy where a lock was waited for in vain, SourceChanged where a table is not there (any more).
+    """
 
     def __init__(self, connection: psycopg.Connection[Row]) -> None:
         self._connection = connection
@@ -224,10 +260,9 @@ def connect(where: Target, *, autocommit: bool = True, patience: int = 10) -> It
     try:
         connection = psycopg.connect(make_conninfo("", **settings), password=where.password, autocommit=True)
     except psycopg.Error as error:
-        raise DatabaseUnreachable(
-            f"cannot connect to {where.where}: {_sentence(error)}",
-            hint="see that it runs and that dsn, user and password_file are right",
-        ) from None
+        said = _sentence(error)
+        hint = _TLS_HINT if _TLS.search(said) else _HINT
+        raise DatabaseUnreachable(f"cannot connect to {where.where}: {said}", hint=hint) from None
     try:
         session = Session(connection)
         for name, value in CANONICAL.items():
@@ -244,13 +279,17 @@ def connect(where: Target, *, autocommit: bool = True, patience: int = 10) -> It
 def _translated() -> Iterator[None]:
     try:
         yield
+    except psycopg.errors.LockNotAvailable as error:
+        raise DatabaseBusy(f"PostgreSQL: {_sentence(error)}") from error
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+        raise SourceChanged(f"PostgreSQL: {_sentence(error)}") from error
     except psycopg.Error as error:
         raise ToolFailed(f"PostgreSQL: {_sentence(error)}") from error
 
 
 def _sentence(error: psycopg.Error) -> str:
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("Is the server running")]
+    lines = [line for line in lines if not line.startswith(_ADVICE)]
     # libpq names every address that it tried; the last says what went wrong.
     last = lines[-1] if lines and lines[0].startswith(("connection", "Multiple")) else (lines or [""])[0]
     said = re.sub(r"^.*connection to server .*? failed: (?:FATAL: +)?", "", last)
@@ -259,15 +298,25 @@ def _sentence(error: psycopg.Error) -> str:
 
 @dataclass(frozen=True)
 class Programs:
-    """The directory of one major version's programs."""
+    """The directory of one major version's programs.
+
+    `prefix` stands before each where they run in another place than here, such as a container.
+    """
 
     major: int
     directory: Path
+    prefix: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Command:
+        """`pg_dump`, `pg_restore`, ... with arguments; raises ToolMissing."""
+        words = (*self.prefix, self.program(name), *arguments)
+        return Command(words, {**self.environment, **environment}, called=name)
 
     def program(self, name: str) -> str:
         """The path of `pg_dump`, `initdb`, ...; raises ToolMissing."""
         path = self.directory / name
-        if not path.is_file():
+        if not self.prefix and not path.is_file():
             raise ToolMissing(
                 f"{name} of PostgreSQL {self.major} is not installed",
                 hint=f"install the package postgresql-{self.major}",
@@ -302,6 +351,30 @@ def dump_programs(server_major: int, available: Mapping[int, Programs]) -> Progr
     return available[fitting[0]]
 
 
+def restore_programs(archive: int, server: int, available: Mapping[int, Programs]) -> Programs:
+    """The programs to restore a dump with: they read it, and say nothing that the server does not know.
+
+    `archive` is the major version of the pg_dump that wrote it. An older pg_restore refuses a newer dump, and
+    a newer pg_restore sets parameters that an older server has not heard of (transaction_timeout, from 17).
+    Raises ToolTooOld where the server is older than the dump, ToolMissing.
+    """
+    if server < archive:
+        raise ToolTooOld(
+            f"the server is PostgreSQL {server}, the dump is of PostgreSQL {archive}",
+            hint="restore to a server at least as new",
+        )
+    fitting = [major for major in sorted(available) if archive <= major <= server]
+    if not fitting:
+        have = ", ".join(map(str, sorted(available))) or "none"
+        versions = str(server) if server == archive else f"{archive} to {server}"
+        raise ToolMissing(
+            f"restoring a dump of PostgreSQL {archive} to a server of {server} needs pg_restore of {versions}"
+            f" (there is: {have})",
+            hint=f"install postgresql-client-{server}",
+        )
+    return available[fitting[-1]]
+
+
 def server_programs(major: int, available: Mapping[int, Programs]) -> Programs:
     """The programs to run a throwaway server of exactly that major; raises ToolMissing."""
     programs = available.get(major)
@@ -317,10 +390,22 @@ def server_programs(major: int, available: Mapping[int, Programs]) -> Programs:
 def dump(programs: Programs, where: Target, snapshot: str, environment: Mapping[str, str]) -> Command:
     """`pg_dump` of an exported snapshot to standard output, in the custom format.
 
-    Uncompressed: restic compresses, and finds again what has not changed only in plain bytes.
+    Uncompressed: restic compresses, and finds again what has not changed only in plain bytes. It waits for no
+    lock longer than LOCK_TIMEOUT: somebody who wants to change a table stands before it in the queue, and
+    waits for us.
     """
-    arguments = (programs.program("pg_dump"), "--format=custom", "--compress=0", f"--snapshot={snapshot}")
-    return Command((*arguments, "--no-password", f"--dbname={where.dsn}"), environment)
+    arguments = ("--format=custom", "--compress=0", f"--snapshot={snapshot}", "--no-password")
+    options = (f"--lock-wait-timeout={LOCK_TIMEOUT}", f"--dbname={where.dsn}")
+    return programs.command("pg_dump", (*arguments, *options), environment)
+
+
+def dump_failure(error: ToolFailed) -> ToolFailed:
+    """What a failed dump's words mean: DatabaseBusy, SourceChanged, or the error as it is."""
+    if _WAITED.search(error.message):
+        return DatabaseBusy(error.message, hint=error.hint)
+    if _VANISHED.search(error.message):
+        return SourceChanged(error.message, hint=error.hint)
+    return error
 
 
 def dump_roles(
@@ -328,22 +413,35 @@ def dump_roles(
 ) -> Command:
     """`pg_dumpall` of the cluster's roles and memberships to standard output, as SQL."""
     options = () if passwords else ("--no-role-passwords",)
-    arguments = (programs.program("pg_dumpall"), "--roles-only", *options, "--no-password")
-    return Command((*arguments, f"--dbname={where.dsn}", f"--database={where.database}"), environment)
+    arguments = ("--roles-only", *options, "--no-password", f"--dbname={where.dsn}")
+    return programs.command("pg_dumpall", (*arguments, f"--database={where.database}"), environment)
 
 
 def restore(
-    programs: Programs, where: Target, archive: Path, jobs: int, environment: Mapping[str, str]
+    programs: Programs,
+    where: Target,
+    archive: Path | None,
+    jobs: int,
+    environment: Mapping[str, str],
+    *,
+    tablespaces: bool = True,
 ) -> Command:
-    """`pg_restore` into an empty database, several tables side by side; the first error ends it."""
-    options = {"PGOPTIONS": "-c synchronous_commit=off -c maintenance_work_mem=256MB"}
-    arguments = (programs.program("pg_restore"), "--exit-on-error", f"--jobs={jobs}", "--no-password")
-    return Command((*arguments, f"--dbname={where.dsn}", str(archive)), {**options, **environment})
+    """`pg_restore` into an empty database; the first error ends it.
+
+    Several tables side by side, or one after the other where the archive comes by standard input (None).
+    Without `tablespaces` everything goes into the database's own.
+    """
+    own = where.settings.get("options", "")
+    session = f"{own} -c synchronous_commit=off -c maintenance_work_mem=256MB".strip()
+    quicker = Target({**where.settings, "options": session})
+    arguments = ("--exit-on-error", "--no-password", *(() if tablespaces else ("--no-tablespaces",)))
+    what = (f"--jobs={jobs}", str(archive)) if archive else ()
+    return programs.command("pg_restore", (*arguments, f"--dbname={quicker.dsn}", *what), environment)
 
 
 def read_archive(programs: Programs) -> Command:
     """`pg_restore` reading a whole archive from standard input, keeping nothing."""
-    return Command((programs.program("pg_restore"), "--file=/dev/null"))
+    return programs.command("pg_restore", ("--file=/dev/null",), {})
 
 
 def raise_if_failed(completed: Completed) -> None:

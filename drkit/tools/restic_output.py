@@ -26,12 +26,16 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Saved:
-    """What `restic backup` stored: the new snapshot, its full size, and what the repository grew by."""
+    """What `restic backup` stored: the new snapshot, its full size, and what the repository grew by.
+
+    `unmodified` of the `files` were not read again.
+    """
 
     snapshot: str
     bytes: int
     added_bytes: int
     files: int
+    unmodified: int = 0
 
 
 @dataclass(frozen=True)

@@ -306,15 +306,29 @@ def test_a_damaged_blob_is_found_and_a_missing_one_is_said(odd: Odd, tmp_path: P
 
 @pytest.mark.parametrize("bare", ["dash"], indirect=True)
 def test_a_table_that_is_not_as_it_was_is_found(bare: Bare) -> None:
-    """The script is told another number, and another hash, than what was dumped."""
+    """The script is told another number, another hash, a sequence that went further than what was dumped."""
     text = bare.script.read_text()
-    found = re.search(r"found <> (\d+) OR hash <> '\\''(\d+)'\\''", text.partition('"project" AS r')[2])
-    assert found
-    for wrong in (found[0].replace(found[1], "77", 1), found[0].replace(found[2], "77", 1)):
-        bare.script.write_text(text.replace(found[0], wrong))
+    rows = re.search(
+        r"'project', (\d+), '\\''(\d+)'\\'', '\\''public.project'".replace(
+            "'project'", r"'\\''project'\\''", 1
+        ),
+        text,
+    )
+    sequence = re.search(r"project_project_id_seq'\\'', (\d+), 1", text)
+    assert rows
+    assert sequence
+    wrong = {
+        f"table public.project has {rows[1]} rows instead of 77": (rows[0], rows[0].replace(rows[1], "77", 1)),
+        f"table public.project has its {rows[1]} rows, but other content": (rows[0], rows[0].replace(rows[2], "77")),
+        "sequence public.project_project_id_seq is missing, or short of 777": (
+            sequence[0], sequence[0].replace(f" {sequence[1]},", " 777,"),
+        ),
+    }  # fmt: skip
+    for sentence, (old, new) in wrong.items():
+        bare.script.write_text(text.replace(old, new))
         ended = bare.run("--only", "database", "--yes")
         assert ended.returncode == 1
-        assert "table public.project has its" in ended.stderr or "rows instead of" in ended.stderr
+        assert ended.stderr.splitlines()[0] == sentence
         assert "the restored database is not what was dumped" in ended.stderr
         with pytest.raises(psycopg.OperationalError):
             bare.connect()

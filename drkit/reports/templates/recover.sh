@@ -81,6 +81,8 @@ database_{{ loop.index }}() {
   db_major={{ database.major }}
   db_tables={{ database.tables }}
   db_rows={{ database.rows }}
+  db_counted={{ database.counted }}
+  db_tablespaces={{ database.tablespaces }}
   db_dump={{ database.dump.snapshot }}
   db_dump_path={{ database.dump.path }}
   db_roles={{ database.roles.snapshot }}
@@ -113,6 +115,10 @@ look_at_database() {
   have=$(say 'SHOW server_version_num;' | ask_server)
   [ $((have / 10000)) -ge "$db_major" ] ||
     die "the server is PostgreSQL $((have / 10000)), the dump is of $db_major: use one at least as new"
+  # An older one cannot read the dump, a newer one sets parameters that the server has not heard of.
+  program=$(pg_restore --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+  { [ "$program" -ge "$db_major" ] && [ "$program" -le $((have / 10000)) ]; } ||
+    die "pg_restore is of PostgreSQL $program: it takes one of $db_major to $((have / 10000))"
   [ -z "$(say "$db_exists" | ask_server)" ] ||
     die "there is a database $db_name already: rename it (ALTER DATABASE ... RENAME TO ...) or drop it first"
   say "  database $db_name, PostgreSQL $db_major, $db_tables tables, $db_rows rows"
@@ -202,7 +208,13 @@ restore_database() {
   say "restores the database $db_name"
   say "SET client_min_messages = warning; $db_clear" | ask_server
   say "$db_create" | ask_server
-  pg_restore --exit-on-error --no-password --jobs="$(nproc 2>/dev/null || echo 2)" -d "$db_beside" "$scratch/dump"
+  set --
+  if [ -n "$db_tablespaces" ] && [ -n "$(say "$db_tablespaces" | ask_server)" ]; then
+    warn "this server lacks a tablespace that $db_name had: everything goes into the database's own"
+    set -- --no-tablespaces
+  fi
+  pg_restore --exit-on-error --no-password --jobs="$(nproc 2>/dev/null || echo 2)" "$@" \
+    -d "$db_beside" "$scratch/dump"
   rm -f "$scratch/dump"
   say "$db_rights" | ask_server >/dev/null
 
@@ -214,7 +226,9 @@ restore_database() {
   fi
   say 'ANALYZE;' | psql -X -q -w -v ON_ERROR_STOP=1 -d "$db_beside"
   say "$db_rename" | ask_server
-  say "database $db_name is back: $db_tables tables, $db_rows rows, content identical"
+  identical='content identical'
+  [ "$db_counted" -eq 0 ] || identical="content identical but for $db_counted tables that were only counted"
+  say "database $db_name is back: $db_tables tables, $db_rows rows, $identical"
 }
 {% endif %}
 {% if blobs %}

@@ -6,16 +6,17 @@ from a site is quoted for where it stands, by default: a template has to ask for
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from drkit import shape
 from drkit.model import DatabaseEvidence, Manifest, Part
 from drkit.reports.text import printable, quoted, shell_word
 from drkit.reports.units import size
+from drkit.sources import statements
 from drkit.tools import postgres
 
 TEXT = "RECOVERY.txt"
@@ -28,6 +29,8 @@ class _Database:
 
     name: str
     major: int
+    counted: int
+    tablespaces: str
     tables: int
     rows: int
     dump: Part
@@ -98,7 +101,9 @@ def _database(manifest: Manifest, number: int, evidence: DatabaseEvidence) -> _D
     quoted, text, compose = postgres.identifier, postgres.text, postgres.compose
     return _Database(
         name=name,
-        major=evidence.major,
+        major=evidence.archive_major,
+        counted=len(evidence.counted_only),
+        tablespaces=_tablespaces(evidence.tablespaces),
         tables=len(evidence.tables),
         rows=evidence.rows,
         dump=manifest.need("database", evidence.name),
@@ -107,11 +112,25 @@ def _database(manifest: Manifest, number: int, evidence: DatabaseEvidence) -> _D
         beside_conninfo=postgres.conninfo(beside),
         exists=text(compose("SELECT 1 FROM pg_database WHERE datname = {name}", name=postgres.literal(name))),
         clear=text(compose("DROP DATABASE IF EXISTS {name}", name=quoted(beside))),
-        create=text(shape.creation(evidence.shape, beside)),
-        plain_create=text(shape.creation(evidence.shape, name)),
-        rights="\n".join(map(text, shape.rights(evidence.shape, beside))),
-        compare="\n".join(shape.comparisons(evidence)),
+        create=text(statements.creation(evidence.shape, beside)),
+        plain_create=text(statements.creation(evidence.shape, name)),
+        rights="\n".join(map(text, statements.rights(evidence.shape, beside))),
+        compare="\n".join(statements.comparisons(evidence)),
         rename=text(compose("ALTER DATABASE {old} RENAME TO {new}", old=quoted(beside), new=quoted(name))),
+    )
+
+
+def _tablespaces(names: Sequence[str]) -> str:
+    """A query with a row for each of these tablespaces that a server lacks; empty where there are none."""
+    if not names:
+        return ""
+    rows = [postgres.compose("({name})", name=postgres.literal(name)) for name in names]
+    return postgres.text(
+        postgres.compose(
+            "SELECT name FROM (VALUES {rows}) AS t (name)"
+            " WHERE name NOT IN (SELECT spcname FROM pg_tablespace)",
+            rows=postgres.joined(", ", rows),
+        )
     )
 
 

@@ -9,18 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from drkit import recovery
 from drkit.model import (
     DatabaseEvidence,
     DatabaseShape,
     Grant,
+    LargeObjects,
     Manifest,
     Part,
     PartKind,
     SecretFile,
+    SequenceEvidence,
     Setting,
     TableEvidence,
 )
-from drkit.reports import recovery
 from tests import needs, samples
 
 TAGS = "drkit:point:p,drkit:manifest"
@@ -39,7 +41,12 @@ def whole(odd: str = "plain", databases: int = 2) -> Manifest:
         grants=(Grant("", "CONNECT", False), Grant(odd, "TEMPORARY", True)),
         settings=(Setting("search_path", odd), Setting("work_mem", odd, role=odd)),
     )  # fmt: skip
-    tables = (TableEvidence(odd, odd, 5, "123"), TableEvidence("public", "empty", 0, "0"))
+    tables = (TableEvidence(odd, odd, 5, "123"), TableEvidence("public", "counted", 7, None))
+    sequences = (SequenceEvidence(odd, odd, 5, 1, False), SequenceEvidence("public", "new", None, -1, True))
+    facts = DatabaseEvidence(
+        "", shape, 150_012, {}, tables, harbor_schema=180, sequences=sequences,
+        large_objects=LargeObjects(2, "77"), tablespaces=(odd,),
+    )  # fmt: skip
     names = [f"n{number}" for number in range(databases)]
     parts = [part("blobs", "blobs", f"/{odd}/registry"), part("digests", "digests", "/digests.jsonl")]
     parts += [part("secrets", "secrets", "/secrets.tar.age")]
@@ -48,7 +55,7 @@ def whole(odd: str = "plain", databases: int = 2) -> Manifest:
     return replace(
         samples.manifest("20261124-020000-4f2a9c", datetime(2026, 11, 24, 2, tzinfo=UTC)),
         parts=tuple(parts),
-        databases=tuple(DatabaseEvidence(n, shape, 150_012, {}, tables, harbor_schema=180) for n in names),
+        databases=tuple(replace(facts, name=name) for name in names),
         blobs_root=f"/{odd}/registry",
         secret_files=(SecretFile(f"/{odd}", 1), SecretFile("/plain", 1)),
         recipients=("age1xyz operator\x1b[31m",),
