@@ -5,7 +5,8 @@ The restore runs the first; the recovery script of each point carries all of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import LiteralString
 
 from drkit.model import (
     DatabaseEvidence,
@@ -115,7 +116,8 @@ def comparisons(evidence: DatabaseEvidence) -> Iterator[str]:
 def _tables(tables: Sequence[TableEvidence]) -> str:
     """One query makes a query for each table, of the columns that it has there; psql runs them (gexec)."""
     rows = [
-        postgres.compose("({row})", row=_values(t.schema, t.table, t.rows, t.hash, t.label)) for t in tables
+        _row({"text": t.schema}, {"text": t.table}, {"bigint": t.rows}, {"text": t.hash}, {"text": t.label})
+        for t in tables
     ]
     kinds = [
         postgres.compose(
@@ -139,13 +141,19 @@ def _pattern(expression: str) -> Part:
     return postgres.literal(f"coalesce({expression.format(c='r.%1$I', n='%2$s')}, %3$s)")
 
 
-def _values(*values: object) -> Statement:
-    return postgres.joined(", ", [postgres.literal(value) for value in values])
+def _row(*values: Mapping[LiteralString, object]) -> Statement:
+    """A row of VALUES: each value with its type, which NULL would not tell."""
+    typed = [
+        postgres.joined("::", [postgres.literal(value), postgres.fragment(kind)])
+        for each in values
+        for kind, value in each.items()
+    ]
+    return postgres.compose("({row})", row=postgres.joined(", ", typed))
 
 
 # What is compared is named by the evidence; the columns are those of the restored table, as in a drill.
 _TABLES = """
-WITH expected (nspname, relname, rows, hash, label) AS (VALUES (NULL, NULL, 0::bigint, NULL, NULL), {rows}),
+WITH expected (nspname, relname, rows, hash, label) AS (VALUES {rows}),
 columns AS (
   SELECT e.label, a.attname, CASE WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname END AS kind,
          row_number() OVER (PARTITION BY e.label ORDER BY a.attnum) AS number
@@ -160,7 +168,7 @@ hashes AS (
 SELECT format({sentence}, e.nspname, e.relname, e.rows, e.label, e.hash,
   CASE WHEN e.hash IS NULL THEN 'NULL::text'
        ELSE format('coalesce(sum(hashint4extended(1, %s)), 0)::text', coalesce(h.mixed, '0')) END)
-FROM expected e LEFT JOIN hashes h USING (label) WHERE e.label IS NOT NULL ORDER BY e.label"""
+FROM expected e LEFT JOIN hashes h USING (label) ORDER BY e.label"""
 
 _SENTENCE = """SELECT CASE WHEN rows <> %3$s
 THEN format('table %%s has %%s rows instead of %%s', %4$L, rows, %3$s)
@@ -171,17 +179,23 @@ FROM (SELECT count(*), %6$s FROM ONLY %1$I.%2$I AS r) AS t (rows, hash) WHERE ro
 def _sequences(sequences: Sequence[SequenceEvidence]) -> Statement:
     """Sequences that are missing, or that would give a number again that they have given before."""
     rows = [
-        postgres.compose("({row})", row=_values(s.schema, s.sequence, s.last_value, s.increment, s.cycle))
+        _row(
+            {"text": s.schema},
+            {"text": s.sequence},
+            {"numeric": s.last_value},
+            {"numeric": s.increment},
+            {"boolean": s.cycle},
+        )
         for s in sequences
     ]
     return postgres.compose(
         """
 WITH expected (nspname, relname, last, step, cycles) AS (
-  VALUES (NULL, NULL, 0::numeric, 0::numeric, false), {rows})
+  VALUES {rows})
 SELECT format('sequence %s.%s is missing, or short of %s', e.nspname, e.relname, e.last)
 FROM expected e LEFT JOIN pg_sequences s ON s.schemaname = e.nspname AND s.sequencename = e.relname
-WHERE e.nspname IS NOT NULL AND (s.sequencename IS NULL OR (e.last IS NOT NULL AND NOT e.cycles
-  AND coalesce((s.last_value - e.last) * e.step < 0, true)))""",
+WHERE s.sequencename IS NULL OR (e.last IS NOT NULL AND NOT e.cycles
+  AND coalesce((s.last_value - e.last) * e.step < 0, true))""",
         rows=postgres.joined(", ", rows),
     )
 

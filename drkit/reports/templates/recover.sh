@@ -76,6 +76,7 @@ trap 'exit 130' HUP INT TERM
 # The databases: one function for each says what it is.
 {% for database in databases %}
 
+# shellcheck disable=SC2016  # SQL has dollars of its own
 database_{{ loop.index }}() {
   db_name={{ database.name }}
   db_major={{ database.major }}
