@@ -101,6 +101,29 @@ class LargeObjects:
 
 
 @dataclass(frozen=True)
+class RelationEvidence:
+    """How many rows of a table refer to something that is not there, although no foreign key forbids it.
+
+    `torn` counts those that break something, `litter` those that Harbor itself leaves behind; `example` names
+    one of the torn.
+    """
+
+    name: str
+    rows: int
+    torn: int
+    litter: int
+    example: str = ""
+
+
+@dataclass(frozen=True)
+class InventoryLine:
+    """What an operator would miss first, told with numbers that a person recognises: `users`, `187 users`."""
+
+    name: str
+    said: str
+
+
+@dataclass(frozen=True)
 class Grant:
     """One privilege on the database itself; an empty `grantee` is PUBLIC."""
 
@@ -160,6 +183,9 @@ class DatabaseEvidence:
     consistent_at: datetime | None = None
     dumped_by: int | None = None
     tablespaces: tuple[str, ...] = ()
+    # None: taken by a drkit that did not look, or from a database that is not Harbor's.
+    relations: tuple[RelationEvidence, ...] | None = None
+    inventory: tuple[InventoryLine, ...] | None = None
 
     @property
     def major(self) -> int:
@@ -183,11 +209,54 @@ class DatabaseEvidence:
 
 
 @dataclass(frozen=True)
+class SizeMismatch:
+    """A blob whose file is not as long as the database says; both in bytes."""
+
+    digest: str
+    recorded: int
+    stored: int
+
+
+@dataclass(frozen=True)
+class LinkProof:
+    """The links of a tree by which a registry finds blobs: how many, and how many cannot be one.
+
+    Names of up to twenty of the bad ones, relative to the registry's root directory.
+    """
+
+    links: int
+    bad: int = 0
+    bad_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ManifestProof:
+    """What the manifests themselves say that they need, against the list of what must be there.
+
+    `read` counts manifests that no earlier run had read; `unlisted` digests that a manifest needs and no
+    table or link knows of; `faults` manifests that cannot be read as one. Up to twenty of each by name.
+    """
+
+    manifests: int
+    read: int
+    faults: int = 0
+    unlisted: int = 0
+    fault_names: tuple[str, ...] = ()
+    unlisted_names: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Every manifest could be read, and all that it needs is on the list."""
+        return not self.faults and not self.unlisted
+
+
+@dataclass(frozen=True)
 class Closure:
     """Digests that the databases refer to against the blobs that were captured; counts, and a few names.
 
     `size_mismatch` counts blobs whose file is not as long as the database says, `unreferenced` blobs that
-    no row refers to, `missing_names` up to twenty of the missing digests.
+    no row refers to; each with up to twenty names. `unreferenced_bytes` is what these take up, `seconds` how
+    long it took to compare. `links` and `manifests` are None where they were not looked at.
     """
 
     referenced: int
@@ -197,6 +266,12 @@ class Closure:
     unreferenced: int
     missing_names: tuple[str, ...] = ()
     mismatch_names: tuple[str, ...] = ()
+    unreferenced_names: tuple[str, ...] = ()
+    mismatches: tuple[SizeMismatch, ...] = ()
+    unreferenced_bytes: int = 0
+    seconds: float = 0.0
+    links: LinkProof | None = None
+    manifests: ManifestProof | None = None
 
     @property
     def whole(self) -> bool:
@@ -290,6 +365,14 @@ class ControlResult:
 
 
 @dataclass(frozen=True)
+class Unplanted:
+    """A fault that could not be planted, for there is nothing to plant it in: neither caught nor missed."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Stage:
     """A stretch of a drill or restore, on the monotonic clock.
 
@@ -309,6 +392,27 @@ class Objective:
     target_seconds: float
     actual_seconds: float | None
     met: bool
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Something that a drill has proved, or could not prove and why."""
+
+    subject: str
+    said: str
+
+
+@dataclass(frozen=True)
+class DatabaseSummary:
+    """What a report tells of a database that came back."""
+
+    name: str
+    server_version: int
+    harbor_schema: int | None
+    extensions: dict[str, str]
+    tables: tuple[TableEvidence, ...]
+    sequences: int
+    large_objects: int
 
 
 @dataclass(frozen=True)
@@ -332,6 +436,9 @@ class DrillReport:
     versions: dict[str, str]
     host: str
     point_bytes: int = 0
+    unplanted: tuple[Unplanted, ...] = ()
+    unproved: tuple[Statement, ...] = ()
+    databases: tuple[DatabaseSummary, ...] = ()
     problems: tuple[str, ...] = ()
     report: str | None = None
 

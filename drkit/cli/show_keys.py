@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from drkit.cli.pieces import facts, table, warn
+from drkit.cli.layout import facts, table, warn
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 def generate(console: Console, found: Generated) -> None:
     """A new identity, and what to do with its two halves."""
     facts(console, [("identity", str(found.identity_file)), ("recipient", found.recipient)])
-    console.print(f"\nFor new recovery points: drkit keys rotate --add '{found.recipient}'", soft_wrap=True)
+    console.print(
+        f"\nFor new recovery points: drkit keys rotate --add '{found.recipient}'",
+        markup=False,
+        soft_wrap=True,
+    )
     console.print("Keep the identity where it is needed, and not on the machine that it shall outlive.")
 
 
@@ -28,7 +32,9 @@ def list_keys(console: Console, found: KeyList) -> None:
     """The recipients, and who is seen to open what they are sent."""
     _recipients(console, found.recipients)
     for identity in found.identities:
-        console.print(f"identity {identity.file}: {', '.join(identity.recipients) or 'an SSH key'}")
+        console.print(
+            f"identity {identity.file}: {', '.join(identity.recipients) or 'an SSH key'}", markup=False
+        )
     warn(console, found.warnings)
 
 
@@ -54,7 +60,7 @@ def _recipients(console: Console, recipients: Sequence[RecipientState]) -> None:
     for each in recipients:
         by = "\n".join(map(str, each.opened_by))
         opened = Text(by or "no identity at hand", style="" if by else "dim")
-        listed.add_row(each.name or "-", each.kind, each.key, opened)
+        listed.add_row(Text(each.name or "-"), each.kind, Text(each.key), opened)
     console.print(listed)
 
 
@@ -65,9 +71,9 @@ def rotate(console: Console, found: Rotation) -> None:
     else:
         for text in found.recipients_before:
             if text not in found.recipients:
-                console.print(f"- {text}")
+                console.print(f"- {text}", markup=False)
         for text in found.recipients:
-            console.print(f"{' ' if text in found.recipients_before else '+'} {text}")
+            console.print(f"{' ' if text in found.recipients_before else '+'} {text}", markup=False)
     for line in found.swept:
         console.print(line)
     if found.points:
@@ -78,7 +84,10 @@ def rotate(console: Console, found: Rotation) -> None:
         console.print(listed)
     warn(console, found.warnings)
     if found.done:
-        console.print(f"done: {len(found.recipients)} recipients, {len(found.points)} points encrypted anew")
+        console.print(
+            f"done: {len(found.recipients)} recipients, {len(found.points)} points encrypted anew",
+            markup=False,
+        )
 
 
 def escrow(console: Console, found: Escrow) -> None:
@@ -87,18 +96,18 @@ def escrow(console: Console, found: Escrow) -> None:
         console.print(found.text, markup=False, soft_wrap=True, end="")
         return
     for path in found.written:
-        console.print(f"written: {path}")
+        console.print(f"written: {path}", markup=False)
     if not found.secrets:
         console.print("No secret is on it: --with-secrets or --split 2-of-3 put them there.")
     elif found.holders > 1:
-        console.print(f"One page a holder; any {found.needed} of {found.holders} bring back:")
+        console.print(f"One page a holder; any {found.needed} of {found.holders} bring back:", markup=False)
     else:
         console.print("Print it, put it where only you have the key to, and remove the files. It holds:")
     for label in found.secrets:
-        console.print(f"  {label}")
+        console.print(f"  {label}", markup=False)
 
 
 def combine(console: Console, found: Combined) -> None:
     """Where the secrets are."""
     for path in found.written:
-        console.print(f"written: {path}")
+        console.print(f"written: {path}", markup=False)
