@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 from drkit import config
+from drkit.actions import doctor_keys
+from drkit.actions.finding import Finding, Verdict
 from drkit.catalog import open_catalog
 from drkit.errors import ConfigError, DrkitError, Interrupted, ToolFailed
 from drkit.harbor import tables
@@ -21,25 +22,13 @@ from drkit.sandbox import build
 from drkit.sandbox import registry as sandbox_registry
 from drkit.sources import blobs, clients, collection, database, read_only, secrets
 from drkit.state import State, living_runs
-from drkit.tools import age, docker, postgres, process, restic
+from drkit.tools import docker, postgres, process, restic
 from drkit.tools.postgres import Session
 from drkit.volumes import freeze
 from drkit.volumes.choice import choose, stray
 
-Verdict = Literal["ok", "warning", "problem"]
-
 _SKEW = timedelta(minutes=1)
 _ROOM = 1 << 30
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    name: str
-    state: Verdict
-    detail: str
-    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +77,8 @@ def _looks(settings: config.Config) -> Iterator[tuple[str, Callable[[], Iterator
     yield "harbor", lambda: _harbor(settings)
     if settings.secrets.paths:
         yield "secrets", lambda: _secrets(settings)
-        yield "recipients", lambda: _recipients(settings)
+        yield "recipients", lambda: doctor_keys.recipients(settings)
+        yield "passwords", lambda: doctor_keys.passwords(settings)
     yield "sandbox", lambda: _sandbox(settings)
 
 
@@ -280,26 +270,6 @@ def _secrets(settings: config.Config) -> Iterator[Finding]:
             "warning",
             "Harbor's secret/keys/secretkey is not among them: encrypted columns would be lost",
             "add Harbor's secret directory to paths in [secrets]",
-        )
-
-
-def _recipients(settings: config.Config) -> Iterator[Finding]:
-    recipients = settings.secrets.recipients
-    trial = age.encrypt(b"trial", recipients)
-    said = f"{len(recipients)} recipients" if len(recipients) > 1 else "1 recipient"
-    identity = settings.secrets.identity_file
-    if identity is None:
-        yield Finding("recipients", "ok", said)
-        yield Finding("identity", "warning", "no identity_file: drills on this machine need --identity", "")
-        return
-    age.decrypt(trial, age.read_identities(identity))
-    yield Finding("recipients", "ok", f"{said}; {identity} opens what they are sent")
-    if len(recipients) == 1:
-        yield Finding(
-            "recipients",
-            "warning",
-            "if this one identity is lost, no bundle opens any more",
-            "add a second recipient whose identity is kept elsewhere",
         )
 
 
