@@ -10,36 +10,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 from drkit import config
+from drkit.actions import doctor_keys
+from drkit.actions.finding import Finding, Verdict
 from drkit.catalog import open_catalog
-from drkit.errors import ConfigError, DrkitError, Interrupted
+from drkit.errors import ConfigError, DrkitError, Interrupted, ToolFailed
 from drkit.harbor import tables
 from drkit.model import utc_now
 from drkit.sandbox import build
 from drkit.sandbox import registry as sandbox_registry
-from drkit.sources import blobs, clients, database, secrets
+from drkit.sources import blobs, clients, collection, database, read_only, secrets
 from drkit.state import State, living_runs
-from drkit.tools import age, docker, postgres, process, restic
+from drkit.tools import docker, postgres, process, restic
 from drkit.tools.postgres import Session
 from drkit.volumes import freeze
 from drkit.volumes.choice import choose, stray
 
-Verdict = Literal["ok", "warning", "problem"]
-
 _SKEW = timedelta(minutes=1)
 _ROOM = 1 << 30
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    name: str
-    state: Verdict
-    detail: str
-    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,9 +74,11 @@ def _looks(settings: config.Config) -> Iterator[tuple[str, Callable[[], Iterator
         yield f"database {entry.name}", lambda entry=entry: _database(settings, entry)  # type: ignore[misc]
     if settings.blobs:
         yield "blobs", lambda: _blobs(settings)
+    yield "harbor", lambda: _harbor(settings)
     if settings.secrets.paths:
         yield "secrets", lambda: _secrets(settings)
-        yield "recipients", lambda: _recipients(settings)
+        yield "recipients", lambda: doctor_keys.recipients(settings)
+        yield "passwords", lambda: doctor_keys.passwords(settings)
     yield "sandbox", lambda: _sandbox(settings)
 
 
@@ -120,6 +111,7 @@ def _private_files(settings: config.Config) -> Iterator[Finding]:
     files = [repository.password_file for repository in settings.repositories]
     files += [r.credentials_file for r in settings.repositories if r.credentials_file]
     files += [entry.password_file for entry in settings.databases if entry.password_file]
+    files += [settings.harbor.password_file] if settings.harbor and settings.harbor.password_file else []
     files += [settings.secrets.identity_file] if settings.secrets.identity_file else []
     open_ones = []
     for path in files:
@@ -242,6 +234,32 @@ def _volumes(settings: config.Config, path: Path, place: freeze.Place, *, looked
         yield Finding("volume snapshots", "warning", said, "remove them by hand if no other drkit uses them")
 
 
+def _harbor(settings: config.Config) -> Iterator[Finding]:
+    """Harbor's API, where it is to be used; and a read-only mode that a killed run has left."""
+    state = State(settings.site.state)
+    found = read_only.left(state)
+    if found and not state.busy:
+        raise ToolFailed(
+            f"a killed run made Harbor at {found.url} read-only at {found.since}, and did not unset it",
+            hint="the next backup unsets it; or unset it in Harbor (Configuration, System Settings)"
+            f" and remove {state.read_only}",
+        )
+    api = collection.api_of(settings)
+    if api is None:
+        return
+    assert settings.harbor is not None
+    about = api.about()
+    mode = api.read_only() if settings.harbor.read_only else about.read_only
+    api.collections()
+    yield Finding("harbor", "ok", f"{api.url}, version {about.version or 'unknown'}, answers {api.user}")
+    if mode and not found:
+        yield Finding(
+            "read-only", "warning", "Harbor is read-only: pushes fail", "unset it if nobody wants it"
+        )
+    if api.url.startswith("http://"):
+        yield Finding("harbor", "warning", "the password goes to it in the clear", "name it by https://")
+
+
 def _secrets(settings: config.Config) -> Iterator[Finding]:
     members = secrets.collect(settings.secrets.paths)
     files = sum(member.kind == "file" for member in members)
@@ -252,26 +270,6 @@ def _secrets(settings: config.Config) -> Iterator[Finding]:
             "warning",
             "Harbor's secret/keys/secretkey is not among them: encrypted columns would be lost",
             "add Harbor's secret directory to paths in [secrets]",
-        )
-
-
-def _recipients(settings: config.Config) -> Iterator[Finding]:
-    recipients = settings.secrets.recipients
-    trial = age.encrypt(b"trial", recipients)
-    said = f"{len(recipients)} recipients" if len(recipients) > 1 else "1 recipient"
-    identity = settings.secrets.identity_file
-    if identity is None:
-        yield Finding("recipients", "ok", said)
-        yield Finding("identity", "warning", "no identity_file: drills on this machine need --identity", "")
-        return
-    age.decrypt(trial, age.read_identities(identity))
-    yield Finding("recipients", "ok", f"{said}; {identity} opens what they are sent")
-    if len(recipients) == 1:
-        yield Finding(
-            "recipients",
-            "warning",
-            "if this one identity is lost, no bundle opens any more",
-            "add a second recipient whose identity is kept elsewhere",
         )
 
 

@@ -53,6 +53,20 @@ def dead_points(points: Sequence[Point], machine: str, now: datetime) -> tuple[P
     )
 
 
+def sweep_superseded(catalog: Catalog, points: Sequence[Point]) -> tuple[str, ...]:
+    """Remove what later seals took the place of, and a killed run could not; returns what was done.
+
+    The caller holds the site's lock. One by one, since every seal has to go before the bundle that it names.
+    """
+    said = []
+    for point in points:
+        for snapshot in point.superseded:
+            catalog.repository.forget([snapshot])
+        if point.superseded:
+            said.append(f"removed what an earlier run replaced in point {point.id}")
+    return tuple(said)
+
+
 def sweep_points(catalog: Catalog, dead: Sequence[Point]) -> tuple[str, ...]:
     """Remove the snapshots of dead unsealed points; returns what was done."""
     if dead:

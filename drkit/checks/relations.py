@@ -12,7 +12,7 @@ from functools import partial
 from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not_provable, passed
 from drkit.errors import ToolFailed
 from drkit.harbor import inventory, torn
-from drkit.harbor.relations import PREFIX, Relation
+from drkit.harbor.relations import PREFIX, TORN_BEFORE, Relation
 from drkit.model import DatabaseEvidence, InventoryLine, RelationEvidence
 from drkit.tools import postgres
 from drkit.tools.postgres import Target
@@ -64,9 +64,9 @@ def _tear(target: Target, relation: Relation) -> Finding:
 def relation_holds(
     target: Target, relation: Relation, then: RelationEvidence | None, *, guarded: bool
 ) -> Finding:
-    """No row refers to something that is not there, but for those that Harbor itself leaves behind."""
+    """No row refers to something that is not there, but for those that Harbor itself leaves so."""
     with postgres.connect(target) as session, session.undone():
-        session.execute("SELECT set_config('work_mem', '64MB', true)")
+        torn.settle(session)
         found = torn.measure(session, relation, trusted=guarded)
     return judge(relation, found, then, guarded=guarded)
 
@@ -84,8 +84,7 @@ def judge(
         return passed(f"{said}: a foreign key, which PostgreSQL checked while it was restored")
     if found.litter:
         return passed(
-            f"{found.rows:,} {relation.rows}; {found.litter:,} of them without {relation.other}, as Harbor "
-            "leaves them behind"
+            f"{found.rows:,} {relation.rows}; {found.litter:,} of them without {relation.other}, as is normal"
         )
     return passed(said)
 
@@ -94,7 +93,7 @@ def _as_then(found: RelationEvidence, then: RelationEvidence | None) -> str:
     if then is None:
         return ""
     if then.torn == found.torn:
-        return "; production was torn in the same way when this point was taken: mend it there"
+        return f"; {TORN_BEFORE}: mend it there"
     return f"; when this point was taken it was {then.torn:,}"
 
 
