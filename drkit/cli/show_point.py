@@ -43,6 +43,7 @@ def point(console: Console, found: PointDetails) -> None:
         for file in found.secret_files:
             console.print(Text(f"  {file.path}"), soft_wrap=True)
         layout.facts(console, [("  opens for", "\n".join(found.recipients) or "-")])
+    layout.gaps(console, found.closure)
     layout.heading(console, "drills" if found.drills else "drills: none, so nothing is proven yet")
     for note in found.drills:
         console.print(Text(f"  {note.id} ").append_text(layout.drill_note(note)))
