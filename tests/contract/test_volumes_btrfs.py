@@ -44,6 +44,7 @@ def test_a_snapshot_of_something_else_is_not_removed(registry: Case) -> None:
         (warning, *_) = view.warnings
     where = f".{registry.place.name} is already there on {device(registry.top)}"
     assert warning == f"{registry.root} was not frozen by btrfs: {where}"
+    assert view.why == where
     assert (entry / "precious").read_text() == "somebody's"
     (said,) = freeze.sweep(registry.state)
     where = f".{registry.place.name} on {device(registry.top)}"
