@@ -120,9 +120,7 @@ class Capture:
             return None
         if volume.kind != "live":
             return None
-        hint = (
-            "run it when less is pushed, or put the blobs where volume can be other than live: see the README"
-        )
+        hint = "run it when less is pushed, or where volume in [blobs] can be other than live"
         return Spoilt("images were pushed while links and blobs were read", hint, failures["blobs"].message)
 
     def forget(self) -> None:
