@@ -1,6 +1,6 @@
 """Controls on rows: one dropped, one added, one changed, each in a copy that the comparison must see through.
 
-A copy of at most a thousand rows of one table, temporary and rolled back: no constraint keeps the fault from
+A copy of at most a hundred rows of one table, temporary and rolled back: no constraint keeps the fault from
 being planted, nobody else is in its way, and it costs the same at any size.
 """
 
@@ -18,7 +18,7 @@ from drkit.tools import postgres
 from drkit.tools.postgres import Session, Target
 
 _COPY = "drkit_control"
-_COPIED = 1_000
+_COPIED = 100
 # So many tables are looked at for a value of each type.
 _TRIED = 8
 
