@@ -156,6 +156,7 @@ class _Run:
             directory,
             stack,
             user=self.settings.drill.user,
+            image=self.settings.drill.database_image,
             level=self.wishes.level,
             identities=self.identities,
             stopwatch=stopwatch,
