@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from testenv.benchmark import evidence, rounds, table
+from testenv.benchmark import closure, evidence, many, rounds, table
 from testenv.benchmark.watch import CommandFailedError
 from testenv.processes import ServerError
 from testenv.sizes import Size
@@ -35,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
         with _workplace(options.directory) as directory:
             if options.evidence:
                 report = evidence.report(directory, options.rows, options.runs)
+            elif options.closure:
+                report = closure.report(directory, many.Counts(options.closure, options.closure * 5))
             else:
                 report = _report(directory, size, options.runs, memory=options.memory)
     except (CommandFailedError, ServerError, OSError, ValueError) as error:
@@ -57,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--runs", type=_positive, default=1, help="the best of so many counts (default: 1)")
     parser.add_argument("--memory", action="store_true", help="also with ten times as many blobs, for memory")
+    parser.add_argument(
+        "--closure",
+        type=_positive,
+        metavar="BLOBS",
+        help="instead: what the closure takes with so many tiny blobs, five rows each",
+    )
     parser.add_argument("--evidence", action="store_true", help="instead: what evidence adds to pg_dump")
     parser.add_argument("--directory", type=Path, help="a new or empty one (default: in /var/tmp)")
     parser.add_argument("--output", type=Path, help="write the report into this file as well")
