@@ -101,6 +101,29 @@ class LargeObjects:
 
 
 @dataclass(frozen=True)
+class RelationEvidence:
+    """How many rows of a table refer to something that is not there, although no foreign key forbids it.
+
+    `torn` counts those that break something, `litter` those that Harbor itself leaves behind; `example` names
+    one of the torn.
+    """
+
+    name: str
+    rows: int
+    torn: int
+    litter: int
+    example: str = ""
+
+
+@dataclass(frozen=True)
+class InventoryLine:
+    """What an operator would miss first, told with numbers that a person recognises: `users`, `187 users`."""
+
+    name: str
+    said: str
+
+
+@dataclass(frozen=True)
 class Grant:
     """One privilege on the database itself; an empty `grantee` is PUBLIC."""
 
@@ -160,6 +183,9 @@ class DatabaseEvidence:
     consistent_at: datetime | None = None
     dumped_by: int | None = None
     tablespaces: tuple[str, ...] = ()
+    # None: taken by a drkit that did not look, or from a database that is not Harbor's.
+    relations: tuple[RelationEvidence, ...] | None = None
+    inventory: tuple[InventoryLine, ...] | None = None
 
     @property
     def major(self) -> int:
@@ -294,6 +320,10 @@ class Manifest:
     warnings: tuple[str, ...] = ()
     volume: Volume | None = None
     schema: int = MANIFEST_SCHEMA
+    # A point whose secrets were encrypted anew is sealed again: the highest revision counts, and what it
+    # took the place of (snapshots) is to be removed.
+    revision: int = 0
+    replaces: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -335,6 +365,14 @@ class ControlResult:
 
 
 @dataclass(frozen=True)
+class Unplanted:
+    """A fault that could not be planted, for there is nothing to plant it in: neither caught nor missed."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Stage:
     """A stretch of a drill or restore, on the monotonic clock.
 
@@ -354,6 +392,27 @@ class Objective:
     target_seconds: float
     actual_seconds: float | None
     met: bool
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Something that a drill has proved, or could not prove and why."""
+
+    subject: str
+    said: str
+
+
+@dataclass(frozen=True)
+class DatabaseSummary:
+    """What a report tells of a database that came back."""
+
+    name: str
+    server_version: int
+    harbor_schema: int | None
+    extensions: dict[str, str]
+    tables: tuple[TableEvidence, ...]
+    sequences: int
+    large_objects: int
 
 
 @dataclass(frozen=True)
@@ -377,6 +436,9 @@ class DrillReport:
     versions: dict[str, str]
     host: str
     point_bytes: int = 0
+    unplanted: tuple[Unplanted, ...] = ()
+    unproved: tuple[Statement, ...] = ()
+    databases: tuple[DatabaseSummary, ...] = ()
     problems: tuple[str, ...] = ()
     report: str | None = None
 
@@ -407,7 +469,7 @@ class DrillNote:
 class Point:
     """A recovery point as the repository has it: sealed with its manifest, or incomplete without one.
 
-    `machine` names the state directory that made it.
+    `machine` names the state directory that made it, `superseded` what a later seal took the place of.
     """
 
     id: str
@@ -418,6 +480,7 @@ class Point:
     manifest_snapshot: str | None = None
     drills: tuple[DrillNote, ...] = ()
     machine: str | None = None
+    superseded: tuple[str, ...] = ()
 
     @property
     def last_drill(self) -> DrillNote | None:

@@ -96,7 +96,9 @@ def backup(settings: config.Config, listener: Listener = silent) -> BackupResult
     with state.site_lock("backup", settings.site.lock_wait):
         catalog = open_catalog(settings)
         swept = leftovers.sweep_runs(state) + read_only.unset_left(settings, state)
-        dead = leftovers.dead_points(catalog.points(locked=True), state.machine, utc_now())
+        before = catalog.points(locked=True)
+        dead = leftovers.dead_points(before, state.machine, utc_now())
+        swept += leftovers.sweep_superseded(catalog, before)
         _look_for_room(settings)
         try:
             result = _attempts(settings, state, catalog, versions, listener)
@@ -113,15 +115,22 @@ def _attempts(
     settings: config.Config, state: State, catalog: Catalog, versions: Mapping[str, str], listener: Listener
 ) -> BackupResult | Spoilt:
     """The first attempt that nothing spoils, or what spoilt the last."""
+    given_up: list[Capture] = []
     # Read-only mode would stop a sweep half-way: one that runs already is waited for before.
     Watch(settings).wait(listener)
-    with read_only.held(settings, state) as warnings:
-        for attempt in range(1, _ATTEMPTS + 1):
-            result = _attempt(_Context(settings, catalog, versions, listener, attempt, warnings))
-            if isinstance(result, BackupResult):
-                break
-            log.warning("attempt %d is given up: %s %s", attempt, result.why, result.cause)
-    return result
+    try:
+        with read_only.held(settings, state) as warnings:
+            for attempt in range(1, _ATTEMPTS + 1):
+                context = _Context(settings, catalog, versions, listener, attempt, warnings)
+                result = _attempt(context, given_up)
+                if isinstance(result, BackupResult):
+                    break
+                log.warning("attempt %d is given up: %s %s", attempt, result.why, result.cause)
+        return result
+    finally:
+        # Only now: until here their blobs spared restic reading every file again.
+        for capture in given_up:
+            capture.forget()
 
 
 def _restic_version() -> str:
@@ -151,8 +160,8 @@ class _Context:
     started_at: datetime = field(default_factory=utc_now)
 
 
-def _attempt(context: _Context) -> BackupResult | Spoilt:
-    """One attempt at a recovery point, or what spoilt it."""
+def _attempt(context: _Context, given_up: list[Capture]) -> BackupResult | Spoilt:
+    """One attempt at a recovery point, or what spoilt it; then its capture is added to those given up."""
     point = new_id(context.started_at)
     state = State(context.settings.site.state)
 
@@ -164,7 +173,7 @@ def _attempt(context: _Context) -> BackupResult | Spoilt:
         capture = Capture(context.settings, repository, directory, tags, context.listener)
         spoilt = capture.run()
         if spoilt:
-            capture.forget()
+            given_up.append(capture)
             return spoilt
     return _finish(context, point, capture.captured)
 

@@ -14,7 +14,9 @@ import drkit
 from drkit import config
 from drkit.actions import leftovers
 from drkit.catalog import Catalog, open_catalog, pick
+from drkit.checks.binding import Binding
 from drkit.errors import DrillError, DrillFailed, DrkitError, Interrupted
+from drkit.harbor import relations
 from drkit.model import (
     CheckResult,
     ControlResult,
@@ -24,10 +26,11 @@ from drkit.model import (
     Objective,
     Outcome,
     Point,
+    Unplanted,
     utc_now,
 )
 from drkit.progress import Listener, silent
-from drkit.reports import page
+from drkit.reports import page, statements
 from drkit.sandbox.build import Builder, Restored
 from drkit.sandbox.proof import Proof
 from drkit.state import State, new_id, private_directory
@@ -66,10 +69,13 @@ def drill(settings: config.Config, wishes: Wishes, listener: Listener = silent) 
         point = choose(points, wishes)
         manifest = catalog.manifest_of(point)
     identities = _identities(settings, wishes, manifest)
-    run = _Run(settings, catalog, manifest, wishes, new_id(started), started, identities, listener, stopwatch)
+    other = next((p.manifest for p in points if p.manifest and p.id != point.id), None)
+    binding = Binding(manifest, lambda: catalog.snapshots_of(point.id), other)
+    name = new_id(started)
+    run = _Run(settings, catalog, manifest, binding, wishes, name, started, identities, listener, stopwatch)
     report = run.drill(newest=point.id == pick("latest", points)[0].id)
     report = _keep(report, state, catalog, wishes, swept)
-    _judge(report)
+    judge(report)
     return report
 
 
@@ -100,6 +106,7 @@ class _Run:
     settings: config.Config
     catalog: Catalog
     manifest: Manifest
+    binding: Binding
     wishes: Wishes
     id: str
     started_at: datetime
@@ -112,6 +119,7 @@ class _Run:
         stopwatch = self.stopwatch
         checks: tuple[CheckResult, ...] = ()
         controls: tuple[ControlResult, ...] = ()
+        unplanted: tuple[Unplanted, ...] = ()
         problems: list[str] = []
         recovery: float | None = None
         sandbox = self.settings.sandboxes / self.id
@@ -121,11 +129,11 @@ class _Run:
                 directory = stack.enter_context(own)
                 restored = self._restore(directory, stack, stopwatch)
                 recovery = stopwatch.seconds
-                proof = Proof(self.manifest, restored, directory, self.wishes.level)
+                proof = Proof(self.manifest, restored, directory, self.wishes.level, self.binding)
                 with stopwatch.stage("checks"):
                     checks = proof.check()
                 with stopwatch.stage("controls"):
-                    controls = proof.plant_faults(checks)
+                    controls, unplanted = proof.plant_faults(checks)
         except Interrupted:
             raise
         except DrkitError as error:
@@ -133,7 +141,13 @@ class _Run:
         if sandbox.exists():
             problems.append(f"the sandbox {sandbox} is still there")
         report = self._report(stopwatch, checks, controls, problems, recovery)
-        return replace(report, objectives=self._objectives(report, newest=newest))
+        return replace(
+            report,
+            objectives=self._objectives(report, newest=newest),
+            unplanted=unplanted,
+            unproved=statements.unproved(self.manifest, checks, unplanted, self.wishes.level),
+            databases=tuple(map(statements.summary, self.manifest.databases)),
+        )
 
     def _restore(self, directory: Path, stack: contextlib.ExitStack, stopwatch: Stopwatch) -> Restored:
         builder = Builder(
@@ -142,6 +156,7 @@ class _Run:
             directory,
             stack,
             user=self.settings.drill.user,
+            image=self.settings.drill.database_image,
             level=self.wishes.level,
             identities=self.identities,
             stopwatch=stopwatch,
@@ -242,7 +257,7 @@ def _keep(
     return report
 
 
-def _judge(report: DrillReport) -> None:
+def judge(report: DrillReport) -> None:
     """Raise what the outcome deserves; a missed objective is not green either."""
     missed = [objective.name for objective in report.objectives if not objective.met]
     match report.outcome:
@@ -255,14 +270,21 @@ def _judge(report: DrillReport) -> None:
         case Outcome.PASSED:
             return
         case Outcome.FAILED:
-            broken = [check.name for check in report.checks if check.outcome is Outcome.FAILED]
-            raise DrillFailed(
-                f"point {report.point} does not restore whole: {', '.join(broken)}",
-                hint=f"see {report.report}; take a new backup and drill it",
-                result=report,
-            )
+            message, hint = _why_failed(report)
+            raise DrillFailed(message, hint=hint, result=report)
         case _:
             raise DrillError(_why_error(report), hint=f"see {report.report}", result=report)
+
+
+def _why_failed(report: DrillReport) -> tuple[str, str]:
+    """What a failed drill says, and what is to be done: another backup mends nothing that production has."""
+    broken = [check for check in report.checks if check.outcome is Outcome.FAILED]
+    names = ", ".join(check.name for check in broken)
+    if all(relations.TORN_BEFORE in check.detail for check in broken):
+        said = f"point {report.point} restores as it was taken, but its database was torn already: {names}"
+        return said, f"mend production, then take a new backup and drill it; see {report.report}"
+    said = f"point {report.point} does not restore whole: {names}"
+    return said, f"see {report.report}; take a new backup and drill it"
 
 
 def _why_error(report: DrillReport) -> str:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from drkit.checks.finding import Control, Finding, failed, passed
+from drkit.checks.finding import Control, Finding, Unplanted, failed, passed
+from drkit.checks.manifests import links_hold
 from drkit.errors import NotServed, ToolFailed
-from drkit.harbor import closure, storage
+from drkit.harbor import closure, links, storage
 from drkit.harbor.tables import Tag
 from drkit.model import Closure
 from drkit.tools.parallel import for_each
@@ -193,13 +194,25 @@ def digests_agree(
     return passed(f"{count:,} digests, the same as at the backup")
 
 
-def controls(root: Path, scratch: Path) -> Iterator[Control]:
-    """A flipped byte, a cut blob and a missing one, each in a copy of one restored blob."""
+def controls(root: Path, scratch: Path) -> Iterator[Control | Unplanted]:
+    """A flipped byte, a cut blob and a missing one, each in a copy of one restored blob; an emptied link."""
+    yield from _blob_controls(root, scratch)
+    link = next(links.paths(root), None)
+    if link is None:
+        yield Unplanted("emptied link", "no repository has a link")
+    else:
+        short = link.removeprefix(f"{storage.REPOSITORIES}/").removesuffix("/link")
+        yield Control("emptied link", f"that of {short}", lambda: _emptied(scratch / "link", link))
+
+
+def _blob_controls(root: Path, scratch: Path) -> Iterator[Control | Unplanted]:
     sample = next(
         ((d, size) for d, size in storage.stored_blobs(root) if 0 < size <= _SMALL),
         None,
     )
     if sample is None:
+        reason = f"no blob of at most {_SMALL >> 20} MiB was restored"
+        yield from (Unplanted(name, reason) for name in ("flipped byte", "truncated blob", "missing blob"))
         return
     digest, size = sample
 
@@ -217,6 +230,13 @@ def controls(root: Path, scratch: Path) -> Iterator[Control]:
     )
     yield Control("truncated blob", f"half of {short}", lambda: _spoilt(root, scratch / "cut", digest, cut))
     yield Control("missing blob", f"{short} removed", lambda: _absent(root, scratch / "miss", sample))
+
+
+def _emptied(root: Path, link: str) -> Finding:
+    """A tree with one link in it, and nothing in that."""
+    (root / link).parent.mkdir(parents=True)
+    (root / link).touch()
+    return links_hold(root)
 
 
 def _spoilt(root: Path, copy: Path, digest: str, spoil: Callable[[Path], None]) -> Finding:

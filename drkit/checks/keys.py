@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 
-from drkit.checks.finding import Check, Control, Finding, failed, not_provable, passed, verdict
+from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not_provable, passed, verdict
 from drkit.errors import ConfigError, IdentityRefused
 from drkit.harbor import secretkey, tables
 from drkit.harbor.installation import parse_installation
@@ -161,7 +161,7 @@ def _opens(key: bytes, value: EncryptedValue) -> bool:
 
 def controls(
     members: Sequence[Member], sealed: bytes, database: Target | None, *, key_proved: bool
-) -> Iterator[Control]:
+) -> Iterator[Control | Unplanted]:
     """An identity that is none of the recipients', another's key for a certificate, another secret key."""
     files = {member.path: member.data for member in members if member.kind == "file"}
     yield Control("wrong age identity", "an identity made a moment ago", lambda: _open_with_stranger(sealed))
@@ -171,8 +171,12 @@ def controls(
         yield Control(
             "another's key", f"a new key for {pairs[0].certificate}", lambda: pairs_match(wrong, pairs[:1])
         )
+    else:
+        yield Unplanted("another's key", "the bundle has no certificate with its key")
     if database is not None and key_proved:
         yield Control("wrong secret key", f"{_WRONG_KEYS} keys made up", lambda: _wrong_key(database))
+    elif database is not None:
+        yield Unplanted("wrong secret key", "the right one opened nothing that another could fail on")
 
 
 def _open_with_stranger(sealed: bytes) -> Finding:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from drkit.cli import keys
 from drkit.cli.perform import Options, Run, perform, report_usage
 
 app = typer.Typer(
@@ -18,6 +19,8 @@ app = typer.Typer(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(keys.app, name="keys")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
@@ -119,7 +122,7 @@ def points(context: typer.Context, repository: RepositoryName = None, json: Json
 def show_point(context: typer.Context, point: PointArgument, json: Json = False) -> None:
     """Show one recovery point: parts, evidence, closure, its drills."""
     from drkit.actions import points as action
-    from drkit.cli import show
+    from drkit.cli import show_point as show
 
     perform(context, "show", json, lambda run: action.show(run.settings, point), show.point)
 
@@ -153,7 +156,7 @@ def drill(
 ) -> None:
     """Restore into a sandbox and prove it, with a stopwatch running."""
     from drkit.actions import drill as action
-    from drkit.cli import show
+    from drkit.cli import show_drill as show
 
     wishes = action.Wishes(point, random, oldest, level, report, identity)
     perform(context, "drill", json, lambda run: action.drill(run.settings, wishes, run.listener), show.drill)

@@ -86,7 +86,7 @@ def is_harbor(session: Session) -> bool:
 
 def schema_version(session: Session) -> int | None:
     """The number of the last migration, where there are migrations."""
-    if not _has(session, "schema_migrations"):
+    if not has(session, "schema_migrations"):
         return None
     found = session.rows("SELECT version FROM public.schema_migrations ORDER BY version DESC LIMIT 1")
     return int(found[0][0]) if found else None
@@ -98,7 +98,7 @@ def digests(session: Session) -> Iterator[tuple[str, int | None]]:
     Left out: foreign layers, which are never stored, and what a proxy cache has not fetched: a child or a
     blob of its projects alone that has no row in `blob`, which Harbor writes once the bytes are there.
     """
-    parts = [sql for table, sql in _REFERENCES.items() if _has(session, table)]
+    parts = [sql for table, sql in _REFERENCES.items() if has(session, table)]
     query = postgres.compose(
         "WITH owner AS MATERIALIZED (SELECT a.digest, bool_or({no_proxy}) AS required FROM public.artifact a"
         " LEFT JOIN public.project p USING (project_id) GROUP BY a.digest)"
@@ -174,7 +174,7 @@ def digests_of_images(session: Session, images: Sequence[str]) -> tuple[str, ...
 def encrypted_values(session: Session) -> Iterator[EncryptedValue]:
     """Every value that Harbor encrypted with its secret key."""
     for (table, column), json_expected in _ENCRYPTED.items():
-        if not _has(session, table):
+        if not has(session, table):
             continue
         query = postgres.compose(
             "SELECT ctid::text, {column} FROM {table} WHERE {column} LIKE '<enc-v1>%'",
@@ -185,5 +185,6 @@ def encrypted_values(session: Session) -> Iterator[EncryptedValue]:
             yield EncryptedValue(f"{table}.{column} number {number}", value, json_expected)
 
 
-def _has(session: Session, table: str) -> bool:
+def has(session: Session, table: str) -> bool:
+    """Whether this version of Harbor has that table."""
     return bool(session.value("SELECT to_regclass(%s) IS NOT NULL", (f"public.{table}",)))

@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from drkit.checks import images, keys, manifests, tables
-from drkit.checks.finding import Check, Control, Finding
+from drkit.checks import images, keys, manifests, relations, tables
+from drkit.checks.binding import Binding
+from drkit.checks.finding import Check, Control, Finding, Unplanted
 from drkit.errors import DrkitError
 from drkit.harbor import storage
 from drkit.harbor import tables as harbor_tables
@@ -25,8 +26,11 @@ T = TypeVar("T")
 class Proof:
     """The checks and controls of one restored point; `directory` is the sandbox's own."""
 
-    def __init__(self, manifest: Manifest, restored: Restored, directory: Path, level: Level) -> None:
+    def __init__(
+        self, manifest: Manifest, restored: Restored, directory: Path, level: Level, binding: Binding
+    ) -> None:
         self._manifest = manifest
+        self._binding = binding
         self._restored = restored
         self._directory = directory
         self._level = level
@@ -41,30 +45,39 @@ class Proof:
             ledger.close()
         return tuple(result for outcome in outcomes.values() for result in _result(outcome))
 
-    def plant_faults(self, checks: Sequence[CheckResult]) -> tuple[ControlResult, ...]:
-        """Run every control; `checks` says which checks there was something to try on."""
-        outcomes = together({control.name: control.run for control in self._controls(checks)})
-        return tuple(_result(outcome) for outcome in outcomes.values())
+    def plant_faults(
+        self, checks: Sequence[CheckResult]
+    ) -> tuple[tuple[ControlResult, ...], tuple[Unplanted, ...]]:
+        """Run every control; `checks` says which checks there was something to try on.
+
+        Returns what came of them, and which had nothing to be planted in.
+        """
+        every = list(self._controls(checks))
+        outcomes = together({control.name: control.run for control in every if isinstance(control, Control)})
+        unplanted = tuple(control for control in every if isinstance(control, Unplanted))
+        return tuple(_result(outcome) for outcome in outcomes.values()), unplanted
 
     def _groups(self, found: _Images) -> Mapping[str, Sequence[Check]]:
-        groups: dict[str, list[Check]] = {}
+        groups: dict[str, list[Check]] = {"point": list(self._binding.checks())}
         for database in self._restored.databases.values():
             name = f"database {database.evidence.name}"
             groups[name] = list(tables.checks(database.target, database.evidence))
         if self._restored.blobs_root is not None:
             groups["images"] = list(found.checks())
-            if self._level == "full":
-                groups["tree"] = list(_Tree(self._restored, self._directory).checks())
+            groups["tree"] = list(_Tree(self._restored, self._directory, self._level).checks())
         if self._manifest.part("secrets"):
             expected = self._manifest.secret_files
             groups["secrets"] = list(keys.checks(self._restored.members, expected, self._harbor, utc_now()))
         return groups
 
-    def _controls(self, checks: Sequence[CheckResult]) -> Iterator[Control]:
+    def _controls(self, checks: Sequence[CheckResult]) -> Iterator[Control | Unplanted]:
+        yield from self._binding.controls()
         for database in self._restored.databases.values():
             yield from tables.controls(
                 database.target, database.evidence, database.archive, database.programs
             )
+            if database.harbor:
+                yield from relations.controls(database.target, database.evidence)
         if self._restored.blobs_root is not None:
             yield from images.controls(self._restored.blobs_root, self._directory / "controls")
             if self._level == "full":
@@ -129,13 +142,15 @@ class _Images:
 class _Tree:
     """The checks on the tree that ask nobody but the tree; `directory` is the sandbox's own."""
 
-    def __init__(self, restored: Restored, directory: Path) -> None:
+    def __init__(self, restored: Restored, directory: Path, level: Level) -> None:
         self._restored = restored
         self._directory = directory
+        self._level = level
 
     def checks(self) -> Iterator[Check]:
         yield Check("links", lambda: manifests.links_hold(self._root))
-        yield Check("manifests resolve", self._resolve)
+        if self._level == "full":
+            yield Check("manifests resolve", self._resolve)
 
     def _resolve(self) -> Finding:
         scratch, harbor = self._directory / "manifests.db", self._restored.harbor

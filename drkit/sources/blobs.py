@@ -76,9 +76,13 @@ def capture(
 
 
 def reading_order(directory: PurePosixPath, names: list[str]) -> list[str]:
-    """A registry's links before its blobs, so that no link is younger than its blob; no uploads in flight."""
+    """What refers before what is referred to: tags, revisions, layers, blobs; no uploads in flight.
+
+    A push writes them the other way round. So whatever a tag that was read needs was there before it.
+    """
     if directory == storage.TREE:
         return sorted(names, key=lambda name: name != storage.REPOSITORIES.name)
     if storage.REPOSITORIES in (directory, *directory.parents):
-        return [name for name in names if name != "_uploads"]
+        first = {"_manifests", "tags"}
+        return sorted((name for name in names if name != "_uploads"), key=lambda name: name not in first)
     return names

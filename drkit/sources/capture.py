@@ -15,7 +15,7 @@ from drkit.errors import DatabaseBusy, DrkitError, SourceChanged, ToolFailed
 from drkit.harbor import tables
 from drkit.model import Closure, DatabaseEvidence, Part, PartKind, SecretFile, Volume, utc_now
 from drkit.progress import Listener, Update
-from drkit.sources import blobs, database, digests, evidence, secrets
+from drkit.sources import blobs, database, digests, evidence, harbor_facts, secrets
 from drkit.sources.clients import Dumper, dumper
 from drkit.sources.closure import ARTIFACTS, Prover
 from drkit.sources.collection import Watch
@@ -104,10 +104,26 @@ class Capture:
             if settings.secrets.paths:
                 work["secrets"] = self._secrets
             outcomes = together(work)
-            self.captured.failures |= {n: e for n, e in outcomes.items() if isinstance(e, DrkitError)}
+            self.captured.failures |= _failures(outcomes)
             if watch.collected(held, self.captured.gone):
                 return _COLLECTED
-            return _disturbed(self.captured.failures, set(work) - {"blobs", "secrets"})
+            return _disturbed(self.captured.failures, set(work) - {"blobs", "secrets"}) or self._outrun()
+
+    def _outrun(self) -> Spoilt | None:
+        """Whether nothing is wrong but that links were read whose blobs were pushed after blobs were read.
+
+        That can be where a registry without a database is read live: restic reads a directory's names in
+        order, `blobs` before `repositories`. Without pushes in between, every link's blob is there.
+        """
+        failures, found, volume = self.captured.failures, self.captured.closure, self.captured.volume
+        if self._settings.databases or set(failures) != {"blobs"} or not (found and found.present and volume):
+            return None
+        if volume.kind != "live":
+            return None
+        hint = (
+            "run it when less is pushed, or put the blobs where volume can be other than live: see the README"
+        )
+        return Spoilt("images were pushed while links and blobs were read", hint, failures["blobs"].message)
 
     def forget(self) -> None:
         """Take back the snapshots of this capture; what cannot be taken back now, the next run sweeps."""
@@ -159,7 +175,9 @@ class Capture:
         patterns = next(d.count_only for d in self._settings.databases if d.name == held.name)
         for pattern in evidence.idle_patterns(held.tables, patterns):
             self.captured.warnings.append(f'count_only of {held.name}: "{pattern}" names no table')
-        found = evidence.gather(held, patterns)
+        facts = harbor_facts.look(held)
+        self.captured.warnings += facts.warnings
+        found = facts.added_to(evidence.gather(held, patterns))
         self.captured.evidence.append(replace(found, dumped_by=dumping.major))
 
     def _digests(self, held: Sequence[Held]) -> None:
@@ -241,6 +259,12 @@ class Capture:
     @property
     def _host(self) -> str:
         return self._settings.site.name
+
+
+def _failures(outcomes: Mapping[str, object]) -> dict[str, DrkitError]:
+    """What failed for a reason of its own: blobs that wait for the digests in vain have none."""
+    failed = {name: error for name, error in outcomes.items() if isinstance(error, DrkitError)}
+    return {n: e for n, e in failed.items() if n == "digests" or e is not failed.get("digests")}
 
 
 def _disturbed(failures: Mapping[str, DrkitError], of_databases: Set[str]) -> Spoilt | None:
