@@ -214,13 +214,13 @@ class Capture:
             self.captured.warnings += view.warnings
             keep(saved)
         if close:
-            self._close(root, saved.snapshot)
+            self._close(root, saved)
 
-    def _close(self, root: Path, snapshot: str) -> None:
+    def _close(self, root: Path, saved: Saved) -> None:
         """Compare what was captured with what the databases refer to."""
         self._listener(Update("closure"))
         memory = State(self._settings.site.state).manifests
-        prover = Prover(self._repository, root, snapshot, self._directory, memory)
+        prover = Prover(self._repository, root, saved, self._directory, memory)
         listed = self._listed.result()
         if not self._settings.databases:
             self.captured.digest_count = prover.list_links(listed)

@@ -201,9 +201,12 @@ class Repository:
             if entry.get("struct_type") == "node":
                 yield Node(entry["path"], entry["type"], entry.get("size"))
 
-    def files(self, snapshot: str, path: str = "/") -> Iterator[Node]:
-        """Every file below a directory of a snapshot, like `nodes`, with less work."""
-        command = self._command("ls", "--json", "--recursive", snapshot, path)
+    def files(self, snapshot: str, *paths: str) -> Iterator[Node]:
+        """Every file below some directories of a snapshot, like `nodes`, with less work.
+
+        A directory that is not there has no files in it.
+        """
+        command = self._command("ls", "--json", "--recursive", snapshot, *paths)
         for line in process.lines(command, ended=lambda done: self._judge(command, done)):
             # Within a name the quotation marks are escaped, so that this is the type and nothing else.
             if b'"type":"file"' in line:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from testenv.benchmark import evidence, rounds, table, volumes
+from testenv.benchmark import closure, evidence, many, rounds, table, volumes
 from testenv.benchmark.watch import CommandFailedError
 from testenv.loops import LoopError
 from testenv.processes import ServerError
@@ -36,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
         with _workplace(options.directory) as directory:
             if options.evidence:
                 report = evidence.report(directory, options.rows, options.runs)
+            elif options.closure:
+                report = closure.report(directory, many.Counts(options.closure, options.closure * 5))
             elif options.volumes:
                 report = volumes.report(directory, size.blob_bytes, options.files, options.runs)
             else:
@@ -60,6 +62,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--runs", type=_positive, default=1, help="the best of so many counts (default: 1)")
     parser.add_argument("--memory", action="store_true", help="also with ten times as many blobs, for memory")
+    parser.add_argument(
+        "--closure",
+        type=_positive,
+        metavar="BLOBS",
+        help="instead: what the closure takes with so many tiny blobs, five rows each",
+    )
     parser.add_argument("--evidence", action="store_true", help="instead: what evidence adds to pg_dump")
     parser.add_argument("--volumes", action="store_true", help="instead: what freezing blobs costs")
     parser.add_argument(
