@@ -96,7 +96,9 @@ def backup(settings: config.Config, listener: Listener = silent) -> BackupResult
     with state.site_lock("backup", settings.site.lock_wait):
         catalog = open_catalog(settings)
         swept = leftovers.sweep_runs(state) + read_only.unset_left(settings, state)
-        dead = leftovers.dead_points(catalog.points(locked=True), state.machine, utc_now())
+        before = catalog.points(locked=True)
+        dead = leftovers.dead_points(before, state.machine, utc_now())
+        swept += leftovers.sweep_superseded(catalog, before)
         _look_for_room(settings)
         try:
             result = _attempts(settings, state, catalog, versions, listener)
