@@ -1,4 +1,4 @@
-"""Roles come back by awk and psql as they were, whatever they are called; those that exist stay as they are."""
+"""Roles come back by awk and psql as they were, whatever they are called; who exists stays as he is."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ COMMENT = "a 'comment' with \"quotes\", a \\ and;\nCREATE ROLE evil;\n\\! touch 
 _ROLES = """
     SELECT rolname, rolcreatedb, rolcanlogin, rolconnlimit, rolpassword, shobj_description(oid, 'pg_authid'),
         (SELECT setconfig FROM pg_db_role_setting WHERE setrole = a.oid AND setdatabase = 0),
-        (SELECT array_agg(roleid::regrole::text ORDER BY roleid::regrole::text) FROM pg_auth_members WHERE member = a.oid)
+        (SELECT array_agg(m ORDER BY m)
+         FROM (SELECT roleid::regrole::text AS m FROM pg_auth_members WHERE member = a.oid) AS members)
     FROM pg_authid a WHERE rolname !~ '^pg_' ORDER BY 1"""
 
 
