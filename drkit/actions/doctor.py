@@ -18,6 +18,7 @@ from drkit.catalog import open_catalog
 from drkit.errors import ConfigError, DrkitError, Interrupted, ToolFailed
 from drkit.harbor import tables
 from drkit.model import utc_now
+from drkit.sandbox import build
 from drkit.sandbox import registry as sandbox_registry
 from drkit.sources import blobs, clients, collection, database, read_only, secrets
 from drkit.state import State, living_runs
@@ -182,7 +183,7 @@ def _database(settings: config.Config, entry: config.Database) -> Iterator[Findi
     if abs(skew) > _SKEW:
         yield Finding("clock", "warning", f"{skew} apart from the database's", "synchronise both clocks")
     if settings.objectives.drill or settings.schedule.drill:
-        postgres.server_programs(max(major, client), postgres.installed())
+        build.look(max(major, client), settings.drill.database_image)
 
 
 def _dump_programs(entry: config.Database, major: int) -> tuple[int, str, str]:
@@ -280,7 +281,8 @@ def _sandbox(settings: config.Config) -> Iterator[Finding]:
     if settings.blobs:
         sandbox_registry.find()
     user = settings.drill.user
-    if os.geteuid() == 0:
+    # A container needs nobody of that name.
+    if os.geteuid() == 0 and settings.drill.database_image is None:
         try:
             pwd.getpwnam(user)
         except KeyError:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from drkit.catalog import Catalog
 from drkit.model import Point, PointStatus
+from drkit.sandbox import container as sandbox_container
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.state import State, left_behind, remove_tree
 from drkit.volumes import freeze
@@ -32,6 +33,7 @@ def sweep_sandboxes(sandboxes: Path) -> tuple[str, ...]:
     """Remove the sandboxes of dead drills; returns what was done."""
     said = []
     for path in left_behind(sandboxes):
+        sandbox_container.release(path)
         sandbox_postgres.release_memory(path)
         remove_tree(path)
         said.append(f"removed the sandbox that the killed drill {path.name} left")

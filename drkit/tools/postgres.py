@@ -375,16 +375,21 @@ def restore_programs(archive: int, server: int, available: Mapping[int, Programs
     return available[fitting[-1]]
 
 
+def has_server(major: int, available: Mapping[int, Programs]) -> bool:
+    """Whether a server of exactly that major version can be made here."""
+    return major in available and (available[major].directory / "initdb").is_file()
+
+
 def server_programs(major: int, available: Mapping[int, Programs]) -> Programs:
     """The programs to run a throwaway server of exactly that major; raises ToolMissing."""
-    programs = available.get(major)
-    if programs is None or not (programs.directory / "initdb").is_file():
+    if not has_server(major, available):
         have = ", ".join(map(str, sorted(available))) or "none"
         raise ToolMissing(
             f"PostgreSQL {major} is not installed here (there is: {have})",
-            hint=f"a drill needs the same major version: install postgresql-{major}",
+            hint=f"a drill needs the same major version: install postgresql-{major}, "
+            "or name an image that has it as database_image in [drill]",
         )
-    return programs
+    return available[major]
 
 
 def dump(programs: Programs, where: Target, snapshot: str, environment: Mapping[str, str]) -> Command:

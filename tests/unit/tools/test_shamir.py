@@ -17,7 +17,11 @@ from drkit.tools.shamir import Scheme
 SECRET = age.generate()[0]
 
 
-@pytest.mark.parametrize("secret", [SECRET, "x", "fifteen letters", "seventeen letters", "grün " * 40])
+@pytest.mark.parametrize(
+    "secret",
+    [SECRET, "x", "fifteen letters", "seventeen letters", "grün " * 40],
+    ids=["identity", "one", "odd", "even", "long"],
+)
 def test_enough_shares_bring_the_secret_back(secret: str) -> None:
     shares = shamir.split(secret, Scheme(2, 3))
     for some in itertools.permutations(shares, 2):
