@@ -208,7 +208,8 @@ def test_wrong_secret_key_and_rows_that_refer_to_nothing(
 
 def store_manifest(drkit: Drkit, change: Callable[[dict[str, Any]], object]) -> None:
     """Seal the newest point with another manifest than its own, as a mistaken or hostile hand could."""
-    (snapshot,) = json.loads(drkit.restic("snapshots", "--json", "--tag", "drkit:manifest", "--latest", "1"))
+    manifests = json.loads(drkit.restic("snapshots", "--json", "--tag", "drkit:manifest"))
+    snapshot = max(manifests, key=lambda found: found["time"])
     manifest = json.loads(drkit.restic("dump", snapshot["id"], "/manifest.json"))
     change(manifest)
     drkit.restic("forget", snapshot["id"])
