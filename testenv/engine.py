@@ -124,6 +124,8 @@ def running() -> Iterator[Engine]:
     root = _HOME / f"{_PREFIX}{os.getpid()}"
     root.mkdir(mode=0o711)
     try:
+        # In memory: tens of thousands of small files come and go in no time.
+        _run("mount", "-t", "tmpfs", "-o", "mode=0711,size=4g", "drkit-engine", str(root))
         engine = _start(root)
         try:
             yield engine
@@ -183,7 +185,7 @@ def _remove(root: Path) -> None:
         processes.stop(lambda: [daemon] if daemon in belonging() else [], polite=signal.SIGTERM)
     processes.stop(belonging, polite=signal.SIGKILL)
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for mount in sorted((m for m in mounts if m.startswith(f"{root}/")), reverse=True):
+    for mount in sorted((m for m in mounts if m == str(root) or m.startswith(f"{root}/")), reverse=True):
         subprocess.run(["umount", "--lazy", mount], check=True)
     shutil.rmtree(root)
     if Path(f"/sys/class/net/{_bridge(root)}").exists():
@@ -222,9 +224,11 @@ def _must_be_reachable(address: str) -> None:
 
 
 def _ip(*words: str) -> str:
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    return _run("ip", *words)
+
+
+def _run(*words: str) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise ServerError(
-            f"cannot set up a network for containers: ip {' '.join(words)}: {done.stderr.strip()}"
-        )
+        raise ServerError(f"cannot prepare for containers: {' '.join(words)}: {done.stderr.strip()}")
     return done.stdout

@@ -55,7 +55,7 @@ def passwords(settings: config.Config) -> Iterator[Finding]:
     Raises ConfigError where it is not.
     """
     members = secrets.collect(settings.secrets.paths)
-    logins = {entry.name: database.target_of(entry).password for entry in settings.databases}
+    logins = {entry.name: database.password_of(entry) for entry in settings.databases}
     for repository in settings.repositories:
         name = repository.name
         password = _read(repository)

@@ -15,25 +15,28 @@ from drkit.harbor import inventory, torn
 from drkit.harbor.relations import PREFIX, TORN_BEFORE, Relation
 from drkit.model import DatabaseEvidence, InventoryLine, RelationEvidence
 from drkit.tools import postgres
-from drkit.tools.postgres import Target
+from drkit.tools.postgres import Session, Target
 
 
-def checks(target: Target, evidence: DatabaseEvidence) -> Iterator[Check]:
-    """One check a relation and one a subject of the inventory, of those that this version of Harbor has."""
-    with postgres.connect(target) as session, session.undone():
+def checks(session: Session, evidence: DatabaseEvidence) -> Iterator[Check]:
+    """One check a relation and one a subject of the inventory, of those that this version of Harbor has.
+
+    They share a session, which must stay open until they have run: to connect costs more than most of them.
+    """
+    with session.undone():
         found, guarded = torn.present(session), torn.guarded(session)
         subjects = inventory.subjects(session)
     then = {relation.name: relation for relation in evidence.relations or ()}
     for relation in found:
         name = relation.name
-        look = partial(relation_holds, target, relation, then.get(name), guarded=relation.key in guarded)
+        look = partial(relation_holds, session, relation, then.get(name), guarded=relation.key in guarded)
         yield Check(PREFIX + name, look)
     told = {line.name: line for line in evidence.inventory or ()}
     for subject in dict.fromkeys((*subjects, *told)):
         if subject not in subjects:
             yield Check(inventory.PREFIX + subject, partial(_gone, told[subject]))
         else:
-            look_up = partial(same_inventory, target, subject, told.get(subject), known=bool(told))
+            look_up = partial(same_inventory, session, subject, told.get(subject), known=bool(told))
             yield Check(inventory.PREFIX + subject, look_up)
 
 
@@ -62,10 +65,10 @@ def _tear(target: Target, relation: Relation) -> Finding:
 
 
 def relation_holds(
-    target: Target, relation: Relation, then: RelationEvidence | None, *, guarded: bool
+    session: Session, relation: Relation, then: RelationEvidence | None, *, guarded: bool
 ) -> Finding:
     """No row refers to something that is not there, but for those that Harbor itself leaves so."""
-    with postgres.connect(target) as session, session.undone():
+    with session.undone():
         torn.settle(session)
         found = torn.measure(session, relation, trusted=guarded)
     return judge(relation, found, then, guarded=guarded)
@@ -97,9 +100,9 @@ def _as_then(found: RelationEvidence, then: RelationEvidence | None) -> str:
     return f"; when this point was taken it was {then.torn:,}"
 
 
-def same_inventory(target: Target, subject: str, then: InventoryLine | None, *, known: bool) -> Finding:
+def same_inventory(session: Session, subject: str, then: InventoryLine | None, *, known: bool) -> Finding:
     """A subject of the inventory is told of in the words of the moment of the backup, if they are known."""
-    with postgres.connect(target) as session, session.undone():
+    with session.undone():
         found = inventory.tell(session, subject).said
     if not known:
         return not_provable(f"{found}; this point has no record of its time to compare with")

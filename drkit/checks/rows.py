@@ -1,6 +1,6 @@
 """Controls on rows: one dropped, one added, one changed, each in a copy that the comparison must see through.
 
-A copy of at most a thousand rows of one table, temporary and rolled back: no constraint keeps the fault from
+A copy of at most a hundred rows of one table, temporary and rolled back: no constraint keeps the fault from
 being planted, nobody else is in its way, and it costs the same at any size.
 """
 
@@ -18,7 +18,7 @@ from drkit.tools import postgres
 from drkit.tools.postgres import Session, Target
 
 _COPY = "drkit_control"
-_COPIED = 1_000
+_COPIED = 100
 # So many tables are looked at for a value of each type.
 _TRIED = 8
 
@@ -72,8 +72,8 @@ def controls(target: Target, evidence: DatabaseEvidence) -> Iterator[Control | U
         return
     smallest = filled[0]
     where = smallest.label
-    yield Control(kinds[0], f"one row of {where} deleted", lambda: _seen(target, smallest, _DROP))
-    yield Control(kinds[1], f"one row of {where} doubled", lambda: _seen(target, smallest, _ADD))
+    yield Control(kinds[0], f"one row of {where} deleted", lambda: _one_seen(target, smallest, _DROP))
+    yield Control(kinds[1], f"one row of {where} doubled", lambda: _one_seen(target, smallest, _ADD))
     columns = _columns(target, [table for table in filled if table.hash is not None])
     if not columns:
         yield Unplanted(kinds[2], "no table that is hashed has a value to change")
@@ -105,9 +105,14 @@ def _differs(column: Column) -> postgres.Part:
     return postgres.compose("{c}::text IS DISTINCT FROM ({new})::text", c=name, new=column.changed)
 
 
-def _seen(target: Target, table: TableEvidence, fault: postgres.Query) -> Finding:
+def _one_seen(target: Target, table: TableEvidence, fault: postgres.Query) -> Finding:
+    with postgres.connect(target) as session:
+        return _seen(session, table, fault)
+
+
+def _seen(session: Session, table: TableEvidence, fault: postgres.Query) -> Finding:
     """Plant one fault in a copy of a table, and compare its evidence before and after."""
-    with postgres.connect(target) as session, session.undone():
+    with session.undone():
         _copy(session, table)
         expected = _describe(session, table)
         if session.execute(fault) != 1:
@@ -117,10 +122,11 @@ def _seen(target: Target, table: TableEvidence, fault: postgres.Query) -> Findin
 
 
 def _all_seen(target: Target, columns: Sequence[Column]) -> Finding:
-    for column in columns:
-        finding = _seen(target, column.table, _change(column))
-        if finding.outcome is not Outcome.FAILED:
-            return passed(f"a changed {column.type} in {column.table.table}.{column.name} was not seen")
+    with postgres.connect(target) as session:
+        for column in columns:
+            finding = _seen(session, column.table, _change(column))
+            if finding.outcome is not Outcome.FAILED:
+                return passed(f"a changed {column.type} in {column.table.table}.{column.name} was not seen")
     return failed("every change was seen")
 
 

@@ -1,4 +1,4 @@
-"""Checks on a restored database: its tables are what they were, and Harbor's own relations hold."""
+"""The check that a restored database's tables are what they were, and its controls."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from drkit.checks import relations, rows
+from drkit.checks import rows
 from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, passed, verdict
 from drkit.errors import ToolFailed
-from drkit.harbor import tables
 from drkit.model import DatabaseEvidence
 from drkit.sources import evidence as evidences
 from drkit.tools import postgres, process
@@ -19,10 +18,6 @@ from drkit.tools.postgres import Programs, Target
 def checks(target: Target, evidence: DatabaseEvidence) -> Iterator[Check]:
     """The checks of one restored database."""
     yield Check(f"tables of {evidence.name}", lambda: tables_equal(target, evidence))
-    with postgres.connect(target) as session:
-        harbor = tables.is_harbor(session)
-    if harbor:
-        yield from relations.checks(target, evidence)
 
 
 def tables_equal(target: Target, evidence: DatabaseEvidence) -> Finding:

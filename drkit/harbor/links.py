@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,9 @@ _HELD = re.compile(rb"sha256:([0-9a-f]{64})")
 _NAMED = re.compile(r"/(?:_layers|_manifests/revisions|_manifests/tags/[^/]+/index)/sha256/([^/]+)/link$")
 _CURRENT = re.compile(r"(?P<manifests>.*/_manifests)/tags/[^/]+/current/link$")
 _NAMES = 20
+_LOOKS = 5
+_PAUSE_SECONDS = 0.02
+_FRESH_SECONDS = 10.0
 
 
 class Tally:
@@ -30,11 +34,13 @@ class Tally:
         self._bad = 0
         self._names: list[str] = []
 
-    def look(self, path: str, size: int | None) -> None:
-        """A link of a listing: its path and how long it is."""
+    def look(self, path: str, size: int | None) -> bool:
+        """A link of a listing: its path and how long it is; returns whether nothing is wrong with it."""
         self._links += 1
-        if size != _LENGTH or not _path_is_sound(path):
+        sound = size == _LENGTH and _path_is_sound(path)
+        if not sound:
             self._fault(path)
+        return sound
 
     def read(self, root: Path, path: str) -> None:
         """A link on disk, by its path relative to the root; raises ToolFailed where it cannot be read."""
@@ -55,6 +61,26 @@ class Tally:
         self._bad += 1
         if len(self._names) < _NAMES:
             self._names.append(path)
+
+
+def is_whole(root: Path, path: str) -> bool:
+    """Whether a link on disk, by its path relative to the root, holds what it should.
+
+    Registries write links in place: empty for a moment, at each push of what is there already (measured on
+    docker-registry 2.8). One that has only just been written is therefore looked at more than once.
+    """
+    for _ in range(_LOOKS):
+        try:
+            with (root / path).open("rb") as file:
+                if _agrees(root, path, file.read(_LENGTH + 1)):
+                    return True
+                age = time.time() - os.fstat(file.fileno()).st_mtime
+        except OSError:
+            return False
+        if age > _FRESH_SECONDS:
+            return False
+        time.sleep(_PAUSE_SECONDS)
+    return False
 
 
 def paths(root: Path) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -39,8 +40,9 @@ class Proof:
         """Run every check: databases, images and secrets side by side, the checks of each in turn."""
         ledger = images.Ledger(self._directory / "ledger.db")
         try:
-            groups = self._groups(_Images(self._restored, ledger, self._level))
-            outcomes = together({name: partial(_run_all, group) for name, group in groups.items()})
+            with contextlib.ExitStack() as stack:
+                groups = self._groups(_Images(self._restored, ledger, self._level), stack)
+                outcomes = together({name: partial(_run_all, group) for name, group in groups.items()})
         finally:
             ledger.close()
         return tuple(result for outcome in outcomes.values() for result in _result(outcome))
@@ -57,11 +59,14 @@ class Proof:
         unplanted = tuple(control for control in every if isinstance(control, Unplanted))
         return tuple(_result(outcome) for outcome in outcomes.values()), unplanted
 
-    def _groups(self, found: _Images) -> Mapping[str, Sequence[Check]]:
+    def _groups(self, found: _Images, stack: contextlib.ExitStack) -> Mapping[str, Sequence[Check]]:
         groups: dict[str, list[Check]] = {"point": list(self._binding.checks())}
         for database in self._restored.databases.values():
             name = f"database {database.evidence.name}"
             groups[name] = list(tables.checks(database.target, database.evidence))
+            if database.harbor:
+                session = stack.enter_context(postgres.connect(database.target))
+                groups[name] += relations.checks(session, database.evidence)
         if self._restored.blobs_root is not None:
             groups["images"] = list(found.checks())
             groups["tree"] = list(_Tree(self._restored, self._directory, self._level).checks())

@@ -120,9 +120,7 @@ class Capture:
             return None
         if volume.kind != "live":
             return None
-        hint = (
-            "run it when less is pushed, or put the blobs where volume can be other than live: see the README"
-        )
+        hint = "run it when less is pushed, or where volume in [blobs] can be other than live"
         return Spoilt("images were pushed while links and blobs were read", hint, failures["blobs"].message)
 
     def forget(self) -> None:
@@ -206,6 +204,23 @@ class Capture:
     def _blobs(self, *, close: bool) -> None:
         source = self._settings.blobs
         assert source is not None
+        for last in (False, False, True):
+            saved = self._store_blobs(source)
+            if not close:
+                return
+            listed = self._listed.result()
+            try:
+                self._close(source.path.resolve(), saved, listed)
+            except SourceChanged:
+                if last:
+                    raise
+                # A link was read while it was written. The next attempt reads that again, and what is new.
+                self._take_back(saved.snapshot)
+            else:
+                return
+
+    def _store_blobs(self, source: config.Blobs) -> Saved:
+        """Store the blobs as a part of this point."""
         root = source.path.resolve()
         with self._part("blobs", "blobs", str(root)) as keep:
             tags = self._tags("blobs", "blobs")
@@ -213,17 +228,27 @@ class Capture:
             place = freeze.Place(State(self._settings.site.state).volumes, name)
             saved, view = blobs.capture(source, self._repository, tags, self._host, self._listener, place)
             self.captured.volume = Volume(view.kind, view.why, view.seconds)
-            self.captured.warnings += view.warnings
+            known = self.captured.warnings
+            self.captured.warnings += [warning for warning in view.warnings if warning not in known]
             keep(saved)
-        if close:
-            self._close(root, saved)
+        return saved
 
-    def _close(self, root: Path, saved: Saved) -> None:
-        """Compare what was captured with what the databases refer to."""
+    def _take_back(self, snapshot: str) -> None:
+        """A part that is worth nothing: forgotten, so that the point has only one of its kind."""
+        (part,) = (part for part in self.captured.parts if part.snapshot == snapshot)
+        # In place: other threads add theirs meanwhile.
+        self.captured.parts.remove(part)
+        self._repository.forget([snapshot])
+
+    def _close(self, root: Path, saved: Saved, listed: Path) -> None:
+        """Compare what was captured with what the databases refer to.
+
+        Raises SourceChanged where a link was caught while it was being written, ToolFailed where the capture
+        lacks what production has.
+        """
         self._listener(Update("closure"))
         memory = State(self._settings.site.state).manifests
         prover = Prover(self._repository, root, saved, self._directory, memory)
-        listed = self._listed.result()
         if not self._settings.databases:
             self.captured.digest_count = prover.list_links(listed)
             self._save_digests(listed)

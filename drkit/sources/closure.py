@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from drkit.errors import DrkitError, ToolFailed
+from drkit.errors import DrkitError, SourceChanged, ToolFailed
 from drkit.harbor import closure, links, storage
 from drkit.harbor.closure import Blob, Digest
 from drkit.model import Closure, ManifestProof
@@ -85,12 +85,18 @@ def captured_links(
     """Every digest that a layer or revision link of a snapshot is for, and whether it is a revision.
 
     The tally is told of every link. restic lists the length of a file, not what is in it: that shows empty
-    and cut links; the drill reads them.
+    and cut links; the drill reads them. Raises SourceChanged for one that is whole on disk: it was caught
+    while the registry wrote it.
     """
     for node in repository.files(snapshot, f"{root}/{storage.REPOSITORIES}"):
         if not node.path.endswith("/link"):
             continue
-        tally.look(node.path.removeprefix(f"{root}/"), node.size)
+        path = node.path.removeprefix(f"{root}/")
+        if not tally.look(path, node.size) and links.is_whole(Path(root), path):
+            raise SourceChanged(
+                f"a link was being written while it was read: {path}",
+                hint="run the backup again, when less is pushed",
+            )
         digest = storage.digest_of_link(node.path)
         if digest:
             yield digest, "/_manifests/revisions/" in node.path
@@ -205,7 +211,11 @@ class Prover:
 
     def list_links(self, listed: Path) -> int:
         """Without a database, what must be there is what the tree's own links refer to; returns how many."""
-        spool, revisions = (Spool(self._directory / name) for name in ("links.db", "revisions.db"))
+        files = [self._directory / name for name in ("links.db", "revisions.db")]
+        for file in files:
+            # An earlier attempt may have left them.
+            file.unlink(missing_ok=True)
+        spool, revisions = map(Spool, files)
         batch: list[tuple[str, bool]] = []
 
         def flush() -> None:

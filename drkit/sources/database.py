@@ -77,6 +77,11 @@ def target_of(database: config.Database) -> Target:
     return Target({**_IN_A_CONTAINER, **target.settings, "host": address}, target.password)
 
 
+def password_of(database: config.Database) -> str | None:
+    """The password to log in with, if there is one; asks nobody. Raises ConfigError as `target_of` does."""
+    return postgres.target(database.dsn or "", database.password_file).password
+
+
 def where(database: config.Database) -> str:
     """Where the database is, for a person; asks nobody. Raises ConfigError as `target_of` does."""
     if database.container is None:

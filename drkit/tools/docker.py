@@ -17,7 +17,7 @@ from typing import Any
 from drkit.errors import ConfigError, ToolFailed
 from drkit.logs import redact
 from drkit.tools import process
-from drkit.tools.process import Command
+from drkit.tools.process import Command, Completed
 
 # How docker's client finds its server, when it is not where it usually is.
 _OWN_SETTINGS = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY")
@@ -164,8 +164,14 @@ def ask(*words: str) -> str:
     program = process.find_program("docker", hint="install it, or give the database's address as dsn")
     command = Command((program, *words), environment())
     done = process.run(command)
+    judge(command, done)
+    return done.text
+
+
+def judge(command: Command, done: Completed) -> None:
+    """Raise ToolFailed, in words of our own where docker itself is out of reach, unless it went well."""
     if done.code == 0:
-        return done.text
+        return
     if "permission denied" in done.stderr and "sock" in done.stderr:
         raise ToolFailed(
             "this user may not speak with docker: its socket refuses him",

@@ -163,7 +163,7 @@ def target(dsn: str, password_file: Path | None) -> Target:
     except psycopg.ProgrammingError as error:
         hint = 'it looks like "host=127.0.0.1 user=postgres dbname=registry"'
         raise ConfigError(f"not a connection string: {_sentence(error)}", hint=hint) from None
-    if settings.pop("password", None) is not None:
+    if {"password", "sslpassword"} & settings.keys():
         raise ConfigError(
             "a connection string must not hold a password", hint="use password_file, or PGPASSFILE"
         )

@@ -233,6 +233,12 @@ def stop_all(grace: float = _GRACE_SECONDS) -> None:
         _signal_group(process, signal.SIGKILL)
 
 
+def stop_if_asked() -> None:
+    """Raise Interrupted if drkit is being interrupted; for long work that starts no process."""
+    if _stopping.is_set():
+        raise Interrupted("interrupted")
+
+
 class _Child:
     def __init__(self, process: subprocess.Popen[bytes], *, tidying: bool) -> None:
         self.process = process

@@ -75,17 +75,18 @@ def choose(path: Path, wanted: Wanted, name: str, top: Path) -> Choice:
     """
     if wanted == "live":
         return Choice("live", "the configuration says so")
-    found = standing.look(path)
-    kind = natural(found, logical=lvm.is_logical(found.source)) if wanted == "auto" else wanted
-    if kind is None:
-        return Choice("live", _no_snapshots(found))
+    kind: Kind | None = None if wanted == "auto" else wanted
     try:
+        found = standing.look(path)
+        kind = kind or natural(found, logical=lvm.is_logical(found.source))
+        if kind is None:
+            return Choice("live", _no_snapshots(found))
         refuse(found, root=os.geteuid() == 0)
         volume = plan(kind, found, name, top)
     except ToolFailed as error:
         if wanted != "auto":
             raise ConfigError(f'volume = "{wanted}" cannot be: {error.message}', hint=error.hint) from None
-        regret = f"{path} was not frozen by {kind}: {error.message}"
+        regret = f"{path} was not frozen{f' by {kind}' if kind else ''}: {error.message}"
         return Choice("live", error.message, regret=regret, hint=error.hint)
     return Choice(kind, f"it stands on {_called(kind, found)}", volume)
 
@@ -178,7 +179,8 @@ def from_record(record: dict[str, Any]) -> Volume:
 
 
 def _no_snapshots(found: Standing) -> str:
-    return f"{found.fstype} makes no snapshots"
+    reflinks = ", and copies by reflink cost more than they give" if found.fstype == "xfs" else ""
+    return f"{found.fstype} makes no snapshots{reflinks}"
 
 
 def _called(kind: Kind, found: Standing) -> str:

@@ -13,7 +13,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from drkit.errors import NotOurs, ToolFailed
@@ -90,7 +90,7 @@ def frozen(path: Path, wanted: Wanted, place: Place, order: Order) -> Iterator[V
         except ToolFailed as error:
             if wanted != "auto":
                 raise
-            view = live
+            view = replace(live, why=error.message)
             view.warnings.append(f"{path} was not frozen by {choice.kind}: {error.message}")
         yield view
 
@@ -99,7 +99,7 @@ def frozen(path: Path, wanted: Wanted, place: Place, order: Order) -> Iterator[V
 def _made(choice: Choice, path: Path, place: Place, order: Order, began: float) -> Iterator[View]:
     volume = choice.volume
     assert volume is not None
-    replace_file(place.record, json.dumps(to_record(volume)), mode=0o600)
+    _write(volume, place.record)
     view = None
     try:
         volume.make(place.top, order)
@@ -119,6 +119,13 @@ def _made(choice: Choice, path: Path, place: Place, order: Order, began: float) 
                 view.warnings.append(
                     f"the {volume.kind} snapshot {volume.name} is still there: {error.message}"
                 )
+
+
+def _write(volume: Volume, record: Path) -> None:
+    try:
+        replace_file(record, json.dumps(to_record(volume)), mode=0o600)
+    except OSError as error:
+        raise ToolFailed(f"cannot write {record}: {error.strerror}", hint="see state in [site]") from None
 
 
 def _confirm(volume: Volume, path: Path, mounts: tuple[tuple[str, ...], ...]) -> None:

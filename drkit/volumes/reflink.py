@@ -19,6 +19,7 @@ from typing import ClassVar, Literal
 
 from drkit.errors import CannotFreeze, NotOurs, ToolFailed
 from drkit.state import remove_tree
+from drkit.tools import process
 from drkit.volumes.standing import Order, Standing
 
 # _IOW(0x94, 9, int) in <linux/fs.h>.
@@ -87,10 +88,11 @@ def stray(standing: Standing, prefix: str) -> tuple[str, ...]:
 def clone_tree(source: Path, target: Path, order: Order) -> None:
     """Copy a tree with owners, modes, times and extended attributes; its files share their blocks.
 
-    What vanishes meanwhile was deleted, and is passed over. Raises OSError.
+    What vanishes meanwhile was deleted, and is passed over. Raises OSError, and Interrupted.
     """
     target.mkdir(mode=0o700)
     for path, names in _walk(source, target, order):
+        process.stop_if_asked()
         _clone_directory(source / path, target / path, names)
     # Last and deepest first: writing into a directory changes its time.
     for directory, _, _ in os.walk(target, topdown=False):

@@ -82,7 +82,7 @@ class Load:
 
     def _collector(self, random: Random) -> None:
         with Collector(self._site, self.traffic, window=_WINDOW, pause=0.002) as collector:
-            while not self._over.wait(random.uniform(1.5, 6.0) * self.backup_seconds):
+            while not self._over.wait(random.uniform(2.0, 6.0) * self.backup_seconds):
                 if self._attempt(collector.collect):
                     self.traffic.count("garbage collections")
 

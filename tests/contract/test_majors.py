@@ -1,7 +1,9 @@
-"""Evidence is the same on every PostgreSQL major, and a dump comes back on a newer one.
+"""Evidence is the same on every PostgreSQL major, and a dump comes back on the same one and on newer ones.
 
 This machine's own major is always there, in a container beside the one on the machine. Further ones take
-minutes to make images of: DRKIT_TEST_MAJORS=13,17,18 testenv/test tests/contract/test_majors.py
+minutes to make images of (kept in $DRKIT_TESTENV_IMAGES, if that names a directory):
+
+    DRKIT_TEST_MAJORS=13,17,18 testenv/test tests/contract/test_majors.py -o timeout=1800
 """
 
 from __future__ import annotations

@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from drkit.errors import ToolFailed, ToolMissing
 from drkit.sandbox.container import LABEL
+from drkit.sources import clients
+from drkit.tools import docker, process
+from drkit.tools.process import Command
 from testenv import Site, cluster, witness
 from testenv.engine import Engine
 from tests.e2e import processes
@@ -189,10 +193,11 @@ def kill_inside(engine: Engine, _drkit: Drkit) -> None:
     os.kill(dump.pid, signal.SIGKILL)
 
 
-def kill_client(_engine: Engine, drkit: Drkit) -> None:
-    for process in processes.belonging_to(drkit.home) + list(processes.everybody()):
-        if process.program == "docker" and "pg_dump" in " ".join(process.words):
-            os.kill(process.pid, signal.SIGKILL)
+def kill_client(engine: Engine, _drkit: Drkit) -> None:
+    for one in processes.everybody():
+        ours = engine.host.encode() in one.environment
+        if ours and one.program == "docker" and any(word.endswith("/pg_dump") for word in one.words):
+            os.kill(one.pid, signal.SIGKILL)
             return
     raise AssertionError("no client runs")
 
@@ -261,45 +266,74 @@ def test_no_such_container(contained: Drkit) -> None:
     message = "1 problem; the first: there is no container harbor_db on this machine"
     fails(contained, ["doctor"], 4, "config_error", message, f"did you mean {NAME}\\?")
     message = "no recovery point was sealed: database registry: there is no container harbor_db .*"
-    fails(contained, ["backup"], 3, "backup_incomplete", message, f"did you mean {NAME}\\?")
-
-
-def test_a_container_that_does_not_run(contained: Drkit, engine: Engine, major: int) -> None:
-    image = engine.image(major)
-    engine.docker("create", "--name=stopped", image)
-    engine.docker("run", "--detach", "--name=apart", "--network=none", "--entrypoint=sleep", image, "600")
-    engine.docker("run", "--detach", "--name=bare", "--entrypoint=sleep", image, "600")
-    try:
-        contained.change(lambda d: d["database"][0].update(container="stopped"))
-        message = "1 problem; the first: the container stopped does not run: it is created"
-        fails(contained, ["doctor"], 7, "tool_failed", message, "docker start stopped")
-        contained.change(lambda d: d["database"][0].update(container="apart"))
-        message = r"1 problem; the first: the container apart has no address .* \(network mode: none\)"
-        fails(contained, ["doctor"], 7, "tool_failed", message, ".* dsn instead of container")
-        contained.change(lambda d: d["database"][0].update(container="bare"))
-        message = "1 problem; the first: cannot connect to registry at .*: .*refused"
-        fails(contained, ["doctor"], 7, "database_unreachable", message, ".+")
-    finally:
-        engine.docker("rm", "--force", "stopped", "apart", "bare")
-
-
-def test_docker_itself_is_missing(contained: Drkit, engine: Engine, tmp_path: Path) -> None:
-    nowhere = contained.in_environment(DOCKER_HOST=f"unix://{tmp_path}/none.sock")
-    message = "1 problem; the first: docker does not answer: is its daemon running\\?"
-    fails(nowhere, ["doctor"], 7, "tool_failed", message, ".*DOCKER_HOST.*")
-
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for program in ("restic", "setpriv", "docker-registry", "env", "sh"):
-        (tools / program).symlink_to(subprocess.check_output(["which", program], text=True).strip())
-    without = contained.in_environment(PATH=str(tools))
-    message = "1 problem; the first: docker is not installed"
-    fails(
-        without, ["doctor"], 7, "tool_missing", message, "install it, or give the database's address as dsn"
-    )
+    ended = contained.run("backup", "--json")
+    assert ended.code == 3
+    assert_error(ended, "backup_incomplete", message, f"did you mean {NAME}\\?")
+    assert [part["kind"] for part in ended.envelope["result"]["parts"]] == ["secrets"]
 
 
 def test_a_host_beside_the_container(contained: Drkit) -> None:
     contained.change(lambda d: d["database"][0].update(dsn="host=127.0.0.1 user=postgres"))
     message = "1 problem; the first: database registry has a container, so its dsn must not name a host"
-    fails(contained, ["doctor"], 4, "config_error", message, ".+")
+    assert_error(contained.run("doctor", "--json"), "config_error", message, ".+")
+
+
+@pytest.fixture
+def client(engine: Engine, address: str, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """This very process speaks with the engine."""
+    monkeypatch.setenv("DOCKER_HOST", engine.host)
+    return monkeypatch
+
+
+@pytest.mark.usefixtures("client")
+def test_a_container_that_is_of_no_use(engine: Engine, major: int) -> None:
+    image = engine.image(major)
+    engine.docker("create", "--name=stopped", image)
+    engine.docker("run", "--detach", "--name=apart", "--network=none", "--entrypoint=sleep", image, "600")
+    engine.docker("run", "--detach", "--name=held", "--entrypoint=sleep", image, "600")
+    try:
+        assert docker.names() == ("apart", NAME, "held")
+        engine.docker("pause", "held")
+        for name, message, hint in (
+            ("stopped", "the container stopped does not run: it is created", "docker start stopped"),
+            ("held", "the container held does not run: it is paused", "docker unpause held"),
+            (
+                "apart",
+                "the container apart has no address that this machine could reach (network mode: none)",
+                "",
+            ),
+        ):
+            with pytest.raises(ToolFailed) as caught:
+                docker.find(name)
+            assert caught.value.message == message
+            assert hint in caught.value.hint
+    finally:
+        engine.docker("rm", "--force", "stopped", "apart", "held")
+
+
+def test_a_container_without_the_programs(client: pytest.MonkeyPatch, major: int) -> None:
+    container = docker.find(NAME)
+    assert clients.programs_in(container, major) == cluster.programs(major)
+    with pytest.raises(
+        ToolMissing, match=f"{NAME} has no pg_dump, pg_dumpall and pg_restore of PostgreSQL 99"
+    ):
+        clients.programs_in(container, 99)
+
+
+def test_docker_itself_does_not_answer(client: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    client.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    with pytest.raises(ToolFailed, match="docker does not answer: is its daemon running") as caught:
+        docker.find(NAME)
+    assert "DOCKER_HOST" in caught.value.hint
+    client.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolMissing, match="docker is not installed"):
+        docker.find(NAME)
+
+
+def test_docker_refuses_its_socket(engine: Engine, client: pytest.MonkeyPatch) -> None:
+    """Somebody who is not root, and not in docker's group."""
+    command = Command(("docker", "ps"), docker.environment(), user="nobody")
+    with pytest.raises(ToolFailed) as caught:
+        docker.judge(command, process.run(command))
+    assert caught.value.message == "this user may not speak with docker: its socket refuses him"
+    assert "group docker" in caught.value.hint

@@ -78,7 +78,8 @@ def test_every_point_is_whole(busy: Busy, judge: Judge, capsys: pytest.CaptureFi
     assert len(report.points) >= POINTS, told
     assert len(report.drills) == DRILLS, told
     refused = len(report.backups) - len(report.points)
-    assert refused < len(report.points), told
+    # Of a handful, chance may spoil every other one.
+    assert refused <= len(report.points), told
 
 
 def test_blobs_first_is_torn(busy: Busy, judge: Judge) -> None:

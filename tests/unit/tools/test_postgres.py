@@ -68,6 +68,34 @@ def test_a_dump_is_never_made_by_older_programs(server: int, installed: tuple[in
         assert postgres.dump_programs(server, programs(*order)).major == chosen
 
 
+@pytest.mark.parametrize(
+    ("archive", "server", "installed", "chosen"),
+    [(15, 15, (13, 15, 18), 15), (13, 15, (13, 17), 13), (13, 17, (13, 15), 15), (15, 18, (15, 16, 18), 18)],
+)
+def test_a_dump_is_restored_by_programs_between_it_and_the_server(
+    archive: int, server: int, installed: tuple[int, ...], chosen: int
+) -> None:
+    for order in itertools.permutations(installed):
+        assert postgres.restore_programs(archive, server, programs(*order)).major == chosen
+
+
+def test_a_dump_never_goes_to_an_older_server() -> None:
+    with pytest.raises(ToolTooOld) as caught:
+        postgres.restore_programs(17, 15, programs(15, 17))
+    assert caught.value.message == "the server is PostgreSQL 15, the dump is of PostgreSQL 17"
+
+
+@pytest.mark.parametrize("installed", [(13,), (17,), ()])
+def test_a_dump_is_not_restored_by_programs_that_do_not_fit(installed: tuple[int, ...]) -> None:
+    with pytest.raises(ToolMissing) as caught:
+        postgres.restore_programs(15, 16, programs(*installed))
+    have = str(*installed) or "none"
+    assert caught.value.message == (
+        f"restoring a dump of PostgreSQL 15 to a server of 16 needs pg_restore of 15 to 16 (there is: {have})"
+    )
+    assert caught.value.hint == "install postgresql-client-16"
+
+
 def test_programs_that_are_too_old() -> None:
     with pytest.raises(ToolTooOld) as caught:
         postgres.dump_programs(18, programs(15, 13))

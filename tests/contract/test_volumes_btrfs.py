@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
-from drkit.errors import ConfigError
+from drkit.errors import ConfigError, Interrupted
 from drkit.sources.blobs import reading_order
+from drkit.tools import process
 from drkit.volumes import freeze
 from drkit.volumes.choice import Wanted, choose, stray
 from drkit.volumes.freeze import frozen
@@ -41,6 +44,7 @@ def test_a_snapshot_of_something_else_is_not_removed(registry: Case) -> None:
         (warning, *_) = view.warnings
     where = f".{registry.place.name} is already there on {device(registry.top)}"
     assert warning == f"{registry.root} was not frozen by btrfs: {where}"
+    assert view.why == where
     assert (entry / "precious").read_text() == "somebody's"
     (said,) = freeze.sweep(registry.state)
     where = f".{registry.place.name} on {device(registry.top)}"
@@ -120,6 +124,31 @@ def test_a_mount_below_is_noticed(registry: Case, tmp_path: Path) -> None:
             assert view.kind == "live"
     finally:
         subprocess.run(["umount", str(other)], check=True)
+
+
+def test_who_is_not_root_reads_live_and_is_told(registry: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    registry.place.top.mkdir(parents=True)
+    refused(registry, "btrfs", "only root may freeze a directory and mount the snapshot")
+
+
+def test_a_copy_that_takes_long_is_given_up_when_drkit_is_interrupted(
+    registry: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopping = threading.Event()
+    monkeypatch.setattr(process, "_stopping", stopping)
+    copied: list[PurePosixPath] = []
+
+    def order(directory: PurePosixPath, names: list[str]) -> list[str]:
+        copied.append(directory)
+        if len(copied) == 4:
+            stopping.set()
+        return names
+
+    with pytest.raises(Interrupted), frozen(registry.root, "reflink", registry.place, order):
+        pass
+    assert len(copied) == 4
+    assert registry.left() == []
 
 
 def test_what_stays_is_counted(registry: Case) -> None:
