@@ -8,12 +8,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 
 from drkit import config
-from drkit.errors import BackupIncomplete, DrkitError
+from drkit.errors import BackupIncomplete, DrkitError, Interrupted
 from drkit.harbor import collection, tables
-from drkit.harbor.collection import Mark
+from drkit.harbor.collection import Collection, Mark
 from drkit.progress import Listener, Update
 from drkit.sources import database
 from drkit.sources.database import Held
@@ -90,13 +89,20 @@ class Watch:
 
     def _under_way(self) -> str:
         for entry in self._settings.databases:
-            # A database that does not answer is told of when it is to be dumped.
-            with suppress(DrkitError), postgres.connect(database.target_of(entry)) as session:
-                found = collection.under_way(session) if tables.is_harbor(session) else None
-                if found:
-                    return found.sentence
-        if self._api:
-            run = next((run for run in self._api.collections() if run.under_way and not run.dry_run), None)
-            if run:
-                return collection.Collection(run.id, None).sentence
-        return ""
+            try:
+                found = _look_into(entry)
+            except Interrupted:
+                raise
+            except DrkitError:
+                # A database that does not answer is told of when it is to be dumped.
+                continue
+            if found:
+                return found.sentence
+        runs = self._api.collections() if self._api else ()
+        run = next((run for run in runs if run.under_way and not run.dry_run), None)
+        return collection.Collection(run.id, None).sentence if run else ""
+
+
+def _look_into(entry: config.Database) -> Collection | None:
+    with postgres.connect(database.target_of(entry)) as session:
+        return collection.under_way(session) if tables.is_harbor(session) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -128,6 +129,20 @@ def test_one_that_runs_is_waited_for_where_that_is_wanted(quick: Drkit, site: Si
     finally:
         result = finish(process).result
     assert (result["status"], result["attempts"]) == ("sealed", 1)
+
+
+@pytest.mark.usefixtures("executions")
+def test_who_waits_can_be_interrupted(quick: Drkit, site: Site) -> None:
+    quick.change(lambda document: document.update(harbor={"wait_for_collection": "10m"}))
+    testenv.garbage_collection(site, "Running")
+    process = quick.start("backup", "--json")
+    try:
+        wait_for(moments.site_locked(quick), "the run holds the site")
+        process.send_signal(signal.SIGINT)
+    finally:
+        ended = finish(process)
+    assert ended.code == 130
+    assert quick.points() == []
 
 
 @pytest.mark.usefixtures("executions")
