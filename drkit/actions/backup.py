@@ -17,12 +17,12 @@ from pathlib import Path
 
 import drkit
 from drkit import config
-from drkit.actions import leftovers
+from drkit.actions import leftovers, secret_warnings
 from drkit.catalog import Catalog, open_catalog, part_tags
 from drkit.errors import BackupIncomplete, ConfigError, DrkitError, ToolFailed
 from drkit.model import Closure, Manifest, Part, PartKind, PointStatus, utc_now
 from drkit.progress import Listener, silent
-from drkit.sources import database
+from drkit.sources import changes, database
 from drkit.sources.capture import Capture, Captured, Spoilt
 from drkit.state import State, new_id, private_directory
 from drkit.tools import age, restic
@@ -94,11 +94,13 @@ def backup(settings: config.Config, listener: Listener = silent) -> BackupResult
     with state.site_lock("backup", settings.site.lock_wait):
         catalog = open_catalog(settings)
         swept = leftovers.sweep_runs(state)
-        dead = leftovers.dead_points(catalog.points(locked=True), state.machine, utc_now())
+        points = catalog.points(locked=True)
+        dead = leftovers.dead_points(points, state.machine, utc_now())
+        previous = next((point.manifest for point in points if point.manifest), None)
         _look_for_room(settings)
         try:
             for attempt in range(1, _ATTEMPTS + 1):
-                result = _attempt(_Context(settings, catalog, versions, listener, attempt))
+                result = _attempt(_Context(settings, catalog, versions, listener, attempt, previous))
                 if isinstance(result, BackupResult):
                     break
                 log.warning("attempt %d is given up: %s %s", attempt, result.why, result.cause)
@@ -134,6 +136,7 @@ class _Context:
     versions: Mapping[str, str]
     listener: Listener
     attempt: int
+    previous: Manifest | None
     started_at: datetime = field(default_factory=utc_now)
 
 
@@ -167,7 +170,7 @@ def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
         finished_at=utc_now(),
         parts=parts,
         closure=captured.closure,
-        warnings=tuple(captured.warnings),
+        warnings=(*captured.warnings, *_of_secrets(context, captured)),
         rows=sum(evidence.rows for evidence in captured.evidence),
         bytes=sum(part.bytes for part in parts),
         added_bytes=sum(part.added_bytes for part in parts),
@@ -177,6 +180,19 @@ def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
         raise _incomplete(captured.failures, result)
     context.catalog.seal(_manifest(context, captured, result))
     return replace(result, status=PointStatus.SEALED)
+
+
+def _of_secrets(context: _Context, captured: Captured) -> tuple[str, ...]:
+    """What there is to say of the secrets that were captured, if they were."""
+    if not captured.secret_files:
+        return ()
+    warning = context.settings.secrets.expiry_warning
+    found = secret_warnings.of_content(captured.members, context.started_at, warning)
+    if context.previous is not None and context.previous.secret_files:
+        key = captured.fingerprint_key
+        news = changes.compare(context.previous, captured.secret_files, key)
+        found += tuple(changes.sentences(news, context.previous.id))
+    return found
 
 
 def _manifest(context: _Context, captured: Captured, result: BackupResult) -> Manifest:
@@ -198,6 +214,8 @@ def _manifest(context: _Context, captured: Captured, result: BackupResult) -> Ma
         versions=dict(context.versions),
         host=platform.node(),
         warnings=result.warnings,
+        certificates=captured.certificates,
+        fingerprint_key=captured.fingerprint_key,
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from drkit import config
+from drkit.actions import secret_warnings
 from drkit.catalog import open_catalog
 from drkit.errors import ConfigError, DrkitError, Interrupted
 from drkit.harbor import tables
@@ -84,6 +85,7 @@ def _looks(settings: config.Config) -> Iterator[tuple[str, Callable[[], Iterator
         yield "blobs", lambda: _blobs(settings)
     if settings.secrets.paths:
         yield "secrets", lambda: _secrets(settings)
+        yield "certificates", lambda: _certificates(settings)
         yield "recipients", lambda: _recipients(settings)
     yield "sandbox", lambda: _sandbox(settings)
 
@@ -117,7 +119,8 @@ def _private_files(settings: config.Config) -> Iterator[Finding]:
     files = [repository.password_file for repository in settings.repositories]
     files += [r.credentials_file for r in settings.repositories if r.credentials_file]
     files += [entry.password_file for entry in settings.databases if entry.password_file]
-    files += [settings.secrets.identity_file] if settings.secrets.identity_file else []
+    own = (settings.secrets.identity_file, settings.secrets.cosign_password_file)
+    files += [path for path in own if path is not None]
     open_ones = []
     for path in files:
         try:
@@ -204,9 +207,12 @@ def _blobs(settings: config.Config) -> Iterator[Finding]:
 
 
 def _secrets(settings: config.Config) -> Iterator[Finding]:
-    members = secrets.collect(settings.secrets.paths)
+    gathered = secrets.gather(settings.secrets)
+    members = gathered.members
     files = sum(member.kind == "file" for member in members)
     yield Finding("secrets", "ok", f"{files} files below {len(settings.secrets.paths)} paths")
+    for left_out in gathered.warnings:
+        yield Finding("secrets", "warning", left_out)
     if not any(member.path.endswith("/secret/keys/secretkey") for member in members) and settings.databases:
         yield Finding(
             "secret key",
@@ -214,6 +220,16 @@ def _secrets(settings: config.Config) -> Iterator[Finding]:
             "Harbor's secret/keys/secretkey is not among them: encrypted columns would be lost",
             "add Harbor's secret directory to paths in [secrets]",
         )
+
+
+def _certificates(settings: config.Config) -> Iterator[Finding]:
+    """What a drill would turn red for; the first fault is an error, which decides the exit code."""
+    warning, members = settings.secrets.expiry_warning, secrets.gather(settings.secrets).members
+    faults = secret_warnings.of_content(members, utc_now(), warning)
+    if faults:
+        raise ConfigError("; ".join(faults), hint="renew or replace it; the next backup takes the new one")
+    count = len(secrets.certificate_facts(members))
+    yield Finding("certificates", "ok", f"{count} that pair, are issued and last beyond {warning.days} days")
 
 
 def _recipients(settings: config.Config) -> Iterator[Finding]:

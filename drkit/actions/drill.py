@@ -121,7 +121,7 @@ class _Run:
                 directory = stack.enter_context(own)
                 restored = self._restore(directory, stack, stopwatch)
                 recovery = stopwatch.seconds
-                proof = Proof(self.manifest, restored, directory, self.wishes.level)
+                proof = Proof(self.manifest, restored, directory, self.wishes.level, self.settings.secrets)
                 with stopwatch.stage("checks"):
                     checks = proof.check()
                 with stopwatch.stage("controls"):

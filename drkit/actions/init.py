@@ -17,8 +17,9 @@ from drkit import config
 from drkit.catalog import open_catalog
 from drkit.errors import ConfigError, RepositoryMissing, UsageError
 from drkit.harbor import tables
-from drkit.harbor.installation import Installation, read_installation
+from drkit.harbor.installation import Installation, Needed, read_installation
 from drkit.logs import register_secret
+from drkit.sources import kinds
 from drkit.state import State
 from drkit.tools import age, postgres, restic
 
@@ -50,6 +51,7 @@ class InitResult:
     database: str | None
     blobs: Path | None
     secret_paths: tuple[Path, ...]
+    secret_purposes: tuple[Needed, ...]
     repository: str
     repository_made: bool
     written: tuple[Path, ...]
@@ -63,7 +65,7 @@ class _Plan:
     dsn: str | None
     password: str | None
     blobs: Path | None
-    secret_paths: tuple[Path, ...]
+    secrets: tuple[Needed, ...]
     repository: str
     output: Path
     state: Path
@@ -72,6 +74,10 @@ class _Plan:
     @property
     def directory(self) -> Path:
         return self.output.parent
+
+    @property
+    def secret_paths(self) -> tuple[Path, ...]:
+        return tuple(needed.path for needed in self.secrets)
 
 
 def init(wishes: Wishes) -> InitResult:
@@ -103,6 +109,7 @@ def init(wishes: Wishes) -> InitResult:
         database=settings.databases[0].dsn if settings.databases else None,
         blobs=plan.blobs,
         secret_paths=plan.secret_paths,
+        secret_purposes=plan.secrets,
         repository=plan.repository,
         repository_made=made,
         written=tuple(written),
@@ -129,7 +136,9 @@ def _plan(wishes: Wishes) -> _Plan:
     for path in further:
         if not path.exists():
             raise ConfigError(f"there is no {path}", hint="see --secret")
-    plan = replace(base, secret_paths=base.secret_paths + further)
+    named = {needed.path for needed in base.secrets}
+    more = tuple(Needed(path, _told(path)) for path in further if path not in named)
+    plan = replace(base, secrets=base.secrets + more)
     if not (plan.dsn or plan.blobs or plan.secret_paths):
         raise UsageError(
             "there is nothing to protect", hint="give --harbor FILE, or answer the questions at a terminal"
@@ -176,21 +185,32 @@ def _from_harbor(base: _Plan, installation: Installation) -> _Plan:
         dsn=dsn,
         password=password,
         blobs=blobs,
-        secret_paths=_secret_paths(installation),
-        warnings=tuple(warnings),
+        secrets=_secrets(installation),
+        warnings=(*warnings, *_missing(installation)),
     )
 
 
-def _secret_paths(installation: Installation) -> tuple[Path, ...]:
-    """harbor.yml, Harbor's secret directory, and the originals of the certificate and its key."""
-    wanted = (
-        installation.harbor_yml,
-        installation.secret_directory,
-        installation.certificate,
-        installation.private_key,
-        installation.data_volume / "ca_download",
-    )
-    return tuple(path for path in wanted if path is not None and path.exists())
+def _secrets(installation: Installation) -> tuple[Needed, ...]:
+    """What is there of all that a restored Harbor needs or may want."""
+    return tuple(each for each in (*installation.needed, *installation.useful) if each.path.exists())
+
+
+def _missing(installation: Installation) -> list[str]:
+    """What harbor.yml names and what is not there: it cannot be saved, and a restored Harbor will want it."""
+    return [
+        f"{each.path} is not there: {each.purpose}" for each in installation.needed if not each.path.exists()
+    ]
+
+
+def _told(path: Path) -> str:
+    """What a further path is, as far as its content tells."""
+    if path.is_dir():
+        return "a directory that you named"
+    try:
+        what = kinds.what_is(str(path), path.read_bytes())
+    except OSError:
+        what = kinds.OTHER
+    return f"a {what} that you named"
 
 
 def _try_database(plan: _Plan) -> list[str]:
@@ -252,7 +272,7 @@ def render(plan: _Plan, recipient: str) -> str:
         sections.append(f'[[database]]\nname = "registry"\ndsn = {_quoted(plan.dsn)}\n{line}')
     if plan.blobs:
         sections.append(f'[blobs]\nkind = "filesystem"\npath = {_quoted(plan.blobs)}\nvolume = "auto"\n')
-    paths = "".join(f"    {_quoted(path)},\n" for path in plan.secret_paths)
+    paths = "".join(f"    {_quoted(each.path)},    # {each.purpose}\n" for each in plan.secrets)
     sections.append(
         f"[secrets]\npaths = [\n{paths}]\nrecipients = [\n    {_quoted(recipient)},\n]\n"
         f"identity_file = {_quoted(plan.directory / IDENTITY)}    # for drills alone\n"

@@ -7,7 +7,16 @@ from datetime import datetime
 
 from drkit import config
 from drkit.catalog import open_catalog, pick
-from drkit.model import Closure, DatabaseEvidence, DrillNote, Part, Point, PointStatus, SecretFile
+from drkit.model import (
+    CertificateFacts,
+    Closure,
+    DatabaseEvidence,
+    DrillNote,
+    Part,
+    Point,
+    PointStatus,
+    SecretFile,
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,7 @@ class PointDetails:
     warnings: tuple[str, ...]
     databases: tuple[DatabaseEvidence, ...]
     secret_files: tuple[SecretFile, ...]
+    certificates: tuple[CertificateFacts, ...]
     recipients: tuple[str, ...]
     versions: dict[str, str]
     host: str
@@ -71,6 +81,7 @@ def show(settings: config.Config, wanted: str) -> PointDetails:
         warnings=manifest.warnings,
         databases=manifest.databases,
         secret_files=manifest.secret_files,
+        certificates=manifest.certificates,
         recipients=manifest.recipients,
         versions=manifest.versions,
         host=manifest.host,

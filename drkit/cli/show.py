@@ -12,6 +12,8 @@ from drkit.model import Closure, Outcome, PointStatus
 from drkit.reports.units import duration, moment, size
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rich.console import Console
 
     from drkit.actions.backup import BackupResult, PlannedPart
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from drkit.actions.restore_plan import RestorePlan
     from drkit.actions.status import Status
     from drkit.actions.verify import VerifyResult
-    from drkit.model import DrillNote, DrillReport, Part
+    from drkit.model import CertificateFacts, DrillNote, DrillReport, Part
 
 _COLOURS = {
     Outcome.PASSED: "green",
@@ -65,7 +67,7 @@ def init(console: Console, result: InitResult) -> None:
             ("site", result.site),
             ("database", result.database or "none"),
             ("images", str(result.blobs or "none")),
-            ("secrets", "\n".join(map(str, result.secret_paths)) or "none"),
+            ("secrets", "\n".join(f"{e.path}: {e.purpose}" for e in result.secret_purposes) or "none"),
             (
                 "repository",
                 f"{result.repository} ({'made' if result.repository_made else 'was there already'})",
@@ -206,10 +208,24 @@ def point(console: Console, found: PointDetails) -> None:
     if found.secret_files:
         console.print(f"\n{len(found.secret_files)} files in the secrets bundle:")
         for file in found.secret_files:
-            console.print(f"  {file.path}")
+            console.print(f"  {file.path}: {file.what}" if file.what else f"  {file.path}")
+    if found.certificates:
+        console.print()
+        console.print(_certificates(found.certificates))
     for drill_note in found.drills:
         console.print(Text(f"drill {drill_note.id} ").append_text(_drill(drill_note)))
     _warn(console, found.warnings)
+
+
+def _certificates(certificates: Sequence[CertificateFacts]) -> Table:
+    """Each certificate once, however many files hold it, the first to expire first."""
+    table = _table("certificate", "valid until", "in")
+    found: dict[tuple[datetime, str], list[str]] = {}
+    for each in certificates:
+        found.setdefault((each.not_after, each.subject), []).append(each.path)
+    for (end, subject), paths in sorted(found.items()):
+        table.add_row(subject, f"{end:%Y-%m-%d}", "\n".join(paths))
+    return table
 
 
 def status(console: Console, found: Status) -> None:

@@ -7,13 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from drkit.checks import images, keys, tables
+from drkit import config
+from drkit.checks import images, tables
 from drkit.checks.finding import Check, Control, Finding
 from drkit.errors import DrkitError
 from drkit.harbor import storage
 from drkit.harbor import tables as harbor_tables
-from drkit.model import CheckResult, ControlResult, Level, Manifest, Outcome, utc_now
+from drkit.model import CheckResult, ControlResult, Level, Manifest, utc_now
 from drkit.sandbox.build import Restored
+from drkit.sandbox.secret_proof import SecretProof
 from drkit.sources import digests
 from drkit.tools import postgres
 from drkit.tools.parallel import together
@@ -25,7 +27,15 @@ T = TypeVar("T")
 class Proof:
     """The checks and controls of one restored point; `directory` is the sandbox's own."""
 
-    def __init__(self, manifest: Manifest, restored: Restored, directory: Path, level: Level) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        restored: Restored,
+        directory: Path,
+        level: Level,
+        secrets: config.Secrets,
+    ) -> None:
+        self._secrets = SecretProof(manifest, restored, directory, secrets, utc_now())
         self._manifest = manifest
         self._restored = restored
         self._directory = directory
@@ -54,8 +64,7 @@ class Proof:
         if self._restored.blobs_root is not None:
             groups["images"] = list(found.checks())
         if self._manifest.part("secrets"):
-            expected = self._manifest.secret_files
-            groups["secrets"] = list(keys.checks(self._restored.members, expected, self._harbor, utc_now()))
+            groups["secrets"] = list(self._secrets.checks())
         return groups
 
     def _controls(self, checks: Sequence[CheckResult]) -> Iterator[Control]:
@@ -66,13 +75,7 @@ class Proof:
         if self._restored.blobs_root is not None:
             yield from images.controls(self._restored.blobs_root, self._directory / "controls")
         if self._manifest.part("secrets"):
-            proved = any(c.name == "secret key" and c.outcome is Outcome.PASSED for c in checks)
-            members, sealed = self._restored.members, self._restored.sealed
-            yield from keys.controls(members, sealed, self._harbor, key_proved=proved)
-
-    @property
-    def _harbor(self) -> Target | None:
-        return self._restored.harbor.target if self._restored.harbor else None
+            yield from self._secrets.controls(checks)
 
 
 class _Images:
