@@ -40,6 +40,7 @@ class Wishes:
     database_dsn: str | None = None
     site: str | None = None
     blobs: Path | None = None
+    cosign_password: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class _Plan:
     repository: str
     output: Path
     state: Path
+    cosign_password: Path | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -133,12 +135,13 @@ def _plan(wishes: Wishes) -> _Plan:
     if wishes.harbor:
         base = _from_harbor(base, read_installation(wishes.harbor.absolute()))
     further = tuple(path.absolute() for path in wishes.further_secrets)
-    for path in further:
-        if not path.exists():
-            raise ConfigError(f"there is no {path}", hint="see --secret")
+    password = wishes.cosign_password.absolute() if wishes.cosign_password else None
+    for path, option in (*((path, "--secret") for path in further), (password, "--cosign-password")):
+        if path is not None and not path.exists():
+            raise ConfigError(f"there is no {path}", hint=f"see {option}")
     named = {needed.path for needed in base.secrets}
     more = tuple(Needed(path, _told(path)) for path in further if path not in named)
-    plan = replace(base, secrets=base.secrets + more)
+    plan = replace(base, secrets=base.secrets + more, cosign_password=password)
     if not (plan.dsn or plan.blobs or plan.secret_paths):
         raise UsageError(
             "there is nothing to protect", hint="give --harbor FILE, or answer the questions at a terminal"
@@ -273,9 +276,10 @@ def render(plan: _Plan, recipient: str) -> str:
     if plan.blobs:
         sections.append(f'[blobs]\nkind = "filesystem"\npath = {_quoted(plan.blobs)}\nvolume = "auto"\n')
     paths = "".join(f"    {_quoted(each.path)},    # {each.purpose}\n" for each in plan.secrets)
+    cosign = f"cosign_password_file = {_quoted(plan.cosign_password)}\n" if plan.cosign_password else ""
     sections.append(
         f"[secrets]\npaths = [\n{paths}]\nrecipients = [\n    {_quoted(recipient)},\n]\n"
-        f"identity_file = {_quoted(plan.directory / IDENTITY)}    # for drills alone\n"
+        f"identity_file = {_quoted(plan.directory / IDENTITY)}    # for drills alone\n{cosign}"
     )
     password_file = _quoted(plan.directory / RESTIC_PASSWORD)
     url = _quoted(plan.repository)

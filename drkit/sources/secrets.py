@@ -67,7 +67,7 @@ def open_bundle(data: bytes, identities: Sequence[Identity], recipients: Sequenc
         if not recipients:
             raise
         wanted = ", ".join(map(age.short, recipients))
-        raise IdentityRefused(f"{error.message}: it is for {wanted}", hint=error.hint) from None
+        raise IdentityRefused(f"{error.message}, which is for {wanted}", hint=error.hint) from None
     return replace(opened, members=described(opened.members))
 
 

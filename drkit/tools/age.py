@@ -41,7 +41,7 @@ def _shown(text: str) -> str:
 
 
 def short(recipient: str) -> str:
-    """A recipient for a sentence: an SSH key by its comment, or by its beginning and end."""
+    """A recipient for a sentence: an SSH key by its comment, or by the end of the key."""
     words = recipient.split()
     if not recipient.startswith("ssh-") or len(words) < 2:
         return recipient
