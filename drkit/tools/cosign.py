@@ -17,7 +17,7 @@ import binascii
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ _BUNDLE = "application/vnd.dev.sigstore.bundle"
 _SIGNATURE = "dev.cosignproject.cosign/signature"
 # A signature of a short-lived certificate's key, not of a key pair.
 _KEYLESS = "dev.sigstore.cosign/certificate"
+
+_LONGER = {"secp384r1": (hashes.SHA384(),), "secp521r1": (hashes.SHA512(),)}
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -120,16 +122,24 @@ def verifies(public: bytes, signature: bytes, payload: bytes) -> bool:
         key = load_pem_public_key(public)
     except UnsupportedAlgorithm as error:
         raise ValueError(str(error)) from None
+    match key:
+        case ec.EllipticCurvePublicKey():
+            # Versions of cosign differ in the hash for longer curves; the key alone makes either certain.
+            return any(
+                _holds(lambda way=way: key.verify(signature, payload, ec.ECDSA(way)))  # type: ignore[misc]
+                for way in (hashes.SHA256(), *_LONGER.get(key.curve.name, ()))
+            )
+        case rsa.RSAPublicKey():
+            return _holds(lambda: key.verify(signature, payload, padding.PKCS1v15(), hashes.SHA256()))
+        case ed25519.Ed25519PublicKey():
+            return _holds(lambda: key.verify(signature, payload))
+        case _:
+            return False
+
+
+def _holds(verify: Callable[[], None]) -> bool:
     try:
-        match key:
-            case ec.EllipticCurvePublicKey():
-                key.verify(signature, payload, ec.ECDSA(hashes.SHA256()))
-            case rsa.RSAPublicKey():
-                key.verify(signature, payload, padding.PKCS1v15(), hashes.SHA256())
-            case ed25519.Ed25519PublicKey():
-                key.verify(signature, payload)
-            case _:
-                return False
+        verify()
     except InvalidSignature:
         return False
     return True

@@ -11,6 +11,7 @@ import functools
 import ipaddress
 import re
 import ssl
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -82,11 +83,24 @@ def read_certificate(data: bytes) -> Certificate:
 def read_certificates(data: bytes) -> tuple[Certificate, ...]:
     """Every certificate in PEM bytes, or the one in DER, in the file's order; raises ValueError."""
     if not holds_certificate(data):
-        return (_certificate(x509.load_der_x509_certificate(data)),)
-    found = tuple(_certificate(x509.load_pem_x509_certificate(block)) for block in _PEM.findall(data))
+        return (_load(data),)
+    found = tuple(_load(block) for block in _PEM.findall(data))
     if len(found) != data.count(CERTIFICATE_MARK):
         raise ValueError("a certificate is cut short")
     return found
+
+
+def _load(data: bytes) -> Certificate:
+    """One certificate in PEM or DER; raises ValueError."""
+    try:
+        with warnings.catch_warnings():
+            # Of certificates that break a rule which nobody enforces, such as one on serial numbers.
+            warnings.simplefilter("ignore")
+            if holds_certificate(data):
+                return _certificate(x509.load_pem_x509_certificate(data))
+            return _certificate(x509.load_der_x509_certificate(data))
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType, UnsupportedAlgorithm) as error:
+        raise ValueError(str(error)) from None
 
 
 def _certificate(found: x509.Certificate) -> Certificate:
@@ -166,7 +180,7 @@ def system_authorities() -> tuple[Certificate, ...]:
     found = []
     for block in blocks:
         try:
-            found.append(_certificate(x509.load_pem_x509_certificate(block)))
+            found.append(_load(block))
         except ValueError:
             # An authority of an older standard that cryptography does not read issues nothing of ours.
             continue
