@@ -141,7 +141,8 @@ class DatabaseShape:
 class DatabaseEvidence:
     """Facts about one database, gathered inside the very snapshot that was dumped.
 
-    `consistent_at` is that snapshot's instant, `settings` are the server's that a restore may depend on.
+    `consistent_at` is that snapshot's instant, `settings` are the server's that a restore may depend on,
+    `tablespaces` those that tables or indexes stand in beside the database's own.
     """
 
     name: str
@@ -156,6 +157,7 @@ class DatabaseEvidence:
     large_objects: LargeObjects | None = None
     settings: dict[str, str] = field(default_factory=dict)
     consistent_at: datetime | None = None
+    tablespaces: tuple[str, ...] = ()
 
     @property
     def major(self) -> int:

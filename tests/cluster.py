@@ -49,6 +49,31 @@ class Cluster:
             session.execute(postgres.compose("CREATE DATABASE {name}", name=postgres.identifier(name)))
         return self.target.with_database(name)
 
+    def new_directory(self, name: str) -> Path:
+        """An empty directory that belongs to whom the server runs as, gone with the cluster."""
+        directory = self.directory / name
+        directory.mkdir()
+        if self.user:
+            shutil.chown(directory, self.user, self.user)
+        return directory
+
+    def dump(self, database: postgres.Target, snapshot: str) -> Path:
+        """An archive of what that exported snapshot shows."""
+        archive = self.directory / f"{database.database}.dump"
+        with archive.open("wb") as file:
+            done = process.into_file(postgres.dump(self.programs, database, snapshot, {}), file)
+        assert done.code == 0, done.stderr
+        return archive
+
+    def copy(self, database: postgres.Target) -> postgres.Target:
+        """A new database filled from a dump of that one."""
+        target = self.new_database()
+        with postgres.connect(database) as session:
+            session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            archive = self.dump(database, session.value("SELECT pg_export_snapshot()"))
+        process.check(postgres.restore(self.programs, target, archive, 2, {}))
+        return target
+
 
 @contextlib.contextmanager
 def private_cluster(major: int | None = None) -> Iterator[Cluster]:

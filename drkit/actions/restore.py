@@ -168,9 +168,14 @@ class _Restore:
             aside = database_swap.swap(server, beside.database, target.database, self.plan.point)
             self.set_aside += [f"database {aside}"] if aside else []
             with postgres.connect(target) as session:
+                lacking = database_restore.missing_tablespaces(session, evidence)
                 # A dump carries no statistics: without them the first queries crawl.
                 session.execute("ANALYZE")
-        self._did(step, began, f"{len(evidence.tables)} tables, {evidence.rows:,} rows, content identical")
+        self._did(step, began, evidences.what_agreed(evidence))
+        if lacking:
+            self.warnings.append(
+                f"this server has no tablespace {', '.join(lacking)}: everything is in the database's own"
+            )
         if made:
             self.warnings.append(f"roles made, with the passwords that they had: {', '.join(made)}")
 

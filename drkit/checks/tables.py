@@ -53,11 +53,7 @@ def checks(target: Target, evidence: DatabaseEvidence) -> Iterator[Check]:
 def tables_equal(target: Target, evidence: DatabaseEvidence) -> Finding:
     """Every table has the rows and the content that it had in the snapshot that was dumped."""
     faults = evidences.differences(target, evidence)
-    counted = evidence.counted_only
-    what = "content identical"
-    if counted:
-        what += f", but for {len(counted)} that were only counted: {', '.join(t.label for t in counted[:3])}"
-    return verdict(faults, f"{len(evidence.tables)} tables, {evidence.rows:,} rows, {what}")
+    return verdict(faults, evidences.what_agreed(evidence))
 
 
 def relations_hold(target: Target) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -93,23 +93,27 @@ def hold(database: config.Database) -> Iterator[Held]:
 def _try_to_hold(name: str, target: Target, session: Session) -> Held:
     wanted = _tables_with_ids(session)
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    if wanted:
-        names = postgres.joined(", ", [postgres.identifier(*table) for _, *table in wanted])
-        try:
-            session.execute(postgres.compose("LOCK TABLE {names} IN ACCESS SHARE MODE", names=names))
-        except (DatabaseBusy, SourceChanged):
-            raise
-        except ToolFailed as error:
-            raise ToolFailed(
-                f"cannot lock the tables of {target.where}: {error.message}",
-                hint="the user in dsn must be allowed to read every table: Harbor's own or a superuser",
-            ) from None
+    names = tuple((schema, table) for _, schema, table in wanted)
+    try:
+        _lock(session, names)
+    except (DatabaseBusy, SourceChanged):
+        raise
+    except ToolFailed as error:
+        raise ToolFailed(
+            f"cannot lock the tables of {target.where}: {error.message}",
+            hint="the user in dsn must be allowed to read every table: Harbor's own or a superuser",
+        ) from None
     # LOCK takes no snapshot, so the transaction's view of the data begins here, with every table locked.
     snapshot, moment = session.row("SELECT pg_export_snapshot(), clock_timestamp()")
     if set(_tables_with_ids(session)) != set(wanted):
         raise SourceChanged("tables were made or dropped meanwhile")
-    names_only = tuple((schema, table) for _, schema, table in wanted)
-    return Held(name, target, session, snapshot, moment.astimezone(UTC), names_only)
+    return Held(name, target, session, snapshot, moment.astimezone(UTC), names)
+
+
+def _lock(session: Session, names: Sequence[TableName]) -> None:
+    if names:
+        tables = postgres.joined(", ", [postgres.identifier(*name) for name in names])
+        session.execute(postgres.compose("LOCK TABLE {tables} IN ACCESS SHARE MODE", tables=tables))
 
 
 def _who_holds(target: Target) -> str:
@@ -129,12 +133,17 @@ def list_tables(session: Session) -> tuple[TableName, ...]:
 
 @contextlib.contextmanager
 def shared_session(held: Held) -> Iterator[Session]:
-    """Another session that sees the very same data; it waits for no lock longer than the dump does."""
+    """Another session that sees the very same data, its tables locked at once.
+
+    Whoever came in between to change one waits for `held`, and this session would wait for him: it gives up
+    after LOCK_TIMEOUT with DatabaseBusy, lest all of them, and production behind them, wait for ever.
+    """
     with postgres.connect(held.target) as session:
         session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         snapshot = postgres.literal(held.snapshot)
         session.execute(postgres.compose("SET TRANSACTION SNAPSHOT {snapshot}", snapshot=snapshot))
         session.execute("SELECT set_config('lock_timeout', %s, false)", (postgres.LOCK_TIMEOUT,))
+        _lock(session, held.tables)
         # Production has better things to do with its other processors.
         session.execute("SET max_parallel_workers_per_gather = 0")
         yield session

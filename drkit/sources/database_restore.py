@@ -159,9 +159,10 @@ def _apply_setting(session: Session, setting: Setting, name: str) -> None:
     )
 
 
-def load(programs: Programs, target: Target, archive: Path, jobs: int, login: Mapping[str, str]) -> None:
-    """Fill an empty database from an archive, several tables side by side; raises ToolFailed."""
-    process.check(postgres.restore(programs, target, archive, jobs, login))
+def missing_tablespaces(session: Session, evidence: DatabaseEvidence) -> tuple[str, ...]:
+    """The tablespaces that the database had tables in, and that this server lacks."""
+    have = {name for (name,) in session.rows("SELECT spcname FROM pg_tablespace")}
+    return tuple(name for name in evidence.tablespaces if name not in have)
 
 
 def bring_back(
@@ -175,12 +176,16 @@ def bring_back(
     jobs: int,
     login: Mapping[str, str],
 ) -> tuple[str, ...]:
-    """Roles, an empty database called `name`, its content, its rights. Returns the roles that were made."""
+    """Roles, an empty database called `name`, its content, its rights. Returns the roles that were made.
+
+    Where the server lacks a tablespace, everything goes into the database's own: better there than nowhere.
+    """
     with postgres.connect(server) as session:
         made, _ = make_roles(session, roles_text)
         create_database(session, evidence.shape, name)
+        known = not missing_tablespaces(session, evidence)
     target = server.with_database(name)
-    load(programs, target, archive, jobs, login)
+    process.check(postgres.restore(programs, target, archive, jobs, login, tablespaces=known))
     with postgres.connect(target) as session:
         apply_rights(session, evidence.shape, name)
     return made

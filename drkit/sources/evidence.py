@@ -32,6 +32,10 @@ _SEQUENCES = """
 SELECT schemaname, sequencename, last_value, increment_by, cycle FROM pg_sequences
 WHERE schemaname <> 'information_schema' AND schemaname NOT LIKE 'pg\\_%' ORDER BY 1, 2"""
 
+_TABLESPACES = """
+SELECT DISTINCT t.spcname FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace
+WHERE t.spcname <> 'pg_global' ORDER BY 1"""
+
 # A page of zeros may be a hole, and zeros at a page's end may be missing: both read alike, none is counted.
 _LARGE_OBJECTS = """
 SELECT coalesce(sum(hashtextextended(page COLLATE "C", hashint4extended(pageno, loid::int8))), 0)::text
@@ -65,6 +69,7 @@ def gather(held: Held, count_only: Sequence[str] = ()) -> DatabaseEvidence:
             sequences=sequences,
             large_objects=read_large_objects(session),
             settings=_settings(session),
+            tablespaces=tuple(str(name) for (name,) in session.rows(_TABLESPACES)),
             consistent_at=held.consistent_at,
         )
 
@@ -165,6 +170,16 @@ def differences(target: Target, evidence: DatabaseEvidence) -> tuple[str, ...]:
     if evidence.large_objects is not None:
         said += _large_object_faults(large, evidence.large_objects)
     return tuple(said)
+
+
+def what_agreed(evidence: DatabaseEvidence) -> str:
+    """What no difference means, in a sentence with numbers."""
+    alone = evidence.counted_only
+    said = f"{len(evidence.tables)} tables, {evidence.rows:,} rows, content identical"
+    if alone:
+        names = ", ".join(table.label for table in alone[:3])
+        said += f", but {len(alone)} tables only counted: {names}{', ...' if len(alone) > 3 else ''}"
+    return said
 
 
 def table_faults(found: TableEvidence, expected: TableEvidence) -> Iterator[str]:

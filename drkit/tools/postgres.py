@@ -42,7 +42,7 @@ _VANISHED = re.compile(
     r"(?:relation|type|function|schema) .*does not exist|cache lookup failed|could not open relation"
 )
 # Longer than any lock that production takes in passing, shorter than anybody's patience.
-LOCK_TIMEOUT = "10s"
+LOCK_TIMEOUT = "5s"
 # Variables by which libpq finds passwords and certificates in files.
 _LIBPQ_FILES = ("PGPASSFILE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY")
 
@@ -55,6 +55,7 @@ _CANONICAL = {
     "bytea_output": "hex",
     "xmlbinary": "base64",
     "lc_monetary": "C",
+    "quote_all_identifiers": "off",
     "search_path": "pg_catalog",
     "client_encoding": "UTF8",
     "row_security": "off",
@@ -355,12 +356,22 @@ def dump_roles(
 
 
 def restore(
-    programs: Programs, where: Target, archive: Path, jobs: int, environment: Mapping[str, str]
+    programs: Programs,
+    where: Target,
+    archive: Path,
+    jobs: int,
+    environment: Mapping[str, str],
+    *,
+    tablespaces: bool = True,
 ) -> Command:
-    """`pg_restore` into an empty database, several tables side by side; the first error ends it."""
-    options = {"PGOPTIONS": "-c synchronous_commit=off -c maintenance_work_mem=256MB"}
-    arguments = (programs.program("pg_restore"), "--exit-on-error", f"--jobs={jobs}", "--no-password")
-    return Command((*arguments, f"--dbname={where.dsn}", str(archive)), {**options, **environment})
+    """`pg_restore` into an empty database, several tables side by side; the first error ends it.
+
+    Without `tablespaces` everything goes into the database's own.
+    """
+    settings = {"PGOPTIONS": "-c synchronous_commit=off -c maintenance_work_mem=256MB"}
+    options = (f"--jobs={jobs}", "--no-password", *(() if tablespaces else ("--no-tablespaces",)))
+    arguments = (programs.program("pg_restore"), "--exit-on-error", *options, f"--dbname={where.dsn}")
+    return Command((*arguments, str(archive)), {**settings, **environment})
 
 
 def read_archive(programs: Programs) -> Command:

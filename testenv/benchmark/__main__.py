@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from testenv.benchmark import rounds, table
+from testenv.benchmark import evidence, rounds, table
 from testenv.benchmark.watch import CommandFailedError
 from testenv.processes import ServerError
 from testenv.sizes import Size
@@ -33,7 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         size = Size.of(blobs=options.blobs, rows=options.rows)
         with _workplace(options.directory) as directory:
-            report = _report(directory, size, options.runs, memory=options.memory)
+            if options.evidence:
+                report = evidence.report(directory, options.rows, options.runs)
+            else:
+                report = _report(directory, size, options.runs, memory=options.memory)
     except (CommandFailedError, ServerError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -54,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--runs", type=_positive, default=1, help="the best of so many counts (default: 1)")
     parser.add_argument("--memory", action="store_true", help="also with ten times as many blobs, for memory")
+    parser.add_argument("--evidence", action="store_true", help="instead: what evidence adds to pg_dump")
     parser.add_argument("--directory", type=Path, help="a new or empty one (default: in /var/tmp)")
     parser.add_argument("--output", type=Path, help="write the report into this file as well")
     return parser

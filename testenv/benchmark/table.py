@@ -50,7 +50,7 @@ def _comparison(results: Results) -> str:
                 what,
                 f"{hand:.1f}",
                 f"{drkit:.1f}",
-                _against(drkit / hand, AIMS[what]),
+                against(drkit / hand, AIMS[what]),
                 f"{AIMS[what]:g}",
                 _mib(results.own_peak(what, _DRKIT)),
                 _mib(results.restic_peak(what, _DRKIT)),
@@ -58,15 +58,16 @@ def _comparison(results: Results) -> str:
             )
         )
     heads = ("work", "by hand (s)", "drkit (s)", "ratio", "aim", "drkit itself (MiB)", "its restic (MiB)")
-    return _table((*heads, "restic by hand (MiB)"), rows)
+    return grid((*heads, "restic by hand (MiB)"), rows)
 
 
-def _against(value: float, aim: float) -> str:
+def against(value: float, aim: float) -> str:
+    """The ratio, and whether it misses its aim."""
     return f"{value:.2f}" if value <= aim else f"{value:.2f} (missed)"
 
 
 def _help(seconds: float) -> str:
-    return f"`drkit --help`: {_against(seconds, HELP_AIM_SECONDS)} s (aim: {HELP_AIM_SECONDS} s)"
+    return f"`drkit --help`: {against(seconds, HELP_AIM_SECONDS)} s (aim: {HELP_AIM_SECONDS} s)"
 
 
 def _memory(results: Results, larger: Results) -> str:
@@ -76,7 +77,7 @@ def _memory(results: Results, larger: Results) -> str:
             peaks = (one.own_peak(what, _DRKIT), one.restic_peak(what, _DRKIT))
             rows.append((what, _held(one.facts), *map(_mib, peaks)))
     title = "Memory with ten times as many blobs:"
-    return f"{title}\n\n" + _table(("work", "registry", "drkit itself (MiB)", "its restic (MiB)"), rows)
+    return f"{title}\n\n" + grid(("work", "registry", "drkit itself (MiB)", "its restic (MiB)"), rows)
 
 
 def _stages(results: Results) -> str:
@@ -85,7 +86,7 @@ def _stages(results: Results) -> str:
         rows = []
         for way in (_HAND, _DRKIT):
             rows += [(way, name, f"{seconds:.1f}") for name, seconds in results.best(what, way)[1]]
-        found.append(f"{what}:\n\n" + _table(("way", "stage", "seconds"), rows))
+        found.append(f"{what}:\n\n" + grid(("way", "stage", "seconds"), rows))
     return "\n\n".join(found)
 
 
@@ -93,7 +94,8 @@ def _mib(size: int) -> str:
     return f"{size / (1 << 20):.0f}"
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as Markdown."""
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> Iterator[str]:

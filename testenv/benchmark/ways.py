@@ -50,7 +50,7 @@ class ByHand:
         """Write its settings, and make its repository."""
         directory.mkdir(mode=0o711)
         identity, password, login = (directory / name for name in ("identity", "restic.password", "pgpass"))
-        _run("age-keygen", "-o", identity)
+        run("age-keygen", "-o", identity)
         for path, text in ((password, "by hand\n"), (login, f"*:*:*:*:{_escaped(site)}\n")):
             path.touch(mode=0o600)
             path.write_text(text)
@@ -66,7 +66,7 @@ class ByHand:
         own = {
             "DATABASE": site.database_name,
             "BLOBS": site.blobs,
-            "RECIPIENT": _run("age-keygen", "-y", identity).strip(),
+            "RECIPIENT": run("age-keygen", "-y", identity).strip(),
             "IDENTITY": identity,
             "SCRATCH": directory / "scratch",
         }
@@ -76,7 +76,7 @@ class ByHand:
         lines += [f"SECRETS=({' '.join(shlex.quote(str(path)) for path in secrets)})"]
         way = cls(directory)
         way.settings.write_text("\n".join(lines) + "\n")
-        _run(_BY_HAND, way.settings, "init")
+        run(_BY_HAND, way.settings, "init")
         return way
 
     @property
@@ -112,7 +112,7 @@ class WithDrkit:
             shutil.copy(like.directory / "restic.password", directory / "restic.password")
         where = {"repository": directory / "repository", "output": way.config, "state": directory / "state"}
         options = [word for name, value in where.items() for word in (f"--{name}", value)]
-        _run(drkit_program(), "init", "--harbor", site.harbor_yml, *options)
+        run(drkit_program(), "init", "--harbor", site.harbor_yml, *options)
         return way
 
     @property
@@ -138,7 +138,8 @@ def _escaped(site: Site) -> str:
     return site.planted["database password"].replace("\\", "\\\\").replace(":", "\\:")
 
 
-def _run(*command: str | Path) -> str:
+def run(*command: str | Path) -> str:
+    """What a command prints; raises CommandFailedError."""
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise CommandFailedError(f"{command} failed ({done.returncode}):\n{done.stdout}{done.stderr}")

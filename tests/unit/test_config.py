@@ -34,6 +34,8 @@ drill = "90d"
 name = "registry"
 dsn = "host=127.0.0.1 user=postgres dbname=registry"
 password_file = "/etc/drkit/database.password"
+count_only = ["audit_log", "public.audit_*"]
+lock_wait = "45s"
 
 [blobs]
 kind = "filesystem"
@@ -96,6 +98,8 @@ def test_every_key() -> None:
                 "name": "registry",
                 "dsn": "host=127.0.0.1 user=postgres dbname=registry",
                 "password_file": Path("/etc/drkit/database.password"),
+                "count_only": ("audit_log", "public.audit_*"),
+                "lock_wait": timedelta(seconds=45),
             },
         ),
         "blobs": {"kind": "filesystem", "path": Path("/data/registry"), "volume": "live"},
