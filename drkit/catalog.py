@@ -81,6 +81,10 @@ class Catalog:
             )
         return manifest
 
+    def snapshots_of(self, point: str) -> tuple[Snapshot, ...]:
+        """The snapshots that bear a point's tag, its manifest and its drills among them."""
+        return self.repository.snapshots(_POINT + point)
+
     def seal(self, manifest: Manifest) -> str:
         """Store the manifest, last of all: from here on the point counts. Returns its snapshot."""
         return self._store(manifest, MANIFEST_FILE, self.tags(manifest.id, _SEAL))
@@ -174,7 +178,28 @@ def pick(wanted: str, points: Sequence[Point]) -> tuple[Point, Manifest]:
 
 def part_tags(catalog: Catalog, point: str, kind: str, name: str) -> tuple[str, ...]:
     """The tags of a part's snapshot."""
-    return catalog.tags(point, f"drkit:part:{kind}:{name}")
+    return catalog.tags(point, _part_tag(kind, name))
+
+
+def foreign_parts(manifest: Manifest, point: str, snapshots: Iterable[Snapshot]) -> tuple[str, ...]:
+    """What in a manifest does not belong to the point, a sentence each; none is good.
+
+    restic names a snapshot by the hash of what is in it, tags included, so one that bears the tags of a point
+    and a part was stored as that and as nothing else.
+    """
+    said = [] if manifest.id == point else [f"the manifest is that of {manifest.id}"]
+    known = {name: s for s in snapshots for name in (s.id, s.original) if name}
+    for part in manifest.parts:
+        snapshot = known.get(part.snapshot)
+        label = f"{part.kind} {part.name}"
+        wanted = (_SITE + manifest.site, _POINT + point, _part_tag(part.kind, part.name))
+        if snapshot is None:
+            said.append(f"{label}: no snapshot {part.snapshot[:8]} of this point is in the repository")
+        elif not set(wanted) <= set(snapshot.tags):
+            said.append(f"{label}: snapshot {part.snapshot[:8]} was not stored as that")
+        elif snapshot.bytes not in (None, part.bytes):
+            said.append(f"{label}: {snapshot.bytes:,} bytes were stored, not {part.bytes:,}")
+    return tuple(said)
 
 
 def _value(snapshot: Snapshot, prefix: str) -> str | None:
@@ -189,7 +214,7 @@ def _point(
     seal = next((s for s in group if _SEAL in s.tags), None)
     manifest = manifests[seal.id] if seal else None
     # A manifest counts only for the point that it names, and only while every part of it is still there.
-    if seal is None or manifest is None or manifest.id != name or not _all_there(manifest.parts, ids):
+    if seal is None or manifest is None or manifest.id != name or not _all_there(manifest.parts, group):
         return bare
     return replace(
         bare,
@@ -201,8 +226,14 @@ def _point(
     )
 
 
-def _all_there(parts: Iterable[Part], snapshots: Sequence[str]) -> bool:
-    return all(part.snapshot in snapshots for part in parts)
+def _all_there(parts: Iterable[Part], group: Sequence[Snapshot]) -> bool:
+    """Whether each part is among the point's snapshots, and was stored as that part."""
+    stored = {(snapshot.id, tag) for snapshot in group for tag in snapshot.tags}
+    return all((part.snapshot, _part_tag(part.kind, part.name)) in stored for part in parts)
+
+
+def _part_tag(kind: str, name: str) -> str:
+    return f"drkit:part:{kind}:{name}"
 
 
 def _parse(kind: type[T], data: bytes) -> T | None:

@@ -104,25 +104,27 @@ class Objectives(_Section):
 
 
 class Database(_Section):
-    """`[[database]]`: a PostgreSQL database, by libpq connection string.
+    """`[[database]]`: a PostgreSQL database, by libpq connection string, or by the container it runs in.
 
+    `container` is docker's name of it; `dsn` may then say more than the user postgres and database registry.
     `count_only` names tables (`audit_log`, `public.audit_*`) whose rows are counted and not hashed;
     `lock_wait` is how long to wait in all for tables that a migration holds.
     """
 
     name: Name
-    dsn: Annotated[str, AfterValidator(_no_password_in_dsn)]
+    dsn: Annotated[str, AfterValidator(_no_password_in_dsn)] | None = None
+    container: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] | None = None
     password_file: AbsolutePath | None = None
     count_only: tuple[str, ...] = ()
     lock_wait: Duration = timedelta(seconds=30)
 
 
 class Blobs(_Section):
-    """`[blobs]`: the registry's root directory."""
+    """`[blobs]`: the registry's root directory, and how it is held still while it is read."""
 
     kind: Literal["filesystem"] = "filesystem"
     path: AbsolutePath
-    volume: Literal["auto", "live"] = "auto"
+    volume: Literal["auto", "btrfs", "zfs", "lvm", "reflink", "live"] = "auto"
 
 
 class Secrets(_Section):
@@ -272,6 +274,12 @@ def _check_whole(config: Config, source: str) -> None:
         if twice:
             raise ConfigError(
                 f'{source}: two [[{what}]] are named "{twice}"', hint="give each a name of its own"
+            )
+    for number, database in enumerate(config.databases, 1):
+        if database.dsn is None and database.container is None:
+            raise ConfigError(
+                f'{source}: "dsn" is missing in [[database]] number {number}',
+                hint='every database needs it, or container = "harbor-db"; see the README',
             )
     if config.secrets.paths and not config.secrets.recipients:
         raise ConfigError(

@@ -18,6 +18,8 @@
      │   ├─ NotServed            7
      │   ├─ RestoreDamaged       7
      │   ├─ SourceChanged        7
+     │   ├─ CannotFreeze         7
+     │   ├─ NotOurs              7
      │   └─ SiteLocked           7
      ├─ RepositoryMissing       10
      ├─ RepositoryLocked        11
@@ -134,6 +136,14 @@ class RestoreDamaged(ToolFailed):
 
 class SourceChanged(ToolFailed):
     """Files or tables that were to be captured vanished or changed, so the capture is not whole."""
+
+
+class CannotFreeze(ToolFailed):
+    """A directory cannot be frozen by its file system, and why."""
+
+
+class NotOurs(ToolFailed):
+    """Something bears the name of what we made, and is something else: hands off."""
 
 
 class SiteLocked(ToolFailed):

@@ -101,6 +101,29 @@ class LargeObjects:
 
 
 @dataclass(frozen=True)
+class RelationEvidence:
+    """How many rows of a table refer to something that is not there, although no foreign key forbids it.
+
+    `torn` counts those that break something, `litter` those that Harbor itself leaves behind; `example` names
+    one of the torn.
+    """
+
+    name: str
+    rows: int
+    torn: int
+    litter: int
+    example: str = ""
+
+
+@dataclass(frozen=True)
+class InventoryLine:
+    """What an operator would miss first, told with numbers that a person recognises: `users`, `187 users`."""
+
+    name: str
+    said: str
+
+
+@dataclass(frozen=True)
 class Grant:
     """One privilege on the database itself; an empty `grantee` is PUBLIC."""
 
@@ -142,7 +165,8 @@ class DatabaseEvidence:
     """Facts about one database, gathered inside the very snapshot that was dumped.
 
     `consistent_at` is that snapshot's instant, `settings` are the server's that a restore may depend on,
-    `tablespaces` those that tables or indexes stand in beside the database's own.
+    `tablespaces` those that tables or indexes stand in beside the database's own, `dumped_by` the major
+    version of pg_dump (in older manifests nothing: the server's).
     """
 
     name: str
@@ -157,12 +181,21 @@ class DatabaseEvidence:
     large_objects: LargeObjects | None = None
     settings: dict[str, str] = field(default_factory=dict)
     consistent_at: datetime | None = None
+    dumped_by: int | None = None
     tablespaces: tuple[str, ...] = ()
+    # None: taken by a drkit that did not look, or from a database that is not Harbor's.
+    relations: tuple[RelationEvidence, ...] | None = None
+    inventory: tuple[InventoryLine, ...] | None = None
 
     @property
     def major(self) -> int:
         """The server's major version: 15 for 150012."""
         return self.server_version // 10_000
+
+    @property
+    def archive_major(self) -> int:
+        """The oldest major version whose pg_restore reads the dump, and whose server takes what it says."""
+        return max(self.major, self.dumped_by or 0)
 
     @property
     def rows(self) -> int:
@@ -224,6 +257,18 @@ class CertificateFacts:
 
 
 @dataclass(frozen=True)
+class Volume:
+    """How the blobs were read: `kind` is live, or the kind of volume snapshot; and why that one.
+
+    `seconds` passed from the wish for a frozen view until there was one.
+    """
+
+    kind: str
+    why: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What binds the snapshots of one run into a recovery point; stored last, it seals the point."""
 
@@ -245,6 +290,7 @@ class Manifest:
     certificates: tuple[CertificateFacts, ...] = ()
     # Names the key of the files' fingerprints: only those that were made with one key can be compared.
     fingerprint_key: str = ""
+    volume: Volume | None = None
     schema: int = MANIFEST_SCHEMA
 
     @property
@@ -287,6 +333,14 @@ class ControlResult:
 
 
 @dataclass(frozen=True)
+class Unplanted:
+    """A fault that could not be planted, for there is nothing to plant it in: neither caught nor missed."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Stage:
     """A stretch of a drill or restore, on the monotonic clock.
 
@@ -306,6 +360,27 @@ class Objective:
     target_seconds: float
     actual_seconds: float | None
     met: bool
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Something that a drill has proved, or could not prove and why."""
+
+    subject: str
+    said: str
+
+
+@dataclass(frozen=True)
+class DatabaseSummary:
+    """What a report tells of a database that came back."""
+
+    name: str
+    server_version: int
+    harbor_schema: int | None
+    extensions: dict[str, str]
+    tables: tuple[TableEvidence, ...]
+    sequences: int
+    large_objects: int
 
 
 @dataclass(frozen=True)
@@ -329,6 +404,9 @@ class DrillReport:
     versions: dict[str, str]
     host: str
     point_bytes: int = 0
+    unplanted: tuple[Unplanted, ...] = ()
+    unproved: tuple[Statement, ...] = ()
+    databases: tuple[DatabaseSummary, ...] = ()
     problems: tuple[str, ...] = ()
     report: str | None = None
 

@@ -2,6 +2,7 @@
 
 locks/site.lock, site.json     who works on the site
 runs/<run id>/                 private files of one run; a held `lock` says that it lives
+volumes/<name>.json            volume snapshots that a run made and has not removed yet; top/ to mount them on
 sandbox/<drill id>/            sandboxes, likewise (or [drill] directory)
 catalog/, cache/               copies of what stands in the repository
 drills/<drill id>/             reports
@@ -61,6 +62,11 @@ class State:
         """Where runs have their private directories."""
         return self.root / "runs"
 
+    @property
+    def volumes(self) -> Path:
+        """Where volume snapshots are recorded."""
+        return self.root / "volumes"
+
     def prepare(self) -> None:
         """Make the directories; raises ConfigError where that is not possible."""
         try:
@@ -70,7 +76,14 @@ class State:
             mode = self.root.stat().st_mode
             if mode & 0o011 != 0o011:
                 self.root.chmod(stat.S_IMODE(mode) | 0o011)
-            for directory in (self.root / "locks", self.runs, self.catalog, self.cache, self.drills):
+            for directory in (
+                self.root / "locks",
+                self.runs,
+                self.catalog,
+                self.cache,
+                self.drills,
+                self.volumes,
+            ):
                 directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise ConfigError(
@@ -181,6 +194,13 @@ def left_behind(parent: Path) -> Iterator[Path]:
             yield path
         finally:
             lock.release()
+
+
+def living_runs(parent: Path) -> frozenset[str]:
+    """The names of the runs that have a directory there and are alive."""
+    dead = {path.name for path in left_behind(parent)}
+    every = {path.name for path in parent.iterdir()} if parent.is_dir() else set()
+    return frozenset(every - dead)
 
 
 def remove_tree(path: Path) -> None:

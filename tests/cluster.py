@@ -9,9 +9,10 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from drkit.errors import DatabaseUnreachable
 from drkit.tools import postgres, process
@@ -76,8 +77,16 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def private_cluster(major: int | None = None) -> Iterator[Cluster]:
-    """Make a cluster of that major version (the newest), run it, and remove it."""
+def private_cluster(
+    major: int | None = None,
+    *,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    prepare: Callable[[Path], None] = lambda _data: None,
+) -> Iterator[Cluster]:
+    """Make a cluster of that major version (the newest), run it, and remove it.
+
+    `prepare` gets the data directory before the server starts.
+    """
     available = postgres.installed()
     servers = {m: p for m, p in available.items() if (p.directory / "initdb").is_file()}
     if not servers or major not in (None, *servers):
@@ -91,9 +100,12 @@ def private_cluster(major: int | None = None) -> Iterator[Cluster]:
             shutil.chown(directory, user, user)
         data = directory / "data"
         _initdb(programs, data, user)
-        server = _start(programs, directory, user)
+        prepare(data)
+        server = _start(programs, directory, user, settings)
         try:
-            target = postgres.Target({"host": str(directory), "user": "postgres", "dbname": "postgres"})
+            port = settings.get("port", "5432")
+            where = {"host": str(directory), "port": port, "user": "postgres", "dbname": "postgres"}
+            target = postgres.Target(where)
             _wait(server, target)
             with postgres.connect(target) as session:
                 session.execute(postgres.compose("CREATE ROLE {name}", name=postgres.identifier(LOGIN)))
@@ -112,10 +124,12 @@ def _initdb(programs: postgres.Programs, data: Path, user: str | None) -> None:
     rules.write_text(f"local all +{LOGIN} scram-sha-256\n{rules.read_text()}")
 
 
-def _start(programs: postgres.Programs, directory: Path, user: str | None) -> Server:
-    settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+def _start(
+    programs: postgres.Programs, directory: Path, user: str | None, settings: Mapping[str, str]
+) -> Server:
+    words = [f"--{name}={value}" for name, value in {**_SETTINGS, **settings}.items()]
     where = ("-D", str(directory / "data"), "-k", str(directory))
-    command = Command((programs.program("postgres"), *where, *settings), user=user, directory=directory)
+    command = Command((programs.program("postgres"), *where, *words), user=user, directory=directory)
     return Server(command, directory / "log")
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
 from drkit import logs
+from drkit.tools import postgres
+from testenv.engine import Engine
+from testenv.engine import running as running_engine
+from tests import needs
 from tests.cluster import Cluster, private_cluster
 
 # Two busy cores make a slow example now and then; that says nothing about the code.
@@ -28,6 +33,23 @@ def forget_secrets() -> Iterator[None]:
     yield
     logs._secrets.clear()
     logs._secrets.update(before)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """A docker engine of the tests' own."""
+    for program in ("dockerd", "docker", "mmdebstrap"):
+        needs.program(program)
+    if os.geteuid() != 0:
+        needs.missing("an engine of one's own needs root")
+    with running_engine() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def major() -> int:
+    """The PostgreSQL major of this machine's own suite."""
+    return max(postgres.installed())
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from drkit import config
 from drkit.actions import leftovers, secret_warnings
 from drkit.catalog import Catalog, open_catalog, part_tags
 from drkit.errors import BackupIncomplete, ConfigError, DrkitError, ToolFailed
-from drkit.model import Closure, Manifest, Part, PartKind, PointStatus, utc_now
+from drkit.model import Closure, Manifest, Part, PartKind, PointStatus, Volume, utc_now
 from drkit.progress import Listener, silent
 from drkit.sources import changes, database
 from drkit.sources.capture import Capture, Captured, Spoilt
@@ -59,13 +59,14 @@ class BackupResult:
     bytes: int = 0
     added_bytes: int = 0
     attempts: int = 1
+    volume: Volume | None = None
 
 
 def plan(settings: config.Config) -> tuple[PlannedPart, ...]:
     """The parts that a backup of this site has; raises ConfigError where there is nothing to protect."""
     parts: list[PlannedPart] = []
     for entry in settings.databases:
-        parts.append(PlannedPart("database", entry.name, database.target_of(entry).where))
+        parts.append(PlannedPart("database", entry.name, database.where(entry)))
         parts.append(PlannedPart("roles", entry.name, "roles and memberships of the same server"))
     if settings.blobs:
         parts.append(PlannedPart("blobs", "blobs", str(settings.blobs.path)))
@@ -175,6 +176,7 @@ def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
         bytes=sum(part.bytes for part in parts),
         added_bytes=sum(part.added_bytes for part in parts),
         attempts=context.attempt,
+        volume=captured.volume,
     )
     if captured.failures:
         raise _incomplete(captured.failures, result)
@@ -216,6 +218,7 @@ def _manifest(context: _Context, captured: Captured, result: BackupResult) -> Ma
         warnings=result.warnings,
         certificates=captured.certificates,
         fingerprint_key=captured.fingerprint_key,
+        volume=result.volume,
     )
 
 

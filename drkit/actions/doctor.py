@@ -19,10 +19,12 @@ from drkit.errors import ConfigError, DrkitError, Interrupted
 from drkit.harbor import tables
 from drkit.model import utc_now
 from drkit.sandbox import registry as sandbox_registry
-from drkit.sources import blobs, database, secrets
-from drkit.state import State
-from drkit.tools import age, postgres, process, restic
+from drkit.sources import blobs, clients, database, secrets
+from drkit.state import State, living_runs
+from drkit.tools import age, docker, postgres, process, restic
 from drkit.tools.postgres import Session
+from drkit.volumes import freeze
+from drkit.volumes.choice import choose, stray
 
 Verdict = Literal["ok", "warning", "problem"]
 
@@ -170,9 +172,11 @@ def _database(settings: config.Config, entry: config.Database) -> Iterator[Findi
         harbor = tables.is_harbor(session)
         passwords = database.can_read_passwords(session)
         skew = _skew(session)
-        programs = postgres.dump_programs(major, postgres.installed())
+        programs, caveat = _dump_programs(entry, major)
     kind = "Harbor's tables" if harbor else "no Harbor tables: images cannot be compared with it"
-    yield Finding(name, "ok", f"PostgreSQL {major} at {target.where}, pg_dump {programs.major}, {kind}")
+    yield Finding(name, "ok", f"PostgreSQL {major} at {target.where}, pg_dump {programs}, {kind}")
+    if caveat:
+        yield Finding(f"pg_dump for {entry.name}", "warning", caveat, f"install postgresql-client-{major}")
     if unreadable:
         some = ", ".join(row[0] for row in unreadable)
         raise ConfigError(
@@ -192,6 +196,15 @@ def _database(settings: config.Config, entry: config.Database) -> Iterator[Findi
         postgres.server_programs(major, postgres.installed())
 
 
+def _dump_programs(entry: config.Database, major: int) -> tuple[str, str]:
+    """The pg_dump that will dump this database, and what is to be said of it."""
+    if entry.container is not None:
+        clients.programs_in(docker.find(entry.container), major)
+        return f"{major} of the container {entry.container}", ""
+    found = postgres.dump_programs(major, postgres.installed()).major
+    return str(found), clients.newer_client(major, found) if found > major else ""
+
+
 def _skew(session: Session) -> timedelta:
     there: datetime = session.value("SELECT clock_timestamp()")
     return there.astimezone(UTC) - utc_now()
@@ -203,7 +216,32 @@ def _blobs(settings: config.Config) -> Iterator[Finding]:
     path = settings.blobs.path
     if not os.access(path, os.R_OK | os.X_OK):
         raise ConfigError(f"drkit may not read {path}", hint="run it as root or as the registry's user")
-    yield Finding("blobs", "ok", f"{path}, read while the registry runs (volume: live)")
+    place = freeze.Place(State(settings.site.state).volumes, freeze.prefix(settings.site.name) + "doctor")
+    place.top.mkdir(mode=0o700, parents=True, exist_ok=True)
+    chosen = choose(path.resolve(), settings.blobs.volume, place.name, place.top)
+    how = (
+        "read while the registry runs" if chosen.volume is None else f"frozen by {chosen.kind} and then read"
+    )
+    state: Verdict = "warning" if chosen.regret else "ok"
+    yield Finding("blobs", state, f"{path}, {how} (volume: {chosen.kind}): {chosen.why}", chosen.hint)
+    yield from _volumes(settings, path.resolve(), place, looked=not chosen.regret)
+
+
+def _volumes(settings: config.Config, path: Path, place: freeze.Place, *, looked: bool) -> Iterator[Finding]:
+    """Volume snapshots that no living run has made."""
+    state = State(settings.site.state)
+    prefix = freeze.prefix(settings.site.name)
+    living = {f"{prefix}{run}" for run in living_runs(state.runs)}
+    recorded = {record.stem for record in freeze.records(place.directory)} - living
+    found = stray(path, prefix, place.top) if looked and os.geteuid() == 0 else ()
+    unknown = [name for name in found if not any(one in name for one in living | recorded)]
+    if recorded:
+        names = ", ".join(sorted(recorded))
+        said = f"a killed run has left {len(recorded)}: {names}"
+        yield Finding("volume snapshots", "warning", said, "the next `drkit backup` removes it")
+    if unknown:
+        said = f"{len(unknown)} that no record of this machine tells of: {', '.join(unknown)}"
+        yield Finding("volume snapshots", "warning", said, "remove them by hand if no other drkit uses them")
 
 
 def _secrets(settings: config.Config) -> Iterator[Finding]:

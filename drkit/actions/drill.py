@@ -14,6 +14,7 @@ import drkit
 from drkit import config
 from drkit.actions import leftovers
 from drkit.catalog import Catalog, open_catalog, pick
+from drkit.checks.binding import Binding
 from drkit.errors import DrillError, DrillFailed, DrkitError, Interrupted
 from drkit.model import (
     CheckResult,
@@ -24,10 +25,11 @@ from drkit.model import (
     Objective,
     Outcome,
     Point,
+    Unplanted,
     utc_now,
 )
 from drkit.progress import Listener, silent
-from drkit.reports import page
+from drkit.reports import page, statements
 from drkit.sandbox.build import Builder, Restored
 from drkit.sandbox.proof import Proof
 from drkit.state import State, new_id, private_directory
@@ -66,7 +68,10 @@ def drill(settings: config.Config, wishes: Wishes, listener: Listener = silent) 
         point = choose(points, wishes)
         manifest = catalog.manifest_of(point)
     identities = _identities(settings, wishes, manifest)
-    run = _Run(settings, catalog, manifest, wishes, new_id(started), started, identities, listener, stopwatch)
+    other = next((p.manifest for p in points if p.manifest and p.id != point.id), None)
+    binding = Binding(manifest, lambda: catalog.snapshots_of(point.id), other)
+    name = new_id(started)
+    run = _Run(settings, catalog, manifest, binding, wishes, name, started, identities, listener, stopwatch)
     report = run.drill(newest=point.id == pick("latest", points)[0].id)
     report = _keep(report, state, catalog, wishes, swept)
     _judge(report)
@@ -100,6 +105,7 @@ class _Run:
     settings: config.Config
     catalog: Catalog
     manifest: Manifest
+    binding: Binding
     wishes: Wishes
     id: str
     started_at: datetime
@@ -112,6 +118,7 @@ class _Run:
         stopwatch = self.stopwatch
         checks: tuple[CheckResult, ...] = ()
         controls: tuple[ControlResult, ...] = ()
+        unplanted: tuple[Unplanted, ...] = ()
         problems: list[str] = []
         recovery: float | None = None
         sandbox = self.settings.sandboxes / self.id
@@ -121,11 +128,18 @@ class _Run:
                 directory = stack.enter_context(own)
                 restored = self._restore(directory, stack, stopwatch)
                 recovery = stopwatch.seconds
-                proof = Proof(self.manifest, restored, directory, self.wishes.level, self.settings.secrets)
+                proof = Proof(
+                    self.manifest,
+                    restored,
+                    directory,
+                    self.wishes.level,
+                    self.binding,
+                    self.settings.secrets,
+                )
                 with stopwatch.stage("checks"):
                     checks = proof.check()
                 with stopwatch.stage("controls"):
-                    controls = proof.plant_faults(checks)
+                    controls, unplanted = proof.plant_faults(checks)
         except Interrupted:
             raise
         except DrkitError as error:
@@ -133,7 +147,13 @@ class _Run:
         if sandbox.exists():
             problems.append(f"the sandbox {sandbox} is still there")
         report = self._report(stopwatch, checks, controls, problems, recovery)
-        return replace(report, objectives=self._objectives(report, newest=newest))
+        return replace(
+            report,
+            objectives=self._objectives(report, newest=newest),
+            unplanted=unplanted,
+            unproved=statements.unproved(self.manifest, checks, unplanted, self.wishes.level),
+            databases=tuple(map(statements.summary, self.manifest.databases)),
+        )
 
     def _restore(self, directory: Path, stack: contextlib.ExitStack, stopwatch: Stopwatch) -> Restored:
         builder = Builder(

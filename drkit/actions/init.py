@@ -15,17 +15,19 @@ from pathlib import Path
 
 from drkit import config
 from drkit.catalog import open_catalog
-from drkit.errors import ConfigError, RepositoryMissing, UsageError
+from drkit.errors import ConfigError, DrkitError, RepositoryMissing, UsageError
 from drkit.harbor import tables
 from drkit.harbor.installation import Installation, Needed, read_installation
 from drkit.logs import register_secret
-from drkit.sources import kinds
+from drkit.sources import database, kinds
 from drkit.state import State
-from drkit.tools import age, postgres, restic
+from drkit.tools import age, docker, postgres, restic
 
 RESTIC_PASSWORD = "restic.password"
 DATABASE_PASSWORD = "database.password"
 IDENTITY = "drill.agekey"
+# As Harbor's docker-compose.yml names it.
+HARBOR_CONTAINER = "harbor-db"
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,12 @@ class _Plan:
     state: Path
     cosign_password: Path | None = None
     warnings: tuple[str, ...] = ()
+    container: str | None = None
+
+    @property
+    def database(self) -> str | None:
+        """Where the database is, as the configuration will say it."""
+        return f"container {self.container}" if self.container else self.dsn
 
     @property
     def directory(self) -> Path:
@@ -95,7 +103,7 @@ def init(wishes: Wishes) -> InitResult:
             hint="edit it, or name another file with --output; nothing was changed",
         )
     warnings = list(plan.warnings)
-    if plan.dsn:
+    if plan.database:
         warnings += _try_database(plan)
     written = list(_write_keys(plan))
     recipient = age.recipients_of(age.read_identities(plan.directory / IDENTITY))[0]
@@ -108,7 +116,7 @@ def init(wishes: Wishes) -> InitResult:
     return InitResult(
         config=plan.output,
         site=plan.site,
-        database=settings.databases[0].dsn if settings.databases else None,
+        database=plan.database,
         blobs=plan.blobs,
         secret_paths=plan.secret_paths,
         secret_purposes=plan.secrets,
@@ -142,7 +150,7 @@ def _plan(wishes: Wishes) -> _Plan:
     named = {needed.path for needed in base.secrets}
     more = tuple(Needed(path, _told(path)) for path in further if path not in named)
     plan = replace(base, secrets=base.secrets + more, cosign_password=password)
-    if not (plan.dsn or plan.blobs or plan.secret_paths):
+    if not (plan.database or plan.blobs or plan.secret_paths):
         raise UsageError(
             "there is nothing to protect", hint="give --harbor FILE, or answer the questions at a terminal"
         )
@@ -158,13 +166,10 @@ def _default_state() -> Path:
 def _from_harbor(base: _Plan, installation: Installation) -> _Plan:
     database = installation.database
     warnings = []
-    dsn, password = base.dsn, None
-    if dsn is None:
-        if database is None:
-            raise ConfigError(
-                f"{installation.harbor_yml} uses Harbor's own database, whose container publishes no port",
-                hint="make it reachable from this machine and give its address with --database-dsn",
-            )
+    dsn, password, container = base.dsn, None, None
+    if dsn is None and database is None:
+        container, password = _harbors_container(installation), installation.own_database_password
+    elif dsn is None and database is not None:
         dsn = (
             f"host={database.host} port={database.port} user={database.user} dbname={database.name}"
             f" sslmode={database.ssl_mode}"
@@ -186,6 +191,7 @@ def _from_harbor(base: _Plan, installation: Installation) -> _Plan:
         base,
         site=base.site if base.site != "registry" else installation.hostname,
         dsn=dsn,
+        container=container,
         password=password,
         blobs=blobs,
         secrets=_secrets(installation),
@@ -216,9 +222,22 @@ def _told(path: Path) -> str:
     return f"a {what} that you named"
 
 
+def _harbors_container(installation: Installation) -> str:
+    """The container of Harbor's own database, if it runs here; raises ConfigError."""
+    try:
+        return docker.find(HARBOR_CONTAINER).name
+    except DrkitError as error:
+        raise ConfigError(
+            f"{installation.harbor_yml} uses Harbor's own database, and its container is out of reach: "
+            f"{error.message}",
+            hint="start Harbor, or give the database's address with --database-dsn",
+        ) from None
+
+
 def _try_database(plan: _Plan) -> list[str]:
     """Connect once, so that what is written is known to work; returns warnings."""
-    target = replace(postgres.target(plan.dsn or "", None), password=plan.password)
+    entry = config.Database(name="registry", dsn=plan.dsn, container=plan.container)
+    target = replace(database.target_of(entry), password=plan.password)
     with postgres.connect(target) as session:
         if tables.is_harbor(session):
             return []
@@ -269,10 +288,11 @@ def _make_repository(settings: config.Config) -> bool:
 def render(plan: _Plan, recipient: str) -> str:
     """The configuration as TOML."""
     sections = [_TOP.format(site=_quoted(plan.site), state=_quoted(plan.state))]
-    if plan.dsn:
+    if plan.database:
+        where = f"container = {_quoted(plan.container)}" if plan.container else f"dsn = {_quoted(plan.dsn)}"
         password = plan.directory / DATABASE_PASSWORD if plan.password is not None else None
         line = f"password_file = {_quoted(password)}\n" if password else ""
-        sections.append(f'[[database]]\nname = "registry"\ndsn = {_quoted(plan.dsn)}\n{line}')
+        sections.append(f'[[database]]\nname = "registry"\n{where}\n{line}')
     if plan.blobs:
         sections.append(f'[blobs]\nkind = "filesystem"\npath = {_quoted(plan.blobs)}\nvolume = "auto"\n')
     paths = "".join(f"    {_quoted(each.path)},    # {each.purpose}\n" for each in plan.secrets)

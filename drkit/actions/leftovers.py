@@ -10,14 +10,18 @@ from drkit.catalog import Catalog
 from drkit.model import Point, PointStatus
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.state import State, left_behind, remove_tree
+from drkit.volumes import freeze
 
 # A backup of another machine may be under way: only its long-dead remains are ours to remove.
 _FOREIGN_AGE = timedelta(days=7)
 
 
 def sweep_runs(state: State) -> tuple[str, ...]:
-    """Remove the private directories of dead runs; returns what was done."""
-    said = []
+    """Remove the volume snapshots and private directories of dead runs; returns what was done.
+
+    The caller holds the site's lock.
+    """
+    said = list(freeze.sweep(state.volumes))
     for path in left_behind(state.runs):
         remove_tree(path)
         said.append(f"removed what the killed run {path.name} left")

@@ -16,6 +16,7 @@ from drkit.model import (
     Point,
     PointStatus,
     SecretFile,
+    Volume,
 )
 
 
@@ -58,6 +59,7 @@ class PointDetails:
     versions: dict[str, str]
     host: str
     drills: tuple[DrillNote, ...]
+    volume: Volume | None = None
 
 
 def points(settings: config.Config, repository: str | None = None) -> PointList:
@@ -86,6 +88,7 @@ def show(settings: config.Config, wanted: str) -> PointDetails:
         versions=manifest.versions,
         host=manifest.host,
         drills=point.drills,
+        volume=manifest.volume,
     )
 
 

@@ -15,13 +15,13 @@ from pathlib import Path, PurePosixPath
 
 from drkit import config
 from drkit.actions import leftovers
-from drkit.actions.restore_plan import RestorePlan, RestoreStep, database_target
+from drkit.actions.restore_plan import RestorePlan, RestoreStep, database_entry, database_target
 from drkit.catalog import Catalog, open_catalog
 from drkit.checks import images
 from drkit.errors import ConfigError, DrkitError, RestoreDamaged
 from drkit.model import Outcome, Stage
 from drkit.progress import Listener, silent
-from drkit.sources import database_restore, database_swap, digests, placing, secrets
+from drkit.sources import clients, database_restore, database_swap, digests, placing, secrets
 from drkit.sources import evidence as evidences
 from drkit.sources.bundle import Member
 from drkit.state import State, private_directory, remove_tree
@@ -131,12 +131,14 @@ class _Restore:
         target = database_target(self.settings, evidence, self.plan.wishes)
         server = database_swap.maintenance(target)
         beside = target.with_database(f"{target.database}_drkit_restoring")
-        programs = postgres.dump_programs(evidence.major, postgres.installed())
+        entry = database_entry(self.settings, evidence, self.plan.wishes)
+        with postgres.connect(server) as session:
+            major = session.server_version // 10_000
         scratch = self.directory / f"dump-{step.name}"
         scratch.mkdir()
         with (
             self.stopwatch.stage(f"restore {step.what}"),
-            postgres.password_environment(target, scratch) as login,
+            clients.loader(entry, target, evidence.archive_major, major, scratch) as load,
         ):
             dump, roles = (
                 self.plan.manifest.need("database", step.name),
@@ -152,9 +154,7 @@ class _Restore:
                     evidence,
                     scratch / dump.path.lstrip("/"),
                     (scratch / roles.path.lstrip("/")).read_text(encoding="utf-8"),
-                    programs=programs,
-                    jobs=min(8, os.cpu_count() or 1),
-                    login=login,
+                    load,
                 )
                 faults = evidences.differences(beside, evidence)
                 if faults:

@@ -9,9 +9,9 @@ from typing import Literal
 
 from drkit import config
 from drkit.catalog import open_catalog, pick
-from drkit.errors import ConfigError, TargetNotEmpty, ToolTooOld, UsageError
+from drkit.errors import ConfigError, TargetNotEmpty, UsageError
 from drkit.model import DatabaseEvidence, Manifest
-from drkit.sources import database_swap, placing
+from drkit.sources import clients, database, database_swap, placing
 from drkit.tools import postgres, restic
 from drkit.tools.postgres import Target
 
@@ -124,6 +124,15 @@ def blobs_target(settings: config.Config, manifest: Manifest, wishes: Wishes) ->
     return path.resolve() if path.is_symlink() else path
 
 
+def database_entry(
+    settings: config.Config, evidence: DatabaseEvidence, wishes: Wishes
+) -> config.Database | None:
+    """The configuration's database of that name, unless --database-dsn names a server of its own."""
+    if wishes.database_dsn is not None:
+        return None
+    return next((entry for entry in settings.databases if entry.name == evidence.name), None)
+
+
 def database_target(settings: config.Config, evidence: DatabaseEvidence, wishes: Wishes) -> Target:
     """The database to make: by --database-dsn, else by the configuration; raises ConfigError."""
     entry = next((entry for entry in settings.databases if entry.name == evidence.name), None)
@@ -133,7 +142,7 @@ def database_target(settings: config.Config, evidence: DatabaseEvidence, wishes:
                 f"the configuration does not say where the database {evidence.name} goes",
                 hint="--database-dsn 'host=... user=...' names it; the password comes from PGPASSFILE",
             )
-        return postgres.target(entry.dsn, entry.password_file)
+        return database.target_of(entry)
     target = postgres.target(wishes.database_dsn, entry.password_file if entry else None)
     return target if "dbname" in target.settings else target.with_database(evidence.shape.database)
 
@@ -145,11 +154,7 @@ def _database_step(
     with postgres.connect(database_swap.maintenance(target)) as session:
         server = session.server_version // 10_000
         exists = database_swap.exists(session, target.database)
-    if server < evidence.major:
-        raise ToolTooOld(
-            f"the server is PostgreSQL {server}, the dump is of PostgreSQL {evidence.major}",
-            hint="restore to a server at least as new",
-        )
+    clients.look_for_loader(database_entry(settings, evidence, wishes), evidence.archive_major, server)
     tables = database_swap.objects(target) if exists else 0
     part = manifest.part("database", evidence.name)
     present = f"{tables} tables and other objects" if tables else ""

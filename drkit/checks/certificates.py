@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from drkit.checks.finding import Check, Control, Finding, failed, not_provable, passed, verdict
+from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not_provable, passed, verdict
 from drkit.errors import ConfigError
 from drkit.harbor.installation import Installation, parse_installation
+from drkit.model import Outcome
 from drkit.sources import kinds
 from drkit.sources.bundle import Member
 from drkit.tools import x509
@@ -174,22 +175,28 @@ def encrypted_keys_said(members: Sequence[Member]) -> Finding:
     return not_provable(f"not tried, for they need a password: {', '.join(paths[:3])}{more}")
 
 
-def controls(members: Sequence[Member], passed_checks: set[str], now: datetime) -> Iterator[Control]:
+def controls(
+    members: Sequence[Member], outcomes: Mapping[str, Outcome], now: datetime
+) -> Iterator[Control | Unplanted]:
     """A clock set after the end of a certificate, and a certificate that its issuer did not sign."""
     leaf = next((m for m in members if m.what in (kinds.CERTIFICATE, kinds.BOTH)), None)
-    if "certificate expiry" in passed_checks:
+    if outcomes.get("certificate expiry") is Outcome.PASSED:
         late = datetime.max.replace(tzinfo=UTC)
         yield Control(
             "expired certificate",
             "the clock set to the end of time",
             lambda: none_expires(members, late, timedelta(0)),
         )
-    if "certificate chains" in passed_checks and leaf is not None:
+    elif "certificate expiry" in outcomes:
+        yield Unplanted("expired certificate", "no certificate was in its time to begin with")
+    if outcomes.get("certificate chains") is Outcome.PASSED and leaf is not None:
         yield Control(
             "forged certificate",
             f"one in place of {leaf.path} that says the same and that its issuer did not sign",
             lambda: chains_are_whole(_with_forgery(members, leaf, now)),
         )
+    elif "certificate chains" in outcomes:
+        yield Unplanted("forged certificate", "no certificate had a whole chain of issuers to begin with")
 
 
 def _with_forgery(members: Sequence[Member], leaf: Member, now: datetime) -> list[Member]:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from drkit.errors import DrkitError, Interrupted
-from drkit.model import CheckResult, ControlResult, Outcome
+from drkit.model import CheckResult, ControlResult, Outcome, Unplanted
+
+__all__ = ["Check", "Control", "Finding", "Unplanted", "failed", "not_provable", "passed", "verdict"]
 
 
 @dataclass(frozen=True)

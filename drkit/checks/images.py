@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from drkit.checks.finding import Control, Finding, failed, passed
+from drkit.checks.finding import Control, Finding, Unplanted, failed, passed
 from drkit.errors import NotServed, ToolFailed
 from drkit.harbor import storage
 from drkit.harbor.tables import Tag
@@ -181,6 +181,27 @@ def _judge_closure(closure: Closure) -> Finding:
     return failed(f"{closure.missing:,} blobs missing, {closure.size_mismatch:,} of the wrong size: {names}")
 
 
+def links_hold(root: Path) -> Finding:
+    """Every layer and revision link names the digest of its path; the registry fails at an empty one."""
+    tally = _Tally()
+    for path in storage.links(root):
+        wanted, said = storage.digest_of_link(str(path)), _read_link(path)
+        if said != wanted:
+            where = path.relative_to(root / storage.REPOSITORIES)
+            tally.fault(f"{where} is empty" if not said else f"{where} names {said[:80]!r}")
+        tally.add()
+    return tally.verdict(f"{tally.done:,} links, each names the digest that its path does")
+
+
+def _read_link(path: Path) -> str:
+    """What a link says, bounded: it should be 71 characters."""
+    try:
+        with path.open("rb") as file:
+            return file.read(256).decode("ascii", "backslashreplace")
+    except OSError as error:
+        raise ToolFailed(f"cannot read {path}: {error.strerror}") from None
+
+
 def digests_agree(
     listed: Iterable[tuple[str, int | None]], found: Iterable[tuple[str, int | None]]
 ) -> Finding:
@@ -193,13 +214,26 @@ def digests_agree(
     return passed(f"{count:,} digests, the same as at the backup")
 
 
-def controls(root: Path, scratch: Path) -> Iterator[Control]:
-    """A flipped byte, a cut blob and a missing one, each in a copy of one restored blob."""
+def controls(root: Path, scratch: Path) -> Iterator[Control | Unplanted]:
+    """A flipped byte, a cut blob and a missing one, each in a copy of one restored blob; an emptied link."""
+    yield from _blob_controls(root, scratch)
+    link = next(storage.links(root), None)
+    if link is None:
+        yield Unplanted("emptied link", "no repository has a link")
+    else:
+        where = link.relative_to(root)
+        short = str(where.parent.relative_to(storage.REPOSITORIES))[:-52]
+        yield Control("emptied link", f"that of {short}", lambda: _emptied(scratch / "link", where))
+
+
+def _blob_controls(root: Path, scratch: Path) -> Iterator[Control | Unplanted]:
     sample = next(
         ((d, size) for d, size in storage.stored_blobs(root) if 0 < size <= _SMALL),
         None,
     )
     if sample is None:
+        reason = f"no blob of at most {_SMALL >> 20} MiB was restored"
+        yield from (Unplanted(name, reason) for name in ("flipped byte", "truncated blob", "missing blob"))
         return
     digest, size = sample
 
@@ -217,6 +251,14 @@ def controls(root: Path, scratch: Path) -> Iterator[Control]:
     )
     yield Control("truncated blob", f"half of {short}", lambda: _spoilt(root, scratch / "cut", digest, cut))
     yield Control("missing blob", f"{short} removed", lambda: _absent(root, scratch / "miss", sample))
+
+
+def _emptied(copy: Path, where: Path) -> Finding:
+    """A tree with one link in it, and nothing in that."""
+    link = copy / where
+    link.parent.mkdir(parents=True)
+    link.touch()
+    return links_hold(copy)
 
 
 def _spoilt(root: Path, copy: Path, digest: str, spoil: Callable[[Path], None]) -> Finding:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from drkit.checks.finding import Check, Control, Finding, failed, not_provable, passed, verdict
+from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not_provable, passed, verdict
 from drkit.errors import ConfigError, IdentityRefused
 from drkit.harbor import secretkey, tables
 from drkit.harbor.installation import parse_installation
@@ -213,7 +213,7 @@ def _proof(key: bytes, value: EncryptedValue) -> float | None:
 
 def controls(
     bundle: Bundle, sealed: bytes, database: Target | None, *, key_proved: bool
-) -> Iterator[Control]:
+) -> Iterator[Control | Unplanted]:
     """An identity that is none of the recipients', another's key for a certificate, another secret key."""
     files = contents(bundle.members)
     yield Control("wrong age identity", "an identity made a moment ago", lambda: _open_with_stranger(sealed))
@@ -225,8 +225,12 @@ def controls(
         yield Control(
             "another's key", f"a new key for {pairs[0].certificate}", lambda: pairs_match(wrong, pairs[:1])
         )
+    else:
+        yield Unplanted("another's key", "the bundle has no certificate with its key")
     if database is not None and key_proved:
         yield Control("wrong secret key", f"{_WRONG_KEYS} keys made up", lambda: _wrong_key(database))
+    elif database is not None:
+        yield Unplanted("wrong secret key", "the right one opened nothing that another could fail on")
 
 
 def _open_with_stranger(sealed: bytes) -> Finding:

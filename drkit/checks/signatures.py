@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from drkit.checks.finding import Check, Control, Finding, failed, not_provable, passed, verdict
+from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not_provable, passed, verdict
 from drkit.harbor import storage
 from drkit.harbor.tables import StoredSignature
+from drkit.model import Outcome
 from drkit.sources import kinds
 from drkit.sources.bundle import Member
 from drkit.tools import cosign
@@ -184,17 +185,23 @@ def _read(root: Path, digest: str) -> bytes | None:
     return data if f"sha256:{hashlib.sha256(data).hexdigest()}" == digest else None
 
 
-def controls(members: Sequence[Member], signed: Signed | None, passed_checks: set[str]) -> Iterator[Control]:
+def controls(
+    members: Sequence[Member], signed: Signed | None, outcomes: Mapping[str, Outcome]
+) -> Iterator[Control | Unplanted]:
     """Keys made a moment ago, in place of those that should fit."""
     public = _public_keys(members)
     stranger = cosign.new_private_key()
-    if KEY_PAIRS in passed_checks:
+    if outcomes.get(KEY_PAIRS) is Outcome.PASSED:
         first = next(iter(public.values()))
         yield Control(
             "another's cosign key",
             "a new private key for the restored public key",
             lambda: passed("it fits") if pair_signs(stranger, first) else failed("it does not fit"),
         )
-    if STORED in passed_checks and signed is not None:
+    elif KEY_PAIRS in outcomes:
+        yield Unplanted("another's cosign key", "no pair was shown to belong together")
+    if outcomes.get(STORED) is Outcome.PASSED and signed is not None:
         wrong = {path: cosign.public_half(stranger) for path in public}
         yield Control("another's public key", "a new key to verify with", lambda: one_verifies(wrong, signed))
+    elif STORED in outcomes:
+        yield Unplanted("another's public key", "no stored signature was verified with the right one")

@@ -3,42 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from drkit.checks.finding import Check, Control, Finding, failed, passed, verdict
+from drkit.checks import relations, rows
+from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, passed, verdict
 from drkit.errors import ToolFailed
 from drkit.harbor import tables
-from drkit.model import DatabaseEvidence, TableEvidence
+from drkit.model import DatabaseEvidence
 from drkit.sources import evidence as evidences
 from drkit.tools import postgres, process
 from drkit.tools.postgres import Programs, Target
-
-# name -> (what is counted, rows that would be torn). Harbor declares no foreign key for these.
-_RELATIONS: dict[str, tuple[str, str]] = {
-    "artifact blobs": (
-        "artifact_blob",
-        # A proxy cache may know of blobs that it has not fetched.
-        "SELECT count(*) FROM public.artifact_blob ab LEFT JOIN public.blob b ON b.digest = ab.digest_blob"
-        " WHERE b.id IS NULL AND EXISTS (SELECT FROM public.artifact a"
-        " JOIN public.project p USING (project_id)"
-        " WHERE a.digest = ab.digest_af AND p.registry_id IS NULL)",
-    ),
-    "artifacts": (
-        "artifact",
-        "SELECT count(*) FROM public.artifact a LEFT JOIN public.repository r USING (repository_id)"
-        " WHERE r.repository_id IS NULL",
-    ),
-    "tags": (
-        "tag",
-        "SELECT count(*) FROM public.tag t LEFT JOIN public.artifact a ON a.id = t.artifact_id"
-        " WHERE a.id IS NULL",
-    ),
-    "repositories": (
-        "repository",
-        "SELECT count(*) FROM public.repository r LEFT JOIN public.project p USING (project_id)"
-        " WHERE p.project_id IS NULL",
-    ),
-}
 
 
 def checks(target: Target, evidence: DatabaseEvidence) -> Iterator[Check]:
@@ -47,7 +22,7 @@ def checks(target: Target, evidence: DatabaseEvidence) -> Iterator[Check]:
     with postgres.connect(target) as session:
         harbor = tables.is_harbor(session)
     if harbor:
-        yield Check(f"relations of {evidence.name}", lambda: relations_hold(target))
+        yield from relations.checks(target, evidence)
 
 
 def tables_equal(target: Target, evidence: DatabaseEvidence) -> Finding:
@@ -56,33 +31,12 @@ def tables_equal(target: Target, evidence: DatabaseEvidence) -> Finding:
     return verdict(faults, evidences.what_agreed(evidence))
 
 
-def relations_hold(target: Target) -> Finding:
-    """Rows that belong together are there together."""
-    faults, counts = [], []
-    with postgres.connect(target) as session:
-        for name, (table, torn) in _RELATIONS.items():
-            broken = session.value(postgres.trusted(torn))
-            rows = session.value(
-                postgres.compose("SELECT count(*) FROM {t}", t=postgres.identifier("public", table))
-            )
-            counts.append(f"{rows:,} {name}")
-            if broken:
-                faults.append(f"{broken} of {rows} {name} refer to nothing")
-    return verdict(faults, ", ".join(counts))
-
-
 def controls(
     target: Target, evidence: DatabaseEvidence, archive: Path, programs: Programs
-) -> Iterator[Control]:
-    """A row that is gone, and a dump that stops in the middle."""
-    table = min((t for t in evidence.tables if t.rows and t.hash), key=lambda t: t.rows, default=None)
-    if table is not None:
-        name = f"{table.schema}.{table.table}"
-        yield Control(
-            f"dropped row in {evidence.name}",
-            f"one row of {name} deleted",
-            lambda: _without_a_row(target, table),
-        )
+) -> Iterator[Control | Unplanted]:
+    """Rows that are gone, new or changed, and a dump that stops in the middle."""
+    yield from rows.controls(target, evidence)
+    yield _sequence_control(target, evidence)
     yield Control(
         f"truncated dump of {evidence.name}",
         "the dump cut off in the middle",
@@ -90,15 +44,25 @@ def controls(
     )
 
 
-def _without_a_row(target: Target, expected: TableEvidence) -> Finding:
-    with postgres.connect(target) as session, session.undone():
-        # Deferred to nobody: no trigger and no foreign key keeps the fault from being planted.
-        session.execute("SET LOCAL session_replication_role = replica")
-        name = postgres.identifier(expected.schema, expected.table)
-        query = "DELETE FROM ONLY {t} WHERE ctid = (SELECT min(ctid) FROM ONLY {t})"
-        session.execute(postgres.compose(query, t=name))
-        found = evidences.hash_table(session, expected.schema, expected.table)
-    return passed("no difference seen") if found == expected else failed("a difference was seen")
+def _sequence_control(target: Target, evidence: DatabaseEvidence) -> Control | Unplanted:
+    """A sequence that would give a number again; in what was read, for sequences cannot be rolled back."""
+    name = f"sequence set back in {evidence.name}"
+    used = next((s for s in evidence.sequences if s.last_value is not None and not s.cycle), None)
+    if used is None:
+        return Unplanted(name, "no sequence has been used")
+
+    def look() -> Finding:
+        with postgres.connect(target) as session:
+            found = evidences.read_sequences(session)
+        short = [
+            replace(s, last_value=used.last_value - used.increment)
+            if (s.schema, s.sequence) == (used.schema, used.sequence) and used.last_value is not None
+            else s
+            for s in found
+        ]
+        return verdict(list(evidences.sequence_faults(short, evidence.sequences)), "no difference seen")
+
+    return Control(name, f"{used.schema}.{used.sequence} one short", look)
 
 
 def _cut_dump(archive: Path, programs: Programs) -> Finding:

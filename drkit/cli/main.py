@@ -130,7 +130,7 @@ def points(context: typer.Context, repository: RepositoryName = None, json: Json
 def show_point(context: typer.Context, point: PointArgument, json: Json = False) -> None:
     """Show one recovery point: parts, evidence, closure, its drills."""
     from drkit.actions import points as action
-    from drkit.cli import show
+    from drkit.cli import show_point as show
 
     perform(context, "show", json, lambda run: action.show(run.settings, point), show.point)
 
@@ -164,7 +164,7 @@ def drill(
 ) -> None:
     """Restore into a sandbox and prove it, with a stopwatch running."""
     from drkit.actions import drill as action
-    from drkit.cli import show
+    from drkit.cli import show_drill as show
 
     wishes = action.Wishes(point, random, oldest, level, report, identity)
     perform(context, "drill", json, lambda run: action.drill(run.settings, wishes, run.listener), show.drill)

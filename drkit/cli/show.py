@@ -2,61 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
 from rich.text import Text
 
-from drkit.model import Closure, Outcome, PointStatus
+from drkit.cli.layout import closure
+from drkit.cli.layout import drill_note as _drill
+from drkit.cli.layout import facts as _facts
+from drkit.cli.layout import parts as _parts
+from drkit.cli.layout import table as _table
+from drkit.cli.layout import volume as _volume_facts
+from drkit.cli.layout import warn as _warn
+from drkit.model import PointStatus
 from drkit.reports.units import duration, moment, size
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from rich.console import Console
 
     from drkit.actions.backup import BackupResult, PlannedPart
     from drkit.actions.doctor import Diagnosis
     from drkit.actions.expire import ExpireResult
     from drkit.actions.init import InitResult
-    from drkit.actions.points import PointDetails, PointList
+    from drkit.actions.points import PointList
     from drkit.actions.restore import RestoreResult
     from drkit.actions.restore_plan import RestorePlan
     from drkit.actions.status import Status
     from drkit.actions.verify import VerifyResult
-    from drkit.model import CertificateFacts, DrillNote, DrillReport, Part
-
-_COLOURS = {
-    Outcome.PASSED: "green",
-    Outcome.FAILED: "red",
-    Outcome.ERROR: "red",
-    Outcome.NOT_PROVABLE: "yellow",
-}
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in headings:
-        right = heading.startswith(">")
-        table.add_column(heading.lstrip(">"), justify="right" if right else "left", overflow="fold")
-    return table
-
-
-def _facts(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for name, value in pairs:
-        table.add_row(Text(name, style="bold"), value)
-    console.print(table)
-
-
-def _warn(console: Console, warnings: Sequence[str]) -> None:
-    for warning in warnings:
-        console.print(Text("warning: ", style="yellow").append(warning, style="default"))
-
-
-def _outcome(outcome: Outcome) -> Text:
-    return Text(outcome.value.replace("_", " "), style=_COLOURS[outcome])
 
 
 def init(console: Console, result: InitResult) -> None:
@@ -127,6 +99,7 @@ def backup(console: Console, result: BackupResult) -> None:
             ("consistent at", moment(result.consistent_at)),
             ("rows", f"{result.rows:,}"),
             ("closure", closure(result.closure)),
+            *_volume_facts(result.volume),
             ("size", f"{size(result.bytes)}, of which {size(result.added_bytes)} are new in the repository"),
             ("time", duration(took)),
         ],
@@ -136,26 +109,6 @@ def backup(console: Console, result: BackupResult) -> None:
     _warn(console, result.warnings)
     word = Text("sealed" if sealed else "incomplete", style="green" if sealed else "red")
     console.print(Text("recovery point ").append(result.id, style="bold").append(" is ").append_text(word))
-
-
-def _parts(parts: Sequence[Part]) -> Table:
-    table = _table("part", "name", ">size", ">new", ">time", "snapshot")
-    for part in parts:
-        new = size(part.added_bytes)
-        table.add_row(part.kind, part.name, size(part.bytes), new, duration(part.seconds), part.snapshot[:8])
-    return table
-
-
-def closure(found: Closure | None) -> str:
-    """A closure in one line."""
-    if found is None:
-        return "not compared"
-    if found.whole:
-        said = f"whole: all {found.referenced:,} blobs that are referred to are there"
-    else:
-        missing = f"{found.missing:,} of {found.referenced:,} blobs missing"
-        said = f"{missing}, {found.size_mismatch:,} of the wrong size"
-    return f"{said}, {found.unreferenced:,} unreferenced" if found.unreferenced else said
 
 
 def points(console: Console, found: PointList) -> None:
@@ -170,62 +123,6 @@ def points(console: Console, found: PointList) -> None:
         bytes_ = size(point.bytes) if point.bytes is not None else "-"
         table.add_row(point.id, status, moment(point.consistent_at), bytes_, _drill(point.last_drill))
     console.print(table)
-
-
-def _drill(note: DrillNote | None) -> Text:
-    if note is None:
-        return Text("never", style="dim")
-    return _outcome(note.outcome).append(f" ({note.level}) {moment(note.finished_at)}", style="default")
-
-
-def point(console: Console, found: PointDetails) -> None:
-    """Everything about one point."""
-    _facts(
-        console,
-        [
-            ("point", found.id),
-            ("status", found.status.value),
-            ("consistent at", moment(found.consistent_at)),
-            ("size", size(found.bytes)),
-            ("taken on", f"{found.host}, drkit {found.versions.get('drkit', '?')}"),
-            ("closure", closure(found.closure)),
-            ("bundle opens for", "\n".join(found.recipients) or "-"),
-        ],
-    )
-    console.print()
-    console.print(_parts(found.parts))
-    for evidence in found.databases:
-        console.print()
-        console.print(
-            f"database {evidence.name}: PostgreSQL {evidence.major}, {len(evidence.tables)} tables, "
-            f"{evidence.rows:,} rows"
-            + (f", Harbor schema {evidence.harbor_schema}" if evidence.harbor_schema else "")
-        )
-        table = _table("table", ">rows", "hash")
-        for entry in sorted(evidence.tables, key=lambda t: -t.rows):
-            table.add_row(f"{entry.schema}.{entry.table}", f"{entry.rows:,}", entry.hash)
-        console.print(table)
-    if found.secret_files:
-        console.print(f"\n{len(found.secret_files)} files in the secrets bundle:")
-        for file in found.secret_files:
-            console.print(f"  {file.path}: {file.what}" if file.what else f"  {file.path}")
-    if found.certificates:
-        console.print()
-        console.print(_certificates(found.certificates))
-    for drill_note in found.drills:
-        console.print(Text(f"drill {drill_note.id} ").append_text(_drill(drill_note)))
-    _warn(console, found.warnings)
-
-
-def _certificates(certificates: Sequence[CertificateFacts]) -> Table:
-    """Each certificate once, however many files hold it, the first to expire first."""
-    table = _table("certificate", "valid until", "in")
-    found: dict[tuple[datetime, str], list[str]] = {}
-    for each in certificates:
-        found.setdefault((each.not_after, each.subject), []).append(each.path)
-    for (end, subject), paths in sorted(found.items()):
-        table.add_row(subject, f"{end:%Y-%m-%d}", "\n".join(paths))
-    return table
 
 
 def status(console: Console, found: Status) -> None:
@@ -246,40 +143,6 @@ def status(console: Console, found: Status) -> None:
         ],
     )
     _warn(console, found.problems)
-
-
-def drill(console: Console, report: DrillReport) -> None:
-    """A drill: what was checked, what was planted, how long it took."""
-    table = _table("check", "", "found", ">time")
-    for check in report.checks:
-        table.add_row(check.name, _outcome(check.outcome), check.detail, duration(check.seconds))
-    console.print(table)
-    console.print()
-    table = _table("control", "", "planted")
-    for control in report.controls:
-        word = Text("caught", style="green") if control.caught else Text("NOT CAUGHT", style="red")
-        table.add_row(control.name, word, control.detail)
-    console.print(table)
-    console.print()
-    table = _table("stage", ">from", ">time")
-    for stage in report.stages:
-        table.add_row(stage.name, duration(stage.started), duration(stage.seconds))
-    console.print(table)
-    _facts(
-        console,
-        [
-            ("recovery time", duration(report.recovery_time_seconds)),
-            ("age of the point", duration(report.recovery_point_age_seconds)),
-            *(
-                (o.name, "met" if o.met else f"missed ({duration(o.target_seconds)})")
-                for o in report.objectives
-            ),
-            ("report", report.report or "-"),
-        ],
-    )
-    _warn(console, report.problems)
-    said = Text(f"drill {report.id} of point {report.point} ({report.level}): ")
-    console.print(said.append_text(_outcome(report.outcome)))
 
 
 def verify(console: Console, result: VerifyResult) -> None:

@@ -51,6 +51,8 @@ class Installation:
     root_directory: Path
     referred: tuple[Needed, ...] = ()
     external_host: str = ""
+    # Of Harbor's own PostgreSQL, as it was at the first start; a later change here changes nothing there.
+    own_database_password: str | None = None
 
     @property
     def secret_directory(self) -> Path:
@@ -123,6 +125,7 @@ def parse_installation(data: bytes, path: Path) -> Installation:
         root_directory=volume / "registry",
         referred=tuple(_referred(document)),
         external_host=_host(str(document.get("external_url") or "")),
+        own_database_password=_secret(_section(document, "database").get("password")),
     )
 
 
@@ -164,19 +167,22 @@ def _path(value: object) -> Path | None:
     return Path(str(value)) if value else None
 
 
+def _secret(value: object) -> str | None:
+    return None if value is None else register_secret(str(value))
+
+
 def _database(section: dict[str, Any], path: Path) -> HarborDatabase | None:
     if not section.get("host"):
         return None
     port = str(section.get("port") or 5432)
     if not port.isdecimal():
         raise ConfigError(f'{path}: the port of external_database is "{port}"', hint="it is a number")
-    password = section.get("password")
     return HarborDatabase(
         host=str(section["host"]),
         port=int(port),
         name=str(section.get("db_name") or "registry"),
         user=str(section.get("username") or "postgres"),
-        password=register_secret(str(password)) if password is not None else None,
+        password=_secret(section.get("password")),
         ssl_mode=str(section.get("ssl_mode") or "disable"),
     )
 

@@ -8,6 +8,7 @@ docker/registry/v2/repositories/<name>/_uploads/...          in flight, left out
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -46,6 +47,15 @@ def digest_of_link(path: str) -> str | None:
     """The digest that a layer or revision link refers to, or None for any other path."""
     found = _LINK.search(path)
     return f"sha256:{found[1]}" if found else None
+
+
+def links(root: Path) -> Iterator[Path]:
+    """Every layer and revision link of every repository, a directory at a time: memory stays flat."""
+    for directory, names, files in os.walk(root / REPOSITORIES):
+        names[:] = sorted(name for name in names if name != "_uploads")
+        path = f"{directory}/link"
+        if "link" in files and digest_of_link(path):
+            yield Path(path)
 
 
 def link_in_trunk(root: Path) -> Path | None:

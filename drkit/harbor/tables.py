@@ -80,7 +80,7 @@ def is_harbor(session: Session) -> bool:
 
 def schema_version(session: Session) -> int | None:
     """The number of the last migration, where there are migrations."""
-    if not _has(session, "schema_migrations"):
+    if not has(session, "schema_migrations"):
         return None
     found = session.rows("SELECT version FROM public.schema_migrations ORDER BY version DESC LIMIT 1")
     return int(found[0][0]) if found else None
@@ -91,7 +91,7 @@ def digests(session: Session) -> Iterator[tuple[str, int | None]]:
 
     Left out: foreign layers, which are never stored, and what a proxy cache has not fetched.
     """
-    parts = [sql for table, sql in _REFERENCES.items() if _has(session, table)]
+    parts = [sql for table, sql in _REFERENCES.items() if has(session, table)]
     union = postgres.joined(" UNION ALL ", [postgres.fragment(part) for part in parts])
     query = postgres.compose(
         "SELECT d.digest, max(b.size) FROM ({union}) AS d (digest, required)"
@@ -140,7 +140,7 @@ def digests_of_images(session: Session, images: Sequence[str]) -> tuple[str, ...
 
 def collections_since(session: Session, moment: datetime | None) -> int:
     """Garbage collections that run now, or that ran at any time since `moment`."""
-    if not _has(session, "execution"):
+    if not has(session, "execution"):
         return 0
     query = (
         "SELECT count(*) FROM public.execution WHERE vendor_type = 'GARBAGE_COLLECTION'"
@@ -152,7 +152,7 @@ def collections_since(session: Session, moment: datetime | None) -> int:
 def encrypted_values(session: Session) -> Iterator[EncryptedValue]:
     """Every value that Harbor encrypted with its secret key."""
     for (table, column), json_expected in _ENCRYPTED.items():
-        if not _has(session, table):
+        if not has(session, table):
             continue
         query = postgres.compose(
             "SELECT ctid::text, {column} FROM {table} WHERE {column} LIKE '<enc-v1>%'",
@@ -165,7 +165,7 @@ def encrypted_values(session: Session) -> Iterator[EncryptedValue]:
 
 def signatures(session: Session, limit: int | None = None) -> Iterator[StoredSignature]:
     """The signatures that cosign made, the newest first; all of them, or no more than `limit`."""
-    if not _has(session, "artifact_accessory"):
+    if not has(session, "artifact_accessory"):
         return
     query = (
         "SELECT a.repository_name, a.digest, s.digest FROM public.artifact_accessory y"
@@ -178,5 +178,6 @@ def signatures(session: Session, limit: int | None = None) -> Iterator[StoredSig
         yield StoredSignature(*row)
 
 
-def _has(session: Session, table: str) -> bool:
+def has(session: Session, table: str) -> bool:
+    """Whether this version of Harbor has that table."""
     return bool(session.value("SELECT to_regclass(%s) IS NOT NULL", (f"public.{table}",)))

@@ -8,7 +8,9 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from drkit.errors import ConfigError
+from drkit.harbor import relations
 from drkit.model import DrillReport
+from drkit.reports import statements
 from drkit.reports.jsonable import jsonable
 from drkit.reports.units import duration, moment, size
 
@@ -37,5 +39,17 @@ def render(report: DrillReport) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "moment": moment, "size": size}
-    return environment.get_template("drill.html").render(report=report, plain=jsonable(report))
+    environment.filters |= {
+        "duration": duration,
+        "moment": moment,
+        "size": size,
+        "server": statements.server,
+        "coverage": statements.coverage,
+    }
+    return environment.get_template("drill.html").render(
+        report=report,
+        plain=jsonable(report),
+        folded=jsonable(statements.fold(report.checks)),
+        came_back=jsonable(statements.came_back(report.checks)),
+        relations=jsonable(statements.alike(report.checks, relations.PREFIX)),
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +15,8 @@ from drkit.model import DatabaseEvidence, Level, Manifest, PartKind
 from drkit.progress import Listener
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
-from drkit.sources import database_restore, secrets
-from drkit.sources.bundle import Bundle
+from drkit.sources import clients, database_restore, secrets
+from drkit.sources.bundle import Bundle, Member
 from drkit.stopwatch import Stopwatch
 from drkit.tools import postgres
 from drkit.tools.age import Identity
@@ -53,6 +52,11 @@ class Restored:
     bundle_damage: str = ""
     digests: Path | None = None
     sample: tuple[Tag, ...] | None = None
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """What is in the bundle."""
+        return self.bundle.members
 
     @property
     def harbor(self) -> RestoredDatabase | None:
@@ -120,7 +124,7 @@ class Builder:
     def _database(self, evidence: DatabaseEvidence) -> None:
         """Start a server and fetch the dump at once, then load it."""
         name = evidence.name
-        programs = postgres.server_programs(evidence.major, postgres.installed())
+        programs = postgres.server_programs(evidence.archive_major, postgres.installed())
         directory = self._directory / f"db-{name}"
         # The sandbox's PostgreSQL runs as another user: it may pass through, not look.
         directory.mkdir(mode=0o711)
@@ -150,9 +154,7 @@ class Builder:
                 evidence,
                 archive,
                 roles,
-                programs=programs,
-                jobs=min(8, os.cpu_count() or 1),
-                login={},
+                clients.here(programs, {}),
             )
         target = servers[0].with_database(evidence.shape.database)
         with postgres.connect(target) as session:

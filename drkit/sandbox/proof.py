@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from drkit import config
-from drkit.checks import images, tables
-from drkit.checks.finding import Check, Control, Finding
+from drkit.checks import images, relations, tables
+from drkit.checks.binding import Binding
+from drkit.checks.finding import Check, Control, Finding, Unplanted
 from drkit.errors import DrkitError
 from drkit.harbor import storage
 from drkit.harbor import tables as harbor_tables
@@ -33,10 +34,12 @@ class Proof:
         restored: Restored,
         directory: Path,
         level: Level,
+        binding: Binding,
         secrets: config.Secrets,
     ) -> None:
         self._secrets = SecretProof(manifest, restored, directory, secrets, utc_now())
         self._manifest = manifest
+        self._binding = binding
         self._restored = restored
         self._directory = directory
         self._level = level
@@ -51,13 +54,20 @@ class Proof:
             ledger.close()
         return tuple(result for outcome in outcomes.values() for result in _result(outcome))
 
-    def plant_faults(self, checks: Sequence[CheckResult]) -> tuple[ControlResult, ...]:
-        """Run every control; `checks` says which checks there was something to try on."""
-        outcomes = together({control.name: control.run for control in self._controls(checks)})
-        return tuple(_result(outcome) for outcome in outcomes.values())
+    def plant_faults(
+        self, checks: Sequence[CheckResult]
+    ) -> tuple[tuple[ControlResult, ...], tuple[Unplanted, ...]]:
+        """Run every control; `checks` says which checks there was something to try on.
+
+        Returns what came of them, and which had nothing to be planted in.
+        """
+        every = list(self._controls(checks))
+        outcomes = together({control.name: control.run for control in every if isinstance(control, Control)})
+        unplanted = tuple(control for control in every if isinstance(control, Unplanted))
+        return tuple(_result(outcome) for outcome in outcomes.values()), unplanted
 
     def _groups(self, found: _Images) -> Mapping[str, Sequence[Check]]:
-        groups: dict[str, list[Check]] = {}
+        groups: dict[str, list[Check]] = {"point": list(self._binding.checks())}
         for database in self._restored.databases.values():
             name = f"database {database.evidence.name}"
             groups[name] = list(tables.checks(database.target, database.evidence))
@@ -67,11 +77,14 @@ class Proof:
             groups["secrets"] = list(self._secrets.checks())
         return groups
 
-    def _controls(self, checks: Sequence[CheckResult]) -> Iterator[Control]:
+    def _controls(self, checks: Sequence[CheckResult]) -> Iterator[Control | Unplanted]:
+        yield from self._binding.controls()
         for database in self._restored.databases.values():
             yield from tables.controls(
                 database.target, database.evidence, database.archive, database.programs
             )
+            if database.harbor:
+                yield from relations.controls(database.target, database.evidence)
         if self._restored.blobs_root is not None:
             yield from images.controls(self._restored.blobs_root, self._directory / "controls")
         if self._manifest.part("secrets"):
@@ -89,6 +102,7 @@ class _Images:
     def checks(self) -> Iterator[Check]:
         yield Check("tags can be pulled", self._pull)
         yield Check("blobs hash to their names", self._hash)
+        yield Check("links agree with their paths", partial(images.links_hold, self._root))
         if self._level == "full":
             yield Check("closure", self._closure)
         if self._restored.harbor:

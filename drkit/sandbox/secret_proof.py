@@ -9,7 +9,7 @@ from pathlib import Path
 
 from drkit import config
 from drkit.checks import certificates, keys, signatures
-from drkit.checks.finding import Check, Control, failed
+from drkit.checks.finding import Check, Control, Unplanted, failed
 from drkit.errors import ConfigError
 from drkit.harbor import storage
 from drkit.harbor import tables as harbor_tables
@@ -46,16 +46,16 @@ class SecretProof:
         yield from certificates.checks(members, self._now, self._settings.expiry_warning)
         yield from signatures.checks(members, self._passwords(), self._signed)
 
-    def controls(self, checks: Sequence[CheckResult]) -> Iterator[Control]:
+    def controls(self, checks: Sequence[CheckResult]) -> Iterator[Control | Unplanted]:
         """A fault for every check that passed, so that what turned green is known to turn red."""
         if self._restored.bundle_damage:
             return
-        passed = {check.name for check in checks if check.outcome is Outcome.PASSED}
+        outcomes = {check.name: check.outcome for check in checks}
         members, sealed = self._restored.bundle.members, self._restored.sealed
-        proved = "secret key" in passed
+        proved = outcomes.get("secret key") is Outcome.PASSED
         yield from keys.controls(self._restored.bundle, sealed, self._harbor, key_proved=proved)
-        yield from certificates.controls(members, passed, self._now)
-        yield from signatures.controls(members, self._signed, passed)
+        yield from certificates.controls(members, outcomes, self._now)
+        yield from signatures.controls(members, self._signed, outcomes)
 
     def _passwords(self) -> tuple[bytes, ...]:
         """Of cosign keys: from the bundle, and from the file that this machine's configuration names."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from drkit import config
 from drkit.errors import ConfigError, SourceChanged, ToolFailed
@@ -14,11 +14,13 @@ from drkit.model import Closure
 from drkit.progress import Listener
 from drkit.tools.restic import Repository
 from drkit.tools.restic_output import Saved
-from drkit.volumes import live
+from drkit.volumes.freeze import Place, View, frozen
 
 Digest = tuple[str, int | None]
 
 _ATTEMPTS = 3
+# Volume snapshots and copies, drkit's own, where the root directory is also the top of its file system.
+_OURS = ".drkit-*"
 
 
 @dataclass(frozen=True)
@@ -50,26 +52,49 @@ def look(blobs: config.Blobs) -> None:
 
 
 def capture(
-    blobs: config.Blobs, repository: Repository, tags: tuple[str, ...], host: str, listener: Listener
-) -> Saved:
-    """Store the directory without uploads in flight. Layers are compressed already: restic need not try.
+    blobs: config.Blobs,
+    repository: Repository,
+    tags: tuple[str, ...],
+    host: str,
+    listener: Listener,
+    place: Place,
+) -> tuple[Saved, View]:
+    """Store the directory without uploads in flight, frozen if that can be; also tells how it was read.
 
-    A path that is a link itself is followed: restic would store the link alone.
+    Layers are compressed already: restic need not try. A path that is a link itself is followed: restic would
+    store the link alone.
     """
     look(blobs)
-    with live.frozen(blobs.path.resolve()) as view:
-        excludes = (f"{view}/{storage.UPLOADS_PATTERN}",)
+    path = blobs.path.resolve()
+    excludes = (f"{path}/{storage.UPLOADS_PATTERN}", f"{path}/{_OURS}")
+    with frozen(path, blobs.volume, place, reading_order) as view:
 
         def save() -> Saved:
             return repository.save_directory(
-                view, tags, host, excludes=excludes, compress=False, listener=listener
+                path,
+                tags,
+                host,
+                excludes=excludes,
+                compress=False,
+                mounts=view.mounts,
+                same_files=view.same_files,
+                listener=listener,
             )
 
         # Somebody may delete an image while its links are read; the next attempt reads only what is new.
         for _ in range(_ATTEMPTS - 1):
             with suppress(SourceChanged):
-                return save()
-        return save()
+                return save(), view
+        return save(), view
+
+
+def reading_order(directory: PurePosixPath, names: list[str]) -> list[str]:
+    """A registry's links before its blobs, so that no link is younger than its blob; no uploads in flight."""
+    if directory == storage.TREE:
+        return sorted(names, key=lambda name: name != storage.REPOSITORIES.name)
+    if storage.REPOSITORIES in (directory, *directory.parents):
+        return [name for name in names if name != "_uploads"]
+    return names
 
 
 def captured_blobs(repository: Repository, snapshot: str, root: str) -> Iterator[tuple[str, int]]:

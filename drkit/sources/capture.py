@@ -6,17 +6,27 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from drkit import config
 from drkit.errors import BackupIncomplete, DatabaseBusy, DrkitError, SourceChanged, ToolFailed
 from drkit.harbor import tables
-from drkit.model import CertificateFacts, Closure, DatabaseEvidence, Part, PartKind, SecretFile, utc_now
+from drkit.model import (
+    CertificateFacts,
+    Closure,
+    DatabaseEvidence,
+    Part,
+    PartKind,
+    SecretFile,
+    Volume,
+    utc_now,
+)
 from drkit.progress import Listener, Update
-from drkit.sources import blobs, database, digests, evidence, fingerprints, secrets
+from drkit.sources import blobs, database, digests, evidence, fingerprints, harbor_facts, secrets
 from drkit.sources.bundle import Member
+from drkit.sources.clients import Dumper, dumper
 from drkit.sources.database import Held
 from drkit.sources.digests import Spool
 from drkit.state import State
@@ -24,6 +34,7 @@ from drkit.tools import postgres
 from drkit.tools.parallel import together
 from drkit.tools.restic import Repository
 from drkit.tools.restic_output import Saved
+from drkit.volumes import freeze
 
 Tagger = Callable[[PartKind, str], tuple[str, ...]]
 
@@ -55,6 +66,7 @@ class Captured:
     fingerprint_key: str = ""
     digest_count: int = 0
     consistent_at: datetime | None = None
+    volume: Volume | None = None
 
 
 class Capture:
@@ -84,18 +96,14 @@ class Capture:
         settings = self._settings
         with contextlib.ExitStack() as stack:
             held = self._hold_databases(stack)
-            programs = {h.name: postgres.dump_programs(h.major, postgres.installed()) for h in held}
+            dumpers = {h.name: stack.enter_context(self._dumper(h)) for h in held}
             _refuse_collection(held, None)
             moments = [h.consistent_at for h in held]
             # Each database has an instant of its own; the point is as old as the oldest of them.
             self.captured.consistent_at = min(moments) if moments else utc_now()
-            logins = {
-                h.name: stack.enter_context(postgres.password_environment(h.target, self._directory))
-                for h in held
-            }
             work: dict[str, Callable[[], None]] = {}
             for one in held:
-                work |= self._database_work(one, programs[one.name], logins[one.name])
+                work |= self._database_work(one, dumpers[one.name])
             # Without every database nobody knows which digests must be there, so nothing is compared.
             known = len(held) == len(settings.databases)
             if settings.blobs:
@@ -124,41 +132,46 @@ class Capture:
                 self.captured.failures[f"database {entry.name}"] = error
         return tuple(held)
 
-    def _database_work(
-        self, held: Held, programs: postgres.Programs, login: Mapping[str, str]
-    ) -> dict[str, Callable[[], None]]:
+    def _dumper(self, held: Held) -> contextlib.AbstractContextManager[Dumper]:
+        entry = next(entry for entry in self._settings.databases if entry.name == held.name)
+        return dumper(entry, held.target, held.major, self._directory)
+
+    def _database_work(self, held: Held, dumping: Dumper) -> dict[str, Callable[[], None]]:
+        if dumping.caveat:
+            self.captured.warnings.append(f"database {held.name}: {dumping.caveat}")
         return {
-            f"database {held.name}": lambda: self._dump(held, programs, login),
-            f"roles of {held.name}": lambda: self._roles(held, programs, login),
-            f"evidence of {held.name}": lambda: self._evidence(held),
+            f"database {held.name}": lambda: self._dump(held, dumping),
+            f"roles of {held.name}": lambda: self._roles(held, dumping),
+            f"evidence of {held.name}": lambda: self._evidence(held, dumping),
         }
 
-    def _dump(self, held: Held, programs: postgres.Programs, login: Mapping[str, str]) -> None:
-        command = postgres.dump(programs, held.target, held.snapshot, login)
-        with self._part("database", held.name, f"{held.name}.dump") as keep:
+    def _dump(self, held: Held, dumping: Dumper) -> None:
+        name = f"{held.name}.dump"
+        with self._part("database", held.name, name) as keep, dumping.dump(held.snapshot) as command:
             tags = self._tags("database", held.name)
-            name = f"{held.name}.dump"
             try:
                 keep(self._repository.save_command(command, name, tags, self._host, self._listener))
             except ToolFailed as error:
                 raise postgres.dump_failure(error) from None
 
-    def _roles(self, held: Held, programs: postgres.Programs, login: Mapping[str, str]) -> None:
+    def _roles(self, held: Held, dumping: Dumper) -> None:
         passwords = database.can_read_passwords(held.session)
         if not passwords:
             self.captured.warnings.append(
                 f"the passwords of the roles of {held.name} are not in this point: its user may not read them"
             )
-        command = postgres.dump_roles(programs, held.target, login, passwords=passwords)
-        with self._part("roles", held.name, f"{held.name}.roles.sql") as keep:
-            tags = self._tags("roles", held.name)
-            keep(self._repository.save_command(command, f"{held.name}.roles.sql", tags, self._host))
+        name, dump = f"{held.name}.roles.sql", dumping.dump_roles(passwords=passwords)
+        with self._part("roles", held.name, name) as keep, dump as command:
+            keep(self._repository.save_command(command, name, self._tags("roles", held.name), self._host))
 
-    def _evidence(self, held: Held) -> None:
+    def _evidence(self, held: Held, dumping: Dumper) -> None:
         patterns = next(d.count_only for d in self._settings.databases if d.name == held.name)
         for pattern in evidence.idle_patterns(held.tables, patterns):
             self.captured.warnings.append(f'count_only of {held.name}: "{pattern}" names no table')
-        self.captured.evidence.append(evidence.gather(held, patterns))
+        facts = harbor_facts.look(held)
+        self.captured.warnings += facts.warnings
+        found = facts.added_to(evidence.gather(held, patterns))
+        self.captured.evidence.append(replace(found, dumped_by=dumping.major))
 
     def _digests(self, held: Sequence[Held]) -> None:
         try:
@@ -187,7 +200,11 @@ class Capture:
         root = source.path.resolve()
         with self._part("blobs", "blobs", str(root)) as keep:
             tags = self._tags("blobs", "blobs")
-            saved = blobs.capture(source, self._repository, tags, self._host, self._listener)
+            name = freeze.prefix(self._host) + self._directory.name
+            place = freeze.Place(State(self._settings.site.state).volumes, name)
+            saved, view = blobs.capture(source, self._repository, tags, self._host, self._listener, place)
+            self.captured.volume = Volume(view.kind, view.why, view.seconds)
+            self.captured.warnings += view.warnings
             keep(saved)
         if close:
             self._close(root, saved.snapshot)

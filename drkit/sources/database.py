@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from drkit import config
-from drkit.errors import DatabaseBusy, SourceChanged, ToolFailed
-from drkit.tools import postgres
+from drkit.errors import ConfigError, DatabaseBusy, SourceChanged, ToolFailed
+from drkit.tools import docker, postgres
 from drkit.tools.postgres import Session, Target
 
 TableName = tuple[str, str]
@@ -37,6 +37,10 @@ WHERE l.mode = 'AccessExclusiveLock' AND l.granted AND a.datname = current_datab
   AND n.nspname NOT LIKE 'pg\\_%' ORDER BY a.xact_start, 1 LIMIT 1"""
 
 
+# What Harbor's own database container has.
+_IN_A_CONTAINER = {"user": "postgres", "dbname": "registry"}
+
+
 @dataclass(frozen=True)
 class Held:
     """A database in the middle of a REPEATABLE READ transaction, its tables locked, its snapshot exported."""
@@ -55,8 +59,30 @@ class Held:
 
 
 def target_of(database: config.Database) -> Target:
-    """Where the database is; raises ConfigError if its password file cannot be read."""
-    return postgres.target(database.dsn, database.password_file)
+    """Where the database is; raises ConfigError if its password file cannot be read.
+
+    For one in a container, where it is now: the address may be another when it has been started anew. Raises
+    what `docker.find` does.
+    """
+    target = postgres.target(database.dsn or "", database.password_file)
+    if database.container is None:
+        return target
+    for key in ("host", "hostaddr", "service"):
+        if key in target.settings:
+            raise ConfigError(
+                f"database {database.name} has a container, so its dsn must not name a {key}",
+                hint="the container's own address is looked up; keep user and dbname, or remove container",
+            )
+    address = docker.find(database.container).address
+    return Target({**_IN_A_CONTAINER, **target.settings, "host": address}, target.password)
+
+
+def where(database: config.Database) -> str:
+    """Where the database is, for a person; asks nobody. Raises ConfigError as `target_of` does."""
+    if database.container is None:
+        return target_of(database).where
+    settings = postgres.target(database.dsn or "", None).settings
+    return f"{settings.get('dbname', _IN_A_CONTAINER['dbname'])} in the container {database.container}"
 
 
 @contextlib.contextmanager

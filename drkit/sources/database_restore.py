@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import sqlparse
 
 from drkit.errors import ToolFailed
 from drkit.model import DatabaseEvidence, DatabaseShape, Setting
-from drkit.tools import postgres, process
-from drkit.tools.postgres import Programs, Session, Target
+from drkit.sources.clients import Loader
+from drkit.tools import postgres
+from drkit.tools.postgres import Session, Target
 
 _NAME = r'("(?:[^"]|"")+"|[\w$]+)'
 _ROLE = re.compile(rf"(CREATE|ALTER|COMMENT ON) ROLE {_NAME}", re.IGNORECASE)
@@ -171,10 +172,7 @@ def bring_back(
     evidence: DatabaseEvidence,
     archive: Path,
     roles_text: str,
-    *,
-    programs: Programs,
-    jobs: int,
-    login: Mapping[str, str],
+    load: Loader,
 ) -> tuple[str, ...]:
     """Roles, an empty database called `name`, its content, its rights. Returns the roles that were made.
 
@@ -185,7 +183,7 @@ def bring_back(
         create_database(session, evidence.shape, name)
         known = not missing_tablespaces(session, evidence)
     target = server.with_database(name)
-    process.check(postgres.restore(programs, target, archive, jobs, login, tablespaces=known))
+    load(target, archive, tablespaces=known)
     with postgres.connect(target) as session:
         apply_rights(session, evidence.shape, name)
     return made

@@ -63,6 +63,8 @@ def load(state: State) -> FingerprintKey:
 
 def _make(path: Path) -> None:
     """Written whole beside its place and linked there: two that come at once agree on one."""
+    for dead in path.parent.glob(f".{path.name}.*.tmp"):
+        dead.unlink(missing_ok=True)  # of a run that was killed here; the site is ours alone now
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_hex(_BYTES))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from drkit import config
 from drkit.errors import IdentityRefused, RestoreDamaged
@@ -33,6 +34,11 @@ def gather(source: config.Secrets) -> Gathered:
     password = str(source.cosign_password_file) if source.cosign_password_file else None
     members = tuple(_described(member, password) for member in found.members)
     return Gathered(members, tuple(found.left_out))
+
+
+def collect(paths: Sequence[Path]) -> tuple[Member, ...]:
+    """The files and directories at and below the paths, as they stand; raises ConfigError."""
+    return tuple(collecting.collect(paths).members)
 
 
 def _described(member: Member, cosign_password: str | None) -> Member:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -43,8 +43,23 @@ _VANISHED = re.compile(
 )
 # Longer than any lock that production takes in passing, shorter than anybody's patience.
 LOCK_TIMEOUT = "5s"
-# Variables by which libpq finds passwords and certificates in files.
-_LIBPQ_FILES = ("PGPASSFILE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY")
+# libpq's words about encryption; there is no code for them.
+_TLS = re.compile(r"\bSSL\b|certificate|private key", re.IGNORECASE)
+_TLS_HINT = "see sslmode, sslrootcert (whose CA signed the server's certificate), sslcert and sslkey in dsn"
+_HINT = "see that it runs and that dsn, user and password_file are right"
+# libpq's own advice, which stands on lines of its own.
+_ADVICE = ("Is the server running", "Either provide the file")
+# Variables by which libpq finds certificates and services in files, and how much it insists on them: our own
+# sessions heed them, so PostgreSQL's programs must too.
+_LIBPQ_FILES = (
+    "PGSERVICEFILE",
+    "PGSYSCONFDIR",
+    "PGSSLMODE",
+    "PGSSLROOTCERT",
+    "PGSSLCERT",
+    "PGSSLKEY",
+    "PGSSLCRL",
+)
 
 # The text form of a value depends on these; fixed, so that evidence is the same in every session.
 _CANONICAL = {
@@ -158,16 +173,18 @@ def _read_password(path: Path | None) -> str | None:
 @contextlib.contextmanager
 def password_environment(where: Target, directory: Path) -> Iterator[dict[str, str]]:
     """What libpq's programs need to log in: PGPASSFILE, naming a 0600 file that is gone afterwards."""
+    files = {name: os.environ[name] for name in _LIBPQ_FILES if name in os.environ}
     if where.password is None:
-        # Then it is for libpq's own files to know it, wherever the user has put them.
-        yield {name: os.environ[name] for name in _LIBPQ_FILES if name in os.environ}
+        # Then it is for libpq's own file to know it, wherever the user has put it.
+        own = {name: os.environ[name] for name in ("PGPASSFILE",) if name in os.environ}
+        yield {**files, **own}
         return
     path = directory / f"pgpass-{id(where):x}"
     escaped = where.password.replace("\\", "\\\\").replace(":", "\\:")
     path.touch(mode=0o600, exist_ok=False)
     try:
         path.write_text(f"*:*:*:*:{escaped}\n", encoding="utf-8")
-        yield {"PGPASSFILE": str(path)}
+        yield {**files, "PGPASSFILE": str(path)}
     finally:
         path.unlink()
 
@@ -231,10 +248,9 @@ def connect(where: Target, *, autocommit: bool = True, patience: int = 10) -> It
     try:
         connection = psycopg.connect(make_conninfo("", **settings), password=where.password, autocommit=True)
     except psycopg.Error as error:
-        raise DatabaseUnreachable(
-            f"cannot connect to {where.where}: {_sentence(error)}",
-            hint="see that it runs and that dsn, user and password_file are right",
-        ) from None
+        said = _sentence(error)
+        hint = _TLS_HINT if _TLS.search(said) else _HINT
+        raise DatabaseUnreachable(f"cannot connect to {where.where}: {said}", hint=hint) from None
     try:
         session = Session(connection)
         for name, value in _CANONICAL.items():
@@ -261,7 +277,7 @@ def _translated() -> Iterator[None]:
 
 def _sentence(error: psycopg.Error) -> str:
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("Is the server running")]
+    lines = [line for line in lines if not line.startswith(_ADVICE)]
     # libpq names every address that it tried; the last says what went wrong.
     last = lines[-1] if lines and lines[0].startswith(("connection", "Multiple")) else (lines or [""])[0]
     said = re.sub(r"^.*connection to server .*? failed: (?:FATAL: +)?", "", last)
@@ -270,15 +286,25 @@ def _sentence(error: psycopg.Error) -> str:
 
 @dataclass(frozen=True)
 class Programs:
-    """The directory of one major version's programs."""
+    """The directory of one major version's programs.
+
+    `prefix` stands before each where they run in another place than here, such as a container.
+    """
 
     major: int
     directory: Path
+    prefix: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Command:
+        """`pg_dump`, `pg_restore`, ... with arguments; raises ToolMissing."""
+        words = (*self.prefix, self.program(name), *arguments)
+        return Command(words, {**self.environment, **environment}, called=name)
 
     def program(self, name: str) -> str:
         """The path of `pg_dump`, `initdb`, ...; raises ToolMissing."""
         path = self.directory / name
-        if not path.is_file():
+        if not self.prefix and not path.is_file():
             raise ToolMissing(
                 f"{name} of PostgreSQL {self.major} is not installed",
                 hint=f"install the package postgresql-{self.major}",
@@ -313,6 +339,30 @@ def dump_programs(server_major: int, available: Mapping[int, Programs]) -> Progr
     return available[fitting[0]]
 
 
+def restore_programs(archive: int, server: int, available: Mapping[int, Programs]) -> Programs:
+    """The programs to restore a dump with: they read it, and say nothing that the server does not know.
+
+    `archive` is the major version of the pg_dump that wrote it. An older pg_restore refuses a newer dump, and
+    a newer pg_restore sets parameters that an older server has not heard of (transaction_timeout, from 17).
+    Raises ToolTooOld where the server is older than the dump, ToolMissing.
+    """
+    if server < archive:
+        raise ToolTooOld(
+            f"the server is PostgreSQL {server}, the dump is of PostgreSQL {archive}",
+            hint="restore to a server at least as new",
+        )
+    fitting = [major for major in sorted(available) if archive <= major <= server]
+    if not fitting:
+        have = ", ".join(map(str, sorted(available))) or "none"
+        versions = str(server) if server == archive else f"{archive} to {server}"
+        raise ToolMissing(
+            f"restoring a dump of PostgreSQL {archive} to a server of {server} needs pg_restore of {versions}"
+            f" (there is: {have})",
+            hint=f"install postgresql-client-{server}",
+        )
+    return available[fitting[-1]]
+
+
 def server_programs(major: int, available: Mapping[int, Programs]) -> Programs:
     """The programs to run a throwaway server of exactly that major; raises ToolMissing."""
     programs = available.get(major)
@@ -332,9 +382,9 @@ def dump(programs: Programs, where: Target, snapshot: str, environment: Mapping[
     lock longer than LOCK_TIMEOUT: somebody who wants to change a table stands before it in the queue, and
     waits for us.
     """
-    arguments = (programs.program("pg_dump"), "--format=custom", "--compress=0", f"--snapshot={snapshot}")
-    options = (f"--lock-wait-timeout={LOCK_TIMEOUT}", "--no-password", f"--dbname={where.dsn}")
-    return Command((*arguments, *options), environment)
+    arguments = ("--format=custom", "--compress=0", f"--snapshot={snapshot}", "--no-password")
+    options = (f"--lock-wait-timeout={LOCK_TIMEOUT}", f"--dbname={where.dsn}")
+    return programs.command("pg_dump", (*arguments, *options), environment)
 
 
 def dump_failure(error: ToolFailed) -> ToolFailed:
@@ -351,32 +401,35 @@ def dump_roles(
 ) -> Command:
     """`pg_dumpall` of the cluster's roles and memberships to standard output, as SQL."""
     options = () if passwords else ("--no-role-passwords",)
-    arguments = (programs.program("pg_dumpall"), "--roles-only", *options, "--no-password")
-    return Command((*arguments, f"--dbname={where.dsn}", f"--database={where.database}"), environment)
+    arguments = ("--roles-only", *options, "--no-password", f"--dbname={where.dsn}")
+    return programs.command("pg_dumpall", (*arguments, f"--database={where.database}"), environment)
 
 
 def restore(
     programs: Programs,
     where: Target,
-    archive: Path,
+    archive: Path | None,
     jobs: int,
     environment: Mapping[str, str],
     *,
     tablespaces: bool = True,
 ) -> Command:
-    """`pg_restore` into an empty database, several tables side by side; the first error ends it.
+    """`pg_restore` into an empty database; the first error ends it.
 
+    Several tables side by side, or one after the other where the archive comes by standard input (None).
     Without `tablespaces` everything goes into the database's own.
     """
-    settings = {"PGOPTIONS": "-c synchronous_commit=off -c maintenance_work_mem=256MB"}
-    options = (f"--jobs={jobs}", "--no-password", *(() if tablespaces else ("--no-tablespaces",)))
-    arguments = (programs.program("pg_restore"), "--exit-on-error", *options, f"--dbname={where.dsn}")
-    return Command((*arguments, str(archive)), {**settings, **environment})
+    own = where.settings.get("options", "")
+    session = f"{own} -c synchronous_commit=off -c maintenance_work_mem=256MB".strip()
+    quicker = Target({**where.settings, "options": session})
+    arguments = ("--exit-on-error", "--no-password", *(() if tablespaces else ("--no-tablespaces",)))
+    what = (f"--jobs={jobs}", str(archive)) if archive else ()
+    return programs.command("pg_restore", (*arguments, f"--dbname={quicker.dsn}", *what), environment)
 
 
 def read_archive(programs: Programs) -> Command:
     """`pg_restore` reading a whole archive from standard input, keeping nothing."""
-    return Command((programs.program("pg_restore"), "--file=/dev/null"))
+    return programs.command("pg_restore", ("--file=/dev/null",), {})
 
 
 def raise_if_failed(completed: Completed) -> None:

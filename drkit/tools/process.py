@@ -12,12 +12,13 @@ import inspect
 import logging
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,7 @@ _STDERR_LINES = 40
 _ERROR = re.compile(r"\b(error|fatal|panic)\b", re.IGNORECASE)
 _CHUNK = 1 << 20
 _GRACE_SECONDS = 10.0
+_MOUNT_FAILED = 120  # mount's own codes mean something else to restic
 
 _running: set[subprocess.Popen[bytes]] = set()
 _lock = threading.Lock()
@@ -54,17 +56,25 @@ _spawner = ThreadPoolExecutor(1, thread_name_prefix="spawner")
 
 @dataclass(frozen=True)
 class Command:
-    """A program with its arguments, what it needs of the environment, and as whom and where it runs."""
+    """A program with its arguments, what it needs of the environment, and as whom and where it runs.
+
+    `mounts` are `mount` commands; what they mount is seen by this program alone, and is gone with it. A
+    command that is `tidying` runs even when drkit is being interrupted: it takes away what must not stay.
+    """
 
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
     directory: Path | None = None
+    mounts: tuple[tuple[str, ...], ...] = ()
+    tidying: bool = False
+    # What it is called in messages, where the first word is only what starts it.
+    called: str = ""
 
     @property
     def program(self) -> str:
         """The program's bare name, for messages."""
-        return Path(self.arguments[0]).name
+        return self.called or Path(self.arguments[0]).name
 
 
 @dataclass(frozen=True)
@@ -224,8 +234,9 @@ def stop_all(grace: float = _GRACE_SECONDS) -> None:
 
 
 class _Child:
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], *, tidying: bool) -> None:
         self.process = process
+        self._tidying = tidying
         self._words: deque[str] = deque(maxlen=_STDERR_LINES)
         self._drain = threading.Thread(target=self._drain_stderr, daemon=True)
         self._drain.start()
@@ -238,7 +249,7 @@ class _Child:
     def finish(self, output: bytes) -> Completed:
         code = self.process.wait()
         self._drain.join()
-        if _stopping.is_set():
+        if _stopping.is_set() and not self._tidying:
             raise Interrupted("interrupted")
         return Completed(code, output, "\n".join(self._words))
 
@@ -293,7 +304,7 @@ def _write(pipe: IO[bytes], piece: bytes) -> bool:
 def _started(command: Command, *, stdin: int, stdout: int | IO[bytes] = subprocess.PIPE) -> Iterator[_Child]:
     process = _start(command, stdin, stdout, subprocess.PIPE)
     try:
-        yield _Child(process)
+        yield _Child(process, tidying=command.tidying)
     except BaseException:
         _ask_to_end(process)
         raise
@@ -312,7 +323,7 @@ def _close_pipes(process: subprocess.Popen[bytes]) -> None:
 def _start(
     command: Command, stdin: int, stdout: int | IO[bytes] | None, stderr: int | IO[bytes] | None
 ) -> subprocess.Popen[bytes]:
-    if _stopping.is_set():
+    if _stopping.is_set() and not command.tidying:
         raise Interrupted("interrupted")
     program = find_program(command.arguments[0])
     log.debug("run %s", redact(" ".join(command.arguments)))
@@ -320,7 +331,7 @@ def _start(
     guard = (find_program("setpriv", hint="it is part of util-linux"), "--pdeathsig", "KILL", "--")
     other = command.user is not None and os.geteuid() == 0
     process = subprocess.Popen(
-        [*guard, program, *command.arguments[1:]],
+        [*guard, *_namespace(command.mounts), program, *command.arguments[1:]],
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
@@ -331,6 +342,8 @@ def _start(
         group=_primary_group(command.user) if other and command.user else None,
         extra_groups=[] if other else None,
     )
+    if command.tidying:
+        return process
     with _lock:
         _running.add(process)
     if _stopping.is_set():
@@ -339,6 +352,20 @@ def _start(
         _close_pipes(process)
         raise Interrupted("interrupted")
     return process
+
+
+def _namespace(mounts: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """What to put before a program that sees these mounts alone: they end with it, even after SIGKILL.
+
+    `mount` itself gets none of the program's environment, in which secrets may be.
+    """
+    if not mounts:
+        return ()
+    unshare = find_program("unshare", hint="it is part of util-linux")
+    clean = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C")
+    steps = [f"{shlex.join((*clean, *mount))} || exit {_MOUNT_FAILED}" for mount in mounts]
+    script = "\n".join([*steps, 'exec "$@"'])
+    return (unshare, "--mount", "--propagation", "private", "--", "sh", "-c", script, "sh")
 
 
 def in_the_middle(frame: FrameType | None) -> bool:

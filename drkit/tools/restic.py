@@ -12,8 +12,9 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 _LOOK_AGAIN = timedelta(seconds=5)
 
 OLDEST = (0, 17, 0)
+_FEATURE = "device-id-for-hardlinks"
 _GET_IT = "older ones store a failed dump as if it were whole; Debian 13's package runs on Debian 12 as it is"
 
 
@@ -63,6 +65,17 @@ def require(found: tuple[int, int, int]) -> None:
     if found < OLDEST:
         said = ".".join(map(str, found))
         raise ToolTooOld(f"restic {said} is too old: drkit needs 0.17 or later", hint=_GET_IT)
+
+
+@cache
+def _stable_devices() -> dict[str, str]:
+    """Let restic store no device numbers, if it knows how to: each volume snapshot has another one.
+
+    With them every directory would be stored anew each time (restic/restic#3041). A restic that does not
+    know the feature any more would refuse its name.
+    """
+    known = process.run(Command(("restic", "features")))
+    return {"RESTIC_FEATURES": f"{_FEATURE}=true"} if _FEATURE in known.text else {}
 
 
 def read_credentials(path: Path | None) -> dict[str, str]:
@@ -156,12 +169,19 @@ class Repository:
         *,
         excludes: Sequence[str] = (),
         compress: bool = True,
+        mounts: tuple[tuple[str, ...], ...] = (),
+        same_files: bool = True,
         listener: Listener = silent,
     ) -> Saved:
-        """Store a directory; a file that cannot be read is a failure. Only what is new is read."""
+        """Store a directory; a file that cannot be read is a failure. Only what is new is read.
+
+        restic alone sees the `mounts`. Without `same_files` the files are copies made for this call: their
+        inode numbers and times of change tell nothing, so only size and time of content are compared.
+        """
         options = [f"--exclude={pattern}" for pattern in excludes]
         options += [] if compress else ["--compression=off"]
-        return self._save((*options, "--", str(path)), tags, host, str(path), listener)
+        options += [] if same_files else ["--ignore-inode", "--ignore-ctime"]
+        return self._save((*options, "--", str(path)), tags, host, str(path), listener, mounts=mounts)
 
     def read(self, snapshot: str, path: str) -> Iterator[bytes]:
         """The bytes of one file of a snapshot, as a stream."""
@@ -234,11 +254,14 @@ class Repository:
         stage: str,
         listener: Listener,
         stdin: Iterable[bytes] | None = None,
+        mounts: tuple[tuple[str, ...], ...] = (),
     ) -> Saved:
         # Without the scan a total is unknown; it costs a second walk, worth it only where somebody looks.
         scan = () if wants_totals(listener) and stdin is None else ("--no-scan",)
         labels = [f"--tag={tag}" for tag in tags]
         command = self._command("backup", "--json", "--host", host, *labels, *scan, *what)
+        environment = {**command.environment, **_stable_devices()}
+        command = replace(command, environment=environment, mounts=mounts)
         summary = self._follow(command, stage, listener, stdin)
         if "snapshot_id" not in summary:
             raise ToolFailed("restic ended without naming a snapshot", hint="see its messages above")
@@ -247,6 +270,7 @@ class Repository:
             summary["total_bytes_processed"],
             summary.get("data_added_packed", summary["data_added"]),
             summary["total_files_processed"],
+            summary.get("files_unmodified", 0),
         )
 
     def _follow(

@@ -15,23 +15,33 @@ from drkit.tools.process import Completed
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One restic snapshot as `restic snapshots` lists it."""
+    """One restic snapshot as `restic snapshots` lists it.
+
+    `original` is the id that it was copied or rewritten from; `bytes` the size of what was read for it, which
+    restic records from 0.17 on.
+    """
 
     id: str
     time: datetime
     host: str
     tags: tuple[str, ...]
     paths: tuple[str, ...]
+    original: str | None = None
+    bytes: int | None = None
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What `restic backup` stored: the new snapshot, its full size, and what the repository grew by."""
+    """What `restic backup` stored: the new snapshot, its full size, and what the repository grew by.
+
+    `unmodified` of the `files` were not read again.
+    """
 
     snapshot: str
     bytes: int
     added_bytes: int
     files: int
+    unmodified: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,8 @@ def snapshot_of(entry: dict[str, Any]) -> Snapshot:
         entry.get("hostname", ""),
         tuple(entry.get("tags") or ()),
         tuple(entry["paths"]),
+        entry.get("original"),
+        (entry.get("summary") or {}).get("total_bytes_processed"),
     )
 
 

@@ -1,8 +1,9 @@
-"""A restic repository for each test that asks for one."""
+"""A restic repository for each test that asks for one; file systems that freeze a directory."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from drkit.tools.restic import Repository
-from tests import needs
+from tests import filesystems, needs
 from tests.weak_key import weaken
 
 
@@ -34,3 +35,15 @@ def repository(pristine: Repository, tmp_path: Path) -> Repository:
     """An empty repository of the test's own."""
     shutil.copytree(pristine.url, tmp_path / "repository")
     return replace(pristine, url=str(tmp_path / "repository"))
+
+
+@pytest.fixture(scope="session")
+def btrfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with filesystems.mounted(tmp_path_factory.mktemp("btrfs"), "btrfs") as top:
+        yield top
+
+
+@pytest.fixture(scope="session")
+def xfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with filesystems.mounted(tmp_path_factory.mktemp("xfs"), "xfs") as top:
+        yield top

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from drkit import config
 from drkit.model import SequenceEvidence, TableEvidence
-from drkit.sources import database, database_restore, evidence
+from drkit.sources import clients, database, database_restore, evidence
 from drkit.tools import postgres
 from drkit.tools.postgres import Session, Target, compose, connect, identifier, literal
 from tests.cluster import Cluster
@@ -291,9 +291,8 @@ def test_a_table_in_a_tablespace_comes_back_where_there_is_none(cluster: Cluster
         archive = cluster.dump(where, held.snapshot)
     assert taken.tablespaces == ("fast",)
     lost = replace(taken, tablespaces=("gone",))
-    bring_back = partial(
-        database_restore.bring_back, cluster.target, programs=cluster.programs, jobs=1, login={}
-    )
+    load = clients.here(cluster.programs, {})
+    bring_back = partial(database_restore.bring_back, cluster.target, load=load)
     with connect(where) as session:
         assert database_restore.missing_tablespaces(session, taken) == ()
         assert database_restore.missing_tablespaces(session, lost) == ("gone",)

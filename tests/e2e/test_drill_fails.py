@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -15,7 +16,7 @@ from psycopg import Connection
 
 import testenv
 from testenv import Site, damage
-from tests.e2e.commands import Drkit, Ended, assert_error, exactly
+from tests.e2e.commands import Drkit, Ended, assert_error, assert_says, exactly
 from tests.e2e.test_bad_input import only, set_in
 
 
@@ -158,26 +159,80 @@ def test_nothing_encrypted_is_not_provable_and_no_pass(
     (check,) = [check for check in result["checks"] if check["name"] == "secret key"]
     assert check["outcome"] == "not_provable"
     assert check["detail"] == "the database holds no encrypted value to try the secret key on"
-    assert "not provable" in (report / "report.html").read_text()
+    _, unproved = (report / "report.html").read_text().split("What could not be proved")
+    assert check["detail"] in unproved
     assert "wrong secret key" not in {control["name"] for control in result["controls"]}
 
 
 def test_wrong_secret_key_and_rows_that_refer_to_nothing(
     fresh: Drkit, site: Site, other: Callable[[str], str]
 ) -> None:
-    """Harbor starts with any key, and declares no foreign key there: neither it nor PostgreSQL minds."""
-    name = other("DELETE FROM blob WHERE id = (SELECT min(id) FROM blob)")
+    """Harbor starts with any key, and declares no foreign key there: neither it nor PostgreSQL minds.
+
+    An operator is told on the day of the backup, and by the drill that it is production that is torn.
+    """
+    name = other(
+        "DELETE FROM blob WHERE id = (SELECT min(id) FROM blob);"
+        " DELETE FROM scan_report WHERE id = 1; UPDATE scan_report SET digest = 'sha256:0' WHERE id = 2"
+    )
     of_database(fresh, site, name).change(only("database", "secrets"))
     with put_back(site.data / "secret/keys/secretkey"):
         damage.replace_secret_key(site)
-        fresh.ask("backup")
-    ended = failed_drill(fresh, "relations of registry", "secret key")
-    assert "artifact blobs refer to nothing" in detail(ended, "relations of registry")
+        (warning,) = fresh.ask("backup")["warnings"]
+    assert_says(
+        warning,
+        r"production is torn: in registry \d of \d+ blobs of artifacts are without row in blob "
+        r"\(digest_blob sha256:[0-9a-f]{64}, for one\); \d of \d+ blobs of projects are without row in blob "
+        r"\(blob_id 1, for one\)",
+    )
+    torn = ("relation: artifact blobs to blob", "relation: project blobs to blob")
+    ended = failed_drill(fresh, *torn, "secret key")
+    for check in torn:
+        assert "; production was torn in the same way when this point was taken" in detail(ended, check)
+    assert detail(ended, "relation: scan reports to artifact").endswith(
+        "1 of them without artifact, as Harbor leaves them behind"
+    )
     assert re.fullmatch(r"of 9 encrypted values 9 give noise: .* and 6 more", detail(ended, "secret key"))
-    assert "wrong secret key" not in {c["name"] for c in ended.envelope["result"]["controls"]}
+    result = ended.envelope["result"]
+    assert "wrong secret key" not in {c["name"] for c in result["controls"]}
+    assert [(one["name"], one["reason"]) for one in result["unplanted"]] == [
+        ("wrong secret key", "the right one opened nothing that another could fail on")
+    ]
+    shown = fresh.run("show", "latest").stdout
+    assert "blobs of artifacts are without row in blob" in shown
+    assert "12 users" in shown
 
 
 # The repository
+
+
+def store_manifest(drkit: Drkit, change: Callable[[dict[str, Any]], object]) -> None:
+    """Seal the newest point with another manifest than its own, as a mistaken or hostile hand could."""
+    (snapshot,) = json.loads(drkit.restic("snapshots", "--json", "--tag", "drkit:manifest", "--latest", "1"))
+    manifest = json.loads(drkit.restic("dump", snapshot["id"], "/manifest.json"))
+    change(manifest)
+    drkit.restic("forget", snapshot["id"])
+    tags = [word for tag in snapshot["tags"] for word in ("--tag", tag)]
+    host = ("--host", snapshot["hostname"])
+    words = ("backup", "--stdin-filename", "manifest.json", *host, *tags, "--stdin-from-command", "--")
+    drkit.restic(*words, "printf", "%s", json.dumps(manifest))
+
+
+def test_a_manifest_with_the_parts_of_another_point_seals_nothing(copy: Drkit) -> None:
+    """Its own dump and another point's evidence would be told to be whole, or restored as one."""
+    theirs = copy.points()[0]["id"]
+    parts = copy.ask("show", theirs)["parts"]
+    mine = copy.ask("backup")["id"]
+    store_manifest(copy, lambda manifest: manifest.update(parts=parts))
+    assert {point["id"]: point["status"] for point in copy.points()} == {mine: "incomplete", theirs: "sealed"}
+    store_manifest(copy, lambda manifest: manifest["parts"][0].update(kind="blobs", name="blobs"))
+    assert copy.sealed() == [theirs]
+
+
+def test_a_manifest_that_does_not_fit_what_was_stored_fails_the_drill(copy: Drkit) -> None:
+    store_manifest(copy, lambda manifest: manifest["parts"][2].update(bytes=1))
+    ended = failed_drill(copy, "parts belong to this point")
+    assert_says(detail(ended, "parts belong to this point"), r"blobs blobs: [\d,]+ bytes were stored, not 1")
 
 
 def largest_pack(drkit: Drkit) -> Path:

@@ -60,7 +60,7 @@ BAD = [
     (
         LEAST + '[[database]]\nname = "registry"',
         '"dsn" is missing in [[database]] number 1',
-        "every site needs it; see the README",
+        'every database needs it, or container = "harbor-db"; see the README',
     ),
     (LEAST + "[metrics]", '"textfile" is missing in [metrics]', "every site needs it; see the README"),
     # Wrong types

@@ -27,6 +27,8 @@ PUBLIC = {
     "not_served": 7,
     "restore_damaged": 7,
     "source_changed": 7,
+    "cannot_freeze": 7,
+    "not_ours": 7,
     "site_locked": 7,
     "repository_missing": 10,
     "repository_locked": 11,

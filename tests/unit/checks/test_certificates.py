@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from drkit.checks import certificates
-from drkit.checks.finding import Finding
+from drkit.checks.finding import Control, Finding, Unplanted
 from drkit.checks.keys import find_pairs, pairs_match
+from drkit.model import Outcome
 from drkit.sources import secrets
 from drkit.sources.bundle import Member
 from drkit.tools import x509
@@ -212,15 +213,20 @@ def test_a_file_with_both() -> None:
     ],
 )
 def test_every_planted_fault_is_caught(bundle: tuple[Member, ...]) -> None:
-    passed = {name for name, finding in outcomes(bundle).items() if finding.outcome == "passed"}
-    assert {"certificate expiry", "certificate chains"} <= passed
-    results = [control.run() for control in certificates.controls(bundle, passed, NOW)]
+    found = {name: finding.outcome for name, finding in outcomes(bundle).items()}
+    assert set(found.values()) == {"passed"}
+    controls = certificates.controls(bundle, found, NOW)
+    results = [control.run() for control in controls if isinstance(control, Control)]
     assert results
     assert all(result.caught for result in results), results
 
 
 def test_no_control_for_what_did_not_pass() -> None:
-    assert list(certificates.controls(CHAIN, set(), NOW)) == []
+    failed = dict.fromkeys(("certificate expiry", "certificate chains"), Outcome.FAILED)
+    names = ["expired certificate", "forged certificate"]
+    assert [each.name for each in certificates.controls(CHAIN, failed, NOW)] == names
+    assert all(isinstance(each, Unplanted) for each in certificates.controls(CHAIN, failed, NOW))
+    assert list(certificates.controls(CHAIN, {}, NOW)) == []
 
 
 # Facts for the manifest

@@ -56,6 +56,7 @@ def test_an_installation_with_its_own_database() -> None:
         database=None,
         storage="filesystem",
         root_directory=Path("/srv/harbor/registry"),
+        own_database_password="root123",
     )
     assert parse_installation(BUNDLED, YML).secret_directory == Path("/srv/harbor/secret")
 

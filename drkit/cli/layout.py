@@ -1,0 +1,99 @@
+"""What results are laid out with: tables, lists of facts, and the words for outcomes.
+
+Text that comes from elsewhere is put in as Text: nothing in it is taken for markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from drkit.model import Closure, Outcome
+from drkit.reports.units import duration, moment, size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from drkit.model import DrillNote, Part, Volume
+
+_COLOURS = {
+    Outcome.PASSED: "green",
+    Outcome.FAILED: "red",
+    Outcome.ERROR: "red",
+    Outcome.NOT_PROVABLE: "yellow",
+}
+
+
+def table(*headings: str) -> Table:
+    """A table without lines; `>` before a heading puts its column to the right."""
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in headings:
+        right = heading.startswith(">")
+        made.add_column(heading.lstrip(">"), justify="right" if right else "left", overflow="fold")
+    return made
+
+
+def facts(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
+    """Names and what there is to say of each."""
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in pairs:
+        made.add_row(Text(name, style="bold"), Text(value))
+    console.print(made)
+
+
+def heading(console: Console, words: str) -> None:
+    """A heading with an empty line before it."""
+    console.print()
+    console.print(Text(words, style="bold"))
+
+
+def warn(console: Console, warnings: Sequence[str]) -> None:
+    """Warnings, one a line."""
+    for warning in warnings:
+        console.print(Text("warning: ", style="yellow").append(warning, style="default"))
+
+
+def outcome(found: Outcome) -> Text:
+    """An outcome in its colour."""
+    return Text(found.value.replace("_", " "), style=_COLOURS[found])
+
+
+def parts(found: Sequence[Part]) -> Table:
+    """The parts of a point."""
+    made = table("part", "name", ">size", ">new", ">time", "snapshot")
+    for part in found:
+        new = size(part.added_bytes)
+        made.add_row(part.kind, part.name, size(part.bytes), new, duration(part.seconds), part.snapshot[:8])
+    return made
+
+
+def closure(found: Closure | None) -> str:
+    """A closure in one line."""
+    if found is None:
+        return "not compared"
+    if found.whole:
+        said = f"whole: all {found.referenced:,} blobs that are referred to are there"
+    else:
+        missing = f"{found.missing:,} of {found.referenced:,} blobs missing"
+        said = f"{missing}, {found.size_mismatch:,} of the wrong size"
+    return f"{said}, {found.unreferenced:,} unreferenced" if found.unreferenced else said
+
+
+def volume(found: Volume | None) -> list[tuple[str, str]]:
+    """How the blobs were read; a point without any, or made before this was recorded, does not tell."""
+    if found is None:
+        return []
+    how = "read live" if found.kind == "live" else f"frozen by {found.kind} in {found.seconds:.2f} s"
+    return [("images", f"{how}: {found.why}")]
+
+
+def drill_note(note: DrillNote | None) -> Text:
+    """When a point was drilled, and what came of it."""
+    if note is None:
+        return Text("never", style="dim")
+    return outcome(note.outcome).append(f" ({note.level}) {moment(note.finished_at)}", style="default")

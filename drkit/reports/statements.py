@@ -1,0 +1,129 @@
+"""What a drill proved and what it could not, in a few lines; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from drkit.harbor import inventory, relations, versions
+from drkit.model import (
+    CheckResult,
+    DatabaseEvidence,
+    DatabaseSummary,
+    Level,
+    Manifest,
+    Outcome,
+    Statement,
+    TableEvidence,
+    Unplanted,
+)
+
+_NAMES = 5
+
+
+def fold(checks: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
+    """The checks with the many relations that came out alike in one line; what failed stays as it is."""
+    folded: list[CheckResult] = []
+    for check in checks:
+        if check.name.startswith(inventory.PREFIX) and check.outcome is Outcome.PASSED:
+            continue
+        if not check.name.startswith(relations.PREFIX) or check.outcome is not Outcome.PASSED:
+            folded.append(check)
+        elif all(line.name != "relations" for line in folded):
+            folded.append(_together(alike(checks, relations.PREFIX)))
+    return tuple(check for check in folded if check.outcome is not Outcome.NOT_PROVABLE)
+
+
+def alike(
+    checks: Iterable[CheckResult], prefix: str, outcome: Outcome = Outcome.PASSED
+) -> tuple[CheckResult, ...]:
+    """The checks of one kind with one outcome."""
+    return tuple(check for check in checks if check.name.startswith(prefix) and check.outcome is outcome)
+
+
+def _together(held: Sequence[CheckResult]) -> CheckResult:
+    keys = sum("a foreign key" in check.detail for check in held)
+    litter = sum("leaves them behind" in check.detail for check in held)
+    said = f"{len(held)} kinds of rows refer only to what is there"
+    said += f", {keys} of them by a foreign key" if keys else ""
+    said += f"; in {litter} is what Harbor leaves behind" if litter else ""
+    return CheckResult("relations", Outcome.PASSED, said, round(sum(check.seconds for check in held), 3))
+
+
+def came_back(checks: Iterable[CheckResult]) -> tuple[Statement, ...]:
+    """The inventory, as far as it is that of the backup."""
+    lines = alike(checks, inventory.PREFIX)
+    return tuple(Statement(line.name.removeprefix(inventory.PREFIX), line.detail) for line in lines)
+
+
+def unproved(
+    manifest: Manifest, checks: Sequence[CheckResult], unplanted: Sequence[Unplanted], level: Level
+) -> tuple[Statement, ...]:
+    """What this drill does not show, and why."""
+    return tuple(_unproved(manifest, checks, unplanted, level))
+
+
+def _unproved(
+    manifest: Manifest, checks: Sequence[CheckResult], unplanted: Sequence[Unplanted], level: Level
+) -> Iterator[Statement]:
+    for kind, what in (("database", "no database"), ("blobs", "no images"), ("secrets", "no secrets")):
+        if not any(part.kind == kind for part in manifest.parts):
+            yield Statement(what, "none is in this point, so nothing is known of them")
+    if level == "quick" and manifest.part("blobs"):
+        yield Statement("all other images", "a quick drill restores a sample; the closure was not compared")
+    for database in manifest.databases:
+        if database.counted_only:
+            said = f"as configured, these were only counted: {names_of(database.counted_only)}"
+            yield Statement(f"content of tables of {database.name}", said)
+        if database.large_objects and database.large_objects.objects and database.large_objects.hash is None:
+            said = f"{database.large_objects.objects:,} were counted; the backup's user may not read them"
+            yield Statement(f"content of large objects of {database.name}", said)
+        if database.harbor_schema is not None:
+            yield Statement("Harbor itself", "it was not started: its login, pages and jobs were not tried")
+    empty = alike(checks, relations.PREFIX, Outcome.NOT_PROVABLE)
+    if empty:
+        names = ", ".join(check.name.removeprefix(relations.PREFIX) for check in empty)
+        yield Statement("relations without rows", names)
+    for check in checks:
+        if check.outcome is Outcome.NOT_PROVABLE and check not in empty:
+            yield Statement(check.name, check.detail)
+    for fault in unplanted:
+        yield Statement(f"that {fault.name} would be caught", fault.reason)
+
+
+def names_of(tables: Sequence[TableEvidence]) -> str:
+    """The first few tables by name."""
+    names = ", ".join(table.label for table in tables[:_NAMES])
+    return f"{names} and {len(tables) - _NAMES} more" if len(tables) > _NAMES else names
+
+
+def summary(evidence: DatabaseEvidence) -> DatabaseSummary:
+    """What a report tells of a database."""
+    return DatabaseSummary(
+        evidence.name,
+        evidence.server_version,
+        evidence.harbor_schema,
+        evidence.extensions,
+        evidence.tables,
+        len(evidence.sequences),
+        evidence.large_objects.objects if evidence.large_objects else 0,
+    )
+
+
+def server(database: DatabaseSummary) -> str:
+    """`PostgreSQL 15.12, Harbor 2.14.0 (schema 170), extensions plpgsql 1.0`."""
+    said = [f"PostgreSQL {database.server_version // 10_000}.{database.server_version % 10_000}"]
+    if database.harbor_schema is not None:
+        said.append(versions.describe(database.harbor_schema))
+    if database.extensions:
+        said.append("extensions " + ", ".join(f"{n} {v}" for n, v in sorted(database.extensions.items())))
+    return ", ".join(said)
+
+
+def coverage(database: DatabaseSummary) -> str:
+    """`49 tables, 2,016 rows, all hashed; 45 sequences`, or how many tables are only counted."""
+    rows = sum(table.rows for table in database.tables)
+    counted = [table for table in database.tables if table.hash is None]
+    how = f"{len(counted)} only counted: {names_of(counted)}" if counted else "all hashed"
+    said = f"{len(database.tables)} tables, {rows:,} rows, {how}"
+    said += f"; {database.sequences} sequences" if database.sequences else ""
+    return said + (f", {database.large_objects:,} large objects" if database.large_objects else "")

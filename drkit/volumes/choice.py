@@ -1,0 +1,185 @@
+"""Which kind of volume snapshot a directory gets, and why."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, assert_never, get_args
+
+from drkit.errors import CannotFreeze, ConfigError, ToolFailed
+from drkit.volumes import btrfs, lvm, reflink, standing, zfs
+from drkit.volumes.btrfs import Btrfs
+from drkit.volumes.lvm import Lvm
+from drkit.volumes.reflink import Reflink
+from drkit.volumes.standing import Order, Standing
+from drkit.volumes.zfs import Zfs
+
+Kind = Literal["btrfs", "zfs", "lvm", "reflink"]
+Wanted = Literal["auto", "btrfs", "zfs", "lvm", "reflink", "live"]
+
+
+class Volume(Protocol):
+    """A volume snapshot, whether it has been made or not; its fields are all that is needed to remove it.
+
+    `top` is an empty directory to mount a file system on; nobody but a single command ever sees that.
+    """
+
+    @property
+    def kind(self) -> str:
+        """Its kind."""
+
+    @property
+    def name(self) -> str:
+        """A name that says whose it is."""
+
+    @property
+    def same_files(self) -> bool:
+        """Whether its files have the inode numbers and times of change of the originals."""
+
+    def make(self, top: Path, order: Order, /) -> None:
+        """Make it; raises ToolFailed. One that copies files copies those that `order` names, in its order."""
+
+    def mounts(self, path: Path, top: Path, /) -> tuple[tuple[str, ...], ...]:
+        """The `mount` commands after which it is seen at `path`."""
+
+    def check(self, top: Path, /) -> None:
+        """Raise ToolFailed if what was read from it may not have been whole."""
+
+    def remove(self, top: Path, /) -> bool:
+        """Remove it, whether drkit is being interrupted or not; False if it was not there.
+
+        Raises ToolFailed, also for something of that name that is not what these fields describe.
+        """
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a directory is read: frozen as `volume`, or live where that is None; and why, in words.
+
+    `regret` is there where the file system could do better but is not let.
+    """
+
+    kind: str
+    why: str
+    volume: Volume | None = None
+    regret: str = ""
+    hint: str = ""
+
+
+def choose(path: Path, wanted: Wanted, name: str, top: Path) -> Choice:
+    """How to read a directory, given by its real path.
+
+    Raises ConfigError where the kind that is `wanted` by name cannot be had; "auto" then chooses live, and
+    says so.
+    """
+    if wanted == "live":
+        return Choice("live", "the configuration says so")
+    found = standing.look(path)
+    kind = natural(found, logical=lvm.is_logical(found.source)) if wanted == "auto" else wanted
+    if kind is None:
+        return Choice("live", _no_snapshots(found))
+    try:
+        refuse(found, root=os.geteuid() == 0)
+        volume = plan(kind, found, name, top)
+    except ToolFailed as error:
+        if wanted != "auto":
+            raise ConfigError(f'volume = "{wanted}" cannot be: {error.message}', hint=error.hint) from None
+        regret = f"{path} was not frozen by {kind}: {error.message}"
+        return Choice("live", error.message, regret=regret, hint=error.hint)
+    return Choice(kind, f"it stands on {_called(kind, found)}", volume)
+
+
+def natural(found: Standing, *, logical: bool) -> Kind | None:
+    """The snapshot that a file system makes at once; None where it makes none.
+
+    Reflinks are not among them: copying file by file takes as long as reading the directory, and what a live
+    reading lacks, a single moment, a copy lacks as well.
+    """
+    match found.fstype:
+        case "btrfs":
+            return "btrfs"
+        case "zfs":
+            return "zfs"
+        case _:
+            return "lvm" if logical else None
+
+
+def refuse(found: Standing, *, root: bool) -> None:
+    """Raise CannotFreeze for what no kind can do."""
+    if found.below:
+        raise CannotFreeze(
+            f"another file system is mounted below it, which a snapshot would leave out: {found.below[0]}",
+            hint="set volume to live, or unmount it",
+        )
+    if not root:
+        raise CannotFreeze(
+            "only root may freeze a directory and mount the snapshot",
+            hint="run drkit as root, or set volume to live",
+        )
+
+
+def plan(kind: Kind, found: Standing, name: str, top: Path) -> Volume:
+    """The snapshot that is to be made; raises CannotFreeze, ToolMissing, ToolFailed."""
+    fitting = {"btrfs": found.fstype == "btrfs", "zfs": found.fstype == "zfs"}
+    fitting["lvm"] = lvm.is_logical(found.source)
+    if not fitting.get(kind, True):
+        raise CannotFreeze(
+            f"{found.path} stands on {found.fstype} ({found.source})", hint="set volume to auto"
+        )
+    match kind:
+        case "btrfs":
+            return btrfs.look(found, name, top)
+        case "zfs":
+            return zfs.look(found, name)
+        case "lvm":
+            return lvm.look(found, name)
+        case "reflink":
+            return reflink.look(found, name)
+        case _:
+            assert_never(kind)
+
+
+def stray(path: Path, prefix: str, top: Path) -> tuple[str, ...]:
+    """What stands in the directory's file system under a name that begins so; raises ToolFailed."""
+    found = standing.look(path)
+    left = list(reflink.stray(found, prefix))
+    match natural(found, logical=lvm.is_logical(found.source)):
+        case "btrfs":
+            # A copy in the file system's own top directory is no snapshot, and not counted twice.
+            left += [name for name in btrfs.stray(found, prefix, top) if not any(name in one for one in left)]
+        case "zfs":
+            left += zfs.stray(found, prefix)
+        case "lvm":
+            left += lvm.stray(found, prefix)
+        case _:
+            pass
+    return tuple(left)
+
+
+def to_record(volume: Volume) -> dict[str, Any]:
+    """A volume as plain JSON."""
+    return asdict(volume)  # type: ignore[call-overload,no-any-return]  # each kind is a dataclass
+
+
+def from_record(record: dict[str, Any]) -> Volume:
+    """The volume that a record tells of; raises ToolFailed."""
+    kinds: dict[str, type[Btrfs | Zfs | Lvm | Reflink]] = {
+        "btrfs": Btrfs,
+        "zfs": Zfs,
+        "lvm": Lvm,
+        "reflink": Reflink,
+    }
+    assert set(kinds) == set(get_args(Kind))
+    try:
+        return kinds[record["kind"]](**record)
+    except (KeyError, TypeError):
+        raise ToolFailed(f"an unknown record of a volume snapshot: {str(record)[:80]}") from None
+
+
+def _no_snapshots(found: Standing) -> str:
+    return f"{found.fstype} makes no snapshots"
+
+
+def _called(kind: Kind, found: Standing) -> str:
+    return f"an LVM volume, {found.source}" if kind == "lvm" else f"{found.fstype}, {found.source}"

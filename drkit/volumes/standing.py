@@ -1,0 +1,66 @@
+"""What a directory stands on: findmnt's answer (util-linux, findmnt(8)) as a value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from drkit.errors import ToolFailed
+from drkit.tools import process
+from drkit.tools.process import Command
+
+# Given a directory, relative to the top, and its names sorted: those that are to be read, in that order.
+Order = Callable[[PurePosixPath, list[str]], list[str]]
+
+_COLUMNS = "TARGET,SOURCE,FSROOT,FSTYPE"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The file system of a directory, and where the directory is in it.
+
+    `inside` is the path from the file system's own root, which a mount of a subvolume or a bind mount hides;
+    `below` lists what is mounted further down: other file systems, which no snapshot of this one contains.
+    """
+
+    path: Path
+    fstype: str
+    source: str
+    inside: PurePosixPath
+    below: tuple[str, ...] = ()
+
+
+def look(path: Path) -> Standing:
+    """What an existing directory, given by its real path, stands on; raises ToolFailed."""
+    findmnt = process.find_program("findmnt", hint="it is part of util-linux")
+    here = Command((findmnt, "--json", "--nofsroot", "--output", _COLUMNS, "--target", str(path)))
+    every = Command((findmnt, "--json", "--list", "--output", "TARGET"))
+    return parse(process.check(here).text, process.check(every).text, path)
+
+
+def parse(here: str, every: str, path: Path) -> Standing:
+    """From findmnt's JSON for the directory's own mount, and for all mounts; raises ToolFailed."""
+    found = _filesystems(here)
+    if len(found) != 1:
+        raise ToolFailed(f"findmnt does not say what {path} stands on", hint="look with `findmnt --target`")
+    mount = found[0]
+    relative = path.relative_to(mount["target"])
+    below = {entry["target"] for entry in _filesystems(every) if path in Path(entry["target"]).parents}
+    return Standing(
+        path,
+        mount["fstype"],
+        mount["source"],
+        PurePosixPath(mount["fsroot"]) / relative,
+        tuple(sorted(below)),
+    )
+
+
+def _filesystems(text: str) -> list[dict[str, Any]]:
+    try:
+        found: list[dict[str, Any]] = json.loads(text)["filesystems"]
+    except (ValueError, KeyError, TypeError):
+        raise ToolFailed(f"findmnt's answer is not what it should be: {text.strip()[:60]!r}") from None
+    return found

@@ -1,0 +1,260 @@
+"""A database in a container that publishes no port, as Harbor's own: dumped inside, read over its network."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from testenv import Site, cluster, witness
+from testenv.engine import Engine
+from tests.e2e import processes
+from tests.e2e.commands import Drkit, assert_error, clone, fails, finish, wait_for
+from tests.e2e.conftest import Drilled
+from tests.e2e.test_bad_input import only
+from tests.e2e.test_broken_dump import snapshots_of
+from tests.e2e.test_killed import clean, kill_when, nothing_survives
+
+NAME = "harbor-db"
+# Nothing in it may mean anything to a shell, or be cut off.
+PASSWORD = "in side'\\ \"$HOME *"
+
+_BIG = (
+    "CREATE TABLE big AS SELECT g AS id, repeat(md5(g::text), 8) AS words FROM generate_series(1, 200000) g;"
+)
+_DUMPING = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY public.big %'"
+_SESSIONS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('pg_dump', 'pg_restore', 'drkit')"
+)
+
+
+@pytest.fixture(scope="module")
+def address(engine: Engine, site: Site, major: int) -> Iterator[str]:
+    """The address of a container with all that the site's server has."""
+    address = engine.postgres(NAME, major, PASSWORD.replace("'", "''"))
+    everything = subprocess.run(
+        [
+            cluster.programs(major) / "pg_dumpall",
+            f"--dbname=host=127.0.0.1 port={site.database_port} user=postgres",
+        ],
+        env={"PGPASSWORD": site.planted["database password"]},
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    # That one's password is another, and it is there already.
+    ours = [line for line in everything.splitlines() if "ROLE postgres" not in line]
+    engine.sql(NAME, "\n".join(ours))
+    engine.sql(NAME, "ANALYZE", "registry")
+    yield address
+    engine.docker("rm", "--force", "--volumes", NAME)
+
+
+@pytest.fixture
+def contained(
+    engine: Engine, address: str, drilled: Drilled, new_home: Callable[[], Path]
+) -> Iterator[Drkit]:
+    """A drkit of the test's own for the database in the container."""
+    made = clone(drilled.drkit, new_home()).in_environment(DOCKER_HOST=engine.host)
+    password = made.home / "database.password"
+    password.write_text(PASSWORD)
+    password.chmod(0o600)
+    made.change(lambda d: d["database"][0].pop("dsn"))
+    made.change(lambda d: d["database"][0].update(container=NAME, password_file=str(password)))
+    made.change(only("database", "secrets"))
+    yield made
+    clean(made)
+    said = engine.logs(NAME)
+    assert "terminated by signal" not in said, "the server lives as if nobody had been there"
+
+
+@pytest.fixture
+def big(engine: Engine, address: str) -> Iterator[None]:
+    """A table that takes pg_dump long enough to be caught at it."""
+    engine.sql(NAME, _BIG, "registry")
+    yield
+    engine.sql(NAME, "DROP TABLE big", "registry")
+
+
+def inside(engine: Engine, program: str) -> list[processes.Process]:
+    """The processes of that name in the container."""
+    listed = engine.docker("top", NAME, "-eo", "pid").split()[1:]
+    found = [process for process in processes.everybody() if str(process.pid) in listed]
+    return [process for process in found if process.program == program]
+
+
+def is_quiet(engine: Engine) -> bool:
+    """Nothing of drkit's is left in the container: no program, no session, and so no snapshot held."""
+    programs = [p for name in ("sh", "pg_dump", "pg_dumpall", "pg_restore") for p in inside(engine, name)]
+    return not programs and engine.sql(NAME, _SESSIONS) == "0"
+
+
+def account(address: str) -> dict[str, str]:
+    import psycopg
+
+    where = f"host={address} user=postgres dbname=registry"
+    with psycopg.connect(where, password=PASSWORD) as connection:
+        return witness.tables(connection) | witness.definitions(connection)
+
+
+def test_the_whole_loop(contained: Drkit, engine: Engine, address: str, major: int) -> None:
+    doctor = contained.ask("doctor")
+    (found,) = [f for f in doctor["findings"] if f["name"] == "database registry"]
+    assert found["detail"].startswith(f"PostgreSQL {major} at registry at {address}:5432, ")
+    assert f"pg_dump {major} of the container {NAME}" in found["detail"]
+    plan = contained.ask("backup", "--dry-run")
+    assert f"registry in the container {NAME}" in str(plan)
+
+    point = contained.ask("backup")
+    assert point["status"] == "sealed"
+    assert is_quiet(engine)
+    assert contained.ask("drill")["outcome"] == "passed"
+
+    before = account(address)
+    engine.sql(NAME, "DROP DATABASE registry WITH (FORCE)")
+    contained.ask("restore", "latest", "--only", "database", "--yes")
+    assert account(address) == before
+    assert is_quiet(engine)
+
+
+def test_init_proposes_it(
+    engine: Engine, address: str, site: Site, new_home: Callable[[], Path], tmp_path: Path
+) -> None:
+    text = site.harbor_yml.read_text()
+    harbor_yml = tmp_path / "harbor.yml"
+    start = text.index("external_database:")
+    end = text.index("proxy:")
+    quoted = "'" + PASSWORD.replace("'", "''") + "'"
+    harbor_yml.write_text((text[:start] + text[end:]).replace("root123", quoted))
+    drkit = Drkit(new_home()).in_environment(DOCKER_HOST=engine.host)
+    drkit.home.mkdir()
+    places = ("--output", str(drkit.config), "--state", str(drkit.state))
+    words = ("init", "--harbor", str(harbor_yml), "--repository", str(drkit.repository), *places)
+    assert drkit.ask(*words)["database"] == f"container {NAME}"
+    assert f'container = "{NAME}"' in drkit.config.read_text()
+    assert PASSWORD not in drkit.config.read_text()
+    assert drkit.run("doctor").code == 0
+
+
+def kill_inside(engine: Engine, _drkit: Drkit) -> None:
+    (dump,) = inside(engine, "pg_dump")
+    os.kill(dump.pid, signal.SIGKILL)
+
+
+def kill_client(_engine: Engine, drkit: Drkit) -> None:
+    for process in processes.belonging_to(drkit.home) + list(processes.everybody()):
+        if process.program == "docker" and "pg_dump" in " ".join(process.words):
+            os.kill(process.pid, signal.SIGKILL)
+            return
+    raise AssertionError("no client runs")
+
+
+@pytest.mark.parametrize("how", [kill_inside, kill_client])
+@pytest.mark.usefixtures("big")
+def test_a_dump_that_dies(
+    contained: Drkit, drilled: Drilled, engine: Engine, how: Callable[[Engine, Drkit], None]
+) -> None:
+    contained.change(only("database"))
+    process = contained.start("backup", "--json")
+    try:
+        wait_for(lambda: engine.sql(NAME, _DUMPING) != "0", "pg_dump reads the big table")
+        how(engine, contained)
+    finally:
+        ended = finish(process)
+    assert ended.code == 3
+    message = "no recovery point was sealed: database registry: pg_dump did not finish: .*"
+    assert_error(ended, "backup_incomplete", message, ".+")
+    point = ended.envelope["result"]["id"]
+    assert snapshots_of(contained, f"drkit:point:{point},drkit:part:database:registry") == []
+    assert contained.sealed() == [drilled.point]
+    wait_for(lambda: is_quiet(engine), "nothing goes on in the container", 10)
+
+
+@pytest.mark.usefixtures("big")
+def test_kill(contained: Drkit, engine: Engine) -> None:
+    """kill -9 while pg_dump runs inside: it ends as well, and lets go of its snapshot."""
+    contained.change(only("database"))
+    dumping = lambda: engine.sql(NAME, _DUMPING) != "0"  # noqa: E731
+    assert kill_when(contained, dumping, "pg_dump reads the big table", "backup"), "it was over before"
+    nothing_survives(contained)
+    wait_for(lambda: is_quiet(engine), "nothing goes on in the container", 10)
+    assert contained.ask("backup")["status"] == "sealed"
+
+
+@pytest.mark.usefixtures("big")
+def test_nobody_sees_the_password(contained: Drkit, engine: Engine, tmp_path: Path) -> None:
+    """It stands in the environment of PostgreSQL's programs in the container, and nowhere else."""
+    contained.change(only("database"))
+    process = contained.start("--verbose", "backup")
+    seen: set[str] = set()
+    try:
+        while process.poll() is None:
+            for one in processes.everybody():
+                assert PASSWORD.encode() not in one.arguments, one.words
+                if PASSWORD.encode() in one.environment:
+                    # pg_dumpall asks pg_dump for its version through a shell.
+                    seen |= {"a version"} if one.words[-1].endswith("-V") else {one.program}
+            for file in (contained.state / "runs").rglob("*"):
+                assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file
+    finally:
+        ended = finish(process)
+    assert ended.code == 0, ended
+    assert seen, "the moment was missed"
+    assert seen <= {"pg_dump", "pg_dumpall", "a version"}
+    assert PASSWORD not in ended.stdout + ended.stderr
+    assert engine.docker("exec", NAME, "sh", "-c", "ls /tmp") == "data"
+
+
+# What stands in the way
+
+
+def test_no_such_container(contained: Drkit) -> None:
+    contained.change(lambda d: d["database"][0].update(container="harbor_db"))
+    message = "1 problem; the first: there is no container harbor_db on this machine"
+    fails(contained, ["doctor"], 4, "config_error", message, f"did you mean {NAME}\\?")
+    message = "no recovery point was sealed: database registry: there is no container harbor_db .*"
+    fails(contained, ["backup"], 3, "backup_incomplete", message, f"did you mean {NAME}\\?")
+
+
+def test_a_container_that_does_not_run(contained: Drkit, engine: Engine, major: int) -> None:
+    image = engine.image(major)
+    engine.docker("create", "--name=stopped", image)
+    engine.docker("run", "--detach", "--name=apart", "--network=none", "--entrypoint=sleep", image, "600")
+    engine.docker("run", "--detach", "--name=bare", "--entrypoint=sleep", image, "600")
+    try:
+        contained.change(lambda d: d["database"][0].update(container="stopped"))
+        message = "1 problem; the first: the container stopped does not run: it is created"
+        fails(contained, ["doctor"], 7, "tool_failed", message, "docker start stopped")
+        contained.change(lambda d: d["database"][0].update(container="apart"))
+        message = r"1 problem; the first: the container apart has no address .* \(network mode: none\)"
+        fails(contained, ["doctor"], 7, "tool_failed", message, ".* dsn instead of container")
+        contained.change(lambda d: d["database"][0].update(container="bare"))
+        message = "1 problem; the first: cannot connect to registry at .*: .*refused"
+        fails(contained, ["doctor"], 7, "database_unreachable", message, ".+")
+    finally:
+        engine.docker("rm", "--force", "stopped", "apart", "bare")
+
+
+def test_docker_itself_is_missing(contained: Drkit, engine: Engine, tmp_path: Path) -> None:
+    nowhere = contained.in_environment(DOCKER_HOST=f"unix://{tmp_path}/none.sock")
+    message = "1 problem; the first: docker does not answer: is its daemon running\\?"
+    fails(nowhere, ["doctor"], 7, "tool_failed", message, ".*DOCKER_HOST.*")
+
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for program in ("restic", "setpriv", "docker-registry", "env", "sh"):
+        (tools / program).symlink_to(subprocess.check_output(["which", program], text=True).strip())
+    without = contained.in_environment(PATH=str(tools))
+    message = "1 problem; the first: docker is not installed"
+    fails(
+        without, ["doctor"], 7, "tool_missing", message, "install it, or give the database's address as dsn"
+    )
+
+
+def test_a_host_beside_the_container(contained: Drkit) -> None:
+    contained.change(lambda d: d["database"][0].update(dsn="host=127.0.0.1 user=postgres"))
+    message = "1 problem; the first: database registry has a container, so its dsn must not name a host"
+    fails(contained, ["doctor"], 4, "config_error", message, ".+")

@@ -1,0 +1,61 @@
+"""Links of a registry's tree, and the control that an empty one is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from drkit.checks import images
+from drkit.checks.finding import Control, Unplanted
+from drkit.model import Outcome
+
+A, B = "a" * 64, "b" * 64
+
+
+def link(root: Path, place: str, text: str) -> Path:
+    path = root / "docker/registry/v2/repositories" / place / "link"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    return path
+
+
+def test_links_that_name_what_their_path_does(tmp_path: Path) -> None:
+    link(tmp_path, f"library/nginx/_layers/sha256/{A}", f"sha256:{A}")
+    link(tmp_path, f"library/a/b/_manifests/revisions/sha256/{B}", f"sha256:{B}")
+    link(tmp_path, "library/nginx/_manifests/tags/latest/current", f"sha256:{B}")
+    link(tmp_path, f"library/nginx/_uploads/x/_layers/sha256/{B}", "in flight")
+    finding = images.links_hold(tmp_path)
+    assert finding.outcome is Outcome.PASSED
+    assert finding.detail == "2 links, each names the digest that its path does"
+
+
+def test_empty_foreign_and_odd_links_are_named(tmp_path: Path) -> None:
+    link(tmp_path, f"x/empty/_layers/sha256/{A}", "")
+    link(tmp_path, f"x/foreign/_layers/sha256/{A}", f"sha256:{B}")
+    link(tmp_path, f"x/newline/_layers/sha256/{A}", f"sha256:{A}\n")
+    finding = images.links_hold(tmp_path)
+    assert finding.outcome is Outcome.FAILED
+    assert finding.detail == (
+        f"3 faults: x/empty/_layers/sha256/{A}/link is empty; "
+        f"x/foreign/_layers/sha256/{A}/link names 'sha256:{B}'; "
+        f"x/newline/_layers/sha256/{A}/link names 'sha256:{A}\\n'"
+    )
+
+
+def test_an_emptied_link_is_caught_in_a_copy(tmp_path: Path) -> None:
+    original = link(tmp_path / "root", f"x/y/_layers/sha256/{A}", f"sha256:{A}")
+    found = {control.name: control for control in images.controls(tmp_path / "root", tmp_path / "scratch")}
+    control = found["emptied link"]
+    assert isinstance(control, Control)
+    assert control.run().caught
+    assert original.read_text() == f"sha256:{A}"
+
+
+def test_where_there_is_nothing_to_plant_in_it_is_said(tmp_path: Path) -> None:
+    found = list(images.controls(tmp_path / "root", tmp_path / "scratch"))
+    assert [control.name for control in found if isinstance(control, Unplanted)] == [
+        "flipped byte",
+        "truncated blob",
+        "missing blob",
+        "emptied link",
+    ]
+    assert len(found) == 4

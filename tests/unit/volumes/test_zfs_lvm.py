@@ -1,0 +1,149 @@
+"""ZFS and LVM: commands as values, and answers in the forms that zfs-list(8) and lvmreport(7) define.
+
+Neither runs where these tests do; what they say here follows the projects' documentation.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from drkit.errors import CannotFreeze, ToolFailed
+from drkit.volumes import lvm, zfs
+from drkit.volumes.choice import from_record, to_record
+from drkit.volumes.lvm import Lvm, Volume
+from drkit.volumes.standing import Standing
+from drkit.volumes.zfs import Zfs
+
+NAME = "drkit-registry.example.com-20261124-020000-4f2a9c"
+TOP, PATH = Path("/var/lib/drkit/volumes/top"), Path("/data/registry")
+GIB = 1 << 30
+
+
+def test_a_zfs_snapshot_is_marked_and_mounted_read_only() -> None:
+    volume = Zfs(NAME, "tank/data", "17", "registry")
+    assert zfs.snapshot_words(volume.snapshot, NAME) == (
+        "zfs", "snapshot", "-o", f"drkit:name={NAME}", f"tank/data@{NAME}",
+    )  # fmt: skip
+    assert volume.mounts(PATH, TOP) == (
+        ("mount", "-t", "zfs", "-o", "ro", f"tank/data@{NAME}", str(TOP)),
+        ("mount", "--bind", f"{TOP}/registry", str(PATH)),
+    )
+
+
+def test_zfs_tells_which_snapshots_are_marked() -> None:
+    assert zfs.list_words("tank/data")[-3:] == ("-o", "name,drkit:name", "tank/data")
+    text = f"tank/data@daily-2026-11-23\t-\ntank/data@{NAME}\t{NAME}\n"
+    assert zfs.parse_list(text) == {"tank/data@daily-2026-11-23": "-", f"tank/data@{NAME}": NAME}
+    assert zfs.parse_list("") == {}
+    with pytest.raises(ToolFailed, match="cannot read ZFS's list of snapshots"):
+        zfs.parse_list("no datasets available")
+
+
+def line(**more: str) -> dict[str, str]:
+    return {
+        "vg_name": "vg0",
+        "lv_name": "data",
+        "lv_uuid": "k9sDkK-aaaa",
+        "lv_attr": "owi-aos---",
+        "lv_size": str(100 * GIB),
+        "pool_lv": "",
+        "origin": "",
+        "origin_uuid": "",
+        "vg_free": str(50 * GIB),
+        "lv_tags": "",
+        **more,
+    }
+
+
+def report(*lines: dict[str, str]) -> str:
+    return json.dumps({"report": [{"lv": list(lines)}], "log": []})
+
+
+ORIGIN = Volume("vg0", "data", "k9sDkK-aaaa", "owi-aos---", 100 * GIB, "", "", 50 * GIB, ())
+STANDING = Standing(PATH, "xfs", "/dev/mapper/vg0-data", PurePosixPath("/registry"))
+
+
+def test_what_lvs_reports() -> None:
+    snapshot = line(
+        lv_name=NAME,
+        lv_attr="swi-aos---",
+        origin="data",
+        origin_uuid="k9sDkK-aaaa",
+        lv_tags=f"x,drkit_{NAME}",
+    )
+    origin, found = lvm.parse(report(line(), snapshot))
+    assert origin == ORIGIN
+    assert (found.name, found.origin_uuid, found.tags) == (NAME, "k9sDkK-aaaa", ("x", f"drkit_{NAME}"))
+    assert not found.invalid
+    for text in ("", "{}", '{"report": []}', report({"lv_name": "x"})):
+        with pytest.raises(ToolFailed, match="cannot read what lvs says"):
+            lvm.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "invalid"),
+    [("swi-aos---", False), ("swi-I-s---", True), ("swi-S-s---", True), ("Vwi-aotz--", False), ("", True)],
+)
+def test_a_snapshot_that_filled_up_is_known_by_its_attributes(attributes: str, invalid: bool) -> None:
+    assert replace(ORIGIN, attributes=attributes).invalid is invalid
+
+
+def test_a_classic_snapshot_has_space_of_its_own() -> None:
+    volume = lvm.plan(ORIGIN, STANDING, NAME)
+    assert volume == Lvm(NAME, "vg0", "data", "k9sDkK-aaaa", 20 * GIB, "xfs", "registry")
+    assert volume.create_words() == (
+        "lvcreate", "--quiet", "--yes", "--snapshot", "--addtag", f"drkit_{NAME}",
+        "--size", f"{20 * GIB}b", "--name", NAME, "vg0/data",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("free", "size"), [(5 * GIB, 5 * GIB), (50 * GIB, 20 * GIB), (64 << 20, 64 << 20)])
+def test_it_takes_no_more_than_there_is(free: int, size: int) -> None:
+    assert lvm.plan(replace(ORIGIN, free=free), STANDING, NAME).size == size
+
+
+@pytest.mark.parametrize("free", [0, 4 << 20])
+def test_without_space_there_is_none(free: int) -> None:
+    with pytest.raises(CannotFreeze, match="the volume group vg0 has no space free for a snapshot"):
+        lvm.plan(replace(ORIGIN, free=free), STANDING, NAME)
+
+
+def test_a_thin_snapshot_needs_no_space_but_has_to_be_activated() -> None:
+    volume = lvm.plan(replace(ORIGIN, pool="pool0", free=0), STANDING, NAME)
+    assert volume.size == 0
+    assert volume.create_words()[4:] == (
+        "--addtag", f"drkit_{NAME}", "--setactivationskip", "n", "--activate", "y",
+        "--name", NAME, "vg0/data",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("fstype", "options"), [("xfs", "ro,nouuid"), ("ext4", "ro")])
+def test_xfs_has_to_be_told_that_its_uuid_is_there_twice(fstype: str, options: str) -> None:
+    volume = lvm.plan(ORIGIN, replace(STANDING, fstype=fstype), NAME)
+    assert volume.mounts(PATH, TOP) == (
+        ("mount", "-t", fstype, "-o", options, f"/dev/vg0/{NAME}", str(TOP)),
+        ("mount", "--bind", f"{TOP}/registry", str(PATH)),
+    )
+
+
+@pytest.mark.parametrize(("uuid", "logical"), [("LVM-abc", True), ("CRYPT-LUKS2-abc", False), (None, False)])
+def test_a_logical_volume_is_known_by_the_device_mapper(
+    tmp_path: Path, uuid: str | None, logical: bool
+) -> None:
+    if uuid:
+        (tmp_path / "dm-0/dm").mkdir(parents=True)
+        (tmp_path / "dm-0/dm/uuid").write_text(f"{uuid}\n")
+    (tmp_path / "mapper").symlink_to("dm-0")
+    assert lvm.is_logical(str(tmp_path / "mapper"), tmp_path) is logical
+
+
+def test_a_record_is_all_that_it_takes() -> None:
+    for volume in (Zfs(NAME, "tank/data", "17", "registry"), lvm.plan(ORIGIN, STANDING, NAME)):
+        assert from_record(json.loads(json.dumps(to_record(volume)))) == volume
+    for record in ({"kind": "future", "name": "x"}, {"name": "x"}, {"kind": "zfs", "name": "x"}):
+        with pytest.raises(ToolFailed, match="an unknown record of a volume snapshot"):
+            from_record(record)
