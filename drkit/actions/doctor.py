@@ -264,10 +264,14 @@ def _certificates(settings: config.Config) -> Iterator[Finding]:
     """What a drill would turn red for; the first fault is an error, which decides the exit code."""
     warning, members = settings.secrets.expiry_warning, secrets.gather(settings.secrets).members
     faults = secret_warnings.of_content(members, utc_now(), warning)
+    faults += secret_warnings.of_signing_keys(settings.secrets, members)
     if faults:
         raise ConfigError("; ".join(faults), hint="renew or replace it; the next backup takes the new one")
-    count = len(secrets.certificate_facts(members))
-    yield Finding("certificates", "ok", f"{count} that pair, are issued and last beyond {warning.days} days")
+    found = secrets.certificate_facts(members)
+    if found:
+        end = min(facts.not_after for facts in found)
+        said = f"{len(found)}, of which the first ends on {end:%Y-%m-%d}; no fault in pairs, issuers or names"
+        yield Finding("certificates", "ok", said)
 
 
 def _recipients(settings: config.Config) -> Iterator[Finding]:

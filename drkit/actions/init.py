@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drkit import config
+from drkit.actions import secret_paths
 from drkit.catalog import open_catalog
 from drkit.errors import ConfigError, DrkitError, RepositoryMissing, UsageError
 from drkit.harbor import tables
 from drkit.harbor.installation import Installation, Needed, read_installation
 from drkit.logs import register_secret
-from drkit.sources import database, kinds
+from drkit.sources import database
 from drkit.state import State
 from drkit.tools import age, docker, postgres, restic
 
@@ -148,7 +149,7 @@ def _plan(wishes: Wishes) -> _Plan:
         if path is not None and not path.exists():
             raise ConfigError(f"there is no {path}", hint=f"see {option}")
     named = {needed.path for needed in base.secrets}
-    more = tuple(Needed(path, _told(path)) for path in further if path not in named)
+    more = tuple(Needed(path, secret_paths.described(path)) for path in further if path not in named)
     plan = replace(base, secrets=base.secrets + more, cosign_password=password)
     if not (plan.database or plan.blobs or plan.secret_paths):
         raise UsageError(
@@ -194,32 +195,9 @@ def _from_harbor(base: _Plan, installation: Installation) -> _Plan:
         container=container,
         password=password,
         blobs=blobs,
-        secrets=_secrets(installation),
-        warnings=(*warnings, *_missing(installation)),
+        secrets=secret_paths.found(installation),
+        warnings=(*warnings, *secret_paths.missing(installation)),
     )
-
-
-def _secrets(installation: Installation) -> tuple[Needed, ...]:
-    """What is there of all that a restored Harbor needs or may want."""
-    return tuple(each for each in (*installation.needed, *installation.useful) if each.path.exists())
-
-
-def _missing(installation: Installation) -> list[str]:
-    """What harbor.yml names and what is not there: it cannot be saved, and a restored Harbor will want it."""
-    return [
-        f"{each.path} is not there: {each.purpose}" for each in installation.needed if not each.path.exists()
-    ]
-
-
-def _told(path: Path) -> str:
-    """What a further path is, as far as its content tells."""
-    if path.is_dir():
-        return "a directory that you named"
-    try:
-        what = kinds.what_is(str(path), path.read_bytes())
-    except OSError:
-        what = kinds.OTHER
-    return f"a {what} that you named"
 
 
 def _harbors_container(installation: Installation) -> str:

@@ -196,7 +196,7 @@ def key_opens(key: bytes | None, database: Target) -> Finding:
             f"{trial.values:,} encrypted values make sense with the secret key, and are so short "
             f"that one wrong key in {2**trial.bits:,.0f} would do as well"
         )
-    tokens = f", {trial.tokens:,} of them tokens" if trial.tokens else ""
+    tokens = f", {trial.tokens:,} of them tokens," if trial.tokens else ""
     return passed(f"{trial.values:,} encrypted values{tokens} open with the secret key")
 
 

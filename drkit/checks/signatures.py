@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from drkit import config
 from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not_provable, passed, verdict
+from drkit.errors import ConfigError
 from drkit.harbor import storage
 from drkit.harbor.tables import StoredSignature
 from drkit.model import Outcome
@@ -39,13 +41,15 @@ class Signed:
     sampled: bool
 
 
-def checks(members: Sequence[Member], passwords: Sequence[bytes], signed: Signed | None) -> Iterator[Check]:
+def checks(
+    members: Sequence[Member], passwords: Callable[[], Sequence[bytes]], signed: Signed | None
+) -> Iterator[Check]:
     """Key pairs where there are cosign keys, a stored signature where there is a public key."""
     files = {member.path: member.data for member in members if member.kind == "file"}
     private = [member.path for member in members if member.what == kinds.COSIGN_KEY]
     public = _public_keys(members)
     if private:
-        yield Check(KEY_PAIRS, lambda: pairs_sign(files, private, public, passwords))
+        yield Check(KEY_PAIRS, lambda: pairs_sign(files, private, public, passwords()))
     if signed is not None and public:
         yield Check(STORED, lambda: one_verifies(public, signed))
 
@@ -57,6 +61,22 @@ def _public_keys(members: Sequence[Member]) -> dict[str, bytes]:
 def passwords_in(members: Sequence[Member]) -> tuple[bytes, ...]:
     """The passwords of cosign keys that the bundle itself holds."""
     return tuple(as_password(member.data) for member in members if member.what == kinds.COSIGN_PASSWORD)
+
+
+def passwords(settings: config.Secrets, members: Sequence[Member]) -> tuple[bytes, ...]:
+    """The passwords of cosign keys: those in the bundle, else that in the file which the configuration names.
+
+    Raises ConfigError where that cannot be read.
+    """
+    found, path = passwords_in(members), settings.cosign_password_file
+    if found or path is None:
+        return found
+    try:
+        return (as_password(path.read_bytes()),)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror}", hint="see cosign_password_file in [secrets]"
+        ) from None
 
 
 def as_password(data: bytes) -> bytes:
@@ -79,7 +99,9 @@ def pairs_sign(
             (faults if sure else unknown).append(said)
     if unknown and not faults:
         return not_provable("; ".join(unknown))
-    return verdict(faults, f"{len(private)} opened, by PyNaCl; the public half verifies what each signs")
+    return verdict(
+        faults, f"{len(private)} of them opened, by PyNaCl; the public half verifies what each signs"
+    )
 
 
 def _pair(

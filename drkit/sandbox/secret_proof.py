@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from drkit import config
 from drkit.checks import certificates, keys, signatures
 from drkit.checks.finding import Check, Control, Unplanted, failed
-from drkit.errors import ConfigError
 from drkit.harbor import storage
 from drkit.harbor import tables as harbor_tables
 from drkit.harbor.tables import StoredSignature
@@ -44,7 +44,8 @@ class SecretProof:
         members = self._restored.bundle.members
         yield from keys.checks(self._restored.bundle, self._manifest, self._harbor)
         yield from certificates.checks(members, self._now, self._settings.expiry_warning)
-        yield from signatures.checks(members, self._passwords(), self._signed)
+        passwords = partial(signatures.passwords, self._settings, members)
+        yield from signatures.checks(members, passwords, self._signed)
 
     def controls(self, checks: Sequence[CheckResult]) -> Iterator[Control | Unplanted]:
         """A fault for every check that passed, so that what turned green is known to turn red."""
@@ -56,19 +57,6 @@ class SecretProof:
         yield from keys.controls(self._restored.bundle, sealed, self._harbor, key_proved=proved)
         yield from certificates.controls(members, outcomes, self._now)
         yield from signatures.controls(members, self._signed, outcomes)
-
-    def _passwords(self) -> tuple[bytes, ...]:
-        """Of cosign keys: from the bundle, and from the file that this machine's configuration names."""
-        found = list(signatures.passwords_in(self._restored.bundle.members))
-        path = self._settings.cosign_password_file
-        if path is not None and not found:
-            try:
-                found.append(signatures.as_password(path.read_bytes()))
-            except OSError as error:
-                raise ConfigError(
-                    f"cannot read {path}: {error.strerror}", hint="see cosign_password_file in [secrets]"
-                ) from None
-        return tuple(found)
 
     @property
     def _harbor(self) -> Target | None:

@@ -158,7 +158,7 @@ def members(
 
 
 def pair_check(found: tuple[Member, ...]) -> tuple[str, str]:
-    (check,) = signatures.checks(found, signatures.passwords_in(found), None)
+    (check,) = signatures.checks(found, lambda: signatures.passwords_in(found), None)
     finding = check.look()
     return finding.outcome.value, finding.detail
 
@@ -166,7 +166,7 @@ def pair_check(found: tuple[Member, ...]) -> tuple[str, str]:
 def test_a_pair_that_signs(made: Made) -> None:
     assert pair_check(members(made)) == (
         "passed",
-        "1 opened, by PyNaCl; the public half verifies what each signs",
+        "1 of them opened, by PyNaCl; the public half verifies what each signs",
     )
 
 
@@ -233,7 +233,7 @@ def attested(root: Path, made: Made) -> StoredSignature:
 
 def look(root: Path, made: Made, *found: StoredSignature, sampled: bool = False) -> tuple[str, str]:
     signed = signatures.Signed(root, lambda: found, root / "scratch", sampled)
-    checks = signatures.checks(members(made), (), signed)
+    checks = signatures.checks(members(made), tuple, signed)
     finding = next(check for check in checks if check.name == "stored signature").look()
     return finding.outcome.value, finding.detail
 

@@ -74,7 +74,7 @@ def test_init_says_what_it_found_and_what_is_missing(site: Site, new_home: Calla
     result = drkit.ask("init", "--harbor", str(yml), *cosign, *places)
     purposes = {each["path"]: each["purpose"] for each in result["secret_purposes"]}
     assert purposes[str(site.tls / "server.crt")] == "the registry's certificate"
-    assert purposes[str(site.cosign / "cosign.key")] == "a cosign private key, encrypted that you named"
+    assert purposes[str(site.cosign / "cosign.key")] == "cosign private key, encrypted (you named it)"
     assert str(site.data / "secret") in purposes
     assert result["warnings"] == [
         f"/nowhere/tls is not there: {INTERNAL}",
