@@ -99,9 +99,9 @@ def pairs_sign(
             (faults if sure else unknown).append(said)
     if unknown and not faults:
         return not_provable("; ".join(unknown))
-    return verdict(
-        faults, f"{len(private)} of them opened, by PyNaCl; the public half verifies what each signs"
-    )
+    keys = "private key" if len(private) == 1 else "private keys"
+    said = f"{len(private)} {keys} opened, by PyNaCl; the public half verifies what each signs"
+    return verdict(faults, said)
 
 
 def _pair(

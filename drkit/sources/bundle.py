@@ -133,8 +133,8 @@ def unpack(data: bytes) -> Bundle:
             if tar.pax_headers:
                 raise _refused("it has attributes that are meant for all of its members")
             _refuse_what_follows(data[tar.offset :])
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        # tarfile lets the last two out when a header holds nonsense.
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
+        # tarfile lets these out when a header holds nonsense, or is followed by a thousand of its kind.
         raise _refused(f"it is no tar: {error}") from None
     _refuse_doubles(members)
     _refuse_links(members)

@@ -32,6 +32,9 @@ PLACES = {
 }
 _CERTIFICATES = frozenset((CERTIFICATE, AUTHORITY, BOTH, TOKEN_CERTIFICATE))
 
+# A mark stands near the beginning; what is larger is no key.
+_LOOKED_AT = 1 << 20
+
 # Mark in the content -> what it is; the first that fits.
 _MARKS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     (re.compile(pattern, re.MULTILINE), what)
@@ -45,7 +48,7 @@ _MARKS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
         (rb"^-----BEGIN DH PARAMETERS-----", "DH parameters"),
         (rb"^AGE-SECRET-KEY-", "age identity"),
         (rb"\A(ssh-(ed25519|rsa|dss)|ecdsa-sha2-\S+|sk-\S+) AAAA", "SSH public key"),
-        (rb"^\s*\[Interface\][^\[]*^\s*PrivateKey\s*=", "WireGuard configuration"),
+        (rb"^[ \t]*\[Interface\][^\[]*^[ \t]*PrivateKey[ \t]*=", "WireGuard configuration"),
         (rb'"type"\s*:\s*"service_account"', "Google service account key"),
         (rb"\A\xfe\xed\xfe\xed", "Java key store"),
     )
@@ -85,7 +88,7 @@ def _by_content(path: str, data: bytes) -> str | None:
         lambda: ENCRYPTED_KEY if x509.holds_encrypted_key(data) else None,
         lambda: PRIVATE_KEY if x509.holds_key(data) else None,
         lambda: _ssh_key(data),
-        lambda: next((what for mark, what in _MARKS if mark.search(data)), None),
+        lambda: next((what for mark, what in _MARKS if mark.search(data[:_LOOKED_AT])), None),
         lambda: _der(path, data),
     )
     return next((found for look in looks if (found := look())), None)

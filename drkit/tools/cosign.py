@@ -38,7 +38,7 @@ from nacl.secret import SecretBox
 from drkit.tools import process
 from drkit.tools.process import Command
 
-_KEY = re.compile(rb"-----BEGIN ENCRYPTED (?:SIGSTORE|COSIGN) PRIVATE KEY-----(.*?)-----END ", re.DOTALL)
+_KEY = re.compile(rb"-----BEGIN ENCRYPTED (?:SIGSTORE|COSIGN) PRIVATE KEY-----([^-]*)-----END ")
 # What cosign itself uses is 2^16, 8, 1. More would be memory that a forged key file asks for.
 _MOST = {"N": 1 << 18, "r": 16, "p": 4}
 _PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"

@@ -36,7 +36,7 @@ KEY_MARKS = (
     b"-----BEGIN RSA PRIVATE KEY-----",
     b"-----BEGIN EC PRIVATE KEY-----",
 )
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----")
 _ENCRYPTED_MARK = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 # PKCS#1's own encryption, and what GnuTLS and OpenSSL write into the header of the block.
 _ENCRYPTED_HEADER = b"Proc-Type: 4,ENCRYPTED"

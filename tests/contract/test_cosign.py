@@ -166,7 +166,7 @@ def pair_check(found: tuple[Member, ...]) -> tuple[str, str]:
 def test_a_pair_that_signs(made: Made) -> None:
     assert pair_check(members(made)) == (
         "passed",
-        "1 of them opened, by PyNaCl; the public half verifies what each signs",
+        "1 private key opened, by PyNaCl; the public half verifies what each signs",
     )
 
 

@@ -204,6 +204,10 @@ HOSTILE = {
         "member 'mem' is neither file, directory nor symbolic link",
     ),
     "huge": (header("a", LIMIT + 1) + ZEROS, "member 'a' makes it larger than 256 MiB"),
+    "headers without end": (
+        (header("././@LongLink", 2, tarfile.GNUTYPE_LONGNAME) + b"a" + b"\0" * 511) * 3000 + ZEROS,
+        "it is no tar: maximum recursion depth exceeded",
+    ),
     "immense": (header("a", 1 << 80) + ZEROS, "member 'a' makes it larger than 256 MiB"),
     "huge by its attributes": (
         header("a", 1 << 80, tarfile.XHDTYPE) + ZEROS,
