@@ -63,6 +63,12 @@ def _no_password_in_url(url: str) -> str:
     return url
 
 
+def _web_address(url: str) -> str:
+    if not re.fullmatch(r"https?://[^/@\s?#]+(?:/[^@\s?#]*)?", url):
+        raise ValueError("it looks like https://registry.example.com, without user and password")
+    return url
+
+
 def _plain_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError("a name is made of letters, digits, dots, dashes and underscores")
@@ -150,6 +156,17 @@ class Repository(_Section):
     lock_wait: Duration = timedelta(minutes=5)
 
 
+class Harbor(_Section):
+    """`[harbor]`: how to keep out of the way of garbage collection, and Harbor's API where it is needed."""
+
+    url: Annotated[str, AfterValidator(_web_address)] | None = None
+    user: str | None = None
+    password_file: AbsolutePath | None = None
+    ca_file: AbsolutePath | None = None
+    wait_for_collection: Duration = timedelta(minutes=30)
+    read_only: bool = False
+
+
 class Retention(_Section):
     """`[retention]`: how many recovery points to keep, newest first, by period; all zero keeps everything."""
 
@@ -204,6 +221,7 @@ class Config(_Section):
     blobs: Blobs | None = None
     secrets: Secrets = Secrets()
     repositories: tuple[Repository, ...] = Field(alias="repository", min_length=1)
+    harbor: Harbor | None = None
     retention: Retention = Retention()
     schedule: Schedule = Schedule()
     drill: Drill = Drill()
@@ -285,6 +303,20 @@ def _check_whole(config: Config, source: str) -> None:
         raise ConfigError(
             f"{source}: [secrets] names paths but no recipients",
             hint="give at least one age recipient (age1...), or nobody could open the bundle",
+        )
+    if config.harbor:
+        _check_harbor(config.harbor, source)
+
+
+def _check_harbor(harbor: Harbor, source: str) -> None:
+    """The API needs all three, or is not used."""
+    given = {"url": harbor.url, "user": harbor.user, "password_file": harbor.password_file}
+    missing = [key for key, value in given.items() if value is None]
+    wanted = harbor.read_only or harbor.ca_file is not None or len(missing) < len(given)
+    if wanted and missing:
+        raise ConfigError(
+            f"{source}: [harbor] has no {' and no '.join(missing)}",
+            hint="Harbor's API needs url, user and password_file; only waiting works without it",
         )
 
 

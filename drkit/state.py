@@ -5,6 +5,8 @@ runs/<run id>/                 private files of one run; a held `lock` says that
 volumes/<name>.json            volume snapshots that a run made and has not removed yet; top/ to mount them on
 sandbox/<drill id>/            sandboxes, likewise (or [drill] directory)
 catalog/, cache/               copies of what stands in the repository
+manifests.db                   what the manifests need, so that each is read once
+read_only.json                 says that Harbor is read-only because of us
 drills/<drill id>/             reports
 """
 
@@ -61,6 +63,16 @@ class State:
     def runs(self) -> Path:
         """Where runs have their private directories."""
         return self.root / "runs"
+
+    @property
+    def manifests(self) -> Path:
+        """What the manifests need, as far as they were read: a cache."""
+        return self.root / "manifests.db"
+
+    @property
+    def read_only(self) -> Path:
+        """There while drkit keeps Harbor read-only, and afterwards if it was killed."""
+        return self.root / "read_only.json"
 
     @property
     def volumes(self) -> Path:
@@ -122,6 +134,16 @@ class State:
             raise SiteLocked("another scheduler runs for this site", hint="one is enough") from None
         with lock:
             yield
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run holds the site at this moment."""
+        lock = FileLock(self.root / "locks" / "site.lock")
+        try:
+            with lock.acquire(blocking=False):
+                return False
+        except Timeout:
+            return True
 
     @contextlib.contextmanager
     def site_lock(self, command: str, wait: timedelta) -> Iterator[None]:

@@ -27,9 +27,14 @@ def fill(filling: Filling, users: int, projects: int, registry_id: int) -> None:
         for name in ("developers", "Prüfer & Auditoren")
     ]
     for number, name in enumerate(plan.project_names(projects)):
-        project(
-            filling, name, user_ids, group_ids, number, registry_id if name == plan.PROXY_PROJECT else None
-        )
+        project(filling, name, user_ids, group_ids, number, _registry_of(number, name, registry_id))
+
+
+def _registry_of(number: int, name: str, proxied: int) -> int | None:
+    """`library` is older than the column; what Harbor makes itself has a 0 in it."""
+    if name == plan.PROXY_PROJECT:
+        return proxied
+    return 0 if number else None
 
 
 def project(
@@ -38,9 +43,9 @@ def project(
     user_ids: list[int],
     group_ids: list[int],
     number: int,
-    registry_id: int | None = None,
+    registry_id: int | None = 0,
 ) -> int:
-    """A project with its metadata, members and quota."""
+    """A project with its metadata, members and quota; a registry_id of 0 is how Harbor writes none."""
     made = filling.past(600)
     project_id = filling.insert(
         "project",

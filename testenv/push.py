@@ -19,6 +19,10 @@ MANIFEST_TYPES = (OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST)
 _PIECE = 256 * 1024
 
 
+class UnexpectedAnswerError(RuntimeError):
+    """The registry answered with another status than it should."""
+
+
 class Pusher:
     """Connections to one registry, kept open; may be used from several threads."""
 
@@ -41,6 +45,10 @@ class Pusher:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(len(content))}
         self._expect(201, self._client.put(url, content=_pieces(content), headers=headers))
 
+    def has_blob(self, repository: str, digest: str) -> bool:
+        """Whether the repository has this blob."""
+        return self._client.head(f"/v2/{repository}/blobs/{digest}").status_code == httpx.codes.OK
+
     def mount(self, repository: str, digest: str, source: str) -> None:
         """Take over a blob that another repository has, without sending it."""
         parameters = {"mount": digest, "from": source}
@@ -57,6 +65,12 @@ class Pusher:
             ),
         )
 
+    def delete_manifest(self, repository: str, digest: str) -> None:
+        """Delete a manifest and the tags that point to it from a repository; one that is gone is fine."""
+        answer = self._client.delete(f"/v2/{repository}/manifests/{digest}")
+        if answer.status_code != httpx.codes.NOT_FOUND:
+            self._expect(202, answer)
+
     def pull_manifest(self, repository: str, reference: str) -> tuple[bytes, str]:
         """A manifest's bytes and media type."""
         url = f"/v2/{repository}/manifests/{reference}"
@@ -66,7 +80,9 @@ class Pusher:
     @staticmethod
     def _expect(status: int, answer: httpx.Response) -> httpx.Response:
         if answer.status_code != status:
-            raise RuntimeError(f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text}")
+            raise UnexpectedAnswerError(
+                f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text}"
+            )
         return answer
 
 

@@ -22,8 +22,9 @@ from drkit.catalog import Catalog, open_catalog, part_tags
 from drkit.errors import BackupIncomplete, ConfigError, DrkitError, ToolFailed
 from drkit.model import Closure, Manifest, Part, PartKind, PointStatus, Volume, utc_now
 from drkit.progress import Listener, silent
-from drkit.sources import changes, database
+from drkit.sources import changes, database, read_only
 from drkit.sources.capture import Capture, Captured, Spoilt
+from drkit.sources.collection import Watch
 from drkit.state import State, new_id, private_directory
 from drkit.tools import age, restic
 
@@ -94,17 +95,13 @@ def backup(settings: config.Config, listener: Listener = silent) -> BackupResult
     versions = {"drkit": drkit.__version__, "restic": _restic_version()}
     with state.site_lock("backup", settings.site.lock_wait):
         catalog = open_catalog(settings)
-        swept = leftovers.sweep_runs(state)
+        swept = leftovers.sweep_runs(state) + read_only.unset_left(settings, state)
         points = catalog.points(locked=True)
         dead = leftovers.dead_points(points, state.machine, utc_now())
         previous = next((point.manifest for point in points if point.manifest), None)
         _look_for_room(settings)
         try:
-            for attempt in range(1, _ATTEMPTS + 1):
-                result = _attempt(_Context(settings, catalog, versions, listener, attempt, previous))
-                if isinstance(result, BackupResult):
-                    break
-                log.warning("attempt %d is given up: %s %s", attempt, result.why, result.cause)
+            result = _attempts(settings, state, catalog, versions, listener, previous)
         finally:
             # Only now: until here their blobs spared restic reading every file again.
             swept += leftovers.sweep_points(catalog, dead)
@@ -112,6 +109,33 @@ def backup(settings: config.Config, listener: Listener = silent) -> BackupResult
             return replace(result, swept=swept)
     last = f"; the last time, {result.cause}" if result.cause else ""
     raise BackupIncomplete(f"{result.why} during each of {_ATTEMPTS} attempts{last}", hint=result.hint)
+
+
+def _attempts(
+    settings: config.Config,
+    state: State,
+    catalog: Catalog,
+    versions: Mapping[str, str],
+    listener: Listener,
+    previous: Manifest | None,
+) -> BackupResult | Spoilt:
+    """The first attempt that nothing spoils, or what spoilt the last."""
+    given_up: list[Capture] = []
+    # Read-only mode would stop a sweep half-way: one that runs already is waited for before.
+    Watch(settings).wait(listener)
+    try:
+        with read_only.held(settings, state) as warnings:
+            for attempt in range(1, _ATTEMPTS + 1):
+                context = _Context(settings, catalog, versions, listener, attempt, previous, warnings)
+                result = _attempt(context, given_up)
+                if isinstance(result, BackupResult):
+                    break
+                log.warning("attempt %d is given up: %s %s", attempt, result.why, result.cause)
+        return result
+    finally:
+        # Only now: until here their blobs spared restic reading every file again.
+        for capture in given_up:
+            capture.forget()
 
 
 def _restic_version() -> str:
@@ -138,11 +162,12 @@ class _Context:
     listener: Listener
     attempt: int
     previous: Manifest | None
+    warnings: tuple[str, ...] = ()
     started_at: datetime = field(default_factory=utc_now)
 
 
-def _attempt(context: _Context) -> BackupResult | Spoilt:
-    """One attempt at a recovery point, or what spoilt it."""
+def _attempt(context: _Context, given_up: list[Capture]) -> BackupResult | Spoilt:
+    """One attempt at a recovery point, or what spoilt it; then its capture is added to those given up."""
     point = new_id(context.started_at)
     state = State(context.settings.site.state)
 
@@ -154,7 +179,7 @@ def _attempt(context: _Context) -> BackupResult | Spoilt:
         capture = Capture(context.settings, repository, directory, tags, context.listener)
         spoilt = capture.run()
         if spoilt:
-            capture.forget()
+            given_up.append(capture)
             return spoilt
     return _finish(context, point, capture.captured)
 
@@ -171,7 +196,7 @@ def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
         finished_at=utc_now(),
         parts=parts,
         closure=captured.closure,
-        warnings=(*captured.warnings, *_of_secrets(context, captured)),
+        warnings=(*context.warnings, *captured.warnings, *_of_secrets(context, captured)),
         rows=sum(evidence.rows for evidence in captured.evidence),
         bytes=sum(part.bytes for part in parts),
         added_bytes=sum(part.added_bytes for part in parts),

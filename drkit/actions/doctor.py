@@ -15,11 +15,11 @@ from typing import Literal
 from drkit import config
 from drkit.actions import secret_warnings
 from drkit.catalog import open_catalog
-from drkit.errors import ConfigError, DrkitError, Interrupted
+from drkit.errors import ConfigError, DrkitError, Interrupted, ToolFailed
 from drkit.harbor import tables
 from drkit.model import utc_now
 from drkit.sandbox import registry as sandbox_registry
-from drkit.sources import blobs, clients, database, secrets
+from drkit.sources import blobs, clients, collection, database, read_only, secrets
 from drkit.state import State, living_runs
 from drkit.tools import age, docker, postgres, process, restic
 from drkit.tools.postgres import Session
@@ -85,6 +85,7 @@ def _looks(settings: config.Config) -> Iterator[tuple[str, Callable[[], Iterator
         yield f"database {entry.name}", lambda entry=entry: _database(settings, entry)  # type: ignore[misc]
     if settings.blobs:
         yield "blobs", lambda: _blobs(settings)
+    yield "harbor", lambda: _harbor(settings)
     if settings.secrets.paths:
         yield "secrets", lambda: _secrets(settings)
         yield "certificates", lambda: _certificates(settings)
@@ -121,6 +122,7 @@ def _private_files(settings: config.Config) -> Iterator[Finding]:
     files = [repository.password_file for repository in settings.repositories]
     files += [r.credentials_file for r in settings.repositories if r.credentials_file]
     files += [entry.password_file for entry in settings.databases if entry.password_file]
+    files += [settings.harbor.password_file] if settings.harbor and settings.harbor.password_file else []
     own = (settings.secrets.identity_file, settings.secrets.cosign_password_file)
     files += [path for path in own if path is not None]
     open_ones = []
@@ -172,7 +174,7 @@ def _database(settings: config.Config, entry: config.Database) -> Iterator[Findi
         harbor = tables.is_harbor(session)
         passwords = database.can_read_passwords(session)
         skew = _skew(session)
-        programs, caveat = _dump_programs(entry, major)
+        client, programs, caveat = _dump_programs(entry, major)
     kind = "Harbor's tables" if harbor else "no Harbor tables: images cannot be compared with it"
     yield Finding(name, "ok", f"PostgreSQL {major} at {target.where}, pg_dump {programs}, {kind}")
     if caveat:
@@ -193,16 +195,16 @@ def _database(settings: config.Config, entry: config.Database) -> Iterator[Findi
     if abs(skew) > _SKEW:
         yield Finding("clock", "warning", f"{skew} apart from the database's", "synchronise both clocks")
     if settings.objectives.drill or settings.schedule.drill:
-        postgres.server_programs(major, postgres.installed())
+        postgres.server_programs(max(major, client), postgres.installed())
 
 
-def _dump_programs(entry: config.Database, major: int) -> tuple[str, str]:
-    """The pg_dump that will dump this database, and what is to be said of it."""
+def _dump_programs(entry: config.Database, major: int) -> tuple[int, str, str]:
+    """The pg_dump that will dump this database: its major version, which one it is, what follows from it."""
     if entry.container is not None:
         clients.programs_in(docker.find(entry.container), major)
-        return f"{major} of the container {entry.container}", ""
+        return major, f"{major} of the container {entry.container}", ""
     found = postgres.dump_programs(major, postgres.installed()).major
-    return str(found), clients.newer_client(major, found) if found > major else ""
+    return found, str(found), clients.newer_client(major, found) if found > major else ""
 
 
 def _skew(session: Session) -> timedelta:
@@ -242,6 +244,32 @@ def _volumes(settings: config.Config, path: Path, place: freeze.Place, *, looked
     if unknown:
         said = f"{len(unknown)} that no record of this machine tells of: {', '.join(unknown)}"
         yield Finding("volume snapshots", "warning", said, "remove them by hand if no other drkit uses them")
+
+
+def _harbor(settings: config.Config) -> Iterator[Finding]:
+    """Harbor's API, where it is to be used; and a read-only mode that a killed run has left."""
+    state = State(settings.site.state)
+    found = read_only.left(state)
+    if found and not state.busy:
+        raise ToolFailed(
+            f"a killed run made Harbor at {found.url} read-only at {found.since}, and did not unset it",
+            hint="the next backup unsets it; or unset it in Harbor (Configuration, System Settings)"
+            f" and remove {state.read_only}",
+        )
+    api = collection.api_of(settings)
+    if api is None:
+        return
+    assert settings.harbor is not None
+    about = api.about()
+    mode = api.read_only() if settings.harbor.read_only else about.read_only
+    api.collections()
+    yield Finding("harbor", "ok", f"{api.url}, version {about.version or 'unknown'}, answers {api.user}")
+    if mode and not found:
+        yield Finding(
+            "read-only", "warning", "Harbor is read-only: pushes fail", "unset it if nobody wants it"
+        )
+    if api.url.startswith("http://"):
+        yield Finding("harbor", "warning", "the password goes to it in the clear", "name it by https://")
 
 
 def _secrets(settings: config.Config) -> Iterator[Finding]:

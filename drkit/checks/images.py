@@ -14,8 +14,9 @@ from itertools import zip_longest
 from pathlib import Path
 
 from drkit.checks.finding import Control, Finding, Unplanted, failed, passed
+from drkit.checks.manifests import links_hold
 from drkit.errors import NotServed, ToolFailed
-from drkit.harbor import storage
+from drkit.harbor import closure, links, storage
 from drkit.harbor.tables import Tag
 from drkit.model import Closure
 from drkit.tools.parallel import for_each
@@ -170,36 +171,15 @@ def hash_file(path: Path) -> str:
 
 def closure_holds(root: Path, referenced: Iterable[tuple[str, int | None]]) -> Finding:
     """Every digest that the restored database refers to is among the restored blobs, at its size."""
-    return _judge_closure(storage.closure(referenced, storage.stored_blobs(root)))
+    return _judge_closure(closure.closure(referenced, storage.stored_blobs(root)))
 
 
-def _judge_closure(closure: Closure) -> Finding:
-    if closure.whole:
-        more = f", {closure.unreferenced:,} unreferenced" if closure.unreferenced else ""
-        return passed(f"all {closure.referenced:,} blobs that are referred to are there{more}")
-    names = ", ".join((closure.missing_names + closure.mismatch_names)[:3])
-    return failed(f"{closure.missing:,} blobs missing, {closure.size_mismatch:,} of the wrong size: {names}")
-
-
-def links_hold(root: Path) -> Finding:
-    """Every layer and revision link names the digest of its path; the registry fails at an empty one."""
-    tally = _Tally()
-    for path in storage.links(root):
-        wanted, said = storage.digest_of_link(str(path)), _read_link(path)
-        if said != wanted:
-            where = path.relative_to(root / storage.REPOSITORIES)
-            tally.fault(f"{where} is empty" if not said else f"{where} names {said[:80]!r}")
-        tally.add()
-    return tally.verdict(f"{tally.done:,} links, each names the digest that its path does")
-
-
-def _read_link(path: Path) -> str:
-    """What a link says, bounded: it should be 71 characters."""
-    try:
-        with path.open("rb") as file:
-            return file.read(256).decode("ascii", "backslashreplace")
-    except OSError as error:
-        raise ToolFailed(f"cannot read {path}: {error.strerror}") from None
+def _judge_closure(found: Closure) -> Finding:
+    if found.whole:
+        more = f", {found.unreferenced:,} unreferenced" if found.unreferenced else ""
+        return passed(f"all {found.referenced:,} blobs that are referred to are there{more}")
+    names = ", ".join((found.missing_names + found.mismatch_names)[:3])
+    return failed(f"{found.missing:,} blobs missing, {found.size_mismatch:,} of the wrong size: {names}")
 
 
 def digests_agree(
@@ -217,13 +197,12 @@ def digests_agree(
 def controls(root: Path, scratch: Path) -> Iterator[Control | Unplanted]:
     """A flipped byte, a cut blob and a missing one, each in a copy of one restored blob; an emptied link."""
     yield from _blob_controls(root, scratch)
-    link = next(storage.links(root), None)
+    link = next(links.paths(root), None)
     if link is None:
         yield Unplanted("emptied link", "no repository has a link")
     else:
-        where = link.relative_to(root)
-        short = str(where.parent.relative_to(storage.REPOSITORIES))[:-52]
-        yield Control("emptied link", f"that of {short}", lambda: _emptied(scratch / "link", where))
+        short = link.removeprefix(f"{storage.REPOSITORIES}/").removesuffix("/link")
+        yield Control("emptied link", f"that of {short}", lambda: _emptied(scratch / "link", link))
 
 
 def _blob_controls(root: Path, scratch: Path) -> Iterator[Control | Unplanted]:
@@ -253,12 +232,11 @@ def _blob_controls(root: Path, scratch: Path) -> Iterator[Control | Unplanted]:
     yield Control("missing blob", f"{short} removed", lambda: _absent(root, scratch / "miss", sample))
 
 
-def _emptied(copy: Path, where: Path) -> Finding:
+def _emptied(root: Path, link: str) -> Finding:
     """A tree with one link in it, and nothing in that."""
-    link = copy / where
-    link.parent.mkdir(parents=True)
-    link.touch()
-    return links_hold(copy)
+    (root / link).parent.mkdir(parents=True)
+    (root / link).touch()
+    return links_hold(root)
 
 
 def _spoilt(root: Path, copy: Path, digest: str, spoil: Callable[[Path], None]) -> Finding:

@@ -64,9 +64,9 @@ def _tear(target: Target, relation: Relation) -> Finding:
 def relation_holds(
     target: Target, relation: Relation, then: RelationEvidence | None, *, guarded: bool
 ) -> Finding:
-    """No row refers to something that is not there, but for those that Harbor itself leaves behind."""
+    """No row refers to something that is not there, but for those that Harbor itself leaves so."""
     with postgres.connect(target) as session, session.undone():
-        session.execute("SELECT set_config('work_mem', '64MB', true)")
+        torn.settle(session)
         found = torn.measure(session, relation, trusted=guarded)
     return judge(relation, found, then, guarded=guarded)
 
@@ -84,8 +84,7 @@ def judge(
         return passed(f"{said}: a foreign key, which PostgreSQL checked while it was restored")
     if found.litter:
         return passed(
-            f"{found.rows:,} {relation.rows}; {found.litter:,} of them without {relation.other}, as Harbor "
-            "leaves them behind"
+            f"{found.rows:,} {relation.rows}; {found.litter:,} of them without {relation.other}, as is normal"
         )
     return passed(said)
 

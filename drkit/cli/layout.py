@@ -5,7 +5,7 @@ Text that comes from elsewhere is put in as Text: nothing in it is taken for mar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -73,7 +73,7 @@ def parts(found: Sequence[Part]) -> Table:
 
 
 def closure(found: Closure | None) -> str:
-    """A closure in one line."""
+    """A closure at a glance: a line of its own for each kind of thing that was looked at."""
     if found is None:
         return "not compared"
     if found.whole:
@@ -81,7 +81,37 @@ def closure(found: Closure | None) -> str:
     else:
         missing = f"{found.missing:,} of {found.referenced:,} blobs missing"
         said = f"{missing}, {found.size_mismatch:,} of the wrong size"
-    return f"{said}, {found.unreferenced:,} unreferenced" if found.unreferenced else said
+    if found.unreferenced:
+        said += f"; {found.unreferenced:,} unreferenced ({size(found.unreferenced_bytes)})"
+    return "\n".join([said, *_proofs(found)])
+
+
+def _proofs(found: Closure) -> Iterator[str]:
+    links, manifests = found.links, found.manifests
+    if links:
+        bad = f", {links.bad:,} of them empty or cut short" if links.bad else ""
+        yield f"{links.links:,} links{bad}"
+    if manifests:
+        faults = f", {manifests.faults:,} of them unusable" if manifests.faults else ""
+        unlisted = f"; {manifests.unlisted:,} digests needed that nothing lists" if manifests.unlisted else ""
+        yield f"{manifests.manifests:,} manifests, {manifests.read:,} read anew{faults}{unlisted}"
+
+
+def gaps(console: Console, found: Closure | None) -> None:
+    """The blobs by name: up to twenty of each kind."""
+    if found is None:
+        return
+    lines = [f"missing: {digest}" for digest in found.missing_names]
+    lines += [f"wrong size: {m.digest}, {m.stored:,} bytes, not {m.recorded:,}" for m in found.mismatches]
+    lines += [f"unreferenced: {digest}" for digest in found.unreferenced_names]
+    lines += [f"bad link: {path}" for path in (found.links.bad_names if found.links else ())]
+    proof = found.manifests
+    lines += [f"manifest: {sentence}" for sentence in (proof.fault_names if proof else ())]
+    lines += [f"on no list: {sentence}" for sentence in (proof.unlisted_names if proof else ())]
+    if lines:
+        console.print()
+    for line in lines:
+        console.print(line)
 
 
 def volume(found: Volume | None) -> list[tuple[str, str]]:

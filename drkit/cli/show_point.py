@@ -49,6 +49,7 @@ def point(console: Console, found: PointDetails) -> None:
         layout.facts(console, [("  opens for", "\n".join(found.recipients) or "-")])
     if found.certificates:
         _certificates(console, found.certificates)
+    layout.gaps(console, found.closure)
     layout.heading(console, "drills" if found.drills else "drills: none, so nothing is proven yet")
     for note in found.drills:
         console.print(Text(f"  {note.id} ").append_text(layout.drill_note(note)))

@@ -23,15 +23,16 @@ from typing import LiteralString
 PREFIX = "relation: "
 Key = tuple[str, tuple[str, ...], str, tuple[str, ...]]
 
-_LIVE_ARTIFACT: LiteralString = (
-    "EXISTS (SELECT FROM public.artifact a LEFT JOIN public.project p ON p.project_id = a.project_id"
+# Asked of rows that refer to nothing alone, which are few: over all rows each would cost a join.
+_NO_LIVE_ARTIFACT: LiteralString = (
+    "NOT EXISTS (SELECT FROM public.artifact a LEFT JOIN public.project p ON p.project_id = a.project_id"
     " WHERE a.digest = c.digest_af AND coalesce(p.registry_id, 0) = 0)"
 )
-_NO_PROXY: LiteralString = (
-    "NOT EXISTS (SELECT FROM public.project p WHERE p.project_id = c.project_id AND p.registry_id > 0)"
+_PROXY: LiteralString = (
+    "EXISTS (SELECT FROM public.project p WHERE p.project_id = c.project_id AND p.registry_id > 0)"
 )
-_NEEDED_BLOB: LiteralString = (
-    "EXISTS (SELECT FROM public.artifact_blob ab JOIN public.artifact a ON a.digest = ab.digest_af"
+_NOT_NEEDED: LiteralString = (
+    "NOT EXISTS (SELECT FROM public.artifact_blob ab JOIN public.artifact a ON a.digest = ab.digest_af"
     " WHERE ab.digest_blob = c.digest)"
 )
 
@@ -91,12 +92,12 @@ RELATIONS: tuple[Relation, ...] = (
     Relation(
         "artifacts to their blobs", "artifacts", "list of blobs",
         "artifact", ("digest", "digest"), "artifact_blob", ("digest_af", "digest_blob"),
-        only=_NO_PROXY, needs={"project": ("registry_id",), "artifact": ("project_id",)},
+        litter=_PROXY, needs={"project": ("registry_id",), "artifact": ("project_id",)},
     ),
     Relation(
         "artifact blobs to blob", "blobs of artifacts", "row in blob",
         "artifact_blob", ("digest_blob",), "blob", ("digest",),
-        only=_LIVE_ARTIFACT, needs={"project": ("registry_id",), "artifact": ("digest", "project_id")},
+        litter=_NO_LIVE_ARTIFACT, needs={"project": ("registry_id",), "artifact": ("digest", "project_id")},
     ),
     Relation(
         "artifact blobs to artifact", "lists of blobs", "artifact",
@@ -104,9 +105,9 @@ RELATIONS: tuple[Relation, ...] = (
     ),
     Relation(
         # Garbage collection removes what no project has (GetBlobsNotRefedByProjectBlob).
-        "needed blobs to project", "blobs that artifacts need", "project, which garbage collection goes by",
+        "blobs to project", "blobs", "project that keeps it from garbage collection",
         "blob", ("id",), "project_blob", ("blob_id",),
-        only=_NEEDED_BLOB, needs={"artifact_blob": ("digest_af",), "artifact": ("digest",)},
+        litter=_NOT_NEEDED, needs={"artifact_blob": ("digest_af",), "artifact": ("digest",)},
     ),
     Relation(
         "project blobs to blob", "blobs of projects", "row in blob",

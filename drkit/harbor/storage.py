@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from drkit.harbor.tables import Tag
-from drkit.model import Closure
 
 TREE = PurePosixPath("docker/registry/v2")
 BLOBS = TREE / "blobs"
@@ -23,7 +22,6 @@ UPLOADS_PATTERN = f"{REPOSITORIES}/**/_uploads"
 
 _BLOB = re.compile(r"/blobs/sha256/[0-9a-f]{2}/([0-9a-f]{64})/data$")
 _LINK = re.compile(r"/(?:_layers|_manifests/revisions)/sha256/([0-9a-f]{64})/link$")
-_NAMES = 20
 
 
 def blob_path(root: Path, digest: str) -> Path:
@@ -49,15 +47,6 @@ def digest_of_link(path: str) -> str | None:
     return f"sha256:{found[1]}" if found else None
 
 
-def links(root: Path) -> Iterator[Path]:
-    """Every layer and revision link of every repository, a directory at a time: memory stays flat."""
-    for directory, names, files in os.walk(root / REPOSITORIES):
-        names[:] = sorted(name for name in names if name != "_uploads")
-        path = f"{directory}/link"
-        if "link" in files and digest_of_link(path):
-            yield Path(path)
-
-
 def link_in_trunk(root: Path) -> Path | None:
     """The first of the tree's own directories that is a symbolic link, from the root on.
 
@@ -75,13 +64,14 @@ def stored_blobs(root: Path) -> Iterator[tuple[str, int]]:
     top = root / BLOBS / "sha256"
     if not top.is_dir():
         return
-    for prefix in sorted(top.iterdir()):
-        for blob in sorted(prefix.iterdir()):
+    for prefix in sorted(os.listdir(top)):  # noqa: PTH208 - names alone: a million Paths take their time
+        directory = f"{top}/{prefix}"
+        for name in sorted(os.listdir(directory)):  # noqa: PTH208
             try:
-                size = (blob / "data").stat().st_size
+                size = os.stat(f"{directory}/{name}/data").st_size  # noqa: PTH116
             except FileNotFoundError:
                 continue
-            yield f"sha256:{blob.name}", size
+            yield f"sha256:{name}", size
 
 
 def tags(root: Path) -> Iterator[Tag]:
@@ -90,39 +80,3 @@ def tags(root: Path) -> Iterator[Tag]:
     for link in sorted(top.glob("**/_manifests/tags/*/current/link")):
         repository = link.parents[4].relative_to(top)
         yield Tag(str(repository), link.parents[1].name, link.read_text(encoding="utf-8").strip())
-
-
-def closure(
-    referenced: Iterable[tuple[str, int | None]],
-    present: Iterable[tuple[str, int]],
-    fault: Callable[[str], None] = lambda _digest: None,
-) -> Closure:
-    """Compare two streams sorted by digest in one pass; `fault` is told of each missing or wrong-sized one.
-
-    A size of None is one that the database does not know, and so cannot be wrong.
-    """
-    counts = dict.fromkeys(("referenced", "present", "missing", "size_mismatch", "unreferenced"), 0)
-    names: dict[str, list[str]] = {"missing": [], "size_mismatch": []}
-    stored = iter(present)
-    blob = next(stored, None)
-    for digest, size in referenced:
-        counts["referenced"] += 1
-        while blob is not None and blob[0] < digest:
-            counts["unreferenced"] += 1
-            blob = next(stored, None)
-        here = blob is not None and blob[0] == digest
-        fine = here and (size is None or (blob is not None and blob[1] == size))
-        counts["present"] += here
-        if not fine:
-            kind = "size_mismatch" if here else "missing"
-            counts[kind] += 1
-            names[kind] += [digest] if len(names[kind]) < _NAMES else []
-            fault(digest)
-        if here:
-            blob = next(stored, None)
-    while blob is not None:
-        counts["unreferenced"] += 1
-        blob = next(stored, None)
-    return Closure(
-        **counts, missing_names=tuple(names["missing"]), mismatch_names=tuple(names["size_mismatch"])
-    )

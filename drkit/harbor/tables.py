@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from drkit.tools import postgres
 from drkit.tools.postgres import Session
@@ -23,19 +22,27 @@ _ENCRYPTED: dict[tuple[str, str], bool] = {
     ("p2p_preheat_instance", "auth_data"): False,
 }
 
-# Every place that names a digest whose bytes must be there; `fetched` is false for what a proxy cache
-# may not have fetched yet.
+# Harbor writes 0, not NULL, where a project is no proxy cache (src/pkg/project/models: `RegistryID > 0`).
+_NO_PROXY = "coalesce(p.registry_id, 0) = 0"
+
+# Every place that names a digest whose bytes must be there, and its size where that very row knows it.
+# `required` is false for what a proxy cache may not have fetched yet. An artifact_blob row outlives its
+# artifact until garbage collection, and asks for nothing then. A system artifact is in no other table
+# (src/pkg/systemartifact pushes it to sys_harb0r/<vendor>/<repository>); a size of 0 is the column's default.
 _REFERENCES = {
-    "artifact": "SELECT a.digest, p.registry_id IS NULL AS required FROM public.artifact a"
+    "artifact": "SELECT o.digest, o.required, NULL::bigint AS size FROM owner o",
+    "artifact_blob": "SELECT ab.digest_blob, bool_or(o.required), NULL FROM public.artifact_blob ab"
+    " JOIN owner o ON o.digest = ab.digest_af GROUP BY ab.digest_blob",
+    "artifact_reference": "SELECT r.child_digest, coalesce(p.registry_id, 0) = 0, NULL"
+    " FROM public.artifact_reference r JOIN public.artifact a ON a.id = r.parent_id"
     " LEFT JOIN public.project p USING (project_id)",
-    "artifact_blob": "SELECT ab.digest_blob, bool_or(p.registry_id IS NULL) FROM public.artifact_blob ab"
-    " JOIN public.artifact a ON a.digest = ab.digest_af"
-    " LEFT JOIN public.project p USING (project_id) GROUP BY ab.digest_blob",
-    "artifact_reference": "SELECT r.child_digest, p.registry_id IS NULL FROM public.artifact_reference r"
-    " JOIN public.artifact a ON a.id = r.parent_id LEFT JOIN public.project p USING (project_id)",
-    "artifact_accessory": "SELECT digest, true FROM public.artifact_accessory",
-    "system_artifact": "SELECT digest, true FROM public.system_artifact",
+    "artifact_accessory": "SELECT digest, true, NULL FROM public.artifact_accessory",
+    "system_artifact": "SELECT digest, true, nullif(size, 0) FROM public.system_artifact",
 }
+
+# What is fetched from elsewhere and need not be stored: Docker's foreign layers and OCI's, under any media
+# type that distribution lets pass without looking for the blob.
+_FOREIGN = "(content_type LIKE '%.foreign.%' OR content_type LIKE '%nondistributable%')"
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,15 @@ class Tag:
 
     repository: str
     name: str
+    digest: str
+    proxy: bool = False
+
+
+@dataclass(frozen=True)
+class Image:
+    """A manifest in a repository (`project/name`); `proxy` as in Tag."""
+
+    repository: str
     digest: str
     proxy: bool = False
 
@@ -89,26 +105,53 @@ def schema_version(session: Session) -> int | None:
 def digests(session: Session) -> Iterator[tuple[str, int | None]]:
     """Every digest that must be stored, sorted bytewise, with its size where the database knows it.
 
-    Left out: foreign layers, which are never stored, and what a proxy cache has not fetched.
+    Left out: foreign layers, which are never stored, and what a proxy cache has not fetched: a child or a
+    blob of its projects alone that has no row in `blob`, which Harbor writes once the bytes are there.
     """
     parts = [sql for table, sql in _REFERENCES.items() if has(session, table)]
-    union = postgres.joined(" UNION ALL ", [postgres.fragment(part) for part in parts])
     query = postgres.compose(
-        "SELECT d.digest, max(b.size) FROM ({union}) AS d (digest, required)"
+        "WITH owner AS MATERIALIZED (SELECT a.digest, bool_or({no_proxy}) AS required FROM public.artifact a"
+        " LEFT JOIN public.project p USING (project_id) GROUP BY a.digest)"
+        " SELECT d.digest, coalesce(max(b.size), max(d.size)) FROM ({union}) AS d (digest, required, size)"
         " LEFT JOIN public.blob b ON b.digest = d.digest"
-        " WHERE d.digest LIKE 'sha256:%' AND coalesce(b.content_type, '') NOT LIKE '%foreign%'"
+        " WHERE d.digest <> '' AND (b.content_type IS NULL OR NOT {foreign})"
         " GROUP BY d.digest HAVING bool_or(d.required) OR max(b.size) IS NOT NULL"
         ' ORDER BY d.digest COLLATE "C"',
-        union=union,
+        union=postgres.joined(" UNION ALL ", [postgres.fragment(part) for part in parts]),
+        no_proxy=postgres.fragment(_NO_PROXY),
+        foreign=postgres.fragment(_FOREIGN),
     )
     for digest, size in session.stream(query):
         yield digest, size if size is None else int(size)
 
 
+def artifacts(session: Session) -> Iterator[tuple[str, int | None]]:
+    """The digest of every manifest whose image must be whole, sorted bytewise, its size left open.
+
+    Left out: what is in proxy caches alone, which may not have fetched everything.
+    """
+    query = postgres.compose(
+        "SELECT a.digest, NULL FROM public.artifact a LEFT JOIN public.project p USING (project_id)"
+        " WHERE a.digest <> '' AND {no_proxy} GROUP BY a.digest ORDER BY a.digest COLLATE \"C\"",
+        no_proxy=postgres.fragment(_NO_PROXY),
+    )
+    yield from session.stream(query)
+
+
+def images(session: Session) -> Iterator[Image]:
+    """Every artifact in its repository, in no order."""
+    query = (
+        "SELECT a.repository_name, a.digest, coalesce(p.registry_id, 0) > 0 FROM public.artifact a"
+        " LEFT JOIN public.project p USING (project_id)"
+    )
+    for row in session.stream(query):
+        yield Image(*row)
+
+
 def tags(session: Session) -> Iterator[Tag]:
     """Every tag, by repository and name."""
     query = (
-        "SELECT r.name, t.name, a.digest, p.registry_id IS NOT NULL FROM public.tag t"
+        "SELECT r.name, t.name, a.digest, coalesce(p.registry_id, 0) > 0 FROM public.tag t"
         " JOIN public.artifact a ON a.id = t.artifact_id"
         " JOIN public.repository r ON r.repository_id = t.repository_id"
         " LEFT JOIN public.project p ON p.project_id = r.project_id ORDER BY r.name, t.name"
@@ -136,17 +179,6 @@ def digests_of_images(session: Session, images: Sequence[str]) -> tuple[str, ...
         " SELECT ab.digest_blob FROM image i JOIN public.artifact_blob ab ON ab.digest_af = i.digest"
     )
     return tuple(digest for (digest,) in session.rows(query, (list(images),)))
-
-
-def collections_since(session: Session, moment: datetime | None) -> int:
-    """Garbage collections that run now, or that ran at any time since `moment`."""
-    if not has(session, "execution"):
-        return 0
-    query = (
-        "SELECT count(*) FROM public.execution WHERE vendor_type = 'GARBAGE_COLLECTION'"
-        " AND (upper(status) IN ('RUNNING', 'PENDING', 'SCHEDULED') OR start_time >= %s OR end_time >= %s)"
-    )
-    return int(session.value(query, (moment, moment)))
 
 
 def encrypted_values(session: Session) -> Iterator[EncryptedValue]:

@@ -43,6 +43,15 @@ def guarded(session: Session) -> frozenset[Key]:
     )
 
 
+def settle(session: Session) -> None:
+    """Settings for joins of large tables over digests, for this session.
+
+    A restored database has no statistics yet, and sorting digests by a locale's rules takes longest of all.
+    """
+    session.execute("SELECT set_config('enable_mergejoin', 'off', false)")
+    session.execute("SELECT set_config('work_mem', '64MB', false)")
+
+
 def measure(session: Session, relation: Relation, *, trusted: bool = False) -> RelationEvidence:
     """Count the rows, and those that refer to nothing; with `trusted` a foreign key has done the latter."""
     child = _name("public", relation.child)
@@ -57,8 +66,7 @@ def measure(session: Session, relation: Relation, *, trusted: bool = False) -> R
 
 def measure_all(session: Session) -> Iterator[RelationEvidence]:
     """Every relation that no foreign key guards; reads some tables twice, so give it a session of its own."""
-    # What is compared are mostly digests: with the default of 4 MB hash joins go to disk early.
-    session.execute("SELECT set_config('work_mem', '64MB', false)")
+    settle(session)
     keys = guarded(session)
     for relation in present(session):
         if relation.key not in keys:

@@ -93,6 +93,11 @@ class Builder:
 
     def run(self) -> Restored:
         """Restore everything, and serve the images; raises the first part's error, by name."""
+        # Before terabytes of blobs are fetched for a drill that cannot end well.
+        self._programs = {
+            evidence.name: postgres.server_programs(evidence.archive_major, postgres.installed())
+            for evidence in self._manifest.databases
+        }
         work: dict[str, Callable[[], None]] = {}
         if self._manifest.databases:
             work["databases"] = self._databases
@@ -124,7 +129,7 @@ class Builder:
     def _database(self, evidence: DatabaseEvidence) -> None:
         """Start a server and fetch the dump at once, then load it."""
         name = evidence.name
-        programs = postgres.server_programs(evidence.archive_major, postgres.installed())
+        programs = self._programs[name]
         directory = self._directory / f"db-{name}"
         # The sandbox's PostgreSQL runs as another user: it may pass through, not look.
         directory.mkdir(mode=0o711)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from drkit import config
-from drkit.checks import images, relations, tables
+from drkit.checks import images, manifests, relations, tables
 from drkit.checks.binding import Binding
 from drkit.checks.finding import Check, Control, Finding, Unplanted
 from drkit.errors import DrkitError
@@ -73,6 +73,7 @@ class Proof:
             groups[name] = list(tables.checks(database.target, database.evidence))
         if self._restored.blobs_root is not None:
             groups["images"] = list(found.checks())
+            groups["tree"] = list(_Tree(self._restored, self._directory, self._level).checks())
         if self._manifest.part("secrets"):
             groups["secrets"] = list(self._secrets.checks())
         return groups
@@ -87,6 +88,9 @@ class Proof:
                 yield from relations.controls(database.target, database.evidence)
         if self._restored.blobs_root is not None:
             yield from images.controls(self._restored.blobs_root, self._directory / "controls")
+            if self._level == "full":
+                scratch = self._directory / "controls" / "layer"
+                yield from manifests.controls(self._restored.blobs_root, scratch)
         if self._manifest.part("secrets"):
             yield from self._secrets.controls(checks)
 
@@ -102,7 +106,6 @@ class _Images:
     def checks(self) -> Iterator[Check]:
         yield Check("tags can be pulled", self._pull)
         yield Check("blobs hash to their names", self._hash)
-        yield Check("links agree with their paths", partial(images.links_hold, self._root))
         if self._level == "full":
             yield Check("closure", self._closure)
         if self._restored.harbor:
@@ -131,6 +134,33 @@ class _Images:
     def _listed(self) -> Iterator[tuple[str, int | None]]:
         assert self._restored.digests is not None
         return digests.from_file(self._restored.digests)
+
+    @property
+    def _root(self) -> Path:
+        assert self._restored.blobs_root is not None
+        return self._restored.blobs_root
+
+
+class _Tree:
+    """The checks on the tree that ask nobody but the tree; `directory` is the sandbox's own."""
+
+    def __init__(self, restored: Restored, directory: Path, level: Level) -> None:
+        self._restored = restored
+        self._directory = directory
+        self._level = level
+
+    def checks(self) -> Iterator[Check]:
+        yield Check("links", lambda: manifests.links_hold(self._root))
+        if self._level == "full":
+            yield Check("manifests resolve", self._resolve)
+
+    def _resolve(self) -> Finding:
+        scratch, harbor = self._directory / "manifests.db", self._restored.harbor
+        listed = digests.from_file(self._restored.digests) if self._restored.digests else None
+        if harbor is None:
+            return manifests.resolve(self._root, manifests.images_in(self._root), scratch, listed)
+        with postgres.connect(harbor.target) as session, session.undone():
+            return manifests.resolve(self._root, harbor_tables.images(session), scratch, listed)
 
     @property
     def _root(self) -> Path:

@@ -1,34 +1,21 @@
-"""The image blobs in a directory: captured by restic, then compared with what the databases refer to."""
+"""The image blobs in a directory, captured by restic."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from drkit import config
-from drkit.errors import ConfigError, SourceChanged, ToolFailed
+from drkit.errors import ConfigError, SourceChanged
 from drkit.harbor import storage
-from drkit.model import Closure
 from drkit.progress import Listener
 from drkit.tools.restic import Repository
 from drkit.tools.restic_output import Saved
 from drkit.volumes.freeze import Place, View, frozen
 
-Digest = tuple[str, int | None]
-
 _ATTEMPTS = 3
 # Volume snapshots and copies, drkit's own, where the root directory is also the top of its file system.
 _OURS = ".drkit-*"
-
-
-@dataclass(frozen=True)
-class Damage:
-    """What is wrong with a closure: in production too (its own damage), or in the capture alone (ours)."""
-
-    in_production: int
-    in_capture: tuple[str, ...]
 
 
 def look(blobs: config.Blobs) -> None:
@@ -89,61 +76,13 @@ def capture(
 
 
 def reading_order(directory: PurePosixPath, names: list[str]) -> list[str]:
-    """A registry's links before its blobs, so that no link is younger than its blob; no uploads in flight."""
+    """What refers before what is referred to: tags, revisions, layers, blobs; no uploads in flight.
+
+    A push writes them the other way round. So whatever a tag that was read needs was there before it.
+    """
     if directory == storage.TREE:
         return sorted(names, key=lambda name: name != storage.REPOSITORIES.name)
     if storage.REPOSITORIES in (directory, *directory.parents):
-        return [name for name in names if name != "_uploads"]
+        first = {"_manifests", "tags"}
+        return sorted((name for name in names if name != "_uploads"), key=lambda name: name not in first)
     return names
-
-
-def captured_blobs(repository: Repository, snapshot: str, root: str) -> Iterator[tuple[str, int]]:
-    """Digest and size of every blob in a snapshot, sorted by digest, as a stream."""
-    for node in repository.nodes(snapshot, f"{root}/{storage.BLOBS}"):
-        digest = storage.digest_of_blob(node.path)
-        if digest and node.size is not None:
-            yield digest, node.size
-
-
-def captured_links(repository: Repository, snapshot: str, root: str) -> Iterator[Digest]:
-    """The digest of every layer and revision link in a snapshot; for a registry without a database."""
-    for node in repository.nodes(snapshot, f"{root}/{storage.REPOSITORIES}"):
-        digest = storage.digest_of_link(node.path)
-        if digest:
-            yield digest, None
-
-
-def compare(
-    root: Path, referenced: Iterable[Digest], present: Iterable[tuple[str, int]]
-) -> tuple[Closure, Damage]:
-    """The closure of a capture, and whose fault its gaps are: each is looked up in production at once."""
-    lost: list[str] = []
-    sizes: dict[str, int | None] = {}
-    damaged = 0
-
-    def remember(digests: Iterable[Digest]) -> Iterator[Digest]:
-        for digest, size in digests:
-            sizes.clear()
-            sizes[digest] = size
-            yield digest, size
-
-    def fault(digest: str) -> None:
-        nonlocal damaged
-        if _good_in_production(root, digest, sizes[digest]):
-            lost.append(digest)
-        else:
-            damaged += 1
-
-    closure = storage.closure(remember(referenced), present, fault)
-    return closure, Damage(damaged, tuple(lost))
-
-
-def _good_in_production(root: Path, digest: str, size: int | None) -> bool:
-    path = storage.blob_path(root, digest)
-    try:
-        found = path.stat().st_size
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise ToolFailed(f"cannot look at {path}: {error.strerror}") from None
-    return size is None or found == size

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from drkit import config
-from drkit.errors import BackupIncomplete, DatabaseBusy, DrkitError, SourceChanged, ToolFailed
+from drkit.errors import DatabaseBusy, DrkitError, SourceChanged, ToolFailed
 from drkit.harbor import tables
 from drkit.model import (
     CertificateFacts,
@@ -27,8 +27,9 @@ from drkit.progress import Listener, Update
 from drkit.sources import blobs, database, digests, evidence, fingerprints, harbor_facts, secrets
 from drkit.sources.bundle import Member
 from drkit.sources.clients import Dumper, dumper
+from drkit.sources.closure import ARTIFACTS, Prover
+from drkit.sources.collection import Watch
 from drkit.sources.database import Held
-from drkit.sources.digests import Spool
 from drkit.state import State
 from drkit.tools import postgres
 from drkit.tools.parallel import together
@@ -66,6 +67,7 @@ class Captured:
     fingerprint_key: str = ""
     digest_count: int = 0
     consistent_at: datetime | None = None
+    gone: tuple[str, ...] = ()
     volume: Volume | None = None
 
 
@@ -89,15 +91,17 @@ class Capture:
         self._directory = directory
         self._tags = tags
         self._listener = listener
-        self._spool: Future[Spool] = Future()
+        self._listed: Future[Path] = Future()
 
     def run(self) -> Spoilt | None:
         """Capture everything; says why, if it must be done again."""
         settings = self._settings
+        watch = Watch(settings)
+        watch.wait(self._listener)
         with contextlib.ExitStack() as stack:
             held = self._hold_databases(stack)
             dumpers = {h.name: stack.enter_context(self._dumper(h)) for h in held}
-            _refuse_collection(held, None)
+            watch.mark(held)
             moments = [h.consistent_at for h in held]
             # Each database has an instant of its own; the point is as old as the oldest of them.
             self.captured.consistent_at = min(moments) if moments else utc_now()
@@ -113,10 +117,26 @@ class Capture:
             if settings.secrets.paths:
                 work["secrets"] = self._secrets
             outcomes = together(work)
-            self.captured.failures |= {n: e for n, e in outcomes.items() if isinstance(e, DrkitError)}
-            if any(_collected(h, self.captured.consistent_at) for h in held):
+            self.captured.failures |= _failures(outcomes)
+            if watch.collected(held, self.captured.gone):
                 return _COLLECTED
-            return _disturbed(self.captured.failures, set(work) - {"blobs", "secrets"})
+            return _disturbed(self.captured.failures, set(work) - {"blobs", "secrets"}) or self._outrun()
+
+    def _outrun(self) -> Spoilt | None:
+        """Whether nothing is wrong but that links were read whose blobs were pushed after blobs were read.
+
+        That can be where a registry without a database is read live: restic reads a directory's names in
+        order, `blobs` before `repositories`. Without pushes in between, every link's blob is there.
+        """
+        failures, found, volume = self.captured.failures, self.captured.closure, self.captured.volume
+        if self._settings.databases or set(failures) != {"blobs"} or not (found and found.present and volume):
+            return None
+        if volume.kind != "live":
+            return None
+        hint = (
+            "run it when less is pushed, or put the blobs where volume can be other than live: see the README"
+        )
+        return Spoilt("images were pushed while links and blobs were read", hint, failures["blobs"].message)
 
     def forget(self) -> None:
         """Take back the snapshots of this capture; what cannot be taken back now, the next run sweeps."""
@@ -174,25 +194,27 @@ class Capture:
         self.captured.evidence.append(replace(found, dumped_by=dumping.major))
 
     def _digests(self, held: Sequence[Held]) -> None:
+        """List what must be there: in the database's own order, so that nothing is sorted here."""
+        listed = self._directory / digests.FILE_NAME
         try:
-            spool = Spool(self._directory / "digests.db")
-            for one in held:
-                with database.shared_session(one) as session:
-                    if tables.is_harbor(session):
-                        spool.add(tables.digests(session))
-            self._spool.set_result(spool)
+            with contextlib.ExitStack() as stack:
+                sessions = [stack.enter_context(database.shared_session(one)) for one in held]
+                streams = [tables.digests(session) for session in sessions if tables.is_harbor(session)]
+                self.captured.digest_count = digests.write(listed, digests.merged(streams))
+                images = [tables.artifacts(session) for session in sessions if tables.is_harbor(session)]
+                digests.write(self._directory / ARTIFACTS, digests.merged(images))
+            self._listed.set_result(listed)
         except BaseException as error:
-            self._spool.set_exception(error)
+            self._listed.set_exception(error)
             raise
         if held:
-            self._save_digests(spool)
+            self._save_digests(listed)
 
-    def _save_digests(self, spool: Spool) -> None:
-        self.captured.digest_count = len(spool)
+    def _save_digests(self, listed: Path) -> None:
         with self._part("digests", "digests", digests.FILE_NAME) as keep:
             tags = self._tags("digests", "digests")
-            lines = digests.to_lines(spool)
-            keep(self._repository.save_stream(lines, digests.FILE_NAME, tags, self._host))
+            pieces = digests.pieces(listed)
+            keep(self._repository.save_stream(pieces, digests.FILE_NAME, tags, self._host))
 
     def _blobs(self, *, close: bool) -> None:
         source = self._settings.blobs
@@ -212,32 +234,18 @@ class Capture:
     def _close(self, root: Path, snapshot: str) -> None:
         """Compare what was captured with what the databases refer to."""
         self._listener(Update("closure"))
-        referenced = self._spool.result()
+        memory = State(self._settings.site.state).manifests
+        prover = Prover(self._repository, root, snapshot, self._directory, memory)
+        listed = self._listed.result()
         if not self._settings.databases:
-            # Without a database, what must be there is what the tree's own links refer to.
-            referenced.add(blobs.captured_links(self._repository, snapshot, str(root)))
-            self._save_digests(referenced)
-        present = blobs.captured_blobs(self._repository, snapshot, str(root))
-        closure, damage = blobs.compare(root, referenced, present)
-        self.captured.closure = closure
+            self.captured.digest_count = prover.list_links(listed)
+            self._save_digests(listed)
+        proof = prover.prove(listed)
+        self.captured.closure = proof.closure
+        self.captured.gone = proof.gone
+        self.captured.warnings += proof.warnings
         self._listener(Update("closure", finished=True))
-        if damage.in_capture:
-            names = ", ".join(damage.in_capture[:3])
-            raise ToolFailed(
-                f"{len(damage.in_capture)} blobs are in production but not in the snapshot: {names}",
-                hint="run the backup again",
-            )
-        if closure.referenced and not closure.present:
-            raise ToolFailed(
-                f"none of the {closure.referenced} blobs that the database refers to is in {root}",
-                hint="is the right volume mounted there?",
-            )
-        if damage.in_production:
-            names = ", ".join((closure.missing_names + closure.mismatch_names)[:3])
-            self.captured.warnings.append(
-                f"production is damaged: {damage.in_production} blobs that the database refers to "
-                f"are missing or have the wrong size: {names}"
-            )
+        proof.raise_if_torn()
 
     def _secrets(self) -> None:
         source = self._settings.secrets
@@ -270,6 +278,12 @@ class Capture:
         return self._settings.site.name
 
 
+def _failures(outcomes: Mapping[str, object]) -> dict[str, DrkitError]:
+    """What failed for a reason of its own: blobs that wait for the digests in vain have none."""
+    failed = {name: error for name, error in outcomes.items() if isinstance(error, DrkitError)}
+    return {n: e for n, e in failed.items() if n == "digests" or e is not failed.get("digests")}
+
+
 def _disturbed(failures: Mapping[str, DrkitError], of_databases: Set[str]) -> Spoilt | None:
     """Whether nothing is wrong but that somebody locked or changed tables while they were read."""
     passing = {n: e for n, e in failures.items() if isinstance(e, DatabaseBusy | SourceChanged)}
@@ -281,17 +295,3 @@ def _disturbed(failures: Mapping[str, DrkitError], of_databases: Set[str]) -> Sp
         "a migration is under way: run the backup when it has ended",
         f"{name}: {error.message}",
     )
-
-
-def _refuse_collection(held: Sequence[Held], since: datetime | None) -> None:
-    if any(_collected(one, since) for one in held):
-        raise BackupIncomplete(
-            "a garbage collection of the registry is under way",
-            hint="run the backup when it has ended; schedule them apart",
-        )
-
-
-def _collected(held: Held, since: datetime | None) -> bool:
-    """Whether a garbage collection runs now or, with `since`, ran after that; seen outside the snapshot."""
-    with postgres.connect(held.target) as session:
-        return tables.is_harbor(session) and tables.collections_since(session, since) > 0

@@ -5,10 +5,12 @@ Streams and a spool on disk, so that five million blobs take no more memory than
 
 from __future__ import annotations
 
+import heapq
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from operator import itemgetter
 from pathlib import Path
 
 from drkit.errors import RestoreDamaged
@@ -70,10 +72,45 @@ def from_lines(pieces: Iterable[bytes]) -> Iterator[Digest]:
         raise RestoreDamaged("the list of digests is cut short", hint="restore from another point")
 
 
+def write(path: Path, digests: Iterable[Digest]) -> int:
+    """Write them into a file of JSON lines, in the order given; returns how many there were."""
+    count = 0
+
+    def counted() -> Iterator[Digest]:
+        nonlocal count
+        for digest in digests:
+            count += 1
+            yield digest
+
+    with path.open("wb") as file:
+        file.writelines(to_lines(counted()))
+    return count
+
+
+def merged(streams: Iterable[Iterable[Digest]]) -> Iterator[Digest]:
+    """One sorted stream out of several, each digest once; a known size wins over an unknown one."""
+    held: Digest | None = None
+    for digest in heapq.merge(*streams, key=itemgetter(0)):
+        if held is None:
+            held = digest
+        elif held[0] == digest[0]:
+            held = (held[0], digest[1] if held[1] is None else held[1])
+        else:
+            yield held
+            held = digest
+    if held is not None:
+        yield held
+
+
+def pieces(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, a MiB at a time."""
+    with path.open("rb") as file:
+        yield from iter(lambda: file.read(1 << 20), b"")
+
+
 def from_file(path: Path) -> Iterator[Digest]:
     """The digests in a file of JSON lines."""
-    with path.open("rb") as file:
-        yield from from_lines(iter(lambda: file.read(1 << 20), b""))
+    return from_lines(pieces(path))
 
 
 def _digest(line: bytes) -> Digest:

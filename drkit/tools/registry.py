@@ -121,13 +121,14 @@ def parse_manifest(digest: str, data: bytes) -> Manifest:
     """What a manifest's bytes refer to; raises ToolFailed if they are no manifest."""
     try:
         document: dict[str, Any] = json.loads(data)
-        children = [_descriptor(entry) for entry in document.get("manifests", ())]
-        listed = [*document.get("layers", ()), *document.get("blobs", ())]
+        # Go writes null for a list that has nothing in it.
+        children = [_descriptor(entry) for entry in document.get("manifests") or ()]
+        listed = [*(document.get("layers") or ()), *(document.get("blobs") or ())]
         blobs = [
             _descriptor(entry) for entry in ([document["config"]] if "config" in document else []) + listed
         ]
         # Docker's first schema, still found in old registries.
-        blobs += [Descriptor(e["blobSum"], -1, "") for e in document.get("fsLayers", ())]
+        blobs += [Descriptor(e["blobSum"], -1, "") for e in document.get("fsLayers") or ()]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ToolFailed(f"{digest} is no manifest: {error}") from None
     return Manifest(digest, tuple(children), tuple(blobs))

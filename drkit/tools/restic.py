@@ -42,6 +42,7 @@ from drkit.tools.restic_output import (
     parse_version,
     plain,
     snapshot_of,
+    telling,
     words_of,
 )
 
@@ -195,6 +196,15 @@ class Repository:
             entry = json.loads(line)
             if entry.get("struct_type") == "node":
                 yield Node(entry["path"], entry["type"], entry.get("size"))
+
+    def files(self, snapshot: str, path: str = "/") -> Iterator[Node]:
+        """Every file below a directory of a snapshot, like `nodes`, with less work."""
+        command = self._command("ls", "--json", "--recursive", snapshot, path)
+        for line in process.lines(command, ended=lambda done: self._judge(command, done)):
+            # Within a name the quotation marks are escaped, so that this is the type and nothing else.
+            if b'"type":"file"' in line:
+                entry = json.loads(line)
+                yield Node(entry["path"], "file", entry.get("size"))
 
     def restore(
         self, snapshot: str, target: Path, *, include: Path | None = None, listener: Listener = silent
@@ -355,6 +365,6 @@ class Repository:
                 )
             case _:
                 pass
-        said = "\n".join(plain(line) for line in completed.stderr.splitlines())
+        said = "\n".join(telling([plain(line) for line in completed.stderr.splitlines()]))
         error = process.failure(command, Completed(completed.code, b"", said))
         raise ToolFailed(error.message, hint=hint_for(said))

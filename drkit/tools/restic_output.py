@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,10 @@ from typing import Any
 from drkit.errors import ToolFailed
 from drkit.logs import redact
 from drkit.tools.process import Completed
+
+# How restic marks what the command below it says, and how commands mark what went wrong.
+_BELOW = "subprocess "
+_ERROR = re.compile(r"\b(error|fatal|panic)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,18 @@ def message_in(line: bytes) -> dict[str, Any]:
 def last_words(completed: Completed) -> str:
     """The last lines that restic said, as words."""
     return redact(" / ".join(plain(line) for line in completed.stderr.splitlines()[-3:]))
+
+
+def telling(lines: Sequence[str]) -> list[str]:
+    """The lines that say why restic failed.
+
+    Of what a command below restic said, its first error: a query, a detail or restic's own end may push that
+    out of the last lines. Then what restic itself said last.
+    """
+    below = [line for line in lines if line.startswith(_BELOW)]
+    errors = [line for line in below if _ERROR.search(line)]
+    own = [line for line in lines if not line.startswith(_BELOW)]
+    return [*(errors[:1] or below[-1:]), *own[-2:]] if below else list(lines)
 
 
 def words_of(message: dict[str, Any]) -> str:

@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from testenv.benchmark import evidence, rounds, table
+from testenv.benchmark import evidence, rounds, table, volumes
 from testenv.benchmark.watch import CommandFailedError
+from testenv.loops import LoopError
 from testenv.processes import ServerError
 from testenv.sizes import Size
 
@@ -35,9 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
         with _workplace(options.directory) as directory:
             if options.evidence:
                 report = evidence.report(directory, options.rows, options.runs)
+            elif options.volumes:
+                report = volumes.report(directory, size.blob_bytes, options.files, options.runs)
             else:
                 report = _report(directory, size, options.runs, memory=options.memory)
-    except (CommandFailedError, ServerError, OSError, ValueError) as error:
+    except (CommandFailedError, LoopError, ServerError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -58,6 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=_positive, default=1, help="the best of so many counts (default: 1)")
     parser.add_argument("--memory", action="store_true", help="also with ten times as many blobs, for memory")
     parser.add_argument("--evidence", action="store_true", help="instead: what evidence adds to pg_dump")
+    parser.add_argument("--volumes", action="store_true", help="instead: what freezing blobs costs")
+    parser.add_argument(
+        "--files", type=_positive, default=20_000, help="how many blobs, for --volumes (default: %(default)s)"
+    )
     parser.add_argument("--directory", type=Path, help="a new or empty one (default: in /var/tmp)")
     parser.add_argument("--output", type=Path, help="write the report into this file as well")
     return parser

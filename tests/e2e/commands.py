@@ -111,7 +111,7 @@ class Drkit:
             stderr=subprocess.PIPE,
             text=True,
             cwd="/",
-            env=self._environment(),
+            env=self.surroundings,
             start_new_session=True,
         )
 
@@ -142,7 +142,7 @@ class Drkit:
     def restic(self, *words: str) -> str:
         """What restic itself says of the repository."""
         environment = {
-            **self._environment(),
+            **self.surroundings,
             "RESTIC_REPOSITORY": str(self.repository),
             "RESTIC_PASSWORD_FILE": str(self.restic_password),
         }
@@ -152,7 +152,9 @@ class Drkit:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def _environment(self) -> dict[str, str]:
+    @property
+    def surroundings(self) -> dict[str, str]:
+        """The environment that its commands run in."""
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),

@@ -9,12 +9,14 @@ from datetime import timedelta
 import pytest
 
 import testenv
-from testenv import Site
+from testenv import Site, harbor_api
 from tests.e2e import moments
 from tests.e2e.commands import Drkit, assert_error, exactly, fails, finish, wait_for
 from tests.e2e.test_bad_input import only
+from tests.e2e.test_read_only import section
+from tests.e2e.test_tree import forget, pushed
 
-_UNDER_WAY = "a garbage collection of the registry is under way"
+_UNDER_WAY = r"a garbage collection of the registry is under way: execution \d+, since 20[-\d]+ [\d:]+ UTC"
 _HINT = "run the backup when it has ended; schedule them apart"
 
 
@@ -102,3 +104,79 @@ def test_one_that_ended_before_is_no_obstacle(quick: Drkit, site: Site) -> None:
         )
     result = quick.ask("backup")
     assert (result["status"], result["attempts"]) == ("sealed", 1)
+
+
+# Waiting
+
+
+def end(site: Site, execution: int) -> None:
+    with testenv.connect(site) as connection:
+        connection.execute(
+            b"UPDATE execution SET status = 'Success', end_time = now() - interval '1 second' WHERE id = %s",
+            (execution,),
+        )
+
+
+@pytest.mark.usefixtures("executions")
+def test_one_that_runs_is_waited_for_where_that_is_wanted(quick: Drkit, site: Site) -> None:
+    quick.change(lambda document: document.update(harbor={"wait_for_collection": "10m"}))
+    number = testenv.garbage_collection(site, "Running")
+    process = quick.start("--verbose", "backup", "--json")
+    try:
+        wait_for(moments.site_locked(quick), "the run holds the site")
+        end(site, number)
+    finally:
+        result = finish(process).result
+    assert (result["status"], result["attempts"]) == ("sealed", 1)
+
+
+@pytest.mark.usefixtures("executions")
+def test_nobody_waits_for_ever(quick: Drkit, site: Site) -> None:
+    quick.change(lambda document: document.update(harbor={"wait_for_collection": "1s"}))
+    testenv.garbage_collection(site, "Running")
+    ended = quick.run("backup", "--json")
+    assert ended.code == 3
+    message = f"{_UNDER_WAY}, and still was after 1 seconds"
+    assert_error(ended, "backup_incomplete", message, exactly(_HINT))
+
+
+@pytest.mark.usefixtures("executions")
+def test_a_dry_run_is_no_obstacle(quick: Drkit, site: Site) -> None:
+    number = testenv.garbage_collection(site, "Running")
+    with testenv.connect(site) as connection:
+        connection.execute(
+            b"UPDATE execution SET extra_attrs = '{\"dry_run\": true}' WHERE id = %s", (number,)
+        )
+    assert quick.ask("backup")["attempts"] == 1
+
+
+@pytest.mark.usefixtures("executions")
+def test_without_a_database_the_api_tells(fresh: Drkit, site: Site) -> None:
+    number = testenv.garbage_collection(site, "Running")
+    with harbor_api.serving(site) as api:
+        fresh.change(only("secrets")).change(section(fresh, site, api, wait_for_collection="1s"))
+        ended = fresh.run("backup", "--json")
+        message = (
+            f"a garbage collection of the registry is under way: execution {number},"
+            " and still was after 1 seconds"
+        )
+        assert_error(ended, "backup_incomplete", message, exactly(_HINT))
+        end(site, number)
+        assert fresh.ask("backup")["attempts"] == 1
+
+
+def test_a_blob_that_goes_with_its_row_was_collected(fresh: Drkit, site: Site) -> None:
+    """No execution tells of it: the row that the snapshot has and the database no longer does."""
+    fresh.change(only("database", "blobs"))
+    with pushed(site) as (image, *_):
+        process = fresh.start("backup", "--json")
+        try:
+            wait_for(moments.login_written(fresh), "the database is held still")
+            with testenv.connect(site) as connection:
+                for table, key in (("artifact_blob", "digest_af"), ("artifact", "digest")):
+                    connection.execute(f"DELETE FROM {table} WHERE {key} = %s".encode(), (image,))
+            forget(site, image)
+        finally:
+            result = finish(process).result
+    assert (result["status"], result["attempts"], result["warnings"]) == ("sealed", 2, [])
+    assert result["closure"]["missing"] == 0

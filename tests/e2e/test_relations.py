@@ -67,7 +67,7 @@ def test_every_relation_notices_what_is_gone(session: Session) -> None:
     [
         # Garbage collection would take a blob that an image needs.
         (
-            "needed blobs to project",
+            "blobs to project",
             "DELETE FROM public.project_blob WHERE blob_id = (SELECT min(blob_id) FROM public.project_blob)",
             (1, 0),
         ),

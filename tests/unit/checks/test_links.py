@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from drkit.checks import images
+from drkit.checks import images, manifests
 from drkit.checks.finding import Control, Unplanted
 from drkit.model import Outcome
 
@@ -21,24 +21,22 @@ def link(root: Path, place: str, text: str) -> Path:
 def test_links_that_name_what_their_path_does(tmp_path: Path) -> None:
     link(tmp_path, f"library/nginx/_layers/sha256/{A}", f"sha256:{A}")
     link(tmp_path, f"library/a/b/_manifests/revisions/sha256/{B}", f"sha256:{B}")
-    link(tmp_path, "library/nginx/_manifests/tags/latest/current", f"sha256:{B}")
+    link(tmp_path, "library/a/b/_manifests/tags/latest/current", f"sha256:{B}")
     link(tmp_path, f"library/nginx/_uploads/x/_layers/sha256/{B}", "in flight")
-    finding = images.links_hold(tmp_path)
+    finding = manifests.links_hold(tmp_path)
     assert finding.outcome is Outcome.PASSED
-    assert finding.detail == "2 links, each names the digest that its path does"
+    assert finding.detail == "3 links hold the digest that they stand for"
 
 
 def test_empty_foreign_and_odd_links_are_named(tmp_path: Path) -> None:
     link(tmp_path, f"x/empty/_layers/sha256/{A}", "")
     link(tmp_path, f"x/foreign/_layers/sha256/{A}", f"sha256:{B}")
     link(tmp_path, f"x/newline/_layers/sha256/{A}", f"sha256:{A}\n")
-    finding = images.links_hold(tmp_path)
+    finding = manifests.links_hold(tmp_path)
     assert finding.outcome is Outcome.FAILED
-    assert finding.detail == (
-        f"3 faults: x/empty/_layers/sha256/{A}/link is empty; "
-        f"x/foreign/_layers/sha256/{A}/link names 'sha256:{B}'; "
-        f"x/newline/_layers/sha256/{A}/link names 'sha256:{A}\\n'"
-    )
+    top = "docker/registry/v2/repositories/x"
+    names = [f"{top}/{name}/_layers/sha256/{A}/link" for name in ("empty", "foreign", "newline")]
+    assert finding.detail == f"3 of 3 links are bad: {', '.join(names)}"
 
 
 def test_an_emptied_link_is_caught_in_a_copy(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_nothing_to_look_at_is_no_pass() -> None:
 def test_litter_is_a_number_and_no_failure() -> None:
     finding = judge(REPORTS, counts(REPORTS, 40, litter=3), None)
     assert finding.outcome is Outcome.PASSED
-    said = "40 scan reports; 3 of them without artifact, as Harbor leaves them behind"
+    said = "40 scan reports; 3 of them without artifact, as is normal"
     assert finding.detail == said
 
 

@@ -45,7 +45,7 @@ CHECKS = (
     check("tables of registry"),
     check("relation: tags to artifact", detail="120 tags: a foreign key, which PostgreSQL checked"),
     check("relation: tags to repository"),
-    check("relation: reports", detail="40 reports; 3 of them without artifact, as Harbor leaves them behind"),
+    check("relation: reports", detail="40 reports; 3 of them without artifact, as is normal"),
     check("relation: robots", Outcome.NOT_PROVABLE, "no robots"),
     check("relation: quotas", Outcome.FAILED, "2 of 3 quotas are without usage"),
     check("inventory: users", detail="187 users"),
@@ -63,8 +63,8 @@ def test_relations_that_hold_are_one_line_and_a_failure_is_its_own() -> None:
         "inventory: robots",
     ]
     assert folded[1].detail == (
-        "3 kinds of rows refer only to what is there, 1 of them by a foreign key; "
-        "in 1 is what Harbor leaves behind"
+        "3 kinds of rows refer only to what is there, 1 of them by a foreign key, "
+        "and in 1 some to nothing, as is normal"
     )
     assert folded[1].seconds == 1.5
 

@@ -1,0 +1,92 @@
+"""The links of a storage tree: tiny files that say which digest a repository has.
+
+A link holds `sha256:<hex>` and no newline; a registry answers 500 where one is empty.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from drkit.errors import ToolFailed
+from drkit.harbor.storage import REPOSITORIES
+from drkit.model import LinkProof
+
+_LENGTH = len("sha256:") + 64
+_HELD = re.compile(rb"sha256:([0-9a-f]{64})")
+# Paths that end in the digest which the link must hold.
+_NAMED = re.compile(r"/(?:_layers|_manifests/revisions|_manifests/tags/[^/]+/index)/sha256/([^/]+)/link$")
+_CURRENT = re.compile(r"(?P<manifests>.*/_manifests)/tags/[^/]+/current/link$")
+_NAMES = 20
+
+
+class Tally:
+    """Counts links and remembers the first few bad ones; `look` goes by length, `read` by what is in them."""
+
+    def __init__(self) -> None:
+        self._links = 0
+        self._bad = 0
+        self._names: list[str] = []
+
+    def look(self, path: str, size: int | None) -> None:
+        """A link of a listing: its path and how long it is."""
+        self._links += 1
+        if size != _LENGTH or not _path_is_sound(path):
+            self._fault(path)
+
+    def read(self, root: Path, path: str) -> None:
+        """A link on disk, by its path relative to the root; raises ToolFailed where it cannot be read."""
+        self._links += 1
+        try:
+            with open(root / path, "rb") as file:  # noqa: PTH123 - there may be millions
+                held = file.read(_LENGTH + 1)
+        except OSError as error:
+            raise ToolFailed(f"cannot read {path}: {error.strerror}") from None
+        if not _agrees(root, path, held):
+            self._fault(path)
+
+    def proof(self) -> LinkProof:
+        """What was found so far."""
+        return LinkProof(self._links, self._bad, tuple(self._names))
+
+    def _fault(self, path: str) -> None:
+        self._bad += 1
+        if len(self._names) < _NAMES:
+            self._names.append(path)
+
+
+def paths(root: Path) -> Iterator[str]:
+    """Every link of a tree, relative to its root, without uploads in flight."""
+    for directory, directories, files in os.walk(root / REPOSITORIES):
+        directories[:] = sorted(name for name in directories if name != "_uploads")
+        if "link" in files:
+            yield f"{os.path.relpath(directory, root)}/link"
+
+
+def revisions(root: Path) -> Iterator[tuple[str, str]]:
+    """(repository, digest) of every manifest that the tree itself says a repository has."""
+    top = f"{REPOSITORIES}/"
+    for path in paths(root):
+        repository, found, rest = path.partition("/_manifests/revisions/sha256/")
+        if found:
+            yield repository.removeprefix(top), f"sha256:{rest.removesuffix('/link')}"
+
+
+def _path_is_sound(path: str) -> bool:
+    named = _NAMED.search(path)
+    return named is None or re.fullmatch(r"[0-9a-f]{64}", named[1]) is not None
+
+
+def _agrees(root: Path, path: str, held: bytes) -> bool:
+    found = _HELD.fullmatch(held)
+    if not found:
+        return False
+    digits = found[1].decode()
+    named = _NAMED.search(path)
+    if named:
+        return digits == named[1]
+    current = _CURRENT.search(path)
+    # A tag points to a manifest that its repository has.
+    return current is None or (root / f"{current['manifests']}/revisions/sha256/{digits}/link").is_file()

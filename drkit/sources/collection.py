@@ -1,0 +1,102 @@
+"""Keeping out of the way of garbage collection: waiting for it, and noticing one that ran meanwhile.
+
+Harbor's database knows best; where there is none in the configuration, Harbor's API is asked.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from drkit import config
+from drkit.errors import BackupIncomplete, DrkitError
+from drkit.harbor import collection, tables
+from drkit.harbor.collection import Mark
+from drkit.progress import Listener, Update
+from drkit.sources import database
+from drkit.sources.database import Held
+from drkit.tools import harbor_api, postgres
+from drkit.tools.harbor_api import HarborApi
+
+log = logging.getLogger(__name__)
+
+_HINT = "run the backup when it has ended; schedule them apart"
+_LOOK_AGAIN_SECONDS = 2.0
+
+
+def api_of(settings: config.Config) -> HarborApi | None:
+    """Harbor's API, where the configuration names it; raises ConfigError for its password file."""
+    harbor = settings.harbor
+    if harbor is None or harbor.url is None:
+        return None
+    assert harbor.user is not None
+    assert harbor.password_file is not None
+    return HarborApi(harbor.url, harbor.user, harbor_api.read_password(harbor.password_file), harbor.ca_file)
+
+
+class Watch:
+    """Looks out for garbage collections during one attempt at a backup."""
+
+    def __init__(self, settings: config.Config) -> None:
+        self._settings = settings
+        self._api = None if settings.databases else api_of(settings)
+        self._marks: dict[str, Mark] = {}
+        self._runs: set[int] = set()
+
+    def wait(self, listener: Listener) -> None:
+        """Wait for a garbage collection that is under way, as long as the configuration allows.
+
+        Raises BackupIncomplete where it does not end in time.
+        """
+        harbor = self._settings.harbor
+        limit = harbor.wait_for_collection.total_seconds() if harbor else 0.0
+        end = time.monotonic() + limit
+        found = self._under_way()
+        if found and limit:
+            log.info("%s: waits up to %d minutes for it to end", found, limit // 60)
+        while found:
+            left = end - time.monotonic()
+            if left <= 0:
+                waited = f", and still was after {limit:.0f} seconds" if limit else ""
+                raise BackupIncomplete(f"{found}{waited}", hint=_HINT)
+            listener(Update("waiting for garbage collection"))
+            time.sleep(min(left, _LOOK_AGAIN_SECONDS))
+            found = self._under_way()
+        listener(Update("waiting for garbage collection", finished=True))
+
+    def mark(self, held: Sequence[Held]) -> None:
+        """Remember the garbage collections that the databases' snapshots know of."""
+        for one in held:
+            if tables.is_harbor(one.session):
+                self._marks[one.name] = collection.mark(one.session, one.consistent_at)
+        if self._api:
+            self._runs = {run.id for run in self._api.collections()}
+
+    def collected(self, held: Sequence[Held], gone: Sequence[str]) -> bool:
+        """Whether one has run since the mark, runs now, or has taken any of the digests that are `gone`."""
+        for one in held:
+            known = self._marks.get(one.name)
+            if known is None:
+                continue
+            # Outside the snapshot, which shows things as they were.
+            with postgres.connect(one.target) as session:
+                taken = collection.known_blobs(one.session, gone) - collection.known_blobs(session, gone)
+                if taken or collection.since(session, known):
+                    return True
+        runs = self._api.collections() if self._api else ()
+        return any(not run.dry_run and (run.under_way or run.id not in self._runs) for run in runs)
+
+    def _under_way(self) -> str:
+        for entry in self._settings.databases:
+            # A database that does not answer is told of when it is to be dumped.
+            with suppress(DrkitError), postgres.connect(database.target_of(entry)) as session:
+                found = collection.under_way(session) if tables.is_harbor(session) else None
+                if found:
+                    return found.sentence
+        if self._api:
+            run = next((run for run in self._api.collections() if run.under_way and not run.dry_run), None)
+            if run:
+                return collection.Collection(run.id, None).sentence
+        return ""
