@@ -31,6 +31,7 @@ def reseal(
     (part,) = (part for part in manifest["parts"] if part["kind"] == "secrets")
     part_tags = [*(tag for tag in tags if tag != "drkit:manifest"), "drkit:part:secrets:secrets"]
     part["snapshot"] = _store(drkit, bundle, part["path"].lstrip("/"), part_tags)
+    part["bytes"] = len(bundle)
     change(manifest)
     _store(drkit, json.dumps(manifest).encode(), "manifest.json", tags)
     drkit.restic("forget", old)
