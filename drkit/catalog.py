@@ -8,6 +8,7 @@ the copies gone they are read from the repository again.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,10 +17,10 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from drkit import config
+from drkit import config, recovery
 from drkit.errors import ConfigError, NoSuchPoint, RestoreDamaged
 from drkit.model import MANIFEST_SCHEMA, DrillNote, DrillReport, Manifest, Part, Point, PointStatus
-from drkit.state import State
+from drkit.state import State, private_directory
 from drkit.tools import restic
 from drkit.tools.restic import Repository
 from drkit.tools.restic_output import Snapshot
@@ -33,6 +34,7 @@ _POINT = "drkit:point:"
 _DRILL = "drkit:drill:"
 _SITE = "drkit:site:"
 _MACHINE = "drkit:machine:"
+_BUNDLE = "drkit:part:secrets:secrets"
 # Each read costs restic half a second of key derivation; a few at once hide it.
 _READERS = 4
 
@@ -67,8 +69,15 @@ class Catalog:
             manifests = dict(zip((s.id for s in seals), pool.map(self._manifest, seals), strict=True))
             notes = tuple(note for note in pool.map(self._note, reports) if note)
         self._forget_copies({s.id for s in snapshots})
-        found = [_point(name, group, manifests, notes) for name, group in groups.items()]
+        machine = self._here()
+        found = [_point(name, group, manifests, notes, machine) for name, group in groups.items()]
         return tuple(sorted(found, key=lambda point: (point.taken_at, point.id), reverse=True))
+
+    def _here(self) -> str:
+        """The name of this machine; empty where the state directory cannot be written."""
+        with contextlib.suppress(OSError):
+            return self.state.machine
+        return ""
 
     def manifest_of(self, point: Point) -> Manifest:
         """The manifest of a sealed point, read from the repository and not from the copy here."""
@@ -86,24 +95,34 @@ class Catalog:
         return self.repository.snapshots(_POINT + point)
 
     def seal(self, manifest: Manifest) -> str:
-        """Store the manifest, last of all: from here on the point counts. Returns its snapshot."""
-        return self._store(manifest, MANIFEST_FILE, self.tags(manifest.id, _SEAL))
+        """Store the manifest, last of all: from here on the point counts. Returns its snapshot.
+
+        Beside it stands, for whoever has nothing but restic, how the point comes back without drkit.
+        """
+        data = TypeAdapter(Manifest).dump_json(manifest, indent=1)
+        texts = recovery.files(manifest, f"{_POINT}{manifest.id},{_SEAL}")
+        with private_directory(self.state.runs, f"seal-{manifest.id}-{os.getpid()}") as directory:
+            (directory / MANIFEST_FILE).write_bytes(data)
+            for name, text in texts.items():
+                (directory / name).write_text(text, encoding="utf-8")
+            names = (MANIFEST_FILE, *texts)
+            saved = self.repository.save_files(directory, names, self.tags(manifest.id, _SEAL), self.site)
+        self._copy(saved.snapshot, data)
+        return saved.snapshot
 
     def keep_drill(self, report: DrillReport) -> str:
         """Store a drill's report beside the point that it drilled. Returns its snapshot."""
-        return self._store(report, REPORT_FILE, self.tags(report.point, _DRILL + report.id))
+        data = TypeAdapter(DrillReport).dump_json(report, indent=1)
+        tags = self.tags(report.point, _DRILL + report.id)
+        saved = self.repository.save_stream([data], REPORT_FILE, tags, self.site)
+        self._copy(saved.snapshot, data)
+        return saved.snapshot
 
     def drill_snapshots(self, points: Iterable[str]) -> tuple[str, ...]:
         """Snapshots of the drill reports of those points."""
         wanted = set(points)
         every = self.repository.snapshots(_SITE + self.site)
         return tuple(s.id for s in every if _value(s, _DRILL) and _value(s, _POINT) in wanted)
-
-    def _store(self, value: Manifest | DrillReport, name: str, tags: Sequence[str]) -> str:
-        data = TypeAdapter(type(value)).dump_json(value, indent=1)
-        saved = self.repository.save_stream([data], name, tags, self.site)
-        self._copy(saved.snapshot, data)
-        return saved.snapshot
 
     def _manifest(self, snapshot: Snapshot) -> Manifest | None:
         manifest = _parse(Manifest, self._content(snapshot, MANIFEST_FILE))
@@ -207,23 +226,45 @@ def _value(snapshot: Snapshot, prefix: str) -> str | None:
 
 
 def _point(
-    name: str, group: Sequence[Snapshot], manifests: dict[str, Manifest | None], notes: Iterable[DrillNote]
+    name: str,
+    group: Sequence[Snapshot],
+    manifests: dict[str, Manifest | None],
+    notes: Iterable[DrillNote],
+    machine: str,
 ) -> Point:
     ids = tuple(snapshot.id for snapshot in group)
     bare = Point(name, PointStatus.INCOMPLETE, group[0].time, ids, machine=_value(group[0], _MACHINE))
-    seal = next((s for s in group if _SEAL in s.tags), None)
-    manifest = manifests[seal.id] if seal else None
     # A manifest counts only for the point that it names, and only while every part of it is still there.
-    if seal is None or manifest is None or manifest.id != name or not _all_there(manifest.parts, group):
+    seals = [
+        (manifest, s.id)
+        for s in group
+        if (manifest := manifests.get(s.id)) and manifest.id == name and _all_there(manifest.parts, group)
+    ]
+    if not seals:
         return bare
+    manifest, seal = max(seals, key=lambda found: found[0].revision)
     return replace(
         bare,
         status=PointStatus.SEALED,
         taken_at=manifest.consistent_at,
         manifest=manifest,
-        manifest_snapshot=seal.id,
+        manifest_snapshot=seal,
+        superseded=_superseded(manifest, seal, group, machine),
         drills=tuple(note for note in notes if note.point == name),
     )
+
+
+def _superseded(manifest: Manifest, seal: str, group: Sequence[Snapshot], machine: str) -> tuple[str, ...]:
+    """What this seal took the place of, other seals first; and bundles of this machine that no seal names.
+
+    Those are left by a killed rotation. One of another machine may be about to be sealed, and is not ours.
+    """
+    named = {seal, *(part.snapshot for part in manifest.parts)}
+    left = [s for s in group if s.id not in named]
+    replaced = [s for s in left if s.id in manifest.replaces or _SEAL in s.tags]
+    stray = [s for s in left if s not in replaced and _BUNDLE in s.tags and _value(s, _MACHINE) == machine]
+    ordered = sorted([*replaced, *stray], key=lambda s: _SEAL not in s.tags)
+    return tuple(s.id for s in ordered)
 
 
 def _all_there(parts: Iterable[Part], group: Sequence[Snapshot]) -> bool:

@@ -193,10 +193,14 @@ class Schedule(_Section):
 
 
 class Drill(_Section):
-    """`[drill]`: where sandboxes stand, and as whom their PostgreSQL runs when drkit is root."""
+    """`[drill]`: where sandboxes stand, and as whom their PostgreSQL runs when drkit is root.
+
+    `database_image` names an image, for a PostgreSQL major that this machine does not have.
+    """
 
     directory: AbsolutePath | None = None
     user: str = "postgres"
+    database_image: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./:@-]*$")] | None = None
 
 
 class Notify(_Section):

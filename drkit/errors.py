@@ -6,6 +6,7 @@
      ├─ BackupIncomplete         3
      ├─ ConfigError              4
      │   ├─ IdentityRefused      4
+     │   ├─ SharesRefused        4
      │   └─ NoSuchPoint          4
      ├─ DrillFailed              5
      ├─ ObjectiveMissed          5
@@ -80,6 +81,10 @@ class ConfigError(DrkitError):
 
 class IdentityRefused(ConfigError):
     """No age identity at hand opens the bundle."""
+
+
+class SharesRefused(ConfigError):
+    """Shares of a secret that do not add up to it."""
 
 
 class NoSuchPoint(ConfigError):

@@ -341,6 +341,10 @@ class Manifest:
     fingerprint_key: str = ""
     volume: Volume | None = None
     schema: int = MANIFEST_SCHEMA
+    # A point whose secrets were encrypted anew is sealed again: the highest revision counts, and what it
+    # took the place of (snapshots) is to be removed.
+    revision: int = 0
+    replaces: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -486,7 +490,7 @@ class DrillNote:
 class Point:
     """A recovery point as the repository has it: sealed with its manifest, or incomplete without one.
 
-    `machine` names the state directory that made it.
+    `machine` names the state directory that made it, `superseded` what a later seal took the place of.
     """
 
     id: str
@@ -497,6 +501,7 @@ class Point:
     manifest_snapshot: str | None = None
     drills: tuple[DrillNote, ...] = ()
     machine: str | None = None
+    superseded: tuple[str, ...] = ()
 
     @property
     def last_drill(self) -> DrillNote | None:

@@ -98,6 +98,7 @@ def backup(settings: config.Config, listener: Listener = silent) -> BackupResult
         swept = leftovers.sweep_runs(state) + read_only.unset_left(settings, state)
         points = catalog.points(locked=True)
         dead = leftovers.dead_points(points, state.machine, utc_now())
+        swept += leftovers.sweep_superseded(catalog, points)
         previous = next((point.manifest for point in points if point.manifest), None)
         _look_for_room(settings)
         try:

@@ -10,36 +10,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 from drkit import config
-from drkit.actions import secret_warnings
+from drkit.actions import doctor_keys, secret_warnings
+from drkit.actions.finding import Finding, Verdict
 from drkit.catalog import open_catalog
 from drkit.errors import ConfigError, DrkitError, Interrupted, ToolFailed
 from drkit.harbor import tables
 from drkit.model import utc_now
+from drkit.sandbox import build
 from drkit.sandbox import registry as sandbox_registry
 from drkit.sources import blobs, clients, collection, database, read_only, secrets
 from drkit.state import State, living_runs
-from drkit.tools import age, docker, postgres, process, restic
+from drkit.tools import docker, postgres, process, restic
 from drkit.tools.postgres import Session
 from drkit.volumes import freeze
 from drkit.volumes.choice import choose, stray
 
-Verdict = Literal["ok", "warning", "problem"]
-
 _SKEW = timedelta(minutes=1)
 _ROOM = 1 << 30
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    name: str
-    state: Verdict
-    detail: str
-    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +78,8 @@ def _looks(settings: config.Config) -> Iterator[tuple[str, Callable[[], Iterator
     if settings.secrets.paths:
         yield "secrets", lambda: _secrets(settings)
         yield "certificates", lambda: _certificates(settings)
-        yield "recipients", lambda: _recipients(settings)
+        yield "recipients", lambda: doctor_keys.recipients(settings)
+        yield "passwords", lambda: doctor_keys.passwords(settings)
     yield "sandbox", lambda: _sandbox(settings)
 
 
@@ -195,7 +185,7 @@ def _database(settings: config.Config, entry: config.Database) -> Iterator[Findi
     if abs(skew) > _SKEW:
         yield Finding("clock", "warning", f"{skew} apart from the database's", "synchronise both clocks")
     if settings.objectives.drill or settings.schedule.drill:
-        postgres.server_programs(max(major, client), postgres.installed())
+        build.look(max(major, client), settings.drill.database_image)
 
 
 def _dump_programs(entry: config.Database, major: int) -> tuple[int, str, str]:
@@ -302,26 +292,6 @@ def _certificates(settings: config.Config) -> Iterator[Finding]:
         yield Finding("certificates", "ok", said)
 
 
-def _recipients(settings: config.Config) -> Iterator[Finding]:
-    recipients = settings.secrets.recipients
-    trial = age.encrypt(b"trial", recipients)
-    said = f"{len(recipients)} recipients" if len(recipients) > 1 else "1 recipient"
-    identity = settings.secrets.identity_file
-    if identity is None:
-        yield Finding("recipients", "ok", said)
-        yield Finding("identity", "warning", "no identity_file: drills on this machine need --identity", "")
-        return
-    age.decrypt(trial, age.read_identities(identity))
-    yield Finding("recipients", "ok", f"{said}; {identity} opens what they are sent")
-    if len(recipients) == 1:
-        yield Finding(
-            "recipients",
-            "warning",
-            "if this one identity is lost, no bundle opens any more",
-            "add a second recipient whose identity is kept elsewhere",
-        )
-
-
 def _sandbox(settings: config.Config) -> Iterator[Finding]:
     """What a drill needs beside the repository."""
     if not (settings.objectives.drill or settings.schedule.drill):
@@ -330,7 +300,8 @@ def _sandbox(settings: config.Config) -> Iterator[Finding]:
     if settings.blobs:
         sandbox_registry.find()
     user = settings.drill.user
-    if os.geteuid() == 0:
+    # A container needs nobody of that name.
+    if os.geteuid() == 0 and settings.drill.database_image is None:
         try:
             pwd.getpwnam(user)
         except KeyError:

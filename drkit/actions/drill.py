@@ -16,6 +16,7 @@ from drkit.actions import leftovers
 from drkit.catalog import Catalog, open_catalog, pick
 from drkit.checks.binding import Binding
 from drkit.errors import DrillError, DrillFailed, DrkitError, Interrupted
+from drkit.harbor import relations
 from drkit.model import (
     CheckResult,
     ControlResult,
@@ -74,7 +75,7 @@ def drill(settings: config.Config, wishes: Wishes, listener: Listener = silent) 
     run = _Run(settings, catalog, manifest, binding, wishes, name, started, identities, listener, stopwatch)
     report = run.drill(newest=point.id == pick("latest", points)[0].id)
     report = _keep(report, state, catalog, wishes, swept)
-    _judge(report)
+    judge(report)
     return report
 
 
@@ -162,6 +163,7 @@ class _Run:
             directory,
             stack,
             user=self.settings.drill.user,
+            image=self.settings.drill.database_image,
             level=self.wishes.level,
             identities=self.identities,
             stopwatch=stopwatch,
@@ -263,7 +265,7 @@ def _keep(
     return report
 
 
-def _judge(report: DrillReport) -> None:
+def judge(report: DrillReport) -> None:
     """Raise what the outcome deserves; a missed objective is not green either."""
     missed = [objective.name for objective in report.objectives if not objective.met]
     match report.outcome:
@@ -276,14 +278,21 @@ def _judge(report: DrillReport) -> None:
         case Outcome.PASSED:
             return
         case Outcome.FAILED:
-            broken = [check.name for check in report.checks if check.outcome is Outcome.FAILED]
-            raise DrillFailed(
-                f"point {report.point} does not restore whole: {', '.join(broken)}",
-                hint=f"see {report.report}; take a new backup and drill it",
-                result=report,
-            )
+            message, hint = _why_failed(report)
+            raise DrillFailed(message, hint=hint, result=report)
         case _:
             raise DrillError(_why_error(report), hint=f"see {report.report}", result=report)
+
+
+def _why_failed(report: DrillReport) -> tuple[str, str]:
+    """What a failed drill says, and what is to be done: another backup mends nothing that production has."""
+    broken = [check for check in report.checks if check.outcome is Outcome.FAILED]
+    names = ", ".join(check.name for check in broken)
+    if all(relations.TORN_BEFORE in check.detail for check in broken):
+        said = f"point {report.point} restores as it was taken, but its database was torn already: {names}"
+        return said, f"mend production, then take a new backup and drill it; see {report.report}"
+    said = f"point {report.point} does not restore whole: {names}"
+    return said, f"see {report.report}; take a new backup and drill it"
 
 
 def _why_error(report: DrillReport) -> str:

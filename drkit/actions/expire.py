@@ -56,8 +56,12 @@ def remove(catalog: Catalog, points: Sequence[Point]) -> None:
     """Forget points, every seal first: a run that is cut off leaves incomplete points, none that lie."""
     if not points:
         return
+    # An older seal of the same point would count again as soon as the newer one is gone.
+    for snapshot in (s for point in points for s in point.superseded):
+        catalog.repository.forget([snapshot])
     seals = [point.manifest_snapshot for point in points if point.manifest_snapshot]
-    rest = [s for point in points for s in point.snapshots if s != point.manifest_snapshot]
+    gone = {s for point in points for s in (point.manifest_snapshot, *point.superseded)}
+    rest = [s for point in points for s in point.snapshots if s not in gone]
     drills = catalog.drill_snapshots(point.id for point in points)
     catalog.repository.forget(seals)
     catalog.repository.forget([*rest, *drills])

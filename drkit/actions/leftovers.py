@@ -8,6 +8,7 @@ from pathlib import Path
 
 from drkit.catalog import Catalog
 from drkit.model import Point, PointStatus
+from drkit.sandbox import container as sandbox_container
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.state import State, left_behind, remove_tree
 from drkit.volumes import freeze
@@ -32,6 +33,7 @@ def sweep_sandboxes(sandboxes: Path) -> tuple[str, ...]:
     """Remove the sandboxes of dead drills; returns what was done."""
     said = []
     for path in left_behind(sandboxes):
+        sandbox_container.release(path)
         sandbox_postgres.release_memory(path)
         remove_tree(path)
         said.append(f"removed the sandbox that the killed drill {path.name} left")
@@ -49,6 +51,20 @@ def dead_points(points: Sequence[Point], machine: str, now: datetime) -> tuple[P
         if point.status is PointStatus.INCOMPLETE
         and (point.machine == machine or now - point.taken_at > _FOREIGN_AGE)
     )
+
+
+def sweep_superseded(catalog: Catalog, points: Sequence[Point]) -> tuple[str, ...]:
+    """Remove what later seals took the place of, and a killed run could not; returns what was done.
+
+    The caller holds the site's lock. One by one, since every seal has to go before the bundle that it names.
+    """
+    said = []
+    for point in points:
+        for snapshot in point.superseded:
+            catalog.repository.forget([snapshot])
+        if point.superseded:
+            said.append(f"removed what an earlier run replaced in point {point.id}")
+    return tuple(said)
 
 
 def sweep_points(catalog: Catalog, dead: Sequence[Point]) -> tuple[str, ...]:

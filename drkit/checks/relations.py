@@ -12,7 +12,7 @@ from functools import partial
 from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not_provable, passed
 from drkit.errors import ToolFailed
 from drkit.harbor import inventory, torn
-from drkit.harbor.relations import PREFIX, Relation
+from drkit.harbor.relations import PREFIX, TORN_BEFORE, Relation
 from drkit.model import DatabaseEvidence, InventoryLine, RelationEvidence
 from drkit.tools import postgres
 from drkit.tools.postgres import Target
@@ -93,7 +93,7 @@ def _as_then(found: RelationEvidence, then: RelationEvidence | None) -> str:
     if then is None:
         return ""
     if then.torn == found.torn:
-        return "; production was torn in the same way when this point was taken: mend it there"
+        return f"; {TORN_BEFORE}: mend it there"
     return f"; when this point was taken it was {then.torn:,}"
 
 

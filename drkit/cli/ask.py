@@ -13,6 +13,10 @@ from drkit.config import find_config
 from drkit.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
     from drkit.actions.init import Wishes
     from drkit.actions.restore_plan import RestorePlan
 
@@ -45,14 +49,34 @@ def _ask(question: str) -> str:
 
 
 def confirm_restore(plan: RestorePlan) -> None:
-    """Show the plan and ask; raises UsageError if nobody can answer, Abort if the answer is no."""
-    from rich.console import Console
-
+    """Show the plan and ask, as `confirm` does."""
     from drkit.cli import show
 
-    show.restore_plan(Console(stderr=True, highlight=False), plan)
+    confirm(lambda console: show.restore_plan(console, plan), "the restore")
+
+
+def confirm(show_plan: Callable[[Console], None], what: str) -> None:
+    """Show what will be done and ask; raises UsageError if nobody can answer, Abort if the answer is no."""
+    from rich.console import Console
+
+    show_plan(Console(stderr=True, highlight=False))
     if not sys.stdin.isatty():
-        raise UsageError(
-            "nobody is here to confirm the restore", hint="say --yes, or look first with --dry-run"
-        )
+        raise UsageError(f"nobody is here to confirm {what}", hint="say --yes, or look first with --dry-run")
     typer.confirm("Go ahead?", abort=True, err=True)
+
+
+def shares() -> str:
+    """Shares of secrets, from a pipe or typed one a line; an empty line ends them."""
+    if not sys.stdin.isatty():
+        return sys.stdin.read()
+    lines: list[str] = []
+    while line := str(
+        typer.prompt(
+            f"Share {len(lines) + 1} (empty: no more)",
+            default="",
+            show_default=False,
+            err=True,
+        )
+    ).strip():
+        lines.append(line)
+    return "\n".join(lines)

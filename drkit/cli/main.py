@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from drkit.cli import keys
 from drkit.cli.perform import Options, Run, perform, report_usage
 
 app = typer.Typer(
@@ -18,6 +19,8 @@ app = typer.Typer(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(keys.app, name="keys")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]

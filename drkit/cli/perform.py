@@ -185,14 +185,18 @@ def report_usage(error: Exception, arguments: Sequence[str]) -> int:
 
 
 def _verb(arguments: Sequence[str]) -> str:
-    """The first word that is neither an option nor the value of `--config`; empty if there is none."""
+    """The first word that is neither an option nor the value of `--config`; empty if there is none.
+
+    With the second, where the first is the name of a group.
+    """
+    found: list[str] = []
     words = iter(arguments)
     for word in words:
         if word == "--config":
             next(words, None)
         elif not word.startswith("-"):
-            return word
-    return ""
+            found.append(word)
+    return " ".join(found[: 2 if found[:1] == ["keys"] else 1])
 
 
 def _usage_message(error: Exception) -> str:

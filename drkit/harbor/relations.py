@@ -21,6 +21,8 @@ from typing import LiteralString
 
 # How the checks of a drill are called: this and a relation's name.
 PREFIX = "relation: "
+# What a check says where the backup found the same: then production is to be mended, not the backup.
+TORN_BEFORE = "production was torn in the same way when this point was taken"
 Key = tuple[str, tuple[str, ...], str, tuple[str, ...]]
 
 # Asked of rows that refer to nothing alone, which are few: over all rows each would cost a join.

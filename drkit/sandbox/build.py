@@ -13,6 +13,7 @@ from drkit.harbor import storage, tables
 from drkit.harbor.tables import Tag
 from drkit.model import DatabaseEvidence, Level, Manifest, PartKind
 from drkit.progress import Listener
+from drkit.sandbox import container as sandbox_container
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
 from drkit.sources import clients, database_restore, secrets
@@ -64,6 +65,17 @@ class Restored:
         return next((database for database in self.databases.values() if database.harbor), None)
 
 
+def look(major: int, image: str | None) -> None:
+    """See that there is a server of that major version, on this machine or in the image.
+
+    Raises ToolMissing, ToolFailed.
+    """
+    if image is None or postgres.has_server(major, postgres.installed()):
+        postgres.server_programs(major, postgres.installed())
+    else:
+        sandbox_container.look(image, major)
+
+
 class Builder:
     """Restores one point below `directory`; servers run until `stack` closes."""
 
@@ -75,6 +87,7 @@ class Builder:
         stack: contextlib.ExitStack,
         *,
         user: str,
+        image: str | None,
         level: Level,
         identities: Sequence[Identity],
         stopwatch: Stopwatch,
@@ -86,6 +99,7 @@ class Builder:
         self._directory = directory
         self._stack = stack
         self._user = user
+        self._image = image
         self._level = level
         self._identities = identities
         self._stopwatch = stopwatch
@@ -94,10 +108,8 @@ class Builder:
     def run(self) -> Restored:
         """Restore everything, and serve the images; raises the first part's error, by name."""
         # Before terabytes of blobs are fetched for a drill that cannot end well.
-        self._programs = {
-            evidence.name: postgres.server_programs(evidence.archive_major, postgres.installed())
-            for evidence in self._manifest.databases
-        }
+        for evidence in self._manifest.databases:
+            look(evidence.archive_major, self._image)
         work: dict[str, Callable[[], None]] = {}
         if self._manifest.databases:
             work["databases"] = self._databases
@@ -129,18 +141,16 @@ class Builder:
     def _database(self, evidence: DatabaseEvidence) -> None:
         """Start a server and fetch the dump at once, then load it."""
         name = evidence.name
-        programs = self._programs[name]
         directory = self._directory / f"db-{name}"
         # The sandbox's PostgreSQL runs as another user: it may pass through, not look.
         directory.mkdir(mode=0o711)
         fetched = directory / "dump"
         fetched.mkdir(mode=0o700)
-        servers: list[Target] = []
+        servers: list[tuple[Target, Programs]] = []
 
         def start() -> None:
             with self._stopwatch.stage(f"start PostgreSQL for {name}"):
-                server = sandbox_postgres.running(programs, directory, self._user, evidence.superuser)
-                servers.append(self._stack.enter_context(server))
+                servers.append(self._stack.enter_context(self._server(evidence, directory)))
 
         def fetch() -> None:
             with self._stopwatch.stage(f"fetch dump of {name}"):
@@ -152,19 +162,32 @@ class Builder:
         _raise_first(together({"start": start, "fetch": fetch, "roles": fetch_roles}))
         archive = fetched / self._manifest.need("database", name).path.lstrip("/")
         roles = (fetched / self._manifest.need("roles", name).path.lstrip("/")).read_text(encoding="utf-8")
+        server, programs = servers[0]
         with self._stopwatch.stage(f"load {name}"):
             database_restore.bring_back(
-                servers[0],
+                server,
                 evidence.shape.database,
                 evidence,
                 archive,
                 roles,
                 clients.here(programs, {}),
             )
-        target = servers[0].with_database(evidence.shape.database)
+        target = server.with_database(evidence.shape.database)
         with postgres.connect(target) as session:
             harbor = tables.is_harbor(session)
         self.restored.databases[name] = RestoredDatabase(evidence, target, archive, programs, harbor)
+
+    @contextlib.contextmanager
+    def _server(self, evidence: DatabaseEvidence, directory: Path) -> Iterator[tuple[Target, Programs]]:
+        """A server for the dump, and the programs to load it with: this machine's, else the image's."""
+        major, superuser = evidence.archive_major, evidence.superuser
+        if postgres.has_server(major, postgres.installed()) or self._image is None:
+            programs = postgres.server_programs(major, postgres.installed())
+            with sandbox_postgres.running(programs, directory, self._user, superuser) as target:
+                yield target, programs
+        else:
+            with sandbox_container.running(self._image, major, directory, self._user, superuser) as found:
+                yield found
 
     def _fetch(self, kind: PartKind, name: str, target: Path) -> None:
         part = self._manifest.need(kind, name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -48,22 +47,15 @@ def running(programs: Programs, directory: Path, user: str, superuser: str) -> I
     As root it runs as `user`, since PostgreSQL refuses root. `superuser` is the name of its first role: that
     of the server that was dumped, so that what it owned finds its owner. Raises ConfigError, ToolFailed.
     """
-    home = _home(directory, user)
-    data, socket = home / "data", home / "s"
-    if len(str(socket / _SOCKET)) > _LONGEST_SOCKET:
-        raise ConfigError(
-            f"the sandbox path {home} is too long for a Unix socket",
-            hint="set directory in [drill] to a shorter one",
-        )
+    home = make_home(directory, _account(user))
+    data = home / "data"
     initialise = (programs.program("initdb"), f"--pgdata={data}", f"--username={superuser}", "--auth=trust")
     options = ("--encoding=UTF8", "--no-locale", "--no-sync")
     process.check(Command((*initialise, *options), user=user, directory=home))
-    settings = {**_SETTINGS, "unix_socket_directories": str(socket)}
-    arguments = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    command = Command((programs.program("postgres"), "-D", str(data), *arguments), user=user, directory=home)
-    server = Server(command, directory / "postgres.log")
+    words = (programs.program("postgres"), "-D", str(data), *arguments(home))
+    server = Server(Command(words, user=user, directory=home), directory / "postgres.log")
     try:
-        target = Target({"host": str(socket), "user": superuser, "dbname": "postgres"})
+        target = reached(home, superuser)
         _wait(server, target)
         yield target
     finally:
@@ -71,21 +63,43 @@ def running(programs: Programs, directory: Path, user: str, superuser: str) -> I
         server.stop(signal.SIGQUIT)
 
 
-def _home(directory: Path, user: str) -> Path:
+def arguments(home: Path) -> tuple[str, ...]:
+    """The server's settings, as words of its command line."""
+    settings = {**_SETTINGS, "unix_socket_directories": str(home / "s")}
+    return tuple(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))
+
+
+def reached(home: Path, superuser: str) -> Target:
+    """How a server with that home is reached."""
+    return Target({"host": str(home / "s"), "user": superuser, "dbname": "postgres"})
+
+
+def make_home(directory: Path, owner: tuple[int, int] | None) -> Path:
+    """Where a server's data and socket go, for a user and group (None: ourselves)."""
     home = directory / "pg"
+    if len(str(home / "s" / _SOCKET)) > _LONGEST_SOCKET:
+        raise ConfigError(
+            f"the sandbox path {home} is too long for a Unix socket",
+            hint="set directory in [drill] to a shorter one",
+        )
     for path in (home, home / "s"):
         path.mkdir(mode=0o700)
-    if os.geteuid() == 0:
-        try:
-            account = pwd.getpwnam(user)
-        except KeyError:
-            raise ConfigError(
-                f'there is no user "{user}" to run the sandbox\'s PostgreSQL as',
-                hint="PostgreSQL refuses root: name an ordinary user as user in [drill]",
-            ) from None
-        for path in (home, home / "s"):
-            shutil.chown(path, account.pw_uid, account.pw_gid)
+        if owner:
+            os.chown(path, *owner)
     return home
+
+
+def _account(user: str) -> tuple[int, int] | None:
+    if os.geteuid() != 0:
+        return None
+    try:
+        account = pwd.getpwnam(user)
+    except KeyError:
+        raise ConfigError(
+            f'there is no user "{user}" to run the sandbox\'s PostgreSQL as',
+            hint="PostgreSQL refuses root: name an ordinary user as user in [drill]",
+        ) from None
+    return account.pw_uid, account.pw_gid
 
 
 def _wait(server: Server, target: Target) -> None:

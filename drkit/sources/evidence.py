@@ -37,7 +37,7 @@ SELECT DISTINCT t.spcname FROM pg_class c JOIN pg_tablespace t ON t.oid = c.relt
 WHERE t.spcname <> 'pg_global' ORDER BY 1"""
 
 # A page of zeros may be a hole, and zeros at a page's end may be missing: both read alike, none is counted.
-_LARGE_OBJECTS = """
+LARGE_OBJECTS = """
 SELECT coalesce(sum(hashtextextended(page COLLATE "C", hashint4extended(pageno, loid::int8))), 0)::text
 FROM (SELECT loid, pageno, rtrim(encode(data, 'hex'), '0') AS page FROM pg_largeobject) AS p
 WHERE page <> ''"""
@@ -144,7 +144,7 @@ def read_large_objects(session: Session) -> LargeObjects:
     """The large objects, their content only where this user may read it (superusers may)."""
     objects = int(session.value("SELECT count(*) FROM pg_largeobject_metadata"))
     readable = session.value("SELECT has_table_privilege('pg_catalog.pg_largeobject', 'SELECT')")
-    return LargeObjects(objects, session.value(_LARGE_OBJECTS) if readable else None)
+    return LargeObjects(objects, session.value(LARGE_OBJECTS) if readable else None)
 
 
 def _settings(session: Session) -> dict[str, str]:

@@ -25,7 +25,7 @@ WHERE a.attrelid = to_regclass(format('%%I.%%I', %s::text, %s::text)) AND a.attn
 ORDER BY a.attnum"""
 
 # Types whose values a function takes whole. `{c}` is the column, `{n}` its position.
-_WHOLE = {
+WHOLE = {
     "int2": "hashint4extended({c}, {n})",
     "int4": "hashint4extended({c}, {n})",
     "bool": "hashint4extended({c}::int4, {n})",
@@ -35,9 +35,9 @@ _WHOLE = {
     "varchar": 'hashtextextended({c} COLLATE "C", {n})',
     "uuid": "uuid_hash_extended({c}, {n})",
 }
-_BY_TEXT = 'hashtextextended({c}::text COLLATE "C", {n})'
+BY_TEXT = 'hashtextextended({c}::text COLLATE "C", {n})'
 # Any number that is another for every position: NULL is a value of its own.
-_NULL = 6_700_417
+NULL = 6_700_417
 
 
 @dataclass(frozen=True)
@@ -64,5 +64,5 @@ def expression(of: Sequence[Column]) -> Part:
 
 def _column(column: Column, number: int) -> Part:
     name = postgres.identifier("r", column.name)
-    value = postgres.compose(_WHOLE.get(column.type, _BY_TEXT), c=name, n=postgres.literal(number))
-    return postgres.compose("coalesce({value}, {null})", value=value, null=postgres.literal(number * _NULL))
+    value = postgres.compose(WHOLE.get(column.type, BY_TEXT), c=name, n=postgres.literal(number))
+    return postgres.compose("coalesce({value}, {null})", value=value, null=postgres.literal(number * NULL))

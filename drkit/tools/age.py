@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,13 +18,36 @@ Recipient: TypeAlias = Any
 Identity: TypeAlias = Any
 
 
+@dataclass(frozen=True)
+class Named:
+    """A recipient as the configuration has it: the public key, its kind, and the name that follows it."""
+
+    key: str
+    kind: str
+    name: str
+
+
+def named(text: str) -> Named:
+    """`age1... operator`, `ssh-ed25519 AAAA... root@host`: the key, and what it is called (maybe nothing)."""
+    words = text.split()
+    size = 2 if text.startswith("ssh-") else 1
+    kind = words[0] if size == 2 and words else "x25519"
+    return Named(" ".join(words[:size]), kind, " ".join(words[size:]))
+
+
 def parse_recipients(texts: Sequence[str]) -> list[Recipient]:
-    """`age1...` and `ssh-...` public keys; raises ConfigError that names the one that is none."""
+    """`age1...` and `ssh-...` public keys, with or without a name after them.
+
+    Raises ConfigError that names the one that is none.
+    """
     found: list[Recipient] = []
     for text in texts:
-        kind = pyrage.ssh.Recipient if text.startswith("ssh-") else pyrage.x25519.Recipient
+        recipient = named(text)
+        kind = pyrage.x25519.Recipient if recipient.kind == "x25519" else pyrage.ssh.Recipient
         try:
-            found.append(kind.from_str(text))
+            if not text.isprintable():
+                raise ValueError(text)
+            found.append(kind.from_str(recipient.key))
         except Exception:  # noqa: BLE001 - pyrage raises plain exceptions of several kinds
             raise ConfigError(
                 f"not an age recipient: {_shown(text)}",
@@ -104,6 +128,23 @@ def generate() -> tuple[str, str]:
 def encrypt(data: bytes, recipients: Sequence[str]) -> bytes:
     """Encrypt to all recipients; any one of their identities opens it."""
     return bytes(pyrage.encrypt(data, parse_recipients(recipients)))
+
+
+def opens(text: str, identities: Sequence[Identity]) -> bool:
+    """Whether one of the identities opens what is sent to this recipient; tried, not deduced."""
+    try:
+        decrypt(encrypt(b"trial", [text]), identities)
+    except IdentityRefused:
+        return False
+    return True
+
+
+def count_recipients(data: bytes) -> int:
+    """For how many recipients a file is encrypted, by its header (age-encryption.org/v1)."""
+    header = data.partition(b"\n---")[0]
+    kinds = [line.split()[1] for line in header.splitlines() if line.startswith(b"-> ") and line.split()[1:]]
+    # What ends so is noise, there to keep readers from choking on kinds that they do not know.
+    return sum(not kind.endswith(b"-grease") for kind in kinds)
 
 
 def decrypt(data: bytes, identities: Sequence[Identity]) -> bytes:

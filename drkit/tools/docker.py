@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drkit.errors import ConfigError, ToolFailed
+from drkit.logs import redact
 from drkit.tools import process
 from drkit.tools.process import Command
 
@@ -86,7 +87,7 @@ class Container:
 
     def run(self, script: str, *words: str) -> str:
         """What a small shell script says inside; raises ToolFailed."""
-        return _ask("exec", self.id, "sh", "-c", script, "sh", *words)
+        return ask("exec", self.id, "sh", "-c", script, "sh", *words)
 
 
 def environment() -> dict[str, str]:
@@ -101,7 +102,7 @@ def find(name: str) -> Container:
     not run, has no address, or docker does not answer.
     """
     try:
-        said = _ask("inspect", "--type=container", name)
+        said = ask("inspect", "--type=container", name)
     except ToolFailed as error:
         if "no such" in error.message.lower():
             raise _not_there(name) from None
@@ -115,7 +116,7 @@ def find(name: str) -> Container:
 
 def names() -> tuple[str, ...]:
     """The names of all running containers; raises ToolMissing, ToolFailed."""
-    return tuple(sorted(_ask("ps", "--format={{.Names}}").split()))
+    return tuple(sorted(ask("ps", "--format={{.Names}}").split()))
 
 
 def _container(name: str, about: dict[str, Any]) -> Container:
@@ -151,7 +152,15 @@ def _not_there(name: str) -> ConfigError:
     )
 
 
-def _ask(*words: str) -> str:
+def logs(container: str) -> str:
+    """The last words of a container, for an error message."""
+    command = Command(("docker", "logs", "--tail=3", container), environment())
+    done = process.run(command)
+    return redact(" / ".join(f"{done.text}{done.stderr}".strip().splitlines()[-3:]))
+
+
+def ask(*words: str) -> str:
+    """What docker's client says; raises ToolMissing, ToolFailed."""
     program = process.find_program("docker", hint="install it, or give the database's address as dsn")
     command = Command((program, *words), environment())
     done = process.run(command)

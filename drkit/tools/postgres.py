@@ -32,6 +32,7 @@ from drkit.tools.process import Command, Completed, failure
 Query = LiteralString | sql.SQL | sql.Composed
 Row = tuple[Any, ...]
 Part = sql.Composable
+Statement = sql.Composed
 
 # Where distributions put several majors side by side: Debian and Ubuntu, then the PostgreSQL project's RPMs.
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
@@ -62,7 +63,7 @@ _LIBPQ_FILES = (
 )
 
 # The text form of a value depends on these; fixed, so that evidence is the same in every session.
-_CANONICAL = {
+CANONICAL = {
     "DateStyle": "ISO, MDY",
     "IntervalStyle": "postgres",
     "TimeZone": "UTC",
@@ -109,6 +110,12 @@ def trusted(text: str) -> sql.SQL:
     return sql.SQL(text)
 
 
+def text(part: Part) -> str:
+    """A composed SQL text as one statement for psql."""
+    # psycopg ends no statement; psql needs that.
+    return part.as_string(None) + ";"
+
+
 def keyword(words: str) -> sql.SQL:
     """Words that the server itself told us (a privilege, a role option), checked to be mere letters."""
     if not re.fullmatch(r"[A-Z ]+", words):
@@ -142,6 +149,11 @@ class Target:
     def with_database(self, name: str) -> Target:
         """The same server, another database."""
         return Target({**self.settings, "dbname": name}, self.password)
+
+
+def conninfo(database: str) -> str:
+    """A connection string that names a database alone, for programs that take one where a name stands."""
+    return make_conninfo("", dbname=database)
 
 
 def target(dsn: str, password_file: Path | None) -> Target:
@@ -253,7 +265,7 @@ def connect(where: Target, *, autocommit: bool = True, patience: int = 10) -> It
         raise DatabaseUnreachable(f"cannot connect to {where.where}: {said}", hint=hint) from None
     try:
         session = Session(connection)
-        for name, value in _CANONICAL.items():
+        for name, value in CANONICAL.items():
             session.execute("SELECT set_config(%s, %s, false)", (name, value))
         session.execute("SET statement_timeout = 0")
         session.execute("SET idle_in_transaction_session_timeout = 0")
@@ -363,16 +375,21 @@ def restore_programs(archive: int, server: int, available: Mapping[int, Programs
     return available[fitting[-1]]
 
 
+def has_server(major: int, available: Mapping[int, Programs]) -> bool:
+    """Whether a server of exactly that major version can be made here."""
+    return major in available and (available[major].directory / "initdb").is_file()
+
+
 def server_programs(major: int, available: Mapping[int, Programs]) -> Programs:
     """The programs to run a throwaway server of exactly that major; raises ToolMissing."""
-    programs = available.get(major)
-    if programs is None or not (programs.directory / "initdb").is_file():
+    if not has_server(major, available):
         have = ", ".join(map(str, sorted(available))) or "none"
         raise ToolMissing(
             f"PostgreSQL {major} is not installed here (there is: {have})",
-            hint=f"a drill needs the same major version: install postgresql-{major}",
+            hint=f"a drill needs the same major version: install postgresql-{major}, "
+            "or name an image that has it as database_image in [drill]",
         )
-    return programs
+    return available[major]
 
 
 def dump(programs: Programs, where: Target, snapshot: str, environment: Mapping[str, str]) -> Command:

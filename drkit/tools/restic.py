@@ -162,6 +162,10 @@ class Repository:
         options = ("--stdin", "--stdin-filename", filename)
         return self._save(options, tags, host, filename, silent, stdin=pieces)
 
+    def save_files(self, directory: Path, names: Sequence[str], tags: Sequence[str], host: str) -> Saved:
+        """Store a few files of a directory side by side at the top of one snapshot."""
+        return self._save(("--", *names), tags, host, "", silent, directory=directory)
+
     def save_directory(
         self,
         path: Path,
@@ -223,9 +227,12 @@ class Repository:
         for start in range(0, len(snapshots), 200):
             self._check_mending("forget", "--json", *snapshots[start : start + 200])
 
-    def prune(self) -> None:
-        """Remove data that no snapshot needs."""
-        self._check_mending("prune")
+    def prune(self, *, everything: bool = False) -> None:
+        """Remove data that no snapshot needs.
+
+        restic leaves some (up to 5 %) where removing it costs much rewriting, unless `everything` must go.
+        """
+        self._check_mending("prune", *(("--max-unused=0",) if everything else ()))
 
     def check(self, read_data_subset: str | None = None) -> None:
         """The repository's own integrity; with a subset (`5%`, `1/7`, `2G`) reads that much data as well."""
@@ -265,13 +272,17 @@ class Repository:
         listener: Listener,
         stdin: Iterable[bytes] | None = None,
         mounts: tuple[tuple[str, ...], ...] = (),
+        directory: Path | None = None,
     ) -> Saved:
         # Without the scan a total is unknown; it costs a second walk, worth it only where somebody looks.
         scan = () if wants_totals(listener) and stdin is None else ("--no-scan",)
         labels = [f"--tag={tag}" for tag in tags]
         command = self._command("backup", "--json", "--host", host, *labels, *scan, *what)
         environment = {**command.environment, **_stable_devices()}
-        command = replace(command, environment=environment, mounts=mounts)
+        if directory is not None and Path(self.url).exists():
+            # A repository on a path that is relative to where drkit runs must stay the one that it is.
+            environment["RESTIC_REPOSITORY"] = str(Path(self.url).absolute())
+        command = replace(command, environment=environment, mounts=mounts, directory=directory)
         summary = self._follow(command, stage, listener, stdin)
         if "snapshot_id" not in summary:
             raise ToolFailed("restic ended without naming a snapshot", hint="see its messages above")

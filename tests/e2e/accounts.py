@@ -81,14 +81,19 @@ def embellish(site: Site) -> None:
 def database(site: Site, name: str | None = None) -> dict[str, str]:
     """Every table's rows, every definition and right, and every role."""
     with testenv.connect(site, name) as connection:
-        definitions = witness.definitions(connection)
-        return (
-            witness.tables(connection)
-            | {what: value for what, value in definitions.items() if not what.startswith(_OTHERWISE)}
-            | witness.roles(connection)
-            | _privileges(connection)
-            | _further(connection)
-        )
+        return described(connection)
+
+
+def described(connection: Connection) -> dict[str, str]:
+    """The same of whatever database a connection leads to."""
+    definitions = witness.definitions(connection)
+    return (
+        witness.tables(connection)
+        | {what: value for what, value in definitions.items() if not what.startswith(_OTHERWISE)}
+        | witness.roles(connection)
+        | _privileges(connection)
+        | _further(connection)
+    )
 
 
 def _privileges(connection: Connection) -> dict[str, str]:

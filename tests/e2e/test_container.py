@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from drkit.sandbox.container import LABEL
 from testenv import Site, cluster, witness
 from testenv.engine import Engine
 from tests.e2e import processes
@@ -100,7 +102,24 @@ def account(address: str) -> dict[str, str]:
         return witness.tables(connection) | witness.definitions(connection)
 
 
-def test_the_whole_loop(contained: Drkit, engine: Engine, address: str, major: int) -> None:
+# No server and no client program of PostgreSQL is on a machine that only runs Harbor.
+_WITHOUT = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /usr/lib/postgresql && exec "$@"', "sh")
+
+
+@pytest.fixture
+def bare(contained: Drkit, engine: Engine, major: int) -> Drkit:
+    """The same on a machine without PostgreSQL: drills take the server from an image."""
+    contained.change(lambda d: d.update(drill={"database_image": engine.image(major)}))
+    return replace(contained, prefix=_WITHOUT)
+
+
+def sandboxes(engine: Engine) -> list[str]:
+    """The containers of drills."""
+    return engine.docker("ps", "--all", "--quiet", f"--filter=label={LABEL}").split()
+
+
+def test_the_whole_loop(bare: Drkit, engine: Engine, address: str, major: int) -> None:
+    contained = bare
     doctor = contained.ask("doctor")
     (found,) = [f for f in doctor["findings"] if f["name"] == "database registry"]
     assert found["detail"].startswith(f"PostgreSQL {major} at registry at {address}:5432, ")
@@ -111,13 +130,39 @@ def test_the_whole_loop(contained: Drkit, engine: Engine, address: str, major: i
     point = contained.ask("backup")
     assert point["status"] == "sealed"
     assert is_quiet(engine)
-    assert contained.ask("drill")["outcome"] == "passed"
+    drill = contained.ask("drill")
+    assert drill["outcome"] == "passed"
+    assert {"dropped row in registry", "truncated dump of registry"} <= {c["name"] for c in drill["controls"]}
+    assert sandboxes(engine) == []
 
     before = account(address)
     engine.sql(NAME, "DROP DATABASE registry WITH (FORCE)")
     contained.ask("restore", "latest", "--only", "database", "--yes")
     assert account(address) == before
     assert is_quiet(engine)
+
+
+def test_a_killed_drill(bare: Drkit, engine: Engine) -> None:
+    """Its container stays until the next drill, which removes it by its label."""
+    assert kill_when(bare, lambda: sandboxes(engine), "the container is there", "drill"), "it was over before"
+    assert len(sandboxes(engine)) == 1
+    drill = bare.ask("drill")
+    assert drill["outcome"] == "passed"
+    assert "removed the sandbox that the killed drill" in " ".join(drill["problems"])
+    assert sandboxes(engine) == []
+
+
+def test_a_drill_without_a_server(bare: Drkit, engine: Engine, major: int) -> None:
+    """Said before anything is restored, and what to do about it."""
+    bare.change(lambda d: d["drill"].update(database_image="postgres:none"))
+    message = "1 problem; the first: there is no image postgres:none on this machine"
+    fails(bare, ["doctor"], 7, "tool_missing", message, "docker pull postgres:none, .*")
+    bare.change(lambda d: d.pop("drill"))
+    message = f"the drill came to no verdict: PostgreSQL {major} is not installed here \\(there is: none\\)"
+    ended = bare.run("drill", "--json")
+    assert ended.code == 6
+    assert_error(ended, "drill_error", message, "see .*")
+    assert [stage["name"] for stage in ended.envelope["result"]["stages"]] == ["find the point", "tear down"]
 
 
 def test_init_proposes_it(

@@ -45,7 +45,7 @@ BAD = [
     (
         LEAST + "[drill]\ncolour = 1",
         'unknown key "colour" in [drill]',
-        "known keys are: directory, user",
+        "known keys are: directory, user, database_image",
     ),
     (
         SITE + "[site.sub]\nx = 1\n" + REPOSITORY,

@@ -15,6 +15,7 @@ PUBLIC = {
     "backup_incomplete": 3,
     "config_error": 4,
     "identity_refused": 4,
+    "shares_refused": 4,
     "no_such_point": 4,
     "drill_failed": 5,
     "objective_missed": 5,

@@ -169,3 +169,25 @@ def test_a_private_key_among_the_recipients_is_not_repeated() -> None:
     assert caught.value.message == (
         "not an age recipient: an identity (a private key) stands where its public half belongs"
     )
+
+
+def test_a_name_after_the_key() -> None:
+    secret, recipient = age.generate()
+    assert age.named(f"{recipient} drill host") == age.Named(recipient, "x25519", "drill host")
+    assert age.named("ssh-rsa AAAA me@home (old)") == age.Named("ssh-rsa AAAA", "ssh-rsa", "me@home (old)")
+    assert age.named("") == age.Named("", "x25519", "")
+    identities = age.parse_identities(secret.encode(), "a test")
+    assert age.decrypt(age.encrypt(DATA, [f"{recipient} operator"]), identities) == DATA
+    assert age.opens(f"{recipient} operator", identities)
+    assert not age.opens(age.generate()[1], identities)
+    with pytest.raises(ConfigError):
+        age.parse_recipients([f"{recipient} two\nlines"])
+
+
+def test_a_header_tells_for_how_many_it_is(pairs: dict[str, Pair]) -> None:
+    recipients = [pair.recipient for pair in pairs.values()]
+    for count in range(1, 4):
+        for _ in range(5):  # noise is there by chance
+            assert age.count_recipients(age.encrypt(DATA, recipients[:count])) == count
+    by_program = run(needs.program("age"), "-r", recipients[0], "-r", recipients[1], stdin=DATA)
+    assert age.count_recipients(by_program) == 2

@@ -1,0 +1,145 @@
+"""What a recovery point says of itself in the repository: how it comes back without drkit.
+
+Two files beside the manifest: RECOVERY.txt for a person, recover.sh for a POSIX shell. Everything that comes
+from a site is quoted for where it stands, by default: a template has to ask for anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from drkit.model import DatabaseEvidence, Manifest, Part
+from drkit.reports.text import printable, quoted, shell_word
+from drkit.reports.units import size
+from drkit.sources import statements
+from drkit.tools import postgres
+
+TEXT = "RECOVERY.txt"
+SCRIPT = "recover.sh"
+
+
+@dataclass(frozen=True)
+class _Database:
+    """A database as the templates need it: SQL as text for psql, connection strings for libpq."""
+
+    name: str
+    major: int
+    counted: int
+    tablespaces: str
+    tables: int
+    rows: int
+    dump: Part
+    roles: Part
+    conninfo: str
+    beside_conninfo: str
+    exists: str
+    clear: str
+    create: str
+    plain_create: str
+    rights: str
+    compare: str
+    rename: str
+
+
+@dataclass(frozen=True)
+class _Blobs:
+    """The blobs' snapshot, the folder in it that holds the root directory, and where that was."""
+
+    snapshot: str
+    folder: str
+    name: str
+    root: str
+    target: str
+
+
+def files(manifest: Manifest, seal_tags: str) -> dict[str, str]:
+    """Name -> text of the files that stand beside the manifest.
+
+    `seal_tags` is restic's `--tag` filter for the snapshot that they are in, which nobody knows before.
+    """
+    facts = _facts(manifest) | {"seal_tags": seal_tags}
+    return {
+        TEXT: _environment(printable).get_template(TEXT).render(facts),
+        SCRIPT: _environment(quoted).get_template(SCRIPT).render(facts),
+    }
+
+
+def _environment(finalize: Any) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("drkit.reports", "templates"),
+        autoescape=False,  # noqa: S701 - `finalize` quotes everything for the shell, or makes it printable
+        undefined=StrictUndefined,
+        finalize=finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"size": size, "sh": shell_word}
+    return environment
+
+
+def _facts(manifest: Manifest) -> dict[str, object]:
+    databases = [_database(manifest, number, each) for number, each in enumerate(manifest.databases, 1)]
+    return {
+        "manifest": manifest,
+        "databases": databases,
+        "newest_major": max((each.major for each in databases), default=0),
+        "harbor": any(each.harbor_schema is not None for each in manifest.databases),
+        "blobs": _blobs(manifest),
+        "digests": manifest.part("digests"),
+        "secrets": manifest.part("secrets"),
+    }
+
+
+def _database(manifest: Manifest, number: int, evidence: DatabaseEvidence) -> _Database:
+    name, beside = evidence.shape.database, f"drkit_recovering_{number}"
+    quoted, text, compose = postgres.identifier, postgres.text, postgres.compose
+    return _Database(
+        name=name,
+        major=evidence.archive_major,
+        counted=len(evidence.counted_only),
+        tablespaces=_tablespaces(evidence.tablespaces),
+        tables=len(evidence.tables),
+        rows=evidence.rows,
+        dump=manifest.need("database", evidence.name),
+        roles=manifest.need("roles", evidence.name),
+        conninfo=postgres.conninfo(name),
+        beside_conninfo=postgres.conninfo(beside),
+        exists=text(compose("SELECT 1 FROM pg_database WHERE datname = {name}", name=postgres.literal(name))),
+        clear=text(compose("DROP DATABASE IF EXISTS {name}", name=quoted(beside))),
+        create=text(statements.creation(evidence.shape, beside)),
+        plain_create=text(statements.creation(evidence.shape, name)),
+        rights="\n".join(map(text, statements.rights(evidence.shape, beside))),
+        compare="\n".join(statements.comparisons(evidence)),
+        rename=text(compose("ALTER DATABASE {old} RENAME TO {new}", old=quoted(beside), new=quoted(name))),
+    )
+
+
+def _tablespaces(names: Sequence[str]) -> str:
+    """A query with a row for each of these tablespaces that a server lacks; empty where there are none."""
+    if not names:
+        return ""
+    rows = [postgres.compose("({name})", name=postgres.literal(name)) for name in names]
+    return postgres.text(
+        postgres.compose(
+            "SELECT name FROM (VALUES {rows}) AS t (name)"
+            " WHERE name NOT IN (SELECT spcname FROM pg_tablespace)",
+            rows=postgres.joined(", ", rows),
+        )
+    )
+
+
+def _blobs(manifest: Manifest) -> _Blobs | None:
+    part = manifest.part("blobs")
+    if part is None:
+        return None
+    where = PurePosixPath(part.path)
+    root = manifest.blobs_root or part.path
+    # Images that were in a bucket have no path: they come back as files, to be carried there.
+    target = root if root.startswith("/") else "/registry"
+    return _Blobs(part.snapshot, str(where.parent), where.name, root, target)

@@ -1,0 +1,429 @@
+#!/bin/sh
+# Brings one recovery point back without drkit: with restic, age, tar, pg_restore, psql, and what every
+# Unix has (sh, awk, sed, find, sort, sha256sum). Nothing secret stands in this file.
+#
+#   RESTIC_REPOSITORY=... RESTIC_PASSWORD_FILE=... sh recover.sh --identity FILE
+#
+# It shows what it will do and asks before it writes; `sh recover.sh --help` tells the options.
+set -eu
+umask 077
+LC_ALL=C
+export LC_ALL
+
+point={{ manifest.id }}
+site={{ manifest.site }}
+consistent_at={{ manifest.consistent_at.isoformat() }}
+
+say() { printf '%s\n' "$*"; }
+warn() { printf 'recover: warning: %s\n' "$*" >&2; }
+die() { printf 'recover: error: %s\n' "$*" >&2; exit 1; }
+
+usage() {
+  cat <<'END_OF_USAGE'
+usage: sh recover.sh [--root DIR] [--identity FILE] [--only database|blobs|secrets] [--work DIR] [--list] [--yes]
+
+  --root DIR        put files below DIR, and not where they were
+  --identity FILE   the age identity that opens the secrets
+  --only PART       one part alone
+  --work DIR        room for a database dump meanwhile (default: $TMPDIR, else /tmp)
+  --list            show what would be done, and do nothing
+  --yes             do not ask
+
+The repository is named by restic's own RESTIC_REPOSITORY and RESTIC_PASSWORD_FILE, the database server by
+PGHOST, PGPORT, PGUSER and PGPASSFILE; its user must be allowed to make databases and roles.
+END_OF_USAGE
+}
+
+root='' identity='' only='' list='' yes='' work=${TMPDIR:-/tmp}
+while [ $# -gt 0 ]; do
+  case $1 in
+    --root | --identity | --only | --work) [ $# -ge 2 ] || die "$1 needs a value" ;;
+  esac
+  case $1 in
+    --root) root=${2%/}; shift ;;
+    --identity) identity=$2; shift ;;
+    --only) only=$2; shift ;;
+    --work) work=$2; shift ;;
+    --list) list=yes ;;
+    --yes) yes=yes ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; die "unknown option $1" ;;
+  esac
+  shift
+done
+case $root in
+  '' | /*) ;;
+  *) root=$PWD/$root ;;
+esac
+case $only in
+  '' | database | blobs | secrets) ;;
+  *) die "--only takes database, blobs or secrets, not $only" ;;
+esac
+
+wants() { [ -z "$only" ] || [ "$only" = "$1" ]; }
+need() { command -v "$1" >/dev/null 2>&1 || die "$1 is not installed"; }
+
+scratch=
+began=
+cleanup() {
+  [ -z "$scratch" ] || rm -rf -- "$scratch"
+  [ "$1" -eq 0 ] || [ -z "$began" ] || printf 'recover: not everything is back; run it again\n' >&2
+}
+trap 'cleanup $?' EXIT
+trap 'exit 130' HUP INT TERM
+{% if databases %}
+
+# The databases: one function for each says what it is.
+{% for database in databases %}
+
+# shellcheck disable=SC2016  # SQL has dollars of its own
+database_{{ loop.index }}() {
+  db_name={{ database.name }}
+  db_major={{ database.major }}
+  db_tables={{ database.tables }}
+  db_rows={{ database.rows }}
+  db_counted={{ database.counted }}
+  db_tablespaces={{ database.tablespaces }}
+  db_dump={{ database.dump.snapshot }}
+  db_dump_path={{ database.dump.path }}
+  db_roles={{ database.roles.snapshot }}
+  db_roles_path={{ database.roles.path }}
+  # Restored under this name, compared, and only then given its own.
+  db_beside={{ database.beside_conninfo }}
+  db_exists={{ database.exists }}
+  db_clear={{ database.clear }}
+  db_create={{ database.create }}
+  db_rights={{ database.rights }}
+  db_compare={{ database.compare }}
+  db_rename={{ database.rename }}
+}
+{% endfor %}
+
+server=postgres
+ask_server() { PGDATABASE=$server psql -X -q -A -t -w -v ON_ERROR_STOP=1 "$@"; }
+
+look_at_server() {
+  need psql
+  need pg_restore
+  if ! say 'SELECT 1;' | ask_server >/dev/null 2>&1; then
+    server=template1
+    say 'SELECT 1;' | ask_server >/dev/null ||
+      die 'cannot log in to the database server: see PGHOST, PGPORT, PGUSER and PGPASSFILE'
+  fi
+}
+
+look_at_database() {
+  have=$(say 'SHOW server_version_num;' | ask_server)
+  [ $((have / 10000)) -ge "$db_major" ] ||
+    die "the server is PostgreSQL $((have / 10000)), the dump is of $db_major: use one at least as new"
+  # An older one cannot read the dump, a newer one sets parameters that the server has not heard of.
+  program=$(pg_restore --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+  { [ "$program" -ge "$db_major" ] && [ "$program" -le $((have / 10000)) ]; } ||
+    die "pg_restore is of PostgreSQL $program: it takes one of $db_major to $((have / 10000))"
+  [ -z "$(say "$db_exists" | ask_server)" ] ||
+    die "there is a database $db_name already: rename it (ALTER DATABASE ... RENAME TO ...) or drop it first"
+  say "  database $db_name, PostgreSQL $db_major, $db_tables tables, $db_rows rows"
+}
+
+# Roles that exist are left as they are: a role may be the one that this script is logged in as.
+write_role_filter() {
+  cat >"$scratch/roles.awk" <<'END_OF_AWK'
+# The output of pg_dumpall --roles-only, as statements for psql that touch only roles which are missing.
+# An identifier at the beginning of `text`, without its quotes; `rest` is what follows it.
+function name_in(text,   place, found) {
+  if (substr(text, 1, 1) != "\"") {
+    place = match(text, /[ ;]/)
+    rest = substr(text, place)
+    return substr(text, 1, place - 1)
+  }
+  found = ""
+  for (place = 2; place <= length(text); place++) {
+    if (substr(text, place, 1) == "\"") {
+      if (substr(text, place + 1, 1) != "\"") break
+      place++
+    }
+    found = found substr(text, place, 1)
+  }
+  rest = substr(text, place + 1)
+  return found
+}
+function number_of(role) {
+  if (!(role in numbers)) { numbers[role] = ++roles; names[roles] = role }
+  return numbers[role]
+}
+function keep(number, sql) { kept[++statements] = sql; of[statements] = number }
+function take(sql,   role) {
+  if (sql ~ /^SET /) { keep(0, sql); return }
+  if (sql ~ /^(CREATE|ALTER) ROLE /) {
+    role = name_in(substr(sql, index(sql, " ROLE ") + 6))
+    # What a role has set for one database comes back with that database.
+    if (rest !~ /^ IN DATABASE /) keep(number_of(role), sql)
+    return
+  }
+  if (sql ~ /^COMMENT ON ROLE /) { keep(number_of(name_in(substr(sql, 17))), sql); return }
+  if (sql ~ /^GRANT /) {
+    name_in(substr(sql, 7))
+    if (rest !~ /^ TO /) return
+    role = name_in(substr(rest, 5))
+    # Who granted it may not have the right to on another server.
+    if (match(rest, / GRANTED BY /)) sql = substr(sql, 1, length(sql) - length(rest) + RSTART - 1) ";"
+    keep(number_of(role), sql)
+  }
+}
+BEGIN { quote = sprintf("%c", 39); open = ""; sql = "" }
+sql == "" && /^([ \t]*$|--|\\)/ { next }
+{
+  for (place = 1; place <= length($0); place++) {
+    letter = substr($0, place, 1)
+    if (open == "") {
+      if (letter == quote || letter == "\"") open = letter
+      else if (letter == "\\") { print "a backslash outside quotes" >"/dev/stderr"; exit 1 }
+    } else if (letter == open) open = ""
+  }
+  sql = sql (sql == "" ? "" : "\n") $0
+  if (open == "" && $0 ~ /;[ \t]*$/) { take(sql); sql = "" }
+}
+END {
+  for (number = 1; number <= roles; number++) {
+    role = names[number]
+    gsub(quote, quote quote, role)
+    print "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = " quote role quote ") AS make_" number " \\gset"
+  }
+  for (number = 1; number <= statements; number++)
+    if (of[number]) print "\\if :make_" of[number] "\n" kept[number] "\n\\endif"
+    else print kept[number]
+}
+END_OF_AWK
+}
+
+restore_database() {
+  say "restores the roles of $db_name"
+  restic dump "$db_roles" "$db_roles_path" >"$scratch/roles.sql"
+  write_role_filter
+  awk -f "$scratch/roles.awk" "$scratch/roles.sql" >"$scratch/missing.sql"
+  ask_server --single-transaction -f "$scratch/missing.sql" >/dev/null
+  rm -f "$scratch/roles.sql" "$scratch/missing.sql"
+
+  say "fetches the dump of $db_name"
+  restic dump "$db_dump" "$db_dump_path" >"$scratch/dump"
+  say "restores the database $db_name"
+  say "SET client_min_messages = warning; $db_clear" | ask_server
+  say "$db_create" | ask_server
+  set --
+  if [ -n "$db_tablespaces" ] && [ -n "$(say "$db_tablespaces" | ask_server)" ]; then
+    warn "this server lacks a tablespace that $db_name had: everything goes into the database's own"
+    set -- --no-tablespaces
+  fi
+  pg_restore --exit-on-error --no-password --jobs="$(nproc 2>/dev/null || echo 2)" "$@" \
+    -d "$db_beside" "$scratch/dump"
+  rm -f "$scratch/dump"
+  say "$db_rights" | ask_server >/dev/null
+
+  say "compares $db_name with what was recorded"
+  say "$db_compare" | psql -X -q -A -t -w -v ON_ERROR_STOP=1 -d "$db_beside" >"$scratch/differences"
+  if [ -s "$scratch/differences" ]; then
+    cat "$scratch/differences" >&2
+    die "the restored database is not what was dumped; it is left as it is, beside its name: use another point"
+  fi
+  say 'ANALYZE;' | psql -X -q -w -v ON_ERROR_STOP=1 -d "$db_beside"
+  say "$db_rename" | ask_server
+  identical='content identical'
+  [ "$db_counted" -eq 0 ] || identical="content identical but for $db_counted tables that were only counted"
+  say "database $db_name is back: $db_tables tables, $db_rows rows, $identical"
+}
+{% endif %}
+{% if blobs %}
+
+blobs={{ blobs.snapshot }}
+blobs_folder={{ blobs.folder }}
+blobs_name={{ blobs.name }}
+blobs_target=$root{{ blobs.target }}
+{% if digests %}
+digests={{ digests.snapshot }}
+digests_path={{ digests.path }}
+digests_count={{ manifest.digest_count }}
+digests_missing={{ manifest.closure.missing if manifest.closure else 0 }}
+{% endif %}
+
+look_at_blobs() {
+  need find
+  if [ -L "$blobs_target" ] || { [ -e "$blobs_target" ] && [ ! -d "$blobs_target" ]; }; then
+    die "$blobs_target is there and is no directory"
+  fi
+  if [ -d "$blobs_target" ]; then
+    # What an interrupted run of this script left is gone on with.
+    there=$(cd "$blobs_target" && find . ! -name . -prune ! -name lost+found ! -name '.drkit-recovering-*')
+    [ -z "$there" ] || die "$blobs_target is not empty: move away what is there, or use --root DIR"
+  fi
+  say "  image blobs to $blobs_target"
+}
+
+restore_blobs() {
+  parent=${blobs_target%/*}
+  (umask 022 && mkdir -p "$parent/")
+  staging=$parent/.drkit-recovering-$point
+  mounted=
+  if [ -d "$blobs_target" ] && ! rmdir "$blobs_target" 2>/dev/null; then
+    # A mount point, or what an earlier run left in one: it stays, and is filled from within.
+    mounted=yes staging=$blobs_target/.drkit-recovering-$point
+  fi
+  say "restores the image blobs"
+  restic restore "$blobs:$blobs_folder" --target "$staging"
+  check_blobs "$staging/$blobs_name"
+  if [ -n "$mounted" ]; then
+    (cd "$staging/$blobs_name" && find . ! -name . -prune -exec mv {} "$blobs_target/" \;)
+    rmdir "$staging/$blobs_name"
+    warn "$blobs_target keeps the owner and mode that it has"
+  else
+    mv "$staging/$blobs_name" "$blobs_target"
+  fi
+  rmdir "$staging"
+  say "image blobs are back in $blobs_target"
+}
+
+# restic's exit code alone proves nothing: every byte is hashed.
+check_blobs() {
+  say "hashes every blob"
+  files=0 damaged=0
+  if [ -d "$1/docker/registry/v2/blobs/sha256" ]; then
+    files=$(cd "$1/docker/registry/v2/blobs/sha256" && find . -type f -name data | wc -l)
+    counted=$(cd "$1/docker/registry/v2/blobs/sha256" && find . -type f -name data -exec sha256sum {} + |
+      awk '$2 == "./" substr($1, 1, 2) "/" $1 "/data" { good++; next }
+        { print "recover: damaged: " $2 >"/dev/stderr" }
+        END { print good + 0 }')
+    damaged=$((files - counted))
+  fi
+  [ "$damaged" -eq 0 ] || die "$damaged of $((files)) blobs do not hash to their name (all are in $1): use another point"
+  say "$((files)) blobs, each hashes to its name"
+{% if digests %}
+  restic dump "$digests" "$digests_path" >"$scratch/digests"
+  missing=$(sed -n 's/.*"digest": "sha256:\([0-9a-f]\{64\}\)".*/\1/p' "$scratch/digests" | {
+    seen=0 lost=0
+    while read -r digest; do
+      seen=$((seen + 1))
+      first=${digest%"${digest#??}"}
+      [ -f "$1/docker/registry/v2/blobs/sha256/$first/$digest/data" ] || lost=$((lost + 1))
+    done
+    [ "$seen" -eq "$digests_count" ] || lost="$seen of $digests_count digests could be read, and $lost"
+    say "$lost"
+  })
+  rm -f "$scratch/digests"
+  [ "$missing" = "$digests_missing" ] ||
+    die "$missing blobs that the database refers to are missing, $digests_missing were when the point was taken"
+  if [ "$missing" != 0 ]; then
+    warn "$missing blobs that the database refers to were missing already when the point was taken"
+  else
+    say "all $digests_count blobs that are referred to are there"
+  fi
+{% endif %}
+}
+{% endif %}
+{% if secrets %}
+
+secrets={{ secrets.snapshot }}
+secrets_path={{ secrets.path }}
+secrets_count={{ manifest.secret_files | length }}
+
+each_secret() {
+{% for file in manifest.secret_files %}
+  "$1" {{ file.path }}
+{% endfor %}
+}
+
+refuse_secret() {
+  if [ -e "$root$1" ] || [ -L "$root$1" ]; then
+    die "$root$1 is there already: move it away first, or use --root DIR"
+  fi
+}
+
+hash_secret() { sha256sum <"$root$1" | sed 's/ .*//'; }
+
+# The bundle in the clear goes through a pipe, and is never a file.
+open_bundle() { age -d -i "$identity" "$scratch/secrets.age" || : >"$scratch/refused"; }
+
+look_at_secrets() {
+  need age
+  need tar
+  need sha256sum
+  [ -n "$identity" ] || die 'the secrets need --identity FILE; --only database and --only blobs do without'
+  restic dump "$secrets" "$secrets_path" >"$scratch/secrets.age"
+  open_bundle >/dev/null
+  [ ! -e "$scratch/refused" ] || die "$identity does not open the secrets bundle"
+  each_secret refuse_secret
+  say "  $secrets_count secret files to ${root:-their old places}"
+}
+
+restore_secrets() {
+  say "restores the secrets"
+  wanted=$(open_bundle | tar -xOf - drkit-bundle.json | sed -n 's/.*: "\([0-9a-f]\{64\}\)",\{0,1\}$/\1/p' | sort)
+  # Directories that have to be made are for everybody; files and directories of the bundle bring their modes.
+  (
+    umask 022
+    mkdir -p "$root/"
+    open_bundle | tar -xpf - -C "$root/" --exclude=drkit-bundle.json
+  )
+  [ ! -e "$scratch/refused" ] || die 'the secrets bundle could not be read to its end: use another point'
+  found=$(each_secret hash_secret | sort)
+  [ "$found" = "$wanted" ] || die 'the secret files are not what was packed: use another point'
+  say "$secrets_count secret files are back, each with the hash that it was packed with"
+}
+{% endif %}
+
+[ -z "$identity" ] || [ -r "$identity" ] || die "cannot read $identity"
+need restic
+need awk
+need sed
+need sort
+[ -n "${RESTIC_REPOSITORY:-}${RESTIC_REPOSITORY_FILE:-}" ] || die 'set RESTIC_REPOSITORY to the repository'
+restic cat config >/dev/null || die 'the repository does not open: see RESTIC_REPOSITORY and RESTIC_PASSWORD_FILE'
+scratch=$(mktemp -d "${work%/}/recover.XXXXXX") || die "cannot make a directory in $work: see --work"
+
+say "recovery point $point of $site, consistent at $consistent_at; this will be restored:"
+anything=
+{% if databases %}
+if wants database; then
+  look_at_server
+{% for database in databases %}
+  database_{{ loop.index }}
+  look_at_database
+{% endfor %}
+  anything=yes
+fi
+{% endif %}
+{% if blobs %}
+if wants blobs; then look_at_blobs; anything=yes; fi
+{% endif %}
+{% if secrets %}
+if wants secrets; then look_at_secrets; anything=yes; fi
+{% endif %}
+[ -n "$anything" ] || die "this point has no $only"
+[ "$(id -u)" -eq 0 ] || warn 'owners of files are not restored: only root can give files away'
+[ -z "$list" ] || exit 0
+if [ -z "$yes" ]; then
+  [ -t 0 ] || die 'nobody is here to answer: say --yes, or look first with --list'
+  printf 'Go ahead? Type yes: '
+  read -r answer
+  [ "$answer" = yes ] || die 'nothing was changed'
+fi
+
+began=yes
+{% if databases %}
+if wants database; then
+{% for database in databases %}
+  database_{{ loop.index }}
+  restore_database
+{% endfor %}
+fi
+{% endif %}
+{% if blobs %}
+if wants blobs; then restore_blobs; fi
+{% endif %}
+{% if secrets %}
+if wants secrets; then restore_secrets; fi
+{% endif %}
+
+say ''
+say "recovery point $point is back."
+cat <<'END_OF_ADVICE'
+{% include "next-steps.txt" %}
+END_OF_ADVICE

@@ -1,0 +1,143 @@
+"""A private PostgreSQL of a major version that this machine lacks: from an image, without any network.
+
+Its data and socket are below the sandbox, mounted under the same path, so that whoever works with a sandbox
+of this machine's own programs can work with this one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from drkit.errors import DatabaseUnreachable, ToolFailed, ToolMissing
+from drkit.sandbox import postgres as sandbox_postgres
+from drkit.tools import docker, postgres
+from drkit.tools.docker import Container
+from drkit.tools.postgres import Programs, Target
+
+# docker's label of every container of a drill; its value is the drill's id.
+LABEL = "drkit.drill"
+_MARK = "container"
+_PATIENCE_SECONDS = 120.0
+# Whom nothing belongs to, where the user of [drill] is not on this machine either.
+_NOBODY = 65534
+
+# $1 is the major version, $2 the directory, $3 the superuser; what follows goes to the server.
+_FIND = """\
+for bin in "/usr/lib/postgresql/$1/bin" "/usr/pgsql/$1/bin" "/usr/pgsql-$1/bin" /usr/local/bin /usr/bin; do
+  case $("$bin/postgres" --version 2>/dev/null) in
+    *" $1."*|*" $1 "*|*" $1"|*" $1beta"*|*" $1rc"*) break ;;
+  esac
+  bin=
+done
+[ -n "$bin" ] && [ -x "$bin/initdb" ] && [ -x "$bin/pg_restore" ] || exit 1
+"""
+_SERVE = (
+    _FIND
+    + """\
+echo "$bin" >"$2/bin"
+data=$2/data superuser=$3; shift 3
+set -e
+"$bin/initdb" --pgdata="$data" --username="$superuser" --auth=trust --encoding=UTF8 --no-locale --no-sync >&2
+exec "$bin/postgres" -D "$data" "$@"
+"""
+)
+
+
+def look(image: str, major: int) -> None:
+    """See that the image is here and has that major version; raises ToolMissing, ToolFailed."""
+    try:
+        docker.ask("image", "inspect", "--format={{.Id}}", image)
+    except ToolFailed as error:
+        if "no such image" not in error.message.lower():
+            raise
+        raise ToolMissing(
+            f"there is no image {image} on this machine",
+            hint=f"docker pull {image}, or see database_image in [drill]",
+        ) from None
+    isolated = ("--network=none", "--pull=never", "--entrypoint=sh")
+    try:
+        docker.ask("run", "--rm", *isolated, image, "-c", _FIND, "sh", str(major))
+    except ToolFailed:
+        raise ToolMissing(
+            f"the image {image} has no PostgreSQL {major}",
+            hint=f"name one that has it as database_image in [drill], or install postgresql-{major}",
+        ) from None
+
+
+@contextlib.contextmanager
+def running(
+    image: str, major: int, directory: Path, user: str, superuser: str
+) -> Iterator[tuple[Target, Programs]]:
+    """A server below `directory`, which is `<sandbox>/<name>`, for as long as the block lasts.
+
+    As root, the server runs as `user`, or as nobody where there is no such user. Raises ConfigError, and
+    ToolFailed, also where the container is still there after the end.
+    """
+    sandbox = directory.parent
+    uid, gid = _ids(user)
+    home = sandbox_postgres.make_home(directory, (uid, gid) if os.geteuid() == 0 else None)
+    passwd = directory / "passwd"
+    # initdb wants to know what its user is called.
+    passwd.write_text(f"root:x:0:0::/:/bin/sh\nsandbox:x:{uid}:{gid}::/:/bin/sh\n", encoding="utf-8")
+    passwd.chmod(0o644)
+    # For the sweep: from here on there may be a container.
+    (sandbox / _MARK).touch()
+    mounts = (f"--volume={directory}:{directory}", f"--volume={passwd}:/etc/passwd:ro")
+    isolated = ("--network=none", "--pull=never", "--shm-size=256m", f"--user={uid}:{gid}", "--entrypoint=sh")
+    words = (*isolated, f"--label={LABEL}={sandbox.name}", *mounts, image, "-c", _SERVE, "sh")
+    try:
+        settings = sandbox_postgres.arguments(home)
+        started = docker.ask("run", "--detach", *words, str(major), str(home), superuser, *settings).strip()
+        target = sandbox_postgres.reached(home, superuser)
+        _wait(started, image, target)
+        place = Path((home / "bin").read_text(encoding="utf-8").strip())
+        # As we are, for what was fetched for the restore is open to us alone.
+        prefix = Container(started, image, "").prefix(f"--user={os.geteuid()}:{os.getegid()}")
+        yield target, Programs(major, place, prefix, docker.environment())
+    finally:
+        release(sandbox)
+
+
+def release(sandbox: Path) -> None:
+    """Remove the containers of a drill, and see that they are gone; raises ToolFailed."""
+    if not (sandbox / _MARK).exists():
+        return
+    listing = ("ps", "--all", "--quiet", "--no-trunc", f"--filter=label={LABEL}={sandbox.name}")
+    found = docker.ask(*listing).split()
+    if found:
+        docker.ask("rm", "--force", "--volumes", *found)
+    if docker.ask(*listing).split():
+        raise ToolFailed(
+            f"containers of the drill {sandbox.name} are still there",
+            hint=f"docker ps --filter label={LABEL}={sandbox.name}",
+        )
+    (sandbox / _MARK).unlink()
+
+
+def _ids(user: str) -> tuple[int, int]:
+    if os.geteuid() != 0:
+        return os.geteuid(), os.getegid()
+    try:
+        account = pwd.getpwnam(user)
+    except KeyError:
+        return _NOBODY, _NOBODY
+    return account.pw_uid, account.pw_gid
+
+
+def _wait(container: str, image: str, target: Target) -> None:
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            with postgres.connect(target):
+                return
+        except DatabaseUnreachable:
+            state = docker.ask("inspect", "--format={{.State.Running}}", container).strip()
+            if state != "true" or time.monotonic() > end:
+                words = docker.logs(container)
+                raise ToolFailed(f"the sandbox's PostgreSQL did not start from {image}: {words}") from None
+            time.sleep(0.1)

@@ -1,0 +1,138 @@
+"""What a point says of itself, for sites whose names are as odd as names can be."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from drkit import recovery
+from drkit.model import (
+    DatabaseEvidence,
+    DatabaseShape,
+    Grant,
+    LargeObjects,
+    Manifest,
+    Part,
+    PartKind,
+    SecretFile,
+    SequenceEvidence,
+    Setting,
+    TableEvidence,
+)
+from tests import needs, samples
+
+TAGS = "drkit:point:p,drkit:manifest"
+ODD = 'it\'s\na $(touch {there}) `touch {there}` "name"; touch {there} #\nEND_OF_USAGE\nEND_OF_AWK'
+SHELLS = ("dash", "busybox")
+
+
+def part(kind: PartKind, name: str, path: str) -> Part:
+    return Part(kind, name, f"{kind}-snapshot", path, 1, 1, 1.0)
+
+
+def whole(odd: str = "plain", databases: int = 2) -> Manifest:
+    """A manifest with a part of every kind, and something odd in every place that a site can name."""
+    shape = DatabaseShape(
+        f"db {odd}", odd, "UTF8", "libc", "C", "C", comment=odd, default_acl=False,
+        grants=(Grant("", "CONNECT", False), Grant(odd, "TEMPORARY", True)),
+        settings=(Setting("search_path", odd), Setting("work_mem", odd, role=odd)),
+    )  # fmt: skip
+    tables = (TableEvidence(odd, odd, 5, "123"), TableEvidence("public", "counted", 7, None))
+    sequences = (SequenceEvidence(odd, odd, 5, 1, False), SequenceEvidence("public", "new", None, -1, True))
+    facts = DatabaseEvidence(
+        "", shape, 150_012, {}, tables, harbor_schema=180, sequences=sequences,
+        large_objects=LargeObjects(2, "77"), tablespaces=(odd,),
+    )  # fmt: skip
+    names = [f"n{number}" for number in range(databases)]
+    parts = [part("blobs", "blobs", f"/{odd}/registry"), part("digests", "digests", "/digests.jsonl")]
+    parts += [part("secrets", "secrets", "/secrets.tar.age")]
+    parts += [part("database", name, f"/{name}.dump") for name in names]
+    parts += [part("roles", name, f"/{name}.roles.sql") for name in names]
+    return replace(
+        samples.manifest("20261124-020000-4f2a9c", datetime(2026, 11, 24, 2, tzinfo=UTC)),
+        parts=tuple(parts),
+        databases=tuple(replace(facts, name=name) for name in names),
+        blobs_root=f"/{odd}/registry",
+        secret_files=(SecretFile(f"/{odd}", 1), SecretFile("/plain", 1)),
+        recipients=("age1xyz operator\x1b[31m",),
+        host=odd,
+    )
+
+
+def only(manifest: Manifest, *kinds: PartKind) -> Manifest:
+    parts = tuple(part for part in manifest.parts if part.kind in kinds)
+    return replace(manifest, parts=parts, databases=manifest.databases if "database" in kinds else ())
+
+
+MANIFESTS = {
+    "everything": whole(),
+    "odd names": whole(ODD),
+    "one database": whole(databases=1),
+    "a database alone": only(whole(), "database", "roles"),
+    "blobs alone": only(whole(), "blobs"),
+    "blobs and digests": only(whole(), "blobs", "digests"),
+    "secrets alone": only(whole(), "secrets"),
+    "nothing": only(whole()),
+}
+
+
+def script(manifest: Manifest) -> str:
+    return recovery.files(manifest, TAGS)[recovery.SCRIPT]
+
+
+@pytest.mark.parametrize("which", MANIFESTS)
+def test_the_script_is_clean(which: str, tmp_path: Path) -> None:
+    path = tmp_path / "recover.sh"
+    path.write_text(script(MANIFESTS[which]))
+    # A name with a dollar in it does not expand, and that is what single quotes are for.
+    options = ["--shell=sh", *(["--exclude=SC2016"] if which == "odd names" else [])]
+    words = [needs.program("shellcheck"), *options, str(path)]
+    looked = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (looked.returncode, looked.stdout) == (0, "")
+    for shell in SHELLS:
+        words = [needs.program(shell), *(["sh"] if shell == "busybox" else []), "-n", str(path)]
+        assert subprocess.run(words, capture_output=True, text=True, check=False).stderr == ""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_name_is_never_run(shell: str, tmp_path: Path) -> None:
+    """Every assignment is made and every function is called that holds a name, and no name does anything."""
+    there = tmp_path / "there"
+    odd = ODD.replace("{there}", str(there))
+    text = script(whole(odd)).partition("need restic\n")[0]
+    shows = (
+        'database_1; printf "%s|" "$db_name" "$db_create"; each_secret "printf"; say "|$blobs_target|$site"'
+    )
+    words = [
+        needs.program(shell),
+        *(["sh"] if shell == "busybox" else []),
+        "-c",
+        f"{text}\n{shows}",
+        "recover.sh",
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin"})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"db {odd}|CREATE DATABASE")
+    assert f"|/{odd}/registry|registry.example.com" in done.stdout
+    assert not there.exists()
+
+
+def test_the_text_says_where_everything_is() -> None:
+    text = recovery.files(whole(), TAGS)[recovery.TEXT]
+    for kind in ("database", "roles", "blobs", "digests", "secrets"):
+        assert f"{kind}-snapshot" in text
+    assert f"restic dump --tag {TAGS} latest /recover.sh > recover.sh" in text
+    assert "PostgreSQL 15 or later" in text
+    assert "age1xyz operator?[31m" in text, "what could move a terminal's cursor is not repeated"
+    assert "./prepare" in text
+
+
+def test_what_a_point_lacks_is_not_spoken_of() -> None:
+    files = recovery.files(only(whole(), "blobs"), TAGS)
+    assert "psql" not in files[recovery.TEXT]
+    assert "age" not in files[recovery.TEXT].split()
+    assert "pg_restore --exit" not in files[recovery.SCRIPT]
