@@ -134,11 +134,16 @@ class Blobs(_Section):
 
 
 class Secrets(_Section):
-    """`[secrets]`: files to protect, who can open the bundle, and the identity for drills."""
+    """`[secrets]`: files to protect, who can open the bundle, and the identity for drills.
+
+    `expiry_warning` is how long before a certificate's end it becomes a problem.
+    """
 
     paths: tuple[AbsolutePath, ...] = ()
     recipients: tuple[str, ...] = ()
     identity_file: AbsolutePath | None = None
+    cosign_password_file: AbsolutePath | None = None
+    expiry_warning: Duration = timedelta(days=30)
 
 
 class Repository(_Section):

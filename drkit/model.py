@@ -281,10 +281,28 @@ class Closure:
 
 @dataclass(frozen=True)
 class SecretFile:
-    """One file of the secrets bundle: where it stood and how long it is."""
+    """One file of the secrets bundle: where it stood, how long it is, and what it is (see kinds.py).
+
+    `fingerprint` is a keyed hash, which tells nobody anything but whether the file is still the same.
+    """
 
     path: str
     bytes: int
+    what: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class CertificateFacts:
+    """What anybody who is shown a certificate sees of it; `path` is the file of the bundle that holds it."""
+
+    path: str
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    not_before: datetime
+    not_after: datetime
+    authority: bool
 
 
 @dataclass(frozen=True)
@@ -318,6 +336,9 @@ class Manifest:
     versions: dict[str, str]
     host: str
     warnings: tuple[str, ...] = ()
+    certificates: tuple[CertificateFacts, ...] = ()
+    # Names the key of the files' fingerprints: only those that were made with one key can be compared.
+    fingerprint_key: str = ""
     volume: Volume | None = None
     schema: int = MANIFEST_SCHEMA
     # A point whose secrets were encrypted anew is sealed again: the highest revision counts, and what it

@@ -60,7 +60,8 @@ def _demonstrate(top: Path) -> None:
     _heading("1. drkit reads harbor.yml and writes a configuration that works")
     config = top / "drkit" / "drkit.toml"
     wanted = ("--harbor", site.harbor_yml, "--repository", top / "backup", "--state", top / "state")
-    _drkit(config, "init", *wanted)
+    signing = ("--secret", site.cosign, "--cosign-password", site.cosign / "cosign.password")
+    _drkit(config, "init", *wanted, *signing)
 
     _heading("2. Database, images and secrets become one recovery point")
     _drkit(config, "backup")

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import drkit
 from drkit import config
-from drkit.actions import leftovers
+from drkit.actions import leftovers, secret_warnings
 from drkit.catalog import Catalog, open_catalog, part_tags
 from drkit.errors import BackupIncomplete, ConfigError, DrkitError, ToolFailed
 from drkit.model import Closure, Manifest, Part, PartKind, PointStatus, Volume, utc_now
 from drkit.progress import Listener, silent
-from drkit.sources import database, read_only
+from drkit.sources import changes, database, read_only
 from drkit.sources.capture import Capture, Captured, Spoilt
 from drkit.sources.collection import Watch
 from drkit.state import State, new_id, private_directory
@@ -96,12 +96,13 @@ def backup(settings: config.Config, listener: Listener = silent) -> BackupResult
     with state.site_lock("backup", settings.site.lock_wait):
         catalog = open_catalog(settings)
         swept = leftovers.sweep_runs(state) + read_only.unset_left(settings, state)
-        before = catalog.points(locked=True)
-        dead = leftovers.dead_points(before, state.machine, utc_now())
-        swept += leftovers.sweep_superseded(catalog, before)
+        points = catalog.points(locked=True)
+        dead = leftovers.dead_points(points, state.machine, utc_now())
+        swept += leftovers.sweep_superseded(catalog, points)
+        previous = next((point.manifest for point in points if point.manifest), None)
         _look_for_room(settings)
         try:
-            result = _attempts(settings, state, catalog, versions, listener)
+            result = _attempts(settings, state, catalog, versions, listener, previous)
         finally:
             # Only now: until here their blobs spared restic reading every file again.
             swept += leftovers.sweep_points(catalog, dead)
@@ -112,7 +113,12 @@ def backup(settings: config.Config, listener: Listener = silent) -> BackupResult
 
 
 def _attempts(
-    settings: config.Config, state: State, catalog: Catalog, versions: Mapping[str, str], listener: Listener
+    settings: config.Config,
+    state: State,
+    catalog: Catalog,
+    versions: Mapping[str, str],
+    listener: Listener,
+    previous: Manifest | None,
 ) -> BackupResult | Spoilt:
     """The first attempt that nothing spoils, or what spoilt the last."""
     given_up: list[Capture] = []
@@ -121,7 +127,7 @@ def _attempts(
     try:
         with read_only.held(settings, state) as warnings:
             for attempt in range(1, _ATTEMPTS + 1):
-                context = _Context(settings, catalog, versions, listener, attempt, warnings)
+                context = _Context(settings, catalog, versions, listener, attempt, previous, warnings)
                 result = _attempt(context, given_up)
                 if isinstance(result, BackupResult):
                     break
@@ -156,6 +162,7 @@ class _Context:
     versions: Mapping[str, str]
     listener: Listener
     attempt: int
+    previous: Manifest | None
     warnings: tuple[str, ...] = ()
     started_at: datetime = field(default_factory=utc_now)
 
@@ -190,7 +197,7 @@ def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
         finished_at=utc_now(),
         parts=parts,
         closure=captured.closure,
-        warnings=(*context.warnings, *captured.warnings),
+        warnings=(*context.warnings, *captured.warnings, *_of_secrets(context, captured)),
         rows=sum(evidence.rows for evidence in captured.evidence),
         bytes=sum(part.bytes for part in parts),
         added_bytes=sum(part.added_bytes for part in parts),
@@ -201,6 +208,19 @@ def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
         raise _incomplete(captured.failures, result)
     context.catalog.seal(_manifest(context, captured, result))
     return replace(result, status=PointStatus.SEALED)
+
+
+def _of_secrets(context: _Context, captured: Captured) -> tuple[str, ...]:
+    """What there is to say of the secrets that were captured, if they were."""
+    if not captured.secret_files:
+        return ()
+    warning = context.settings.secrets.expiry_warning
+    found = secret_warnings.of_content(captured.members, context.started_at, warning)
+    if context.previous is not None and context.previous.secret_files:
+        key = captured.fingerprint_key
+        news = changes.compare(context.previous, captured.secret_files, key)
+        found += tuple(changes.sentences(news, context.previous.id))
+    return found
 
 
 def _manifest(context: _Context, captured: Captured, result: BackupResult) -> Manifest:
@@ -222,6 +242,8 @@ def _manifest(context: _Context, captured: Captured, result: BackupResult) -> Ma
         versions=dict(context.versions),
         host=platform.node(),
         warnings=result.warnings,
+        certificates=captured.certificates,
+        fingerprint_key=captured.fingerprint_key,
         volume=result.volume,
     )
 

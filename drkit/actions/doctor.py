@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from drkit import config
-from drkit.actions import doctor_keys
+from drkit.actions import doctor_keys, secret_warnings
 from drkit.actions.finding import Finding, Verdict
 from drkit.catalog import open_catalog
 from drkit.errors import ConfigError, DrkitError, Interrupted, ToolFailed
@@ -77,6 +77,7 @@ def _looks(settings: config.Config) -> Iterator[tuple[str, Callable[[], Iterator
     yield "harbor", lambda: _harbor(settings)
     if settings.secrets.paths:
         yield "secrets", lambda: _secrets(settings)
+        yield "certificates", lambda: _certificates(settings)
         yield "recipients", lambda: doctor_keys.recipients(settings)
         yield "passwords", lambda: doctor_keys.passwords(settings)
     yield "sandbox", lambda: _sandbox(settings)
@@ -112,7 +113,8 @@ def _private_files(settings: config.Config) -> Iterator[Finding]:
     files += [r.credentials_file for r in settings.repositories if r.credentials_file]
     files += [entry.password_file for entry in settings.databases if entry.password_file]
     files += [settings.harbor.password_file] if settings.harbor and settings.harbor.password_file else []
-    files += [settings.secrets.identity_file] if settings.secrets.identity_file else []
+    own = (settings.secrets.identity_file, settings.secrets.cosign_password_file)
+    files += [path for path in own if path is not None]
     open_ones = []
     for path in files:
         try:
@@ -261,9 +263,12 @@ def _harbor(settings: config.Config) -> Iterator[Finding]:
 
 
 def _secrets(settings: config.Config) -> Iterator[Finding]:
-    members = secrets.collect(settings.secrets.paths)
+    gathered = secrets.gather(settings.secrets)
+    members = gathered.members
     files = sum(member.kind == "file" for member in members)
     yield Finding("secrets", "ok", f"{files} files below {len(settings.secrets.paths)} paths")
+    for left_out in gathered.warnings:
+        yield Finding("secrets", "warning", left_out)
     if not any(member.path.endswith("/secret/keys/secretkey") for member in members) and settings.databases:
         yield Finding(
             "secret key",
@@ -271,6 +276,20 @@ def _secrets(settings: config.Config) -> Iterator[Finding]:
             "Harbor's secret/keys/secretkey is not among them: encrypted columns would be lost",
             "add Harbor's secret directory to paths in [secrets]",
         )
+
+
+def _certificates(settings: config.Config) -> Iterator[Finding]:
+    """What a drill would turn red for; the first fault is an error, which decides the exit code."""
+    warning, members = settings.secrets.expiry_warning, secrets.gather(settings.secrets).members
+    faults = secret_warnings.of_content(members, utc_now(), warning)
+    faults += secret_warnings.of_signing_keys(settings.secrets, members)
+    if faults:
+        raise ConfigError("; ".join(faults), hint="renew or replace it; the next backup takes the new one")
+    found = secrets.certificate_facts(members)
+    if found:
+        end = min(facts.not_after for facts in found)
+        said = f"{len(found)}, of which the first ends on {end:%Y-%m-%d}; no fault in pairs, issuers or names"
+        yield Finding("certificates", "ok", said)
 
 
 def _sandbox(settings: config.Config) -> Iterator[Finding]:

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drkit import config
+from drkit.actions import secret_paths
 from drkit.catalog import open_catalog
 from drkit.errors import ConfigError, DrkitError, RepositoryMissing, UsageError
 from drkit.harbor import tables
-from drkit.harbor.installation import Installation, read_installation
+from drkit.harbor.installation import Installation, Needed, read_installation
 from drkit.logs import register_secret
 from drkit.sources import database
 from drkit.state import State
@@ -42,6 +43,7 @@ class Wishes:
     database_dsn: str | None = None
     site: str | None = None
     blobs: Path | None = None
+    cosign_password: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class InitResult:
     database: str | None
     blobs: Path | None
     secret_paths: tuple[Path, ...]
+    secret_purposes: tuple[Needed, ...]
     repository: str
     repository_made: bool
     written: tuple[Path, ...]
@@ -66,10 +69,11 @@ class _Plan:
     dsn: str | None
     password: str | None
     blobs: Path | None
-    secret_paths: tuple[Path, ...]
+    secrets: tuple[Needed, ...]
     repository: str
     output: Path
     state: Path
+    cosign_password: Path | None = None
     warnings: tuple[str, ...] = ()
     container: str | None = None
 
@@ -81,6 +85,10 @@ class _Plan:
     @property
     def directory(self) -> Path:
         return self.output.parent
+
+    @property
+    def secret_paths(self) -> tuple[Path, ...]:
+        return tuple(needed.path for needed in self.secrets)
 
 
 def init(wishes: Wishes) -> InitResult:
@@ -112,6 +120,7 @@ def init(wishes: Wishes) -> InitResult:
         database=plan.database,
         blobs=plan.blobs,
         secret_paths=plan.secret_paths,
+        secret_purposes=plan.secrets,
         repository=plan.repository,
         repository_made=made,
         written=tuple(written),
@@ -135,10 +144,13 @@ def _plan(wishes: Wishes) -> _Plan:
     if wishes.harbor:
         base = _from_harbor(base, read_installation(wishes.harbor.absolute()))
     further = tuple(path.absolute() for path in wishes.further_secrets)
-    for path in further:
-        if not path.exists():
-            raise ConfigError(f"there is no {path}", hint="see --secret")
-    plan = replace(base, secret_paths=base.secret_paths + further)
+    password = wishes.cosign_password.absolute() if wishes.cosign_password else None
+    for path, option in (*((path, "--secret") for path in further), (password, "--cosign-password")):
+        if path is not None and not path.exists():
+            raise ConfigError(f"there is no {path}", hint=f"see {option}")
+    named = {needed.path for needed in base.secrets}
+    more = tuple(Needed(path, secret_paths.described(path)) for path in further if path not in named)
+    plan = replace(base, secrets=base.secrets + more, cosign_password=password)
     if not (plan.database or plan.blobs or plan.secret_paths):
         raise UsageError(
             "there is nothing to protect", hint="give --harbor FILE, or answer the questions at a terminal"
@@ -183,8 +195,8 @@ def _from_harbor(base: _Plan, installation: Installation) -> _Plan:
         container=container,
         password=password,
         blobs=blobs,
-        secret_paths=_secret_paths(installation),
-        warnings=tuple(warnings),
+        secrets=secret_paths.found(installation),
+        warnings=(*warnings, *secret_paths.missing(installation)),
     )
 
 
@@ -198,18 +210,6 @@ def _harbors_container(installation: Installation) -> str:
             f"{error.message}",
             hint="start Harbor, or give the database's address with --database-dsn",
         ) from None
-
-
-def _secret_paths(installation: Installation) -> tuple[Path, ...]:
-    """harbor.yml, Harbor's secret directory, and the originals of the certificate and its key."""
-    wanted = (
-        installation.harbor_yml,
-        installation.secret_directory,
-        installation.certificate,
-        installation.private_key,
-        installation.data_volume / "ca_download",
-    )
-    return tuple(path for path in wanted if path is not None and path.exists())
 
 
 def _try_database(plan: _Plan) -> list[str]:
@@ -273,10 +273,11 @@ def render(plan: _Plan, recipient: str) -> str:
         sections.append(f'[[database]]\nname = "registry"\n{where}\n{line}')
     if plan.blobs:
         sections.append(f'[blobs]\nkind = "filesystem"\npath = {_quoted(plan.blobs)}\nvolume = "auto"\n')
-    paths = "".join(f"    {_quoted(path)},\n" for path in plan.secret_paths)
+    paths = "".join(f"    {_quoted(each.path)},    # {each.purpose}\n" for each in plan.secrets)
+    cosign = f"cosign_password_file = {_quoted(plan.cosign_password)}\n" if plan.cosign_password else ""
     sections.append(
         f"[secrets]\npaths = [\n{paths}]\nrecipients = [\n    {_quoted(recipient)},\n]\n"
-        f"identity_file = {_quoted(plan.directory / IDENTITY)}    # for drills alone\n"
+        f"identity_file = {_quoted(plan.directory / IDENTITY)}    # for drills alone\n{cosign}"
     )
     password_file = _quoted(plan.directory / RESTIC_PASSWORD)
     url = _quoted(plan.repository)

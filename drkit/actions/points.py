@@ -7,7 +7,17 @@ from datetime import datetime
 
 from drkit import config
 from drkit.catalog import open_catalog, pick
-from drkit.model import Closure, DatabaseEvidence, DrillNote, Part, Point, PointStatus, SecretFile, Volume
+from drkit.model import (
+    CertificateFacts,
+    Closure,
+    DatabaseEvidence,
+    DrillNote,
+    Part,
+    Point,
+    PointStatus,
+    SecretFile,
+    Volume,
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,7 @@ class PointDetails:
     warnings: tuple[str, ...]
     databases: tuple[DatabaseEvidence, ...]
     secret_files: tuple[SecretFile, ...]
+    certificates: tuple[CertificateFacts, ...]
     recipients: tuple[str, ...]
     versions: dict[str, str]
     host: str
@@ -72,6 +83,7 @@ def show(settings: config.Config, wanted: str) -> PointDetails:
         warnings=manifest.warnings,
         databases=manifest.databases,
         secret_files=manifest.secret_files,
+        certificates=manifest.certificates,
         recipients=manifest.recipients,
         versions=manifest.versions,
         host=manifest.host,

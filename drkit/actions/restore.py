@@ -122,8 +122,8 @@ class _Restore:
                 hint="give --identity FILE, or restore the rest with --only database and --only blobs",
             )
         part = self.plan.manifest.need("secrets", "secrets")
-        sealed = b"".join(self.catalog.repository.read(part.snapshot, part.path))
-        return secrets.unseal(sealed, age.read_identities(path))
+        sealed = secrets.fetch(self.catalog.repository.read(part.snapshot, part.path))
+        return secrets.unseal(sealed, age.read_identities(path), self.plan.manifest.recipients)
 
     def _database(self, step: RestoreStep) -> None:
         began = self.stopwatch.seconds

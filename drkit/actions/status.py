@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from drkit import config
+from drkit.actions import secret_warnings
 from drkit.catalog import open_catalog
 from drkit.errors import ObjectiveMissed
 from drkit.model import DrillNote, Objective, Outcome, Point, PointStatus, utc_now
@@ -56,7 +57,10 @@ def judge(settings: config.Config, points: Sequence[Point], now: datetime) -> St
         last_drill=last,
         last_passed_drill=proof,
         points=len(sealed),
-        problems=tuple(_problems(objectives, points, last)),
+        problems=(
+            *_problems(objectives, points, last),
+            *secret_warnings.of_points(sealed, now, settings.secrets.expiry_warning),
+        ),
     )
 
 

@@ -75,6 +75,9 @@ def init(
     database_dsn: Annotated[
         str | None, typer.Option(metavar="DSN", help="The database, if harbor.yml does not say where it is.")
     ] = None,
+    cosign_password: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Holds the password of cosign's key, for drills.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write a configuration that works, and make the keys that it needs."""
@@ -82,7 +85,15 @@ def init(
     from drkit.cli import ask, show
 
     def work() -> action.InitResult:
-        wanted = action.Wishes(harbor, repository, output, state, tuple(secret or ()), database_dsn)
+        wanted = action.Wishes(
+            harbor,
+            repository,
+            output,
+            state,
+            tuple(secret or ()),
+            database_dsn,
+            cosign_password=cosign_password,
+        )
         return action.init(ask.complete(wanted, context.obj.config))
 
     perform(context, "init", json, lambda _run: work(), show.init)

@@ -39,7 +39,7 @@ def init(console: Console, result: InitResult) -> None:
             ("site", result.site),
             ("database", result.database or "none"),
             ("images", str(result.blobs or "none")),
-            ("secrets", "\n".join(map(str, result.secret_paths)) or "none"),
+            ("secrets", "\n".join(f"{e.path}: {e.purpose}" for e in result.secret_purposes) or "none"),
             (
                 "repository",
                 f"{result.repository} ({'made' if result.repository_made else 'was there already'})",

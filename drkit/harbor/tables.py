@@ -5,6 +5,7 @@ Harbor declares few foreign keys, so every query here says for itself what belon
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -73,6 +74,15 @@ class Image:
     repository: str
     digest: str
     proxy: bool = False
+
+
+@dataclass(frozen=True)
+class StoredSignature:
+    """A signature that the registry holds: the digest of its manifest, and that of the image it is of."""
+
+    repository: str
+    digest: str
+    subject: str
 
 
 def is_harbor(session: Session) -> bool:
@@ -183,6 +193,21 @@ def encrypted_values(session: Session) -> Iterator[EncryptedValue]:
         )
         for number, (_, value) in enumerate(session.stream(query), 1):
             yield EncryptedValue(f"{table}.{column} number {number}", value, json_expected)
+
+
+def signatures(session: Session, limit: int | None = None) -> Iterator[StoredSignature]:
+    """The signatures that cosign made, the newest first; all of them, or no more than `limit`."""
+    if not has(session, "artifact_accessory"):
+        return
+    query = (
+        "SELECT a.repository_name, a.digest, s.digest FROM public.artifact_accessory y"
+        " JOIN public.artifact a ON a.id = y.artifact_id"
+        " JOIN public.artifact s"
+        " ON s.repository_id = a.repository_id AND s.digest = y.subject_artifact_digest"
+        " WHERE y.type = 'signature.cosign' ORDER BY y.id DESC"
+    )
+    for row in itertools.islice(session.stream(query), limit):
+        yield StoredSignature(*row)
 
 
 def has(session: Session, table: str) -> bool:

@@ -17,7 +17,7 @@ from drkit.sandbox import container as sandbox_container
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
 from drkit.sources import clients, database_restore, secrets
-from drkit.sources.bundle import Member
+from drkit.sources.bundle import Bundle, Member
 from drkit.stopwatch import Stopwatch
 from drkit.tools import postgres
 from drkit.tools.age import Identity
@@ -27,6 +27,7 @@ from drkit.tools.restic import Repository
 
 # A quick drill restores the images of this many tags, picked by chance.
 _SAMPLE = 10
+_SIGNATURES = 3
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,16 @@ class Restored:
     databases: dict[str, RestoredDatabase] = field(default_factory=dict)
     blobs_root: Path | None = None
     registry_socket: Path | None = None
-    members: tuple[Member, ...] = ()
+    bundle: Bundle = field(default_factory=Bundle)
     sealed: bytes = b""
+    bundle_damage: str = ""
     digests: Path | None = None
     sample: tuple[Tag, ...] | None = None
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """What is in the bundle."""
+        return self.bundle.members
 
     @property
     def harbor(self) -> RestoredDatabase | None:
@@ -189,9 +196,16 @@ class Builder:
     def _secrets(self) -> None:
         with self._stopwatch.stage("open secrets"):
             part = self._manifest.need("secrets", "secrets")
-            self.restored.sealed = b"".join(self._repository.read(part.snapshot, part.path))
             # In memory alone: nothing of the bundle touches a disk.
-            self.restored.members = secrets.unseal(self.restored.sealed, self._identities)
+            sealed = secrets.fetch(self._repository.read(part.snapshot, part.path))
+            recipients = self._manifest.recipients
+            try:
+                self.restored.bundle = secrets.open_bundle(sealed, self._identities, recipients)
+            except RestoreDamaged as error:
+                # A verdict on the point, not a drill that could not run: the other parts are worth a look
+                # too.
+                self.restored.bundle_damage = error.message
+            self.restored.sealed = sealed
 
     def _digests(self) -> None:
         part = self._manifest.need("digests", "digests")
@@ -229,7 +243,9 @@ class Builder:
         root = PurePosixPath("/") / PurePosixPath(self._manifest.need("blobs", "blobs").path).name
         with postgres.connect(database.target) as session, session.undone():
             sample = tuple(_pick(tables.tags(session), _SAMPLE))
-            wanted = tables.digests_of_images(session, [tag.digest for tag in sample])
+            # A few signatures among them, so that a quick drill can try the signing keys.
+            signed = [each.digest for each in tables.signatures(session, _SIGNATURES)]
+            wanted = tables.digests_of_images(session, [*(tag.digest for tag in sample), *signed])
         patterns = [str(root / storage.REPOSITORIES), *(str(root / storage.blob_name(d)) for d in wanted)]
         include = self._directory / "include"
         include.write_text("\n".join(patterns) + "\n", encoding="utf-8")

@@ -8,14 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from drkit.checks import images, keys, manifests, relations, tables
+from drkit import config
+from drkit.checks import images, manifests, relations, tables
 from drkit.checks.binding import Binding
 from drkit.checks.finding import Check, Control, Finding, Unplanted
 from drkit.errors import DrkitError
 from drkit.harbor import storage
 from drkit.harbor import tables as harbor_tables
-from drkit.model import CheckResult, ControlResult, Level, Manifest, Outcome, utc_now
+from drkit.model import CheckResult, ControlResult, Level, Manifest, utc_now
 from drkit.sandbox.build import Restored
+from drkit.sandbox.secret_proof import SecretProof
 from drkit.sources import digests
 from drkit.tools import postgres
 from drkit.tools.parallel import together
@@ -28,8 +30,15 @@ class Proof:
     """The checks and controls of one restored point; `directory` is the sandbox's own."""
 
     def __init__(
-        self, manifest: Manifest, restored: Restored, directory: Path, level: Level, binding: Binding
+        self,
+        manifest: Manifest,
+        restored: Restored,
+        directory: Path,
+        level: Level,
+        binding: Binding,
+        secrets: config.Secrets,
     ) -> None:
+        self._secrets = SecretProof(manifest, restored, directory, secrets, utc_now())
         self._manifest = manifest
         self._binding = binding
         self._restored = restored
@@ -71,8 +80,7 @@ class Proof:
             groups["images"] = list(found.checks())
             groups["tree"] = list(_Tree(self._restored, self._directory, self._level).checks())
         if self._manifest.part("secrets"):
-            expected = self._manifest.secret_files
-            groups["secrets"] = list(keys.checks(self._restored.members, expected, self._harbor, utc_now()))
+            groups["secrets"] = list(self._secrets.checks())
         return groups
 
     def _controls(self, checks: Sequence[CheckResult]) -> Iterator[Control | Unplanted]:
@@ -89,13 +97,7 @@ class Proof:
                 scratch = self._directory / "controls" / "layer"
                 yield from manifests.controls(self._restored.blobs_root, scratch)
         if self._manifest.part("secrets"):
-            proved = any(c.name == "secret key" and c.outcome is Outcome.PASSED for c in checks)
-            members, sealed = self._restored.members, self._restored.sealed
-            yield from keys.controls(members, sealed, self._harbor, key_proved=proved)
-
-    @property
-    def _harbor(self) -> Target | None:
-        return self._restored.harbor.target if self._restored.harbor else None
+            yield from self._secrets.controls(checks)
 
 
 class _Images:

@@ -1,7 +1,19 @@
 """The secrets bundle: a deterministic tar, packed and unpacked in memory.
 
 Only regular files, directories and links inside the bundle are ever in it. A bundle is a few files; one that
-says otherwise is refused, as is any member that would be written outside its root.
+says otherwise is refused whole, as is any member that would be written outside its root. What is refused here
+is refused before anything is written.
+
+Its first member, `drkit-bundle.json`, is the index:
+
+    {"schema": 2,
+     "files": {"/data/secret/keys/secretkey": "<SHA-256>", ...},
+     "members": {"/data/secret/keys/secretkey":
+                 {"kind": "file", "what": "secret key", "mode": "0600", "uid": 10000, "gid": 10000}, ...},
+     "fingerprint_key": "<hex>"}
+
+Schema 1 had `files` alone. A tar without an index, made by hand, is read as well: what is missing then is a
+record of what the files were when they were packed.
 """
 
 from __future__ import annotations
@@ -11,10 +23,10 @@ import io
 import json
 import posixpath
 import tarfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
 from drkit.errors import RestoreDamaged
 
@@ -22,11 +34,17 @@ Kind = Literal["file", "directory", "link"]
 
 INDEX = "drkit-bundle.json"
 LIMIT = 256 << 20
+# The kernel's highest user id but one: the last means "leave it as it is" to chown.
+_LAST_ID = (1 << 32) - 2
+_BLOCK = 512
 
 
 @dataclass(frozen=True)
 class Member:
-    """One file, directory or link; `path` is absolute, as on the machine that it came from."""
+    """One file, directory or link; `path` is absolute, as on the machine that it came from.
+
+    `what` says what a file is, such as `secret key` (see kinds.py); empty where nobody looked.
+    """
 
     path: str
     kind: Kind
@@ -36,22 +54,50 @@ class Member:
     mtime_ns: int
     data: bytes = b""
     link: str = ""
+    what: str = ""
 
 
-def pack(members: Iterable[Member]) -> bytes:
-    """A tar of the members, sorted, with numeric owners; the same members give the same bytes.
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was read; `indexed` says whether its files were compared with an index of its own.
 
-    Its first member, `drkit-bundle.json`, lists path and SHA-256 of every file.
+    `fingerprint_key` is the key of the fingerprints in the manifest (see fingerprints.py), where it has one.
     """
+
+    members: tuple[Member, ...] = ()
+    indexed: bool = True
+    fingerprint_key: bytes = b""
+
+
+def pack(members: Iterable[Member], fingerprint_key: bytes = b"") -> bytes:
+    """A tar of the members, sorted, with numeric owners; the same members give the same bytes."""
     ordered = sorted(members, key=lambda member: member.path)
-    index = {m.path: hashlib.sha256(m.data).hexdigest() for m in ordered if m.kind == "file"}
-    body = json.dumps({"schema": 1, "files": index}, indent=1).encode()
+    body = json.dumps(_index(ordered, fingerprint_key), indent=1).encode()
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         _add(tar, Member("/" + INDEX, "file", 0o600, 0, 0, 0, body))
         for member in ordered:
             _add(tar, member)
     return buffer.getvalue()
+
+
+def _index(members: Sequence[Member], fingerprint_key: bytes) -> dict[str, object]:
+    return {
+        "schema": 2,
+        "files": {m.path: hashlib.sha256(m.data).hexdigest() for m in members if m.kind == "file"},
+        "members": {m.path: _about(m) for m in members},
+        "fingerprint_key": fingerprint_key.hex(),
+    }
+
+
+def _about(member: Member) -> dict[str, object]:
+    return {
+        "kind": member.kind,
+        "what": member.what,
+        "mode": f"{member.mode:04o}",
+        "uid": member.uid,
+        "gid": member.gid,
+    }
 
 
 def _add(tar: tarfile.TarFile, member: Member) -> None:
@@ -73,15 +119,22 @@ def _add(tar: tarfile.TarFile, member: Member) -> None:
             tar.addfile(info)
 
 
-def unpack(data: bytes) -> tuple[Member, ...]:
+def unpack(data: bytes) -> Bundle:
     """The members of a bundle, its index checked and left out; raises RestoreDamaged, naming the culprit."""
     members: list[Member] = []
+    total = 0
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
             for info in tar:
-                members.append(_member(tar, info, sum(len(m.data) for m in members)))
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        # tarfile lets the last two out when a header holds nonsense.
+                if info.isdir() and not PurePosixPath(info.name).parts:
+                    continue  # `tar -C DIR -c .` begins with the directory itself
+                members.append(_member(tar, info, total))
+                total += len(members[-1].data)
+            if tar.pax_headers:
+                raise _refused("it has attributes that are meant for all of its members")
+            _refuse_what_follows(data[tar.offset :])
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
+        # tarfile lets these out when a header holds nonsense, or is followed by a thousand of its kind.
         raise _refused(f"it is no tar: {error}") from None
     _refuse_doubles(members)
     _refuse_links(members)
@@ -92,12 +145,14 @@ def _member(tar: tarfile.TarFile, info: tarfile.TarInfo, so_far: int) -> Member:
     parts = PurePosixPath(info.name).parts
     if info.name.startswith("/") or ".." in parts or not parts or "\0" in info.name:
         raise _refused(f"member {info.name!r} leaves its root")
+    if unprintable(info.name) or unprintable(info.linkname):
+        raise _refused(f"member {info.name!r} has a control character in its name")
     if so_far + info.size > LIMIT:
         raise _refused(f"member {info.name!r} makes it larger than {LIMIT >> 20} MiB")
-    whole, _, fraction = info.pax_headers.get("mtime", str(info.mtime)).partition(".")
-    mtime_ns = int(whole) * 1_000_000_000 + int(fraction.ljust(9, "0")[:9] or 0)
+    if info.issparse():
+        raise _refused(f"member {info.name!r} is a sparse file")
     path = "/" + "/".join(parts)
-    owner = (info.mode & 0o7777, info.uid, info.gid, mtime_ns)
+    owner = (info.mode & 0o7777, *_ids(info), _time(info))
     if info.isreg():
         stream = tar.extractfile(info)
         content = stream.read() if stream else b""
@@ -111,6 +166,32 @@ def _member(tar: tarfile.TarFile, info: tarfile.TarInfo, so_far: int) -> Member:
     raise _refused(f"member {info.name!r} is neither file, directory nor symbolic link")
 
 
+def unprintable(name: str) -> bool:
+    """Whether a name holds control characters: it could forge a line of a report or steer a terminal."""
+    return any(ord(character) < 0x20 or ord(character) == 0x7F for character in name)
+
+
+def _ids(info: tarfile.TarInfo) -> tuple[int, int]:
+    if not (0 <= info.uid <= _LAST_ID and 0 <= info.gid <= _LAST_ID):
+        raise _refused(f"member {info.name!r} belongs to nobody that there can be")
+    return info.uid, info.gid
+
+
+def _time(info: tarfile.TarInfo) -> int:
+    whole, _, fraction = info.pax_headers.get("mtime", str(info.mtime)).partition(".")
+    time = int(whole) * 1_000_000_000 + int(fraction.ljust(9, "0")[:9] or 0)
+    # os.utime takes nanoseconds in 64 bits; times before 1970 are negative.
+    if abs(time) >= 1 << 63:
+        raise _refused(f"member {info.name!r} is from no time that there can be")
+    return time
+
+
+def _refuse_what_follows(rest: bytes) -> None:
+    """An archive ends in two blocks of zeros; tarfile takes a damaged header or a cut for its end as well."""
+    if len(rest) < 2 * _BLOCK or rest.count(0) != len(rest):
+        raise _refused("it is damaged, or cut short, before its end")
+
+
 def _refuse_doubles(members: Sequence[Member]) -> None:
     seen: set[str] = set()
     for member in members:
@@ -120,14 +201,15 @@ def _refuse_doubles(members: Sequence[Member]) -> None:
 
 
 def _refuse_links(members: Sequence[Member]) -> None:
-    """Links lead to members of the bundle, and no member is written through a link."""
-    paths = {member.path for member in members}
-    links = {member.path for member in members if member.kind == "link"}
+    """Links lead to members of the bundle, and no member is written through a link or below a file."""
+    kinds = {member.path: member.kind for member in members}
     for member in members:
-        if member.kind == "link" and link_target(member.path, member.link) not in paths:
+        if member.kind == "link" and link_target(member.path, member.link) not in kinds:
             raise _refused(f"link {member.path!r} leaves the bundle")
-        if any(str(parent) in links for parent in PurePosixPath(member.path).parents):
-            raise _refused(f"member {member.path!r} stands below a link")
+        for parent in PurePosixPath(member.path).parents:
+            kind = kinds.get(str(parent), "directory")
+            if kind != "directory":
+                raise _refused(f"member {member.path!r} stands below a {kind}")
 
 
 def link_target(path: str, link: str) -> str:
@@ -135,26 +217,50 @@ def link_target(path: str, link: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), link))
 
 
-def _checked(members: Sequence[Member]) -> tuple[Member, ...]:
-    if not members or members[0].path != "/" + INDEX:
-        raise _refused(f"it does not begin with {INDEX}")
-    index = _read_index(members[0].data)
+def _checked(members: Sequence[Member]) -> Bundle:
+    if not members:
+        raise _refused("there is nothing in it")
+    if members[0].path != "/" + INDEX:
+        if any(member.path == "/" + INDEX for member in members):
+            raise _refused(f"{INDEX} is not the first of its members")
+        return Bundle(tuple(members), indexed=False)
+    document = _read_index(members[0].data)
+    files, about = document["files"], document.get("members")
     found = {m.path: hashlib.sha256(m.data).hexdigest() for m in members[1:] if m.kind == "file"}
-    for path in sorted(index.keys() | found.keys()):
-        if index.get(path) != found.get(path):
+    for path in sorted(files.keys() | found.keys()):
+        if files.get(path) != found.get(path):
             raise _refused(f"{path!r} is not what its index says")
-    return tuple(members[1:])
+    key = str(document.get("fingerprint_key", ""))
+    described = tuple(_described(member, about) for member in members[1:])
+    if about is not None and len(about) != len(described):
+        raise _refused("its index names members that are not there")
+    try:
+        return Bundle(described, fingerprint_key=bytes.fromhex(key))
+    except ValueError:
+        raise _refused("its index cannot be read: the key of fingerprints is no number") from None
 
 
-def _read_index(data: bytes) -> dict[str, str]:
+def _described(member: Member, about: Mapping[str, Any] | None) -> Member:
+    if about is None:
+        return member
+    said = about.get(member.path)
+    what = said.get("what", "") if isinstance(said, dict) else ""
+    described = replace(member, what=str(what))
+    if said != _about(described):
+        raise _refused(f"{member.path!r} is not what its index says")
+    return described
+
+
+def _read_index(data: bytes) -> dict[str, Any]:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise _refused(f"its index cannot be read: {error}") from None
-    files = document.get("files") if isinstance(document, dict) else None
-    if not isinstance(files, dict):
+    if not isinstance(document, dict) or not isinstance(document.get("files"), dict):
         raise _refused("its index names no files")
-    return files
+    if not isinstance(document.get("members", {}), dict):
+        raise _refused("its index names no members")
+    return document
 
 
 def _refused(why: str) -> RestoreDamaged:

@@ -13,9 +13,19 @@ from pathlib import Path
 from drkit import config
 from drkit.errors import DatabaseBusy, DrkitError, SourceChanged, ToolFailed
 from drkit.harbor import tables
-from drkit.model import Closure, DatabaseEvidence, Part, PartKind, SecretFile, Volume, utc_now
+from drkit.model import (
+    CertificateFacts,
+    Closure,
+    DatabaseEvidence,
+    Part,
+    PartKind,
+    SecretFile,
+    Volume,
+    utc_now,
+)
 from drkit.progress import Listener, Update
-from drkit.sources import blobs, database, digests, evidence, harbor_facts, secrets
+from drkit.sources import blobs, database, digests, evidence, fingerprints, harbor_facts, secrets
+from drkit.sources.bundle import Member
 from drkit.sources.clients import Dumper, dumper
 from drkit.sources.closure import ARTIFACTS, Prover
 from drkit.sources.collection import Watch
@@ -52,6 +62,9 @@ class Captured:
     warnings: list[str] = field(default_factory=list)
     failures: dict[str, DrkitError] = field(default_factory=dict)
     secret_files: tuple[SecretFile, ...] = ()
+    members: tuple[Member, ...] = ()
+    certificates: tuple[CertificateFacts, ...] = ()
+    fingerprint_key: str = ""
     digest_count: int = 0
     consistent_at: datetime | None = None
     gone: tuple[str, ...] = ()
@@ -262,9 +275,13 @@ class Capture:
     def _secrets(self) -> None:
         source = self._settings.secrets
         with self._part("secrets", "secrets", secrets.FILE_NAME) as keep:
-            members = secrets.collect(source.paths)
-            sealed = secrets.seal(members, source.recipients)
-            self.captured.secret_files = secrets.listing(members)
+            gathered, key = secrets.gather(source), fingerprints.load(State(self._settings.site.state))
+            sealed = secrets.seal(gathered.members, source.recipients, key)
+            self.captured.members = gathered.members
+            self.captured.warnings += gathered.warnings
+            self.captured.secret_files = secrets.listing(gathered.members, key)
+            self.captured.certificates = secrets.certificate_facts(gathered.members)
+            self.captured.fingerprint_key = key.id
             tags = self._tags("secrets", "secrets")
             keep(self._repository.save_stream([sealed], secrets.FILE_NAME, tags, self._host))
 

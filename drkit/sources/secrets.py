@@ -2,86 +2,116 @@
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from drkit.errors import ConfigError
-from drkit.model import SecretFile
-from drkit.sources import bundle
-from drkit.sources.bundle import Member
+from drkit import config
+from drkit.errors import IdentityRefused, RestoreDamaged
+from drkit.model import CertificateFacts, SecretFile
+from drkit.sources import bundle, collecting, kinds
+from drkit.sources.bundle import Bundle, Member
+from drkit.sources.fingerprints import FingerprintKey
 from drkit.tools import age
 from drkit.tools.age import Identity
 
 FILE_NAME = "secrets.tar.age"
+# The tar's headers and age's own bytes on top of the files.
+_LARGEST = bundle.LIMIT + (bundle.LIMIT >> 2)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The members of a bundle to be, each file with what it is, and what a person should know of them."""
+
+    members: tuple[Member, ...]
+    warnings: tuple[str, ...]
+
+
+def gather(source: config.Secrets) -> Gathered:
+    """Everything that [secrets] names; raises ConfigError for what is not there or cannot be read."""
+    found = collecting.collect(source.paths)
+    password = str(source.cosign_password_file) if source.cosign_password_file else None
+    members = tuple(_described(member, password) for member in found.members)
+    return Gathered(members, tuple(found.left_out))
 
 
 def collect(paths: Sequence[Path]) -> tuple[Member, ...]:
-    """Every file and directory at and below the paths; raises ConfigError for a path that is not there.
-
-    A link whose target is collected too stays a link; any other is followed, for its content is what counts.
-    """
-    found: dict[str, Path] = {}
-    for path in paths:
-        if not path.exists():
-            raise ConfigError(
-                f"there is no {path}", hint="see paths in [secrets]; a key that moved is a key not saved"
-            )
-        found.update((str(each), each) for each in _walk(path))
-    members = [_read(path, found.keys()) for path in found.values()]
-    total = sum(len(member.data) for member in members)
-    if total > bundle.LIMIT:
-        raise ConfigError(
-            f"the secrets are {total >> 20} MiB, more than {bundle.LIMIT >> 20}",
-            hint="[secrets] is for certificates and keys; name the files, not a data directory",
-        )
-    return tuple(members)
+    """The files and directories at and below the paths, as they stand; raises ConfigError."""
+    return tuple(collecting.collect(paths).members)
 
 
-def _walk(path: Path) -> Iterator[Path]:
-    yield path
-    if path.is_dir():
-        for directory, names, files in os.walk(path):
-            for name in (*names, *files):
-                yield Path(directory, name)
+def _described(member: Member, cosign_password: str | None) -> Member:
+    if member.kind != "file":
+        return member
+    return replace(member, what=kinds.what_is(member.path, member.data, cosign_password=cosign_password))
 
 
-def _read(path: Path, collected: Container[str]) -> Member:
-    if path.is_symlink():
-        target = str(path.readlink())
-        if bundle.link_target(str(path), target) in collected:
-            return _member(path, path.lstat(), "link", link=target)
-    status = path.stat()
-    if stat.S_ISDIR(status.st_mode):
-        return _member(path, status, "directory")
-    if not stat.S_ISREG(status.st_mode):
-        raise ConfigError(f"{path} is neither file nor directory", hint="leave it out of paths in [secrets]")
-    try:
-        return _member(path, status, "file", data=path.read_bytes())
-    except PermissionError:
-        raise ConfigError(
-            f"cannot read {path}", hint="drkit's user must be able to read every secret"
-        ) from None
+def described(members: Sequence[Member]) -> tuple[Member, ...]:
+    """Members of an older bundle, or of one without an index, with what each file is."""
+    return tuple(member if member.what else _described(member, None) for member in members)
 
 
-def _member(
-    path: Path, status: os.stat_result, kind: bundle.Kind, *, data: bytes = b"", link: str = ""
-) -> Member:
-    mode = stat.S_IMODE(status.st_mode)
-    return Member(str(path), kind, mode, status.st_uid, status.st_gid, status.st_mtime_ns, data, link)
-
-
-def seal(members: Sequence[Member], recipients: Sequence[str]) -> bytes:
+def seal(members: Sequence[Member], recipients: Sequence[str], key: FingerprintKey) -> bytes:
     """The bundle's bytes, readable by any of the recipients and by nobody else."""
-    return age.encrypt(bundle.pack(members), recipients)
+    return age.encrypt(bundle.pack(members, key.secret), recipients)
 
 
-def unseal(data: bytes, identities: Sequence[Identity]) -> tuple[Member, ...]:
-    """The members of an encrypted bundle; raises IdentityRefused or RestoreDamaged."""
-    return bundle.unpack(age.decrypt(data, identities))
+def unseal(data: bytes, identities: Sequence[Identity], recipients: Sequence[str] = ()) -> tuple[Member, ...]:
+    """The members of an encrypted bundle; raises as `open_bundle`."""
+    return open_bundle(data, identities, recipients).members
 
 
-def listing(members: Sequence[Member]) -> tuple[SecretFile, ...]:
-    """What is in the bundle, by path and length; no hash of a secret is put in the open."""
-    return tuple(SecretFile(m.path, len(m.data)) for m in members if m.kind == "file")
+def open_bundle(data: bytes, identities: Sequence[Identity], recipients: Sequence[str] = ()) -> Bundle:
+    """An encrypted bundle, opened in memory.
+
+    Raises IdentityRefused, which names the recipients whose identities would do, or RestoreDamaged.
+    """
+    try:
+        opened = bundle.unpack(age.decrypt(data, identities))
+    except IdentityRefused as error:
+        if not recipients:
+            raise
+        wanted = ", ".join(map(age.short, recipients))
+        raise IdentityRefused(f"{error.message}, which is for {wanted}", hint=error.hint) from None
+    return replace(opened, members=described(opened.members))
+
+
+def fetch(pieces: Iterable[bytes]) -> bytes:
+    """A sealed bundle from the repository, whole; raises RestoreDamaged for more than a bundle can be.
+
+    What the repository compresses to nothing must not fill the memory here.
+    """
+    data = bytearray()
+    for piece in pieces:
+        data += piece
+        if len(data) > _LARGEST:
+            raise RestoreDamaged(
+                f"the secrets bundle is larger than {_LARGEST >> 20} MiB, which none is",
+                hint="restore the secrets from another point",
+            )
+    return bytes(data)
+
+
+def listing(members: Sequence[Member], key: FingerprintKey) -> tuple[SecretFile, ...]:
+    """What is in the bundle, by path, length and kind; no plain hash of a secret is put in the open."""
+    return tuple(
+        SecretFile(m.path, len(m.data), m.what, key.of(m.path, m.data)) for m in collecting.files(members)
+    )
+
+
+def certificate_facts(members: Sequence[Member]) -> tuple[CertificateFacts, ...]:
+    """The public facts of every certificate whose end matters; an unreadable one is left to the checks."""
+    facts = []
+    for member in collecting.files(members):
+        try:
+            found = kinds.certificates_in(member.what, member.data)
+        except ValueError:
+            continue
+        facts += [
+            CertificateFacts(
+                member.path, c.subject, c.issuer, c.names, c.not_before, c.not_after, c.authority
+            )
+            for c in found
+        ]
+    return tuple(facts)

@@ -11,6 +11,7 @@ import pyrage
 
 from drkit.errors import ConfigError, IdentityRefused, RestoreDamaged
 from drkit.logs import register_secret
+from drkit.tools import passphrases
 
 # pyrage ships no types: an X25519 or an SSH key.
 Recipient: TypeAlias = Any
@@ -63,8 +64,22 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 80 else text[:77] + "...")
 
 
+def short(recipient: str) -> str:
+    """A recipient for a sentence: an SSH key by its comment, or by the end of the key."""
+    words = recipient.split()
+    if not recipient.startswith("ssh-") or len(words) < 2:
+        return recipient
+    return " ".join((words[0], *(words[2:] or [f"...{words[1][-12:]}"])))
+
+
 def read_identities(path: Path) -> list[Identity]:
-    """The identities in an age key file, or the one in an SSH private key file; raises ConfigError."""
+    """The identities in an age key file, or the one in an SSH private key file; raises ConfigError.
+
+    Either may be sealed with a passphrase, which is asked for at the terminal: an SSH key by its own means,
+    an age key file by `age -p`. A bundle itself is never encrypted to a passphrase. The format makes such a
+    file a second one beside it, and to write that anew with every backup the passphrase would have to stand
+    on the very machine that it protects from.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -72,6 +87,8 @@ def read_identities(path: Path) -> list[Identity]:
             f"cannot read the age identity {path}: {error.strerror}",
             hint="see identity_file, or --identity FILE",
         ) from None
+    if passphrases.needed(data):
+        data = passphrases.unsealed(data, passphrases.ask(str(path)), str(path))
     register_secret(data.decode("utf-8", "replace").strip())
     return parse_identities(data, str(path))
 

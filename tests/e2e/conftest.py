@@ -87,7 +87,8 @@ def empty(site: Site, new_home: Callable[[], Path]) -> Drkit:
 def initialise(drkit: Drkit, site: Site) -> None:
     """Run `drkit init` for a site, and make the repository's key cheap to derive."""
     drkit.home.mkdir(exist_ok=True)
-    words = ("init", "--harbor", str(site.harbor_yml), "--secret", str(site.cosign))
+    cosign = ("--secret", str(site.cosign), "--cosign-password", str(site.cosign / "cosign.password"))
+    words = ("init", "--harbor", str(site.harbor_yml), *cosign)
     places = (
         "--repository",
         str(drkit.repository),

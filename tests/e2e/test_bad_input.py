@@ -197,7 +197,7 @@ def test_restore_with_an_identity_that_does_not_fit_writes_nothing(
 ) -> None:
     target = tmp_path / "root"
     options = ["--root", str(target), "--only", "secrets", "--yes", "--identity", str(stranger)]
-    message = "no age identity at hand opens the secrets bundle"
+    message = "no age identity at hand opens the secrets bundle, which is for age1[a-z0-9]{58}"
     hint = exactly("give the identity of one of its recipients (see `drkit show`) with --identity")
     fails(drilled.drkit, ["restore", "latest", *options], 4, "identity_refused", message, hint)
     assert not target.exists()
@@ -206,7 +206,8 @@ def test_restore_with_an_identity_that_does_not_fit_writes_nothing(
 def test_drill_with_an_identity_that_does_not_fit_comes_to_no_verdict(fresh: Drkit, stranger: Path) -> None:
     fresh.change(only("secrets"))
     fresh.ask("backup")
-    message = "the drill came to no verdict: no age identity at hand opens the secrets bundle"
+    refused = "no age identity at hand opens the secrets bundle, which is for age1[a-z0-9]{58}"
+    message = f"the drill came to no verdict: {refused}"
     ended = fails(
         fresh, ["drill", "--identity", str(stranger)], 6, "drill_error", message, "see .*/report.html"
     )

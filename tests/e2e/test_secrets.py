@@ -56,8 +56,16 @@ def seen(drilled: Drilled, site: Site, server: Connection, new_home: Callable[[]
 def all_secrets(drkit: Drkit, site: Site) -> Secrets:
     """What the registry keeps secret, and what drkit keeps secret on its own account."""
     (identity,) = (line for line in drkit.identity.read_text().splitlines() if not line.startswith("#"))
-    own = {"restic password": drkit.restic_password.read_text().strip(), "age identity": identity}
+    own = {
+        "restic password": drkit.restic_password.read_text().strip(),
+        "age identity": identity,
+        "fingerprint key": fingerprint_key(drkit).read_text().strip(),
+    }
     return Secrets({**site.planted, **own})
+
+
+def fingerprint_key(drkit: Drkit) -> Path:
+    return drkit.state / "fingerprint.key"
 
 
 def test_everything_ran_and_was_watched(seen: Seen) -> None:
@@ -65,6 +73,7 @@ def test_everything_ran_and_was_watched(seen: Seen) -> None:
     assert codes == {verb: 2 if verb == "restore again" else 0 for verb in codes}
     assert {"restic", "env", "pg_dump"} <= seen.watches["backup"].programs
     assert {"restic", "setpriv", "postgres", "docker-registry"} <= seen.watches["drill"].programs
+    assert b"/bin/cosign" in b"\n".join(seen.watches["drill"].words)
     assert b"/bin/pg_restore" in b"\n".join(seen.watches["restore"].words)
     assert any(path.name == "registry.dump" for path in seen.watches["drill"].private_files)
     assert len(seen.secrets.values) > 50
@@ -76,6 +85,8 @@ def test_the_search_finds_what_is_there(seen: Seen, site: Site) -> None:
     assert "secret key" in found[f"{seen.restored}{site.data}/secret/keys/secretkey"]
     assert found[str(seen.drkit.restic_password)] == ["restic password"]
     assert found[str(seen.drkit.identity)] == ["age identity"]
+    assert found[str(fingerprint_key(seen.drkit))] == ["fingerprint key"]
+    assert "cosign password" in seen.secrets.values, "a drill opens cosign's key with it"
 
 
 def test_no_secret_in_arguments_or_environments(seen: Seen) -> None:
@@ -93,6 +104,7 @@ def test_no_secret_is_said(seen: Seen) -> None:
 def test_no_secret_in_a_file_but_those_that_are_meant_to_hold_it(seen: Seen) -> None:
     home = seen.drkit.home
     meant = [home / "database.password", seen.drkit.restic_password, seen.drkit.identity]
+    meant.append(fingerprint_key(seen.drkit))
     assert seen.secrets.in_files([home, seen.scratch], except_for=meant) == {}
     assert seen.report.joinpath("report.html").is_file(), "the report was among what was searched"
     assert list(seen.scratch.iterdir()) == [], "nothing stays in the temporary directory"

@@ -145,15 +145,6 @@ def test_a_file_without_an_identity(tmp_path: Path, data: bytes) -> None:
     assert caught.value.hint == HINT
 
 
-def test_an_ssh_key_with_a_passphrase(tmp_path: Path) -> None:
-    path = tmp_path / "key"
-    run(needs.program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "a passphrase", "-f", str(path))
-    with pytest.raises(ConfigError) as caught:
-        age.read_identities(path)
-    assert caught.value.message == f"{path} holds no age identity"
-    assert caught.value.hint == HINT
-
-
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         age.read_identities(tmp_path / "none")

@@ -1,0 +1,208 @@
+"""Checks on the certificates of a bundle: their end, their issuers, the registry's own name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not_provable, passed, verdict
+from drkit.errors import ConfigError
+from drkit.harbor.installation import Installation, parse_installation
+from drkit.model import Outcome
+from drkit.sources import kinds
+from drkit.sources.bundle import Member
+from drkit.tools import x509
+from drkit.tools.x509 import Certificate
+
+# Deeper than any chain that a client follows; a circle of issuers ends there too.
+_DEPTH = 8
+
+
+def checks(members: Sequence[Member], now: datetime, warning: timedelta) -> Iterator[Check]:
+    """The checks for which the bundle has something to look at; `warning` as in [secrets] expiry_warning."""
+    if any(_holds_certificates(member) for member in members):
+        yield Check("certificate expiry", lambda: none_expires(members, now, warning))
+        yield Check("certificate chains", lambda: chains_are_whole(members))
+    if installation(members) is not None:
+        yield Check("certificate for the hostname", lambda: hostname_is_covered(members))
+    if encrypted_keys(members):
+        yield Check("encrypted private keys", lambda: encrypted_keys_said(members))
+
+
+def _holds_certificates(member: Member) -> bool:
+    return x509.holds_certificate(member.data) or "certificate" in member.what
+
+
+def _read(members: Sequence[Member]) -> tuple[dict[str, Sequence[Certificate]], list[str]]:
+    """Path -> the certificates whose end matters, and what is wrong with files that cannot be read."""
+    found: dict[str, Sequence[Certificate]] = {}
+    faults = []
+    for member in members:
+        try:
+            certificates = kinds.certificates_in(member.what, member.data)
+        except ValueError as error:
+            faults.append(f"{member.path} cannot be read: {error}")
+            continue
+        if certificates:
+            found[member.path] = certificates
+    return found, faults
+
+
+def none_expires(members: Sequence[Member], now: datetime, warning: timedelta) -> Finding:
+    """No certificate has expired, is not valid yet, or ends within the time that the configuration says."""
+    found, faults = _read(members)
+    ends: list[tuple[datetime, str]] = []
+    for path, certificates in sorted(found.items()):
+        for each in certificates:
+            ends.append((each.not_after, path))
+            if (fault := expiry_fault(each.not_before, each.not_after, now, warning)) is not None:
+                faults.append(f"{path}{_which(each, certificates)} {fault}")
+    if not ends and not faults:
+        return not_provable("only collections of trusted certificates, whose ends are not judged")
+    end, path = min(ends, default=(now, ""))
+    return verdict(faults, f"the first of {len(ends)} to expire does so on {end:%Y-%m-%d}: {path}")
+
+
+def expiry_fault(not_before: datetime, not_after: datetime, now: datetime, warning: timedelta) -> str | None:
+    """What is wrong with a certificate's time at this moment, in words; None where nothing is."""
+    if now < not_before:
+        return f"is not valid before {not_before:%Y-%m-%d}"
+    if not_after <= now:
+        return f"expired on {not_after:%Y-%m-%d}"
+    if not_after - now < warning:
+        return f"expires on {not_after:%Y-%m-%d}"
+    return None
+
+
+def _which(certificate: Certificate, among: Sequence[Certificate]) -> str:
+    """The subject, where a file holds several."""
+    return f" ({certificate.subject})" if len(among) > 1 else ""
+
+
+def chains_are_whole(members: Sequence[Member]) -> Finding:
+    """Every certificate's issuers lead to an authority in the bundle or among those of this machine."""
+    found, faults = _read(members)
+    pool = _all_certificates(members)
+    unknown: list[str] = []
+    count = 0
+    for path, certificates in sorted(found.items()):
+        for each in certificates:
+            count += 1
+            said, sure = _follow(each, pool)
+            if said is not None:
+                (faults if sure else unknown).append(f"{path}{_which(each, certificates)} {said}")
+    if faults or not unknown:
+        return verdict(faults, f"{count} certificates, each by an authority in the bundle or of this machine")
+    more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+    return not_provable("; ".join(unknown[:3]) + more)
+
+
+def _follow(certificate: Certificate, pool: Sequence[Certificate]) -> tuple[str | None, bool]:
+    """What keeps a chain from its end, if anything does, and whether that is certain to be a fault."""
+    current = certificate
+    for _ in range(_DEPTH):
+        if current.self_signed:
+            return None, True
+        named = x509.named_issuers(current, pool) or x509.named_issuers(current, x509.system_authorities())
+        if not named:
+            return (
+                f"is issued by {current.issuer}, which is neither in the bundle nor among the authorities "
+                "of this machine",
+                False,
+            )
+        issuers = [each for each in named if x509.issued_by(current, each)]
+        if not issuers:
+            return f"says that {current.issuer} issued it, whose key did not sign it", True
+        if not issuers[0].authority:
+            return f"is issued by {current.issuer}, which is no authority", True
+        current = issuers[0]
+    return "has a chain of issuers without end", True
+
+
+def _all_certificates(members: Sequence[Member]) -> list[Certificate]:
+    found: list[Certificate] = []
+    for member in members:
+        if x509.holds_certificate(member.data) or member.what in (kinds.CERTIFICATE, kinds.AUTHORITY):
+            try:
+                found += x509.read_certificates(member.data)
+            except ValueError:
+                continue
+    return found
+
+
+def installation(members: Sequence[Member]) -> Installation | None:
+    """What the bundle's harbor.yml says, where it has one with a certificate in it."""
+    for member in members:
+        if member.what == kinds.HARBOR_YML:
+            try:
+                found = parse_installation(member.data, Path(member.path))
+            except ConfigError:
+                continue
+            if found.certificate is not None:
+                return found
+    return None
+
+
+def hostname_is_covered(members: Sequence[Member]) -> Finding:
+    """The certificate that harbor.yml names is for the name that clients ask for."""
+    found = installation(members)
+    assert found is not None
+    path = str(found.certificate)
+    data = next((member.data for member in members if member.path == path), None)
+    if data is None:
+        return failed(f"{path}, which harbor.yml names, is not in the bundle")
+    try:
+        certificate = x509.read_certificate(data)
+    except ValueError as error:
+        return failed(f"{path} cannot be read: {error}")
+    if x509.covers(certificate, found.public_host):
+        return passed(f"{path} is for {found.public_host}")
+    names = ", ".join(certificate.names[:5]) or "no name"
+    return failed(f"{path} is for {names}, and not for {found.public_host}, which harbor.yml says")
+
+
+def encrypted_keys(members: Sequence[Member]) -> list[str]:
+    """The private keys that need a password, but for cosign's, which have a check of their own."""
+    return [m.path for m in members if m.what.endswith(", encrypted") and m.what != kinds.COSIGN_KEY]
+
+
+def encrypted_keys_said(members: Sequence[Member]) -> Finding:
+    """Keys that nobody can try without their passwords are named, and never passed."""
+    paths = encrypted_keys(members)
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return not_provable(f"not tried, for they need a password: {', '.join(paths[:3])}{more}")
+
+
+def controls(
+    members: Sequence[Member], outcomes: Mapping[str, Outcome], now: datetime
+) -> Iterator[Control | Unplanted]:
+    """A clock set after the end of a certificate, and a certificate that its issuer did not sign."""
+    leaf = next((m for m in members if m.what in (kinds.CERTIFICATE, kinds.BOTH)), None)
+    if outcomes.get("certificate expiry") is Outcome.PASSED:
+        late = datetime.max.replace(tzinfo=UTC)
+        yield Control(
+            "expired certificate",
+            "the clock set to the end of time",
+            lambda: none_expires(members, late, timedelta(0)),
+        )
+    elif "certificate expiry" in outcomes:
+        yield Unplanted("expired certificate", "no certificate was in its time to begin with")
+    if outcomes.get("certificate chains") is Outcome.PASSED and leaf is not None:
+        yield Control(
+            "forged certificate",
+            f"one in place of {leaf.path} that says the same and that its issuer did not sign",
+            lambda: chains_are_whole(_with_forgery(members, leaf, now)),
+        )
+    elif "certificate chains" in outcomes:
+        yield Unplanted("forged certificate", "no certificate had a whole chain of issuers to begin with")
+
+
+def _with_forgery(members: Sequence[Member], leaf: Member, now: datetime) -> list[Member]:
+    authority = next((c for c in _all_certificates(members) if c.authority), None)
+    issuer = authority or x509.read_certificate(leaf.data)
+    # With the issuer beside it: its name is known then, and its key is held against the signature.
+    data = x509.forge(issuer, now) + x509.as_pem(issuer)
+    forged = replace(leaf, data=data, what=kinds.CERTIFICATE)
+    return [*(member for member in members if member is not leaf), forged]

@@ -1,0 +1,166 @@
+"""Finding secret files: nothing that is named is passed over without a word."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from drkit.errors import ConfigError
+from drkit.sources.collecting import collect
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Path:
+    for name in ("a.pem", "b.pem", "c.key", ".hidden.pem", "sub/d.pem"):
+        path = tmp_path / "ssl" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return tmp_path / "ssl"
+
+
+def names(top: Path, *paths: Path) -> list[str]:
+    return sorted(str(Path(m.path).relative_to(top)) for m in collect(paths).members if m.kind == "file")
+
+
+def test_a_directory_and_a_file(top: Path) -> None:
+    assert names(top, top) == [".hidden.pem", "a.pem", "b.pem", "c.key", "sub/d.pem"]
+    assert names(top, top / "a.pem", top / "a.pem") == ["a.pem"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("*.pem", [".hidden.pem", "a.pem", "b.pem"]),
+        ("[ab].pem", ["a.pem", "b.pem"]),
+        ("?.key", ["c.key"]),
+        ("**/*.pem", [".hidden.pem", "a.pem", "b.pem", "sub/d.pem"]),
+        ("s*", ["sub/d.pem"]),
+    ],
+)
+def test_patterns(top: Path, pattern: str, found: list[str]) -> None:
+    assert names(top, top / pattern) == found
+
+
+def test_a_name_that_looks_like_a_pattern_is_a_name(top: Path) -> None:
+    (top / "odd[1].pem").write_text("odd")
+    assert names(top, top / "odd[1].pem") == ["odd[1].pem"]
+
+
+HINT = "see paths in [secrets]; a key that moved is a key not saved"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("none.pem", "there is no {top}/none.pem"), ("*.p12", "nothing matches {top}/*.p12")],
+)
+def test_what_is_not_there(top: Path, name: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        collect([top, top / name])
+    assert caught.value.message == sentence.format(top=top)
+    assert caught.value.hint == HINT
+
+
+def test_a_link_that_leads_nowhere(top: Path) -> None:
+    (top / "live.pem").symlink_to("../archive/live1.pem")
+    with pytest.raises(ConfigError) as caught:
+        collect([top])
+    wanted = f"cannot read {top}/live.pem: it is a link to ../archive/live1.pem, which is not there"
+    assert caught.value.message == wanted
+
+
+def test_links_are_followed_where_their_target_is_not_saved(top: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    (archive / "live1.pem").write_text("live")
+    (top / "live.pem").symlink_to("../archive/live1.pem")
+    (top / "same.pem").symlink_to("a.pem")
+    found = {Path(m.path).name: m for m in collect([top]).members}
+    assert (found["live.pem"].kind, found["live.pem"].data) == ("file", b"live")
+    assert (found["same.pem"].kind, found["same.pem"].link) == ("link", "a.pem")
+
+
+def test_a_linked_directory_is_looked_into(top: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "deep").mkdir(parents=True)
+    (elsewhere / "deep/e.pem").write_text("e")
+    (top / "more").symlink_to(elsewhere)
+    assert "more/deep/e.pem" in names(top, top)
+    assert collect([top / "more"]).members[0].kind == "directory"
+
+
+def test_links_that_go_round_are_an_error(top: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "back").symlink_to(elsewhere)
+    (top / "more").symlink_to(elsewhere)
+    with pytest.raises(ConfigError, match="leads to a directory that is collected already"):
+        collect([top])
+
+
+def test_a_socket_is_left_out_and_told(top: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(top / "S.agent"))
+        found = collect([top])
+    assert found.left_out == [f"{top}/S.agent is a socket, and not in the backup"]
+    assert not any("S.agent" in member.path for member in found.members)
+
+
+def test_a_pipe_is_an_error(top: Path) -> None:
+    os.mkfifo(top / "pipe")
+    with pytest.raises(ConfigError, match="is neither file nor directory"):
+        collect([top])
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "a\x1b[2J", "del\x7f"])
+def test_control_characters_in_a_name(top: Path, name: str) -> None:
+    (top / name).write_text("x")
+    with pytest.raises(ConfigError, match="there is a control character in the name of"):
+        collect([top])
+
+
+def test_what_may_not_be_read() -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        top = Path(name)
+        top.chmod(0o755)
+        (top / "sub").mkdir()
+        (top / "c.key").write_text("x")
+        (top / "sub").chmod(0)
+        (top / "c.key").chmod(0)
+        assert as_nobody(top / "c.key") == f"cannot read {top}/c.key"
+        assert as_nobody(top) == f"cannot look into {top}/sub"
+        (top / "sub").chmod(0o700)
+
+
+def as_nobody(path: Path) -> str:
+    """What `collect` says to a user who may not read everything, as root may."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+        try:
+            collect([path])
+            said = "nothing"
+        except ConfigError as error:
+            said = error.message.partition(":")[0]
+        os.write(writer, said.encode())
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    with os.fdopen(reader) as answer:
+        return answer.read()
+
+
+def test_too_much(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drkit.sources.bundle.LIMIT", 10)
+    with pytest.raises(ConfigError, match="the secrets are 0 MiB, more than 0"):
+        collect([top / "a.pem", top / "b.pem", top / "c.key"])
+    monkeypatch.setattr("drkit.sources.bundle.LIMIT", 4)
+    with pytest.raises(ConfigError, match="is larger than 0 MiB"):
+        collect([top / "a.pem"])
