@@ -27,11 +27,11 @@ _FOREIGN = "%.foreign.%"
 # a proxy cache may not have fetched it.
 _NEEDED = f"""
     SELECT ab.digest_blob, 'artifact_blob', b.size, b.status,
-        coalesce(b.content_type LIKE '{_FOREIGN}', false), p.registry_id IS NOT NULL
+        coalesce(b.content_type LIKE '{_FOREIGN}', false), coalesce(p.registry_id, 0) <> 0
     FROM artifact a JOIN artifact_blob ab ON ab.digest_af = a.digest JOIN project p USING (project_id)
         LEFT JOIN blob b ON b.digest = ab.digest_blob
     UNION
-    SELECT a.digest, 'artifact', b.size, b.status, false, p.registry_id IS NOT NULL
+    SELECT a.digest, 'artifact', b.size, b.status, false, coalesce(p.registry_id, 0) <> 0
     FROM artifact a JOIN project p USING (project_id) LEFT JOIN blob b USING (digest)
     UNION
     SELECT r.child_digest, 'artifact_reference', NULL, NULL, false, false FROM artifact_reference r
