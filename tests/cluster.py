@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from drkit.errors import DatabaseUnreachable
-from drkit.tools import postgres, process
+from drkit.tools import postgres, postgres_programs, process
 from drkit.tools.process import Command, Server
 from tests import needs
 
@@ -37,7 +37,7 @@ _SETTINGS = {
 class Cluster:
     """A running server; `target` is its database `postgres`, `user` who it runs as (None: as ourselves)."""
 
-    programs: postgres.Programs
+    programs: postgres_programs.Programs
     target: postgres.Target
     directory: Path
     user: str | None
@@ -62,7 +62,7 @@ class Cluster:
         """An archive of what that exported snapshot shows."""
         archive = self.directory / f"{database.database}.dump"
         with archive.open("wb") as file:
-            done = process.into_file(postgres.dump(self.programs, database, snapshot, {}), file)
+            done = process.into_file(postgres_programs.dump(self.programs, database, snapshot, {}), file)
         assert done.code == 0, done.stderr
         return archive
 
@@ -72,7 +72,7 @@ class Cluster:
         with postgres.connect(database) as session:
             session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             archive = self.dump(database, session.value("SELECT pg_export_snapshot()"))
-        process.check(postgres.restore(self.programs, target, archive, 2, {}))
+        process.check(postgres_programs.restore(self.programs, target, archive, 2, {}))
         return target
 
 
@@ -87,7 +87,7 @@ def private_cluster(
 
     `prepare` gets the data directory before the server starts.
     """
-    available = postgres.installed()
+    available = postgres_programs.installed()
     servers = {m: p for m, p in available.items() if (p.directory / "initdb").is_file()}
     if not servers or major not in (None, *servers):
         needs.missing(f"PostgreSQL {major or ''} is not installed: run testenv/install")
@@ -116,7 +116,7 @@ def private_cluster(
         shutil.rmtree(directory)
 
 
-def _initdb(programs: postgres.Programs, data: Path, user: str | None) -> None:
+def _initdb(programs: postgres_programs.Programs, data: Path, user: str | None) -> None:
     options = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
     arguments = (programs.program("initdb"), f"--pgdata={data}", *options)
     process.check(Command(arguments, user=user, directory=data.parent))
@@ -125,7 +125,7 @@ def _initdb(programs: postgres.Programs, data: Path, user: str | None) -> None:
 
 
 def _start(
-    programs: postgres.Programs, directory: Path, user: str | None, settings: Mapping[str, str]
+    programs: postgres_programs.Programs, directory: Path, user: str | None, settings: Mapping[str, str]
 ) -> Server:
     words = [f"--{name}={value}" for name, value in {**_SETTINGS, **settings}.items()]
     where = ("-D", str(directory / "data"), "-k", str(directory))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from drkit import logs
-from drkit.tools import postgres
+from drkit.tools import postgres_programs
 from testenv.engine import Engine
 from testenv.engine import running as running_engine
 from tests import needs
@@ -62,7 +62,7 @@ def engine() -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def major() -> int:
     """The PostgreSQL major of this machine's own suite."""
-    return max(postgres.installed())
+    return max(postgres_programs.installed())
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from drkit.sandbox import build
 from drkit.sandbox import registry as sandbox_registry
 from drkit.sources import blobs, clients, collection, database, read_only, secrets
 from drkit.state import State, living_runs
-from drkit.tools import docker, postgres, process, restic
+from drkit.tools import docker, postgres, postgres_programs, process, restic
 from drkit.tools.postgres import Session
 from drkit.volumes import freeze
 from drkit.volumes.choice import choose, stray
@@ -193,7 +193,7 @@ def _dump_programs(entry: config.Database, major: int) -> tuple[int, str, str]:
     if entry.container is not None:
         clients.programs_in(docker.find(entry.container), major)
         return major, f"{major} of the container {entry.container}", ""
-    found = postgres.dump_programs(major, postgres.installed()).major
+    found = postgres_programs.dump_programs(major, postgres_programs.installed()).major
     return found, str(found), clients.newer_client(major, found) if found > major else ""
 
 

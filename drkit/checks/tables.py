@@ -11,8 +11,9 @@ from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, pas
 from drkit.errors import ToolFailed
 from drkit.model import DatabaseEvidence
 from drkit.sources import evidence as evidences
-from drkit.tools import postgres, process
-from drkit.tools.postgres import Programs, Target
+from drkit.tools import postgres, postgres_programs, process
+from drkit.tools.postgres import Target
+from drkit.tools.postgres_programs import Programs
 
 
 def checks(target: Target, evidence: DatabaseEvidence) -> Iterator[Check]:
@@ -72,7 +73,9 @@ def _cut_dump(archive: Path, programs: Programs) -> Finding:
                 yield piece
 
     try:
-        for _ in process.lines(postgres.read_archive(programs), stdin=half(), ended=postgres.raise_if_failed):
+        for _ in process.lines(
+            postgres_programs.read_archive(programs), stdin=half(), ended=postgres_programs.raise_if_failed
+        ):
             pass
     except ToolFailed as error:
         return failed(error.message)

@@ -19,10 +19,11 @@ from drkit.sandbox import registry as sandbox_registry
 from drkit.sources import clients, database_restore, secrets
 from drkit.sources.bundle import Bundle, Member
 from drkit.stopwatch import Stopwatch
-from drkit.tools import postgres
+from drkit.tools import postgres, postgres_programs
 from drkit.tools.age import Identity
 from drkit.tools.parallel import together
-from drkit.tools.postgres import Programs, Target
+from drkit.tools.postgres import Target
+from drkit.tools.postgres_programs import Programs
 from drkit.tools.restic import Repository
 
 # A quick drill restores the images of this many tags, picked by chance.
@@ -70,8 +71,8 @@ def look(major: int, image: str | None) -> None:
 
     Raises ToolMissing, ToolFailed.
     """
-    if image is None or postgres.has_server(major, postgres.installed()):
-        postgres.server_programs(major, postgres.installed())
+    if image is None or postgres_programs.has_server(major, postgres_programs.installed()):
+        postgres_programs.server_programs(major, postgres_programs.installed())
     else:
         sandbox_container.look(image, major)
 
@@ -181,8 +182,8 @@ class Builder:
     def _server(self, evidence: DatabaseEvidence, directory: Path) -> Iterator[tuple[Target, Programs]]:
         """A server for the dump, and the programs to load it with: this machine's, else the image's."""
         major, superuser = evidence.archive_major, evidence.superuser
-        if postgres.has_server(major, postgres.installed()) or self._image is None:
-            programs = postgres.server_programs(major, postgres.installed())
+        if postgres_programs.has_server(major, postgres_programs.installed()) or self._image is None:
+            programs = postgres_programs.server_programs(major, postgres_programs.installed())
             with sandbox_postgres.running(programs, directory, self._user, superuser) as target:
                 yield target, programs
         else:

@@ -17,7 +17,8 @@ from drkit.errors import DatabaseUnreachable, ToolFailed, ToolMissing
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.tools import docker, postgres
 from drkit.tools.docker import Container
-from drkit.tools.postgres import Programs, Target
+from drkit.tools.postgres import Target
+from drkit.tools.postgres_programs import Programs
 
 # docker's label of every container of a drill; its value is the drill's id.
 LABEL = "drkit.drill"

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from drkit.errors import ConfigError, DatabaseUnreachable, ToolFailed
 from drkit.tools import postgres, process
-from drkit.tools.postgres import Programs, Target
+from drkit.tools.postgres import Target
+from drkit.tools.postgres_programs import Programs
 from drkit.tools.process import Command, Server
 
 _SOCKET = ".s.PGSQL.5432"

@@ -31,7 +31,7 @@ from drkit.sources.closure import ARTIFACTS, Prover
 from drkit.sources.collection import Watch
 from drkit.sources.database import Held
 from drkit.state import State
-from drkit.tools import postgres
+from drkit.tools import postgres_programs
 from drkit.tools.parallel import together
 from drkit.tools.restic import Repository
 from drkit.tools.restic_output import Saved
@@ -170,7 +170,7 @@ class Capture:
             try:
                 keep(self._repository.save_command(command, name, tags, self._host, self._listener))
             except ToolFailed as error:
-                raise postgres.dump_failure(error) from None
+                raise postgres_programs.dump_failure(error) from None
 
     def _roles(self, held: Held, dumping: Dumper) -> None:
         passwords = database.can_read_passwords(held.session)

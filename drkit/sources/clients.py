@@ -13,9 +13,10 @@ from typing import Protocol
 
 from drkit import config
 from drkit.errors import ToolMissing
-from drkit.tools import docker, postgres, process
+from drkit.tools import docker, postgres, postgres_programs, process
 from drkit.tools.docker import Container
-from drkit.tools.postgres import Programs, Target
+from drkit.tools.postgres import Target
+from drkit.tools.postgres_programs import Programs
 from drkit.tools.process import Command
 
 
@@ -58,13 +59,13 @@ class Dumper:
     def dump(self, snapshot: str) -> Iterator[Command]:
         """pg_dump of an exported snapshot; to be run within the block."""
         with self.programs() as programs:
-            yield postgres.dump(programs, self.target, snapshot, self.login)
+            yield postgres_programs.dump(programs, self.target, snapshot, self.login)
 
     @contextlib.contextmanager
     def dump_roles(self, *, passwords: bool) -> Iterator[Command]:
         """pg_dumpall of the roles; to be run within the block."""
         with self.programs() as programs:
-            yield postgres.dump_roles(programs, self.target, self.login, passwords=passwords)
+            yield postgres_programs.dump_roles(programs, self.target, self.login, passwords=passwords)
 
 
 @contextlib.contextmanager
@@ -77,7 +78,7 @@ def dumper(entry: config.Database, target: Target, major: int, directory: Path) 
         container = docker.find(entry.container)
         yield Dumper(major, within(target), {}, _attended(container, major, target.password or ""))
         return
-    programs = postgres.dump_programs(major, postgres.installed())
+    programs = postgres_programs.dump_programs(major, postgres_programs.installed())
     with postgres.password_environment(target, directory) as login:
         caveat = newer_client(major, programs.major) if programs.major > major else ""
         yield Dumper(programs.major, target, login, lambda: contextlib.nullcontext(programs), caveat)
@@ -116,7 +117,7 @@ def look_for_loader(entry: config.Database | None, archive: int, server: int) ->
     if entry and entry.container and server >= archive:
         programs_in(docker.find(entry.container), server)
     else:
-        postgres.restore_programs(archive, server, postgres.installed())
+        postgres_programs.restore_programs(archive, server, postgres_programs.installed())
 
 
 @contextlib.contextmanager
@@ -130,7 +131,7 @@ def loader(
         programs = Programs(server, programs_in(container, server), prefix, docker.environment())
         yield partial(_load_inside, programs, target.password or "")
         return
-    programs = postgres.restore_programs(archive, server, postgres.installed())
+    programs = postgres_programs.restore_programs(archive, server, postgres_programs.installed())
     with postgres.password_environment(target, directory) as login:
         yield here(programs, login)
 
@@ -140,7 +141,9 @@ def here(programs: Programs, login: Mapping[str, str]) -> Loader:
     jobs = min(8, os.cpu_count() or 1)
 
     def load(target: Target, archive: Path, *, tablespaces: bool) -> None:
-        process.check(postgres.restore(programs, target, archive, jobs, login, tablespaces=tablespaces))
+        process.check(
+            postgres_programs.restore(programs, target, archive, jobs, login, tablespaces=tablespaces)
+        )
 
     return load
 
@@ -159,8 +162,8 @@ def _load_inside(
             while piece := file.read(_PIECE):
                 yield piece
 
-    command = postgres.restore(programs, within(target), None, 1, {}, tablespaces=tablespaces)
-    for _ in process.lines(command, stdin=pieces(), ended=postgres.raise_if_failed):
+    command = postgres_programs.restore(programs, within(target), None, 1, {}, tablespaces=tablespaces)
+    for _ in process.lines(command, stdin=pieces(), ended=postgres_programs.raise_if_failed):
         pass
 
 

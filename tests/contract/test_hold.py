@@ -13,7 +13,7 @@ from drkit import config
 from drkit.errors import DatabaseBusy, SourceChanged, ToolFailed
 from drkit.model import TableEvidence
 from drkit.sources import database, evidence
-from drkit.tools import postgres, process
+from drkit.tools import postgres, postgres_programs, process
 from drkit.tools.postgres import Session, Target, connect
 from tests.cluster import Cluster
 
@@ -177,22 +177,22 @@ def test_the_dump_does_not_either(where: Target, cluster: Cluster, monkeypatch: 
     monkeypatch.setattr(postgres, "LOCK_TIMEOUT", "200ms")
     with contextlib.ExitStack() as stack, database.hold(settings(where)) as held:
         stack.enter_context(waiting_migration(where))
-        command = postgres.dump(cluster.programs, where, held.snapshot, {})
+        command = postgres_programs.dump(cluster.programs, where, held.snapshot, {})
         with pytest.raises(ToolFailed) as caught:
             process.check(command)
         held.session.close()
-    assert isinstance(postgres.dump_failure(caught.value), DatabaseBusy)
+    assert isinstance(postgres_programs.dump_failure(caught.value), DatabaseBusy)
 
 
 def test_other_failures_of_a_dump_stay_what_they_are(where: Target, cluster: Cluster) -> None:
     with pytest.raises(ToolFailed) as caught:
-        process.check(postgres.dump(cluster.programs, where, "00000003-0000001B-1", {}))
-    assert type(postgres.dump_failure(caught.value)) is ToolFailed
+        process.check(postgres_programs.dump(cluster.programs, where, "00000003-0000001B-1", {}))
+    assert type(postgres_programs.dump_failure(caught.value)) is ToolFailed
 
 
 def test_what_a_dump_says_of_something_that_vanished() -> None:
     said = 'pg_dump did not finish: pg_dump: error: query failed: ERROR:  relation "x" does not exist'
-    assert isinstance(postgres.dump_failure(ToolFailed(said)), SourceChanged)
+    assert isinstance(postgres_programs.dump_failure(ToolFailed(said)), SourceChanged)
 
 
 def test_a_table_that_may_not_be_read(where: Target) -> None:

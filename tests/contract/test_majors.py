@@ -20,7 +20,7 @@ from drkit.errors import ToolTooOld
 from drkit.model import DatabaseEvidence
 from drkit.sources import clients, database, database_restore, evidence
 from drkit.sources.database import Held
-from drkit.tools import postgres, process
+from drkit.tools import postgres_programs, process
 from drkit.tools.postgres import Target
 from testenv.engine import Engine
 from tests.cluster import Cluster
@@ -142,7 +142,7 @@ def test_pg_dump_of_this_machine_against_a_newer_server(servers: dict[int, Serve
     """Without the container's own programs: refused before anything starts, or dumped by a newer one."""
     for server in servers.values():
         apart = server.entry.model_copy(update={"container": None, "dsn": server.target.dsn})
-        if server.major > max(postgres.installed()):
+        if server.major > max(postgres_programs.installed()):
             with (
                 pytest.raises(
                     ToolTooOld, match=f"is older than the server, which is PostgreSQL {server.major}"

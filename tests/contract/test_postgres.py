@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from drkit.errors import DatabaseUnreachable, ToolFailed, ToolMissing
-from drkit.tools import postgres, process
+from drkit.tools import postgres, postgres_programs, process
 from drkit.tools.postgres import Target, compose, connect, identifier, literal
 from tests.cluster import LOGIN, Cluster
 
@@ -75,7 +75,7 @@ def test_rows_and_values(filled: Target) -> None:
         assert session.row("SELECT 1, 'x'") == (1, "x")
         assert session.value("SELECT count(*) FROM public.blob") == 5000
         assert session.execute("DELETE FROM public.blob WHERE id > 4000") == 1000
-        assert session.server_version // 10_000 in postgres.installed()
+        assert session.server_version // 10_000 in postgres_programs.installed()
         with pytest.raises(ToolFailed, match="expected one row from PostgreSQL, got 0"):
             session.row("SELECT 1 WHERE false")
 
@@ -228,7 +228,7 @@ def dumped(cluster: Cluster, database: Target, path: Path) -> Path:
         with connect(database) as other:
             other.execute("DELETE FROM public.blob WHERE id > 100")
         with path.open("wb") as target:
-            done = process.into_file(postgres.dump(cluster.programs, database, snapshot, {}), target)
+            done = process.into_file(postgres_programs.dump(cluster.programs, database, snapshot, {}), target)
     assert done.code == 0, done.stderr
     return path
 
@@ -237,7 +237,7 @@ def test_a_dump_holds_what_its_snapshot_saw(cluster: Cluster, filled: Target, tm
     archive = dumped(cluster, filled, tmp_path / "dump")
     assert count(filled) == 100
     empty = cluster.new_database()
-    process.check(postgres.restore(cluster.programs, empty, archive, 2, {}))
+    process.check(postgres_programs.restore(cluster.programs, empty, archive, 2, {}))
     assert count(empty) == 5000
 
 
@@ -248,7 +248,7 @@ def test_a_dump_is_not_compressed(cluster: Cluster, filled: Target, tmp_path: Pa
 
 
 def test_a_dump_of_a_snapshot_that_has_gone(cluster: Cluster, filled: Target) -> None:
-    command = postgres.dump(cluster.programs, filled, "00000003-0000001B-1", {})
+    command = postgres_programs.dump(cluster.programs, filled, "00000003-0000001B-1", {})
     with pytest.raises(ToolFailed, match=r"pg_dump failed with exit code 1: .*snapshot"):
         process.check(command)
 
@@ -256,15 +256,15 @@ def test_a_dump_of_a_snapshot_that_has_gone(cluster: Cluster, filled: Target) ->
 def test_a_restore_over_something_stops(cluster: Cluster, filled: Target, tmp_path: Path) -> None:
     archive = dumped(cluster, filled, tmp_path / "dump")
     with pytest.raises(ToolFailed, match='relation "blob" already exists'):
-        process.check(postgres.restore(cluster.programs, filled, archive, 1, {}))
+        process.check(postgres_programs.restore(cluster.programs, filled, archive, 1, {}))
 
 
 def test_an_archive_is_read_to_its_end(cluster: Cluster, filled: Target, tmp_path: Path) -> None:
     archive = dumped(cluster, filled, tmp_path / "dump").read_bytes()
 
     def read(data: bytes) -> None:
-        command = postgres.read_archive(cluster.programs)
-        list(process.lines(command, stdin=[data], ended=postgres.raise_if_failed))
+        command = postgres_programs.read_archive(cluster.programs)
+        list(process.lines(command, stdin=[data], ended=postgres_programs.raise_if_failed))
 
     read(archive)
     for cut in (0, 3, len(archive) // 2):
@@ -276,7 +276,7 @@ def test_an_archive_is_read_to_its_end(cluster: Cluster, filled: Target, tmp_pat
 def test_roles(cluster: Cluster, login: Target, tmp_path: Path, passwords: bool) -> None:
     where = dataclasses.replace(login, password=PASSWORD)
     with postgres.password_environment(where, tmp_path) as environment:
-        command = postgres.dump_roles(cluster.programs, where, environment, passwords=passwords)
+        command = postgres_programs.dump_roles(cluster.programs, where, environment, passwords=passwords)
         text = process.check(command).text
     assert "CREATE ROLE keeper;" in text
     assert ("SCRAM-SHA-256$" in text) is passwords
@@ -286,11 +286,11 @@ def test_roles(cluster: Cluster, login: Target, tmp_path: Path, passwords: bool)
 
 def test_a_sandbox_needs_the_very_major_version(cluster: Cluster) -> None:
     available = {cluster.programs.major: cluster.programs}
-    assert postgres.server_programs(cluster.programs.major, available) == cluster.programs
+    assert postgres_programs.server_programs(cluster.programs.major, available) == cluster.programs
     with pytest.raises(ToolMissing) as caught:
-        postgres.server_programs(99, available)
+        postgres_programs.server_programs(99, available)
     assert caught.value.message == (
         f"PostgreSQL 99 is not installed here (there is: {cluster.programs.major})"
     )
     with pytest.raises(ToolMissing, match=r"there is: none"):
-        postgres.server_programs(99, {})
+        postgres_programs.server_programs(99, {})

@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 
 from drkit import recovery
-from drkit.tools import postgres, process
+from drkit.tools import postgres_programs, process
 from tests import needs
 from tests.cluster import Cluster
 from tests.unit.test_recovery import whole
@@ -71,7 +71,7 @@ def test_roles_come_back(cluster: Cluster, server: psycopg.Connection, tmp_path:
     make(server)
     before = server.execute(_ROLES).fetchall()
     assert len(before) > len(ODD)
-    dump = postgres.dump_roles(cluster.programs, cluster.target, {}, passwords=True)
+    dump = postgres_programs.dump_roles(cluster.programs, cluster.target, {}, passwords=True)
     (tmp_path / "roles.sql").write_bytes(process.check(dump).stdout)
     drop(server)
     server.execute("CREATE ROLE present LOGIN PASSWORD 'another'")

@@ -13,7 +13,7 @@ from drkit.errors import SourceChanged
 from drkit.harbor import storage
 from drkit.sources import database
 from drkit.sources.database import Held
-from drkit.tools import postgres
+from drkit.tools import postgres, postgres_programs
 from drkit.tools.restic import Repository
 from tests.e2e.commands import Drkit
 
@@ -57,9 +57,9 @@ class Composer:
             yield held
 
     def _dump(self, held: Held) -> str:
-        programs = postgres.dump_programs(held.major, postgres.installed())
+        programs = postgres_programs.dump_programs(held.major, postgres_programs.installed())
         with postgres.password_environment(held.target, self._directory) as login:
-            command = postgres.dump(programs, held.target, held.snapshot, login)
+            command = postgres_programs.dump(programs, held.target, held.snapshot, login)
             return self._repository.save_command(command, f"{held.name}.dump", _TAG, "composed").snapshot
 
     def _blobs(self) -> str:

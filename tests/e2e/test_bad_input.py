@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from drkit.errors import ToolTooOld
-from drkit.tools import postgres
-from drkit.tools.postgres import Programs
+from drkit.tools import postgres_programs
+from drkit.tools.postgres_programs import Programs
 from testenv import Site
 from tests.e2e.commands import Drkit, assert_error, exactly, fails, finish
 from tests.e2e.conftest import Drilled
@@ -284,9 +284,9 @@ def test_pg_dump_older_than_the_server() -> None:
     """Two majors side by side are not to be had everywhere: this tells of programs that are not there."""
     programs = {13: Programs(13, Path("/13")), 14: Programs(14, Path("/14"))}
     with pytest.raises(ToolTooOld) as caught:
-        postgres.dump_programs(15, programs)
+        postgres_programs.dump_programs(15, programs)
     assert caught.value.message == "pg_dump 14 is older than the server, which is PostgreSQL 15"
     assert caught.value.hint == "install postgresql-client-15"
     assert caught.value.exit_code == 7
-    assert postgres.dump_programs(13, programs).major == 13
-    assert postgres.dump_programs(12, programs).major == 13
+    assert postgres_programs.dump_programs(13, programs).major == 13
+    assert postgres_programs.dump_programs(12, programs).major == 13

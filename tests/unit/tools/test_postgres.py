@@ -10,8 +10,9 @@ import pytest
 
 from drkit.errors import ConfigError, ToolMissing, ToolTooOld
 from drkit.logs import redact
-from drkit.tools import postgres
-from drkit.tools.postgres import Programs, Target
+from drkit.tools import postgres, postgres_programs
+from drkit.tools.postgres import Target
+from drkit.tools.postgres_programs import Programs
 
 PASSWORD = "p:a\\s's word"
 
@@ -65,7 +66,7 @@ def programs(*majors: int) -> dict[int, Programs]:
 )
 def test_a_dump_is_never_made_by_older_programs(server: int, installed: tuple[int, ...], chosen: int) -> None:
     for order in itertools.permutations(installed):
-        assert postgres.dump_programs(server, programs(*order)).major == chosen
+        assert postgres_programs.dump_programs(server, programs(*order)).major == chosen
 
 
 @pytest.mark.parametrize(
@@ -76,19 +77,19 @@ def test_a_dump_is_restored_by_programs_between_it_and_the_server(
     archive: int, server: int, installed: tuple[int, ...], chosen: int
 ) -> None:
     for order in itertools.permutations(installed):
-        assert postgres.restore_programs(archive, server, programs(*order)).major == chosen
+        assert postgres_programs.restore_programs(archive, server, programs(*order)).major == chosen
 
 
 def test_a_dump_never_goes_to_an_older_server() -> None:
     with pytest.raises(ToolTooOld) as caught:
-        postgres.restore_programs(17, 15, programs(15, 17))
+        postgres_programs.restore_programs(17, 15, programs(15, 17))
     assert caught.value.message == "the server is PostgreSQL 15, the dump is of PostgreSQL 17"
 
 
 @pytest.mark.parametrize("installed", [(13,), (17,), ()])
 def test_a_dump_is_not_restored_by_programs_that_do_not_fit(installed: tuple[int, ...]) -> None:
     with pytest.raises(ToolMissing) as caught:
-        postgres.restore_programs(15, 16, programs(*installed))
+        postgres_programs.restore_programs(15, 16, programs(*installed))
     have = str(*installed) or "none"
     assert caught.value.message == (
         f"restoring a dump of PostgreSQL 15 to a server of 16 needs pg_restore of 15 to 16 (there is: {have})"
@@ -98,14 +99,14 @@ def test_a_dump_is_not_restored_by_programs_that_do_not_fit(installed: tuple[int
 
 def test_programs_that_are_too_old() -> None:
     with pytest.raises(ToolTooOld) as caught:
-        postgres.dump_programs(18, programs(15, 13))
+        postgres_programs.dump_programs(18, programs(15, 13))
     assert caught.value.message == "pg_dump 15 is older than the server, which is PostgreSQL 18"
     assert caught.value.hint == "install postgresql-client-18"
 
 
 def test_programs_that_are_missing(tmp_path: Path) -> None:
     with pytest.raises(ToolMissing) as caught:
-        postgres.dump_programs(18, {})
+        postgres_programs.dump_programs(18, {})
     assert caught.value.message == "pg_dump is not installed"
     with pytest.raises(ToolMissing) as caught:
         Programs(18, tmp_path).program("pg_restore")
@@ -126,7 +127,7 @@ def test_where_programs_are_found(tmp_path: Path) -> None:
         "pgsql-18/bin/pg_dump",
     ):
         make(tmp_path / name)
-    found = postgres.installed((f"{tmp_path}/debian/*/bin", f"{tmp_path}/pgsql-*/bin"))
+    found = postgres_programs.installed((f"{tmp_path}/debian/*/bin", f"{tmp_path}/pgsql-*/bin"))
     assert {major: place.directory for major, place in found.items()} == {
         15: tmp_path / "debian/15/bin",
         18: tmp_path / "pgsql-18/bin",
@@ -134,4 +135,4 @@ def test_where_programs_are_found(tmp_path: Path) -> None:
 
 
 def test_an_absent_place_is_no_error(tmp_path: Path) -> None:
-    assert postgres.installed((f"{tmp_path}/none/*/bin",)) == {}
+    assert postgres_programs.installed((f"{tmp_path}/none/*/bin",)) == {}
