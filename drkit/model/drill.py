@@ -1,0 +1,145 @@
+"""A drill: what it asserts, what it planted, how long everything took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from drkit.model.evidence import TableEvidence
+
+Level = Literal["quick", "full"]
+
+
+class Outcome(StrEnum):
+    """What came of a check or a drill. There is no `skipped`: what could not be tested is an `error`.
+
+    `not_provable` is for a check alone: there was nothing to try it on, which is said and never a pass.
+    """
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    NOT_PROVABLE = "not_provable"
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One assertion on restored data."""
+
+    name: str
+    outcome: Outcome
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ControlResult:
+    """One fault that was planted on purpose; `caught` says whether its check turned red."""
+
+    name: str
+    caught: bool
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Unplanted:
+    """A fault that could not be planted, for there is nothing to plant it in: neither caught nor missed."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of a drill or restore, on the monotonic clock.
+
+    `started` counts from the beginning of the whole; stages may overlap.
+    """
+
+    name: str
+    started: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A target and what it is really like; `actual_seconds` is None where nothing has ever been measured."""
+
+    name: str
+    target_seconds: float
+    actual_seconds: float | None
+    met: bool
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Something that a drill has proved, or could not prove and why."""
+
+    subject: str
+    said: str
+
+
+@dataclass(frozen=True)
+class DatabaseSummary:
+    """What a report tells of a database that came back."""
+
+    name: str
+    server_version: int
+    harbor_schema: int | None
+    extensions: dict[str, str]
+    tables: tuple[TableEvidence, ...]
+    sequences: int
+    large_objects: int
+
+
+@dataclass(frozen=True)
+class DrillReport:
+    """Everything that a drill found out."""
+
+    id: str
+    site: str
+    point: str
+    level: Level
+    outcome: Outcome
+    started_at: datetime
+    finished_at: datetime
+    consistent_at: datetime
+    checks: tuple[CheckResult, ...]
+    controls: tuple[ControlResult, ...]
+    stages: tuple[Stage, ...]
+    recovery_time_seconds: float | None
+    recovery_point_age_seconds: float
+    objectives: tuple[Objective, ...]
+    versions: dict[str, str]
+    host: str
+    point_bytes: int = 0
+    unplanted: tuple[Unplanted, ...] = ()
+    unproved: tuple[Statement, ...] = ()
+    databases: tuple[DatabaseSummary, ...] = ()
+    problems: tuple[str, ...] = ()
+    report: str | None = None
+
+    @property
+    def proves(self) -> bool:
+        """Whether this drill shows that the whole point comes back."""
+        return self.outcome is Outcome.PASSED and self.level == "full"
+
+
+@dataclass(frozen=True)
+class DrillNote:
+    """The little of a drill that lists and retention need."""
+
+    id: str
+    point: str
+    level: Level
+    outcome: Outcome
+    finished_at: datetime
+    recovery_time_seconds: float | None
+
+    @property
+    def proves(self) -> bool:
+        """Whether that drill showed that the whole point comes back."""
+        return self.outcome is Outcome.PASSED and self.level == "full"
