@@ -18,7 +18,7 @@ from tests.e2e import accounts, moments, processes
 from tests.e2e.commands import Drkit, exactly, fails
 from tests.e2e.conftest import Drilled
 from tests.e2e.test_killed import kill_when
-from tests.e2e.test_secrets import all_secrets
+from tests.e2e.test_secrets import all_secrets, fingerprint_key
 from tests.e2e.watching import Watcher
 
 
@@ -256,6 +256,7 @@ def test_no_secret_is_seen_of_all_this(copy: Drkit, site: Site, new_home: Callab
         for seen in (watch.open_files, watch.private_files):
             assert [file for file, data in seen.items() if secrets.within(data)] == [], verb
     meant = [copy.home / "database.password", copy.restic_password, copy.identity, path, *back.iterdir()]
+    meant.append(fingerprint_key(copy))
     assert secrets.in_files([copy.home, watcher.scratch], except_for=meant) == {}
     point = f"drkit:point:{copy.sealed()[0]},drkit:manifest"
     for name in ("RECOVERY.txt", "recover.sh", "manifest.json"):
