@@ -41,7 +41,7 @@ class Load:
 
     def start(self, *, collector: bool, migrator: bool) -> None:
         """Start the threads."""
-        _projects(self._site)
+        make_projects(self._site)
         work: list[Callable[[Random], None]] = [self._client] * _CLIENTS
         work += [self._collector] * collector + [self._migrator] * migrator
         for number, run in enumerate(work):
@@ -123,7 +123,8 @@ def under_load(site: Site, seed: int = 1, *, collector: bool = True, migrator: b
         load.stop()
 
 
-def _projects(site: Site) -> None:
+def make_projects(site: Site) -> None:
+    """The projects that clients push to, where they are not there yet."""
     with sites.connect(site) as connection:
         now = datetime.datetime.now(datetime.UTC)
         filling = Filling(connection, Random("projects"), now, site.planted["secret key"], dict(site.planted))

@@ -241,8 +241,10 @@ class Odd:
 @pytest.fixture
 def odd(fresh: Drkit, new_home: Callable[[], Path]) -> Iterator[Odd]:
     home = new_home()
-    blobs, secret = home / ODD / "registry", home / ODD / "secret"
+    # A bundle takes no control characters in names, a directory of blobs does.
+    blobs, secret = home / ODD / "registry", home / ODD.replace("\n", " ") / "secret"
     layer(blobs, blob(blobs, b"good", b"good"))
+    secret.parent.mkdir()
     secret.write_text("opens everything")
     secret.chmod(0o640)
 
@@ -274,7 +276,8 @@ def test_odd_names_and_what_is_in_the_way(odd: Odd, new_home: Callable[[], Path]
     ended = odd.run(shell, *words)
     assert ended.returncode == 0, ended.stderr
     assert accounts.files(odd.blobs, odd.secret) == wanted
-    assert sorted(path.name for path in odd.secret.parent.iterdir()) == ["registry", "secret"]
+    assert [path.name for path in odd.secret.parent.iterdir()] == ["secret"]
+    assert [path.name for path in odd.blobs.parent.iterdir()] == ["registry"]
     assert "Redis or other cache" in ended.stdout
 
 

@@ -20,7 +20,7 @@ from testenv.under_fire.collector import Collector
 from testenv.under_fire.core import Core
 from testenv.under_fire.guard import Guard
 from testenv.under_fire.judge import Judge
-from testenv.under_fire.load import Load, under_load
+from testenv.under_fire.load import Load, make_projects, under_load
 from testenv.under_fire.scratch import scratch_server
 from testenv.under_fire.stored import Repository
 from testenv.under_fire.traffic import Traffic
@@ -51,6 +51,7 @@ class Busy:
 @pytest.fixture(scope="module")
 def busy(place: Path, new_home: Callable[[], Path]) -> Iterator[Busy]:
     site = testenv.create(place / "busy", testenv.TINY)
+    make_projects(site)
     drkit = Drkit(new_home())
     initialise(drkit, site)
     yield Busy(site, drkit, drkit.home)

@@ -355,7 +355,7 @@ look_at_secrets() {
 
 restore_secrets() {
   say "restores the secrets"
-  wanted=$(open_bundle | tar -xOf - drkit-bundle.json | sed -n 's/.*: "\([0-9a-f]\{64\}\)",\{0,1\}$/\1/p' | sort)
+  wanted=$(open_bundle | tar -xOf - drkit-bundle.json | sed -n 's/.*"sha256": "\([0-9a-f]\{64\}\)".*/\1/p' | sort)
   # Directories that have to be made are for everybody; files and directories of the bundle bring their modes.
   (
     umask 022
