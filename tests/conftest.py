@@ -27,17 +27,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:'imghdr' is deprecated:DeprecationWarning")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run side by side, a file's stay together, and all that need the engine: for their fixtures.
-
-    What takes longest comes first, so that no worker waits for another at the end.
-    """
+    """What takes longest comes first: where tests run side by side, nobody waits for another at the end."""
     order = ("e2e", "testenv", "contract", "unit")
     items.sort(key=lambda item: order.index(item.path.relative_to(Path(__file__).parent).parts[0]))
-    for item in items:
-        together = "engine" if "engine" in getattr(item, "fixturenames", ()) else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(together))
 
 
 @pytest.fixture(autouse=True)

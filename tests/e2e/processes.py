@@ -36,10 +36,11 @@ class Process:
 
 def everybody() -> Iterator[Process]:
     """Every living process that we may look at; a zombie has neither arguments nor environment."""
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                yield _look(int(entry.name))
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError, ValueError, IndexError):
+                    yield _look(int(entry.name))
 
 
 def _look(pid: int) -> Process:

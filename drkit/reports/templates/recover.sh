@@ -355,7 +355,9 @@ look_at_secrets() {
 
 restore_secrets() {
   say "restores the secrets"
-  wanted=$(open_bundle | tar -xOf - drkit-bundle.json | sed -n 's/.*"sha256": "\([0-9a-f]\{64\}\)".*/\1/p' | sort)
+  # The index has a path and a hash in a line; a line that looks like one holds the key of fingerprints.
+  wanted=$(open_bundle | tar -xOf - drkit-bundle.json |
+    sed -n -e '/^ "fingerprint_key": /d' -e 's/.*: "\([0-9a-f]\{64\}\)",\{0,1\}$/\1/p' | sort)
   # Directories that have to be made are for everybody; files and directories of the bundle bring their modes.
   (
     umask 022
