@@ -22,6 +22,10 @@ _PIECE = 256 * 1024
 class UnexpectedAnswerError(RuntimeError):
     """The registry answered with another status than it should."""
 
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
 
 class Pusher:
     """Connections to one registry, kept open; may be used from several threads."""
@@ -81,7 +85,8 @@ class Pusher:
     def _expect(status: int, answer: httpx.Response) -> httpx.Response:
         if answer.status_code != status:
             raise UnexpectedAnswerError(
-                f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text}"
+                f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text}",
+                answer.status_code,
             )
         return answer
 

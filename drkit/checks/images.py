@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import sqlite3
 import threading
@@ -201,7 +202,9 @@ def controls(root: Path, scratch: Path) -> Iterator[Control | Unplanted]:
     if link is None:
         yield Unplanted("emptied link", "no repository has a link")
     else:
-        short = link.removeprefix(f"{storage.REPOSITORIES}/").removesuffix("/link")
+        short = re.sub(
+            r"([0-9a-f]{12})[0-9a-f]{52}/link$", r"\1", link.removeprefix(f"{storage.REPOSITORIES}/")
+        )
         yield Control("emptied link", f"that of {short}", lambda: _emptied(scratch / "link", link))
 
 

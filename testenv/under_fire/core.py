@@ -10,11 +10,12 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Self
 
+import httpx
 import psycopg
 
 from testenv import rows
 from testenv import site as sites
-from testenv.push import Pusher
+from testenv.push import Pusher, UnexpectedAnswerError
 from testenv.rows import Pushed
 from testenv.under_fire import deletion
 
@@ -81,7 +82,13 @@ class Core:
             ):
                 raise RefusedError("a child of the index is not there (any more)")
             new = not self._artifact_id(repository, manifest.digest)
-            self._pusher.manifest(repository, manifest, tag)
+            try:
+                self._pusher.manifest(repository, manifest, tag)
+            except UnexpectedAnswerError as error:
+                if error.status != httpx.codes.INTERNAL_SERVER_ERROR:
+                    raise
+                # It makes a tag's directories one by one, and a deletion may take one away in between.
+                raise RefusedError("the registry stumbled over a deletion") from None
             now = datetime.datetime.now(datetime.UTC)
             rows.record(self.connection, Pushed(repository, manifest, (tag,) if tag else ()), now)
             self.connection.execute(
