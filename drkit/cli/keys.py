@@ -12,7 +12,7 @@ from drkit.cli.perform import Run, perform
 app = typer.Typer(
     help="Who can open the secrets: make, list, check and change keys; print what must be kept elsewhere.",
     rich_markup_mode=None,
-    no_args_is_help=True,
+    invoke_without_command=True,
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -20,6 +20,14 @@ Identities = Annotated[
     list[Path] | None,
     typer.Option("--identity", metavar="FILE", help="A further age identity at hand; may be repeated."),
 ]
+
+
+@app.callback()
+def keys(context: typer.Context) -> None:
+    """Without a command: what there is."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
 
 
 @app.command()

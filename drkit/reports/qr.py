@@ -14,5 +14,5 @@ def svg(text: str) -> str:
         code = segno.make(text, error="m", micro=False, boost_error=False)
     except segno.DataOverflowError:
         return ""
-    code.save(buffer, kind="svg", xmldecl=False, svgns=True, scale=3, border=4, light="#fff")
+    code.save(buffer, kind="svg", xmldecl=False, svgns=True, border=4, light="#fff", omitsize=True)
     return buffer.getvalue().decode()

@@ -290,3 +290,11 @@ def test_doctor_looks_after_keys(copy: Drkit, new_home: Callable[[], Path]) -> N
     found = {f["name"]: f for f in ended.envelope["result"]["findings"] if f["state"] == "problem"}
     assert found["passwords"]["detail"].endswith("is also the password of a database")
     assert accounts.protected(copy) == [other]
+
+
+def test_without_a_command_there_is_help(fresh: Drkit) -> None:
+    ended = fresh.run("keys")
+    assert ended.code == 2
+    assert ended.stderr == ""
+    for word in ("generate", "list", "check", "rotate", "escrow", "combine"):
+        assert f"  {word} " in ended.stdout
