@@ -21,7 +21,7 @@ from drkit.tools.harbor_api import HarborApi
 
 log = logging.getLogger(__name__)
 
-_HINT = "run the backup when it has ended; schedule them apart"
+_HINT = "run the backup when it has ended; schedule them apart; if its job has died, stop it in Harbor"
 _LOOK_AGAIN_SECONDS = 2.0
 
 

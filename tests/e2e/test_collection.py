@@ -18,7 +18,7 @@ from tests.e2e.test_read_only import section
 from tests.e2e.test_tree import forget, pushed
 
 _UNDER_WAY = r"a garbage collection of the registry is under way: execution \d+, since 20[-\d]+ [\d:]+ UTC"
-_HINT = "run the backup when it has ended; schedule them apart"
+_HINT = "run the backup when it has ended; schedule them apart; if its job has died, stop it in Harbor"
 
 
 @pytest.fixture
