@@ -80,7 +80,7 @@ INSERT INTO vulnerability_record (cve_id, registration_uuid, package, package_ve
     severity, fixed_version, urls, cvss_score_v3, cvss_score_v2, cvss_vector_v3, description, cwe_ids,
     vendor_attributes, status)
 SELECT 'CVE-' || 2015 + g % 12 || '-' || lpad(g::text, 5, '0') || current_setting('fill.salt'), s.uuid,
-    'lib' || substr(md5((g % 500)::text), 1, 6), g % 9 || '.' || g % 31 || '.0-r1', 'os-pkgs',
+    'lib' || substr(md5((g % 500)::text), 1, 6), g % 9 || '.' || g % 31 || '.' || g / 100000 || '-r1', 'os-pkgs',
     (ARRAY['Critical', 'High', 'Medium', 'Low', 'Negligible', 'Unknown'])[1 + g % 6],
     CASE WHEN g % 3 > 0 THEN g % 9 || '.' || g % 31 || '.1' END, 'https://cve.example.test/' || g,
     CASE WHEN g % 4 > 0 THEN round((random() * 10)::numeric, 1)::float8 END, random() * 10,
