@@ -9,6 +9,7 @@ manifest, where only its own fingerprint stands, which says whether two manifest
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -69,8 +70,8 @@ def _make(path: Path) -> None:
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_hex(_BYTES))
     try:
-        path.hardlink_to(partial)
-    except FileExistsError:
-        pass
+        # Somebody was quicker: then his is the key, and whoever asks reads it from its place.
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(partial)
     finally:
         partial.unlink()
