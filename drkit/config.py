@@ -14,7 +14,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+)
 
 from drkit import cron
 from drkit.errors import ConfigError
@@ -67,6 +76,16 @@ def _web_address(url: str) -> str:
     if not re.fullmatch(r"https?://[^/@\s?#]+(?:/[^@\s?#]*)?", url):
         raise ValueError("it looks like https://registry.example.com, without user and password")
     return url
+
+
+def _bucket_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}", name):
+        raise ValueError("it is the name alone, such as harbor-blobs; the service's address is endpoint")
+    return name
+
+
+def _key_prefix(prefix: str) -> str:
+    return prefix.strip("/")
 
 
 def _plain_name(name: str) -> str:
@@ -125,12 +144,74 @@ class Database(_Section):
     lock_wait: Duration = timedelta(seconds=30)
 
 
-class Blobs(_Section):
-    """`[blobs]`: the registry's root directory, and how it is held still while it is read."""
+class FilesystemBlobs(_Section):
+    """`[blobs]` in a directory: the registry's root directory, and how it is held still while it is read."""
 
     kind: Literal["filesystem"] = "filesystem"
     path: AbsolutePath
     volume: Literal["auto", "btrfs", "zfs", "lvm", "reflink", "live"] = "auto"
+
+    @property
+    def where(self) -> str:
+        """The root directory, for a person and for the manifest."""
+        return str(self.path)
+
+
+class S3(_Section):
+    """How to reach a bucket, and as whom.
+
+    Without `endpoint` it is Amazon's. The credentials are KEY=value lines in `credentials_file`, or a
+    `profile` of ~/.aws, or, where neither is named, what the environment or the machine has.
+    """
+
+    bucket: Annotated[str, AfterValidator(_bucket_name)]
+    endpoint: Annotated[str, AfterValidator(_web_address)] | None = None
+    region: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | None = None
+    credentials_file: AbsolutePath | None = None
+    profile: str | None = None
+    ca_file: AbsolutePath | None = None
+    addressing: Literal["auto", "path", "virtual"] = "auto"
+
+
+class BucketBlobs(S3):
+    """`[blobs]` in a bucket: the registry's own; `root` is its `rootdirectory`."""
+
+    kind: Literal["s3"]
+    root: Annotated[str, AfterValidator(_key_prefix)] = ""
+
+    @property
+    def where(self) -> str:
+        """The root directory in its bucket, for a person and for the manifest: `s3://bucket/root`."""
+        return f"s3://{self.bucket}/{self.root}".rstrip("/")
+
+
+class Vault(S3):
+    """`[vault]`: the bucket where the blobs of a bucket are kept under their digest, below `prefix`.
+
+    `lock` is the mode in which blobs are locked where the bucket has Object Lock; `lock_for` how long at
+    least, where retention alone does not tell.
+    """
+
+    prefix: Annotated[str, AfterValidator(_key_prefix)] = ""
+    lock: Literal["governance", "compliance", "none"] = "governance"
+    lock_for: Duration | None = None
+
+
+def _kind_of_blobs(value: object) -> str:
+    if isinstance(value, dict):
+        return str(value.get("kind", "filesystem"))
+    # What is no section at all is told so by the kind that stands for itself.
+    return str(getattr(value, "kind", "filesystem"))
+
+
+Blobs = Annotated[
+    Annotated[FilesystemBlobs, Tag("filesystem")] | Annotated[BucketBlobs, Tag("s3")],
+    Discriminator(_kind_of_blobs),
+]
+_KINDS_OF_BLOBS: dict[str, type[FilesystemBlobs | BucketBlobs]] = {
+    "filesystem": FilesystemBlobs,
+    "s3": BucketBlobs,
+}
 
 
 class Secrets(_Section):
@@ -223,6 +304,7 @@ class Config(_Section):
     objectives: Objectives = Objectives()
     databases: tuple[Database, ...] = Field((), alias="database")
     blobs: Blobs | None = None
+    vault: Vault | None = None
     secrets: Secrets = Secrets()
     repositories: tuple[Repository, ...] = Field(alias="repository", min_length=1)
     harbor: Harbor | None = None
@@ -308,8 +390,24 @@ def _check_whole(config: Config, source: str) -> None:
             f"{source}: [secrets] names paths but no recipients",
             hint="give at least one age recipient (age1...), or nobody could open the bundle",
         )
+    if isinstance(config.blobs, BucketBlobs):
+        _check_vault(config.blobs, config.vault, source)
     if config.harbor:
         _check_harbor(config.harbor, source)
+
+
+def _check_vault(blobs: BucketBlobs, vault: Vault | None, source: str) -> None:
+    """Blobs in a bucket are kept in another: in the same one, what loses the one loses the other."""
+    if vault is None:
+        raise ConfigError(
+            f"{source}: [blobs] are in a bucket, and there is no [vault]",
+            hint="name the bucket that keeps them, in another account, region or provider, as [vault]",
+        )
+    if (blobs.bucket, blobs.endpoint) == (vault.bucket, vault.endpoint):
+        raise ConfigError(
+            f"{source}: [vault] is the bucket that it protects, {vault.bucket}",
+            hint="use another bucket, best in another account, region or at another provider",
+        )
 
 
 def _check_harbor(harbor: Harbor, source: str) -> None:
@@ -329,19 +427,26 @@ def _explain(error: ValidationError, source: str) -> ConfigError:
     # A misspelt key shows as an unknown one and a missing one: the unknown one tells more.
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     location = first["loc"]
+    section = _section_of_blobs(location)
+    if section:
+        # The kind of blobs stands in the location, and is no key that a person wrote.
+        location = (location[0], *location[2:])
     while isinstance(location[-1], int):  # an item of a list: its key is what a person looks for
         location = location[:-1]
     place, key = _place(location), str(location[-1])
     match first["type"]:
         case "extra_forbidden":
-            near = difflib.get_close_matches(key, _known_keys(location[:-1]), n=1)
-            known = ", ".join(_known_keys(location[:-1]))
+            keys = _keys_of(section) if section else _known_keys(location[:-1])
+            near, known = difflib.get_close_matches(key, keys, n=1), ", ".join(keys)
             hint = f'did you mean "{near[0]}"?' if near else f"known keys are: {known}"
             return ConfigError(f'{source}: unknown key "{key}" {place}', hint=hint)
         case "missing":
             return ConfigError(
                 f'{source}: "{key}" is missing {place}', hint="every site needs it; see the README"
             )
+        case "union_tag_invalid":
+            kinds = " or ".join(f'"{kind}"' for kind in _KINDS_OF_BLOBS)
+            return ConfigError(f'{source}: "kind" in [{key}] is wrong', hint=f"it is {kinds}")
         case "too_short":
             return ConfigError(f'{source}: "{key}" {place} is empty', hint="give at least one")
         case "value_error":
@@ -369,7 +474,18 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
         if isinstance(step, str):
             field = next(f for name, f in section.model_fields.items() if step in (name, f.alias))
             section = _section_in(field.annotation)
+    return _keys_of(section)
+
+
+def _keys_of(section: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in section.model_fields.items()]
+
+
+def _section_of_blobs(location: tuple[int | str, ...]) -> type[BaseModel] | None:
+    """The section that a place within [blobs] is in, which its kind decides."""
+    if len(location) < 2 or location[0] != "blobs":
+        return None
+    return _KINDS_OF_BLOBS.get(str(location[1]))
 
 
 def _section_in(annotation: Any) -> type[BaseModel]:

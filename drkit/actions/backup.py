@@ -70,7 +70,7 @@ def plan(settings: config.Config) -> tuple[PlannedPart, ...]:
         parts.append(PlannedPart("database", entry.name, database.where(entry)))
         parts.append(PlannedPart("roles", entry.name, "roles and memberships of the same server"))
     if settings.blobs:
-        parts.append(PlannedPart("blobs", "blobs", str(settings.blobs.path)))
+        parts.append(PlannedPart("blobs", "blobs", settings.blobs.where))
         parts.append(PlannedPart("digests", "digests", "every digest that must be among the blobs"))
     if settings.secrets.paths:
         where = ", ".join(map(str, settings.secrets.paths))
@@ -235,7 +235,7 @@ def _manifest(context: _Context, captured: Captured, result: BackupResult) -> Ma
         parts=result.parts,
         databases=tuple(sorted(captured.evidence, key=lambda evidence: evidence.name)),
         closure=captured.closure,
-        blobs_root=str(settings.blobs.path) if settings.blobs else None,
+        blobs_root=settings.blobs.where if settings.blobs else None,
         secret_files=captured.secret_files,
         recipients=settings.secrets.recipients if settings.secrets.paths else (),
         digest_count=captured.digest_count,

@@ -203,7 +203,7 @@ def _skew(session: Session) -> timedelta:
 
 
 def _blobs(settings: config.Config) -> Iterator[Finding]:
-    assert settings.blobs is not None
+    assert isinstance(settings.blobs, config.FilesystemBlobs)
     blobs.look(settings.blobs)
     path = settings.blobs.path
     if not os.access(path, os.R_OK | os.X_OK):

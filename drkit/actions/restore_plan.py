@@ -117,7 +117,7 @@ def _step(
 
 def blobs_target(settings: config.Config, manifest: Manifest, wishes: Wishes) -> Path:
     """Where the blobs go: below --root, else where the configuration has them, else where they were."""
-    if wishes.root or settings.blobs is None:
+    if wishes.root or not isinstance(settings.blobs, config.FilesystemBlobs):
         return placing.below(wishes.root, manifest.blobs_root or "/data/registry")
     path = settings.blobs.path
     # A link stays: its target is what gets replaced.

@@ -39,6 +39,8 @@ from drkit.model.evidence import (
 )
 from drkit.model.point import (
     MANIFEST_SCHEMA,
+    Bucketed,
+    BucketPlace,
     CertificateFacts,
     Manifest,
     Part,
@@ -51,6 +53,8 @@ from drkit.model.point import (
 
 __all__ = [
     "MANIFEST_SCHEMA",
+    "BucketPlace",
+    "Bucketed",
     "CertificateFacts",
     "CheckResult",
     "Closure",

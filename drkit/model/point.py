@@ -13,7 +13,7 @@ from drkit.model.drill import DrillNote
 from drkit.model.evidence import DatabaseEvidence
 
 MANIFEST_SCHEMA = 1
-PartKind = Literal["database", "roles", "blobs", "secrets", "digests"]
+PartKind = Literal["database", "roles", "blobs", "inventory", "links", "secrets", "digests"]
 
 
 class PointStatus(StrEnum):
@@ -79,6 +79,41 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class BucketPlace:
+    """A place in a bucket: everything below `prefix`, of the service at `endpoint` (None: Amazon's)."""
+
+    bucket: str
+    prefix: str = ""
+    endpoint: str | None = None
+    region: str | None = None
+
+    @property
+    def where(self) -> str:
+        """For a person: `s3://bucket/prefix at https://...`."""
+        address = f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+        return f"{address} at {self.endpoint}" if self.endpoint else address
+
+
+@dataclass(frozen=True)
+class Bucketed:
+    """Blobs that were in a bucket: where, and where they are kept, as the part `inventory` lists them.
+
+    `copied` blobs of `copied_bytes` were new to the vault; `bad` is how many were left where they are since
+    their bytes do not hash to their names, with up to twenty names. `locked_until` is the earliest end of a
+    lock that holds on all blobs, None where there is none; `versioned` says whether the vault keeps versions.
+    """
+
+    source: BucketPlace
+    vault: BucketPlace
+    copied: int = 0
+    copied_bytes: int = 0
+    bad: int = 0
+    bad_names: tuple[str, ...] = ()
+    versioned: bool = False
+    locked_until: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What binds the snapshots of one run into a recovery point; stored last, it seals the point."""
 
@@ -101,6 +136,8 @@ class Manifest:
     # Names the key of the files' fingerprints: only those that were made with one key can be compared.
     fingerprint_key: str = ""
     volume: Volume | None = None
+    # Set where the blobs were in a bucket: their bytes are in a vault, not in the restic repository.
+    bucket: Bucketed | None = None
     schema: int = MANIFEST_SCHEMA
     # A point whose secrets were encrypted anew is sealed again: the highest revision counts, and what it
     # took the place of (snapshots) is to be removed.

@@ -18,7 +18,7 @@ _ATTEMPTS = 3
 _OURS = ".drkit-*"
 
 
-def look(blobs: config.Blobs) -> None:
+def look(blobs: config.FilesystemBlobs) -> None:
     """Raise ConfigError where the root directory is not there or holds no registry."""
     if not blobs.path.is_dir():
         raise ConfigError(
@@ -39,7 +39,7 @@ def look(blobs: config.Blobs) -> None:
 
 
 def capture(
-    blobs: config.Blobs,
+    blobs: config.FilesystemBlobs,
     repository: Repository,
     tags: tuple[str, ...],
     host: str,

@@ -216,7 +216,7 @@ class Capture:
 
     def _blobs(self, *, close: bool) -> None:
         source = self._settings.blobs
-        assert source is not None
+        assert isinstance(source, config.FilesystemBlobs)
         for last in (False, False, True):
             saved = self._store_blobs(source)
             if not close:
@@ -232,7 +232,7 @@ class Capture:
             else:
                 return
 
-    def _store_blobs(self, source: config.Blobs) -> Saved:
+    def _store_blobs(self, source: config.FilesystemBlobs) -> Saved:
         """Store the blobs as a part of this point."""
         root = source.path.resolve()
         with self._part("blobs", "blobs", str(root)) as keep:

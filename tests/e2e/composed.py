@@ -64,7 +64,7 @@ class Composer:
 
     def _blobs(self) -> str:
         source = self._settings.blobs
-        assert source is not None
+        assert isinstance(source, config.FilesystemBlobs)
         root = source.path.resolve()
         uploads = f"{root}/{storage.UPLOADS_PATTERN}"
         while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drkit.config import parse_config
+from drkit.config import BucketBlobs, parse_config
 from drkit.errors import ConfigError
 
 SITE = '[site]\nname = "registry.example.com"\n'
@@ -97,8 +97,8 @@ BAD = [
     ),
     (
         LEAST + '[blobs]\npath = "/data/registry"\nkind = "tape"',
-        "\"kind\" in [blobs] is wrong: input should be 'filesystem'",
-        SEE_README,
+        '"kind" in [blobs] is wrong',
+        'it is "filesystem" or "s3"',
     ),
     # Values
     (
@@ -213,3 +213,76 @@ def test_credentials_in_an_address(url: str) -> None:
 )
 def test_addresses_without_any(url: str) -> None:
     assert parse_config(LEAST.replace("/backup/drkit", url), "drkit.toml").primary.url == url
+
+
+BUCKET = """
+[site]
+name = "r"
+[[repository]]
+name = "primary"
+url = "/r"
+password_file = "/p"
+[blobs]
+kind = "s3"
+bucket = "harbor"
+"""
+VAULT = '[vault]\nbucket = "vault"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        (
+            BUCKET,
+            "drkit.toml: [blobs] are in a bucket, and there is no [vault]",
+            "name the bucket that keeps them, in another account, region or provider, as [vault]",
+        ),
+        (
+            BUCKET + '[vault]\nbucket = "harbor"\n',
+            "drkit.toml: [vault] is the bucket that it protects, harbor",
+            "use another bucket, best in another account, region or at another provider",
+        ),
+        (
+            BUCKET + 'rooot = "x"\n' + VAULT,
+            'drkit.toml: unknown key "rooot" in [blobs]',
+            'did you mean "root"?',
+        ),
+        (
+            BUCKET + 'endpoint = "s3.example.com"\n' + VAULT,
+            'drkit.toml: "endpoint" in [blobs] is wrong',
+            "it looks like https://registry.example.com, without user and password",
+        ),
+        (
+            BUCKET.replace('"s3"', '"gcs"') + VAULT,
+            'drkit.toml: "kind" in [blobs] is wrong',
+            'it is "filesystem" or "s3"',
+        ),
+        (
+            BUCKET.replace('bucket = "harbor"', "") + VAULT,
+            'drkit.toml: "bucket" is missing in [blobs]',
+            "every site needs it; see the README",
+        ),
+        (
+            BUCKET + VAULT + 'lok = "none"\n',
+            'drkit.toml: unknown key "lok" in [vault]',
+            'did you mean "lock"?',
+        ),
+        (
+            BUCKET + VAULT.replace('"vault"', '"s3://vault"'),
+            'drkit.toml: "bucket" in [vault] is wrong',
+            "it is the name alone, such as harbor-blobs; the service's address is endpoint",
+        ),
+    ],
+)
+def test_buckets(text: str, message: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, "drkit.toml")
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_a_bucket_and_its_vault() -> None:
+    found = parse_config(BUCKET + 'root = "/registry/"\n' + VAULT, "drkit.toml")
+    assert isinstance(found.blobs, BucketBlobs)
+    assert found.blobs.where == "s3://harbor/registry"
+    assert found.vault is not None
+    assert found.vault.lock == "governance"

@@ -1,0 +1,87 @@
+"""The inventory of a bucket's point: which blobs it needs of the vault, as sorted JSON lines.
+
+Written and read as streams, and merged with other sorted streams: five million blobs take no more memory
+than five.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from drkit.errors import RestoreDamaged
+
+FILE_NAME = "inventory.jsonl"
+_HINT = "restore from another point"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A blob in the vault: its digest, its key there, its size in bytes.
+
+    `version` is the vault's own id of it, None where the vault keeps no versions; `locked_until` when its
+    lock ends, None where it has none.
+    """
+
+    digest: str
+    key: str
+    size: int
+    version: str | None = None
+    locked_until: datetime | None = None
+
+
+def to_lines(entries: Iterable[Entry]) -> Iterator[bytes]:
+    """One JSON object a line, in the order given, in pieces of about 64 KiB.
+
+    No entries are one empty line: restic does not store an empty stream.
+    """
+    piece = bytearray()
+    for entry in entries:
+        piece += _line(entry)
+        if len(piece) > 1 << 16:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece) or b"\n"
+
+
+def from_lines(pieces: Iterable[bytes]) -> Iterator[Entry]:
+    """The entries in a stream of JSON lines; raises RestoreDamaged for anything else."""
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from map(_entry, filter(None, whole))
+    if rest:
+        raise RestoreDamaged("the inventory of the vault is cut short", hint=_HINT)
+
+
+def from_file(path: Path) -> Iterator[Entry]:
+    """The entries in a file of JSON lines."""
+    with path.open("rb") as file:
+        yield from from_lines(iter(lambda: file.read(1 << 20), b""))
+
+
+def _line(entry: Entry) -> bytes:
+    found: dict[str, object] = {"digest": entry.digest, "key": entry.key, "size": entry.size}
+    if entry.version is not None:
+        found["version"] = entry.version
+    if entry.locked_until is not None:
+        found["locked_until"] = entry.locked_until.isoformat(timespec="seconds")
+    return json.dumps(found).encode() + b"\n"
+
+
+def _entry(line: bytes) -> Entry:
+    try:
+        found = json.loads(line)
+        until = found.get("locked_until")
+        return Entry(
+            digest=found["digest"],
+            key=found["key"],
+            size=int(found["size"]),
+            version=found.get("version"),
+            locked_until=datetime.fromisoformat(until) if until else None,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise RestoreDamaged("the inventory of the vault cannot be read", hint=_HINT) from None
