@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from drkit import config
-from drkit.actions import leftovers
+from drkit.actions import leftovers, restore_target
 from drkit.actions.restore_blobs import BlobsRestore
 from drkit.actions.restore_plan import RestorePlan, RestoreStep, database_entry, database_target
 from drkit.catalog import Catalog, open_catalog
@@ -181,7 +181,7 @@ class _Restore:
 
     def _blobs(self, step: RestoreStep) -> None:
         began = self.stopwatch.seconds
-        assert self.plan.blobs_to is not None
+        where = restore_target.target(self.settings, self.plan.manifest, self.plan.wishes.root)
         back = BlobsRestore(
             self.settings,
             self.catalog.repository,
@@ -189,7 +189,7 @@ class _Restore:
             self.directory,
             self.stopwatch,
             self.listener,
-        ).run(self.plan.blobs_to)
+        ).run(where)
         self.set_aside += back.set_aside
         self.warnings += back.warnings
         self._did(step, began, back.verified)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +16,6 @@ from drkit.harbor.closure import Blob
 from drkit.model import Bucketed, Manifest, Outcome
 from drkit.progress import Listener, Meter
 from drkit.sources import (
-    bucket_filling,
     bucket_restore,
     buckets,
     digests,
@@ -141,11 +138,11 @@ class BlobsRestore:
         wanted, there = Census.of((link.name, len(link.held)) for link in source.links()), filling.census()
         if wanted != there:
             raise RestoreDamaged(
-                f"the bucket has {there.count:,} links and not the {wanted.count:,} that were put there",
+                f"the bucket has {there.links:,} links and not the {wanted.links:,} that were put there",
                 hint=f"see that nobody pushes to it; {hint}",
             )
-        self._count_links(wanted.count)
-        return wanted.count
+        self._count_links(wanted.links)
+        return wanted.links
 
     def _archived_links(self) -> Iterator[Link]:
         part = self.manifest.need("links", "links")

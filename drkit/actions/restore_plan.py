@@ -35,7 +35,8 @@ class Wishes:
 class RestoreStep:
     """One thing that a restore will do; `present` says what is there now, `blocked` whether that stops it.
 
-    `source` says where the bytes come from, if not from the repository.
+    `source` says where the bytes come from, if not from the repository; what goes `in_bucket` cannot be set
+    aside.
     """
 
     kind: What
@@ -46,18 +47,18 @@ class RestoreStep:
     present: str
     blocked: bool
     source: str = ""
+    in_bucket: bool = False
 
 
 @dataclass(frozen=True)
 class RestorePlan:
-    """Everything that a restore will do; `blobs_to` is where image blobs go, if they are among it."""
+    """Everything that a restore will do."""
 
     point: str
     site: str
     manifest: Manifest
     steps: tuple[RestoreStep, ...]
     wishes: Wishes
-    blobs_to: Path | config.BucketBlobs | None = None
 
 
 def plan(settings: config.Config, wishes: Wishes) -> RestorePlan:
@@ -73,13 +74,12 @@ def plan(settings: config.Config, wishes: Wishes) -> RestorePlan:
     steps = tuple(_steps(settings, manifest, wishes))
     if not steps:
         raise UsageError(f"point {point.id} has no {wishes.only}", hint="`drkit show` tells what is in it")
-    to = blobs_target(settings, manifest, wishes) if any(step.kind == "blobs" for step in steps) else None
-    found = RestorePlan(point.id, manifest.site, manifest, steps, wishes, to)
+    found = RestorePlan(point.id, manifest.site, manifest, steps, wishes)
     blocked = [step for step in steps if step.blocked]
     if blocked:
         what = "; ".join(f"{step.what} ({step.present} at {step.target})" for step in blocked)
         hint = "--replace sets it aside under another name; nothing was changed"
-        if any(step.kind == "blobs" for step in blocked) and isinstance(to, config.BucketBlobs):
+        if any(step.in_bucket for step in blocked):
             hint = "objects cannot be set aside: name another bucket or root in [blobs]; nothing was changed"
         raise TargetNotEmpty(f"the target is not empty: {what}", hint=hint, result=found)
     return found
@@ -130,9 +130,10 @@ def _blobs_step(settings: config.Config, manifest: Manifest, part: Part, wishes:
     present = restore_target.obstacles(to, manifest.id)
     where = str(to) if isinstance(to, Path) else restore_target.place_of(to).where
     step = _step("blobs", "blobs", "image blobs", where, part.bytes, present, wishes)
+    in_bucket = isinstance(to, config.BucketBlobs)
     # Nothing in a bucket can be renamed: what is there stays, whatever is wished.
-    blocked = step.blocked or (bool(present) and isinstance(to, config.BucketBlobs))
-    return replace(step, blocked=blocked, source=source)
+    blocked = step.blocked or (bool(present) and in_bucket)
+    return replace(step, blocked=blocked, source=source, in_bucket=in_bucket)
 
 
 def database_entry(

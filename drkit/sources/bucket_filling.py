@@ -11,7 +11,6 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import NamedTuple
 
 from drkit.errors import ObjectMissing, WrongBytes
@@ -62,7 +61,7 @@ class Filling:
         self._target.delete([(self._mark, None)])
 
     def from_vault(self, shelf: Shelf, entries: Iterable[Entry]) -> Fetched:
-        """Bring blobs from the vault, by the server itself where it can; wrong ones do not stop the others."""
+        """Bring blobs from the vault, by the server itself where it can; a wrong one stops no other."""
         tally = Tally()
 
         def bring(item: tuple[Entry, bool]) -> None:
@@ -176,7 +175,7 @@ class Census(NamedTuple):
     A directory's snapshot gives names in another order than a bucket does.
     """
 
-    count: int
+    links: int
     hash: int
 
     @classmethod
@@ -213,7 +212,6 @@ class _Budget:
         with self._changed:
             self._left += size
             self._changed.notify_all()
-
 
 
 def _stage(name: str) -> int:

@@ -42,7 +42,9 @@ class Fetched:
     def describe(self, where: str) -> str:
         """A sentence with the numbers."""
         kept = f", {self.kept:,} of them from an earlier attempt" if self.kept else ""
-        return f"{self.blobs:,} blobs, {self.bytes / (1 << 20):,.1f} MiB from {where}{kept}, every byte hashed"
+        return (
+            f"{self.blobs:,} blobs, {self.bytes / (1 << 20):,.1f} MiB from {where}{kept}, every byte hashed"
+        )
 
 
 class Tally:

@@ -5,6 +5,7 @@ Python's own reader takes a tar that breaks off between two members, or has nois
 
 from __future__ import annotations
 
+import io
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -69,20 +70,20 @@ class _Strict(tarfile.TarInfo):
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> Any:
         try:
             return super().frombuf(buf, encoding, errors)
-        except tarfile.EOFHeaderError:
-            raise
         except tarfile.HeaderError as error:
+            if buf.count(0) == tarfile.BLOCKSIZE:
+                raise
             raise tarfile.ReadError(str(error)) from None
 
 
-class _Stream:
+class _Stream(io.RawIOBase):
     """Pieces as something to read from."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
         self._rest = bytearray()
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1) -> bytes:
         while len(self._rest) < size and (piece := next(self._pieces, None)) is not None:
             self._rest += piece
         found = bytes(self._rest[:size])
