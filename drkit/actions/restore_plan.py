@@ -91,7 +91,7 @@ def _steps(settings: config.Config, manifest: Manifest, wishes: Wishes) -> Itera
         _refuse_one_name_for_many(manifest, wishes)
         for evidence in manifest.databases:
             yield _database_step(settings, manifest, evidence, wishes)
-    if "blobs" in wanted and (part := manifest.part("blobs") or manifest.part("inventory")):
+    if "blobs" in wanted and (part := manifest.images):
         yield _blobs_step(settings, manifest, part, wishes)
     if "secrets" in wanted and (part := manifest.part("secrets")):
         paths = [placing.below(wishes.root, file.path) for file in manifest.secret_files]

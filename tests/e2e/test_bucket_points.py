@@ -97,3 +97,22 @@ def test_a_directory_into_a_bucket(copy: Drkit, site: Site, s3: Service) -> None
     (step,) = copy.ask("restore", "latest", "--only", "blobs", "--yes")["steps"]
     assert objects(s3, bucket, "") == tree(site.blobs)
     assert "from the repository, every byte hashed before it was to be seen" in step["verified"]
+
+
+def check_of(report: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = (check for check in report["checks"] if check["name"] == name)
+    return dict(found)
+
+
+def test_a_full_drill_reads_the_vault_by_version(original: Vaulted, drkit: Drkit, s3: Service) -> None:
+    first, second, *_ = original.inventory
+    api = s3.api()
+    api.put_object(Bucket=original.vault, Key=first["key"], Body=b"overwritten")
+    api.delete_object(Bucket=original.vault, Key=second["key"])
+    report = drkit.ask("drill")
+    assert report["outcome"] == "passed"
+    assert report["vault"] == original.manifest.bucket.vault.where  # type: ignore[union-attr]
+    detail = check_of(report, "blobs from the vault")["detail"]
+    assert f"{len(original.inventory):,} blobs" in detail
+    caught = {control["name"] for control in report["controls"] if control["caught"]}
+    assert {"other bytes in the vault", "blob gone from the vault"} <= caught
