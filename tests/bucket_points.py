@@ -6,7 +6,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,10 +66,18 @@ def section(service: Service, bucket: str, home: Path) -> dict[str, Any]:
     }
 
 
-def into_vault(drkit: Drkit, blobs: Path, service: Service, *, versions: bool = True) -> Vaulted:
+def into_vault(
+    drkit: Drkit,
+    blobs: Path,
+    service: Service,
+    *,
+    versions: bool = True,
+    spoil: Callable[[int, bytes], bytes | None] = lambda _number, content: content,
+) -> Vaulted:
     """Move the blobs of a drkit's only point into a vault, and their links into an archive.
 
-    `blobs` is the directory that the point was taken of.
+    `blobs` is the directory that the point was taken of; `spoil` says what the vault gets of each blob by its
+    number in the inventory, None for one that is gone.
     """
     vault = service.bucket(versions=versions).bucket
     drkit.change(
@@ -81,13 +89,15 @@ def into_vault(drkit: Drkit, blobs: Path, service: Service, *, versions: bool = 
     assert point.manifest_snapshot
     api = service.api()
     entries: list[dict[str, Any]] = []
-    for digest, path in sorted(_blobs(blobs)):
-        key = f"{PREFIX}/{blob_name(digest)}"
-        answer = api.put_object(Bucket=vault, Key=key, Body=path.read_bytes())
-        entries.append(
-            {"digest": digest, "key": key, "size": path.stat().st_size}
-            | ({"version": answer["VersionId"]} if versions else {})
-        )
+    for number, (digest, path) in enumerate(sorted(_blobs(blobs))):
+        key, content = f"{PREFIX}/{blob_name(digest)}", path.read_bytes()
+        kept = spoil(number, content)
+        answer = api.put_object(Bucket=vault, Key=key, Body=content if kept is None else kept)
+        found = {"VersionId": answer["VersionId"]} if versions else {}
+        if kept is None:
+            api.delete_object(Bucket=vault, Key=key, **found)
+        version = {"version": answer["VersionId"]} if versions else {}
+        entries.append({"digest": digest, "key": key, "size": len(content)} | version)
     total = sum(entry["size"] for entry in entries)
     lines = "".join(json.dumps(entry) + "\n" for entry in entries).encode()
     archive, links = archive_of(blobs)

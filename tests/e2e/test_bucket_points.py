@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,10 @@ from typing import Any
 import pytest
 
 from testenv import Site
-from tests.bucket_points import Vaulted, into_vault, section
+from tests.bucket_points import Vaulted, blob_name, into_vault, section
 from tests.buckets import Service
 from tests.e2e import accounts
-from tests.e2e.commands import Drkit, clone, fails
+from tests.e2e.commands import Drkit, clone, fails, to_toml
 from tests.e2e.conftest import Drilled
 
 
@@ -24,6 +26,27 @@ def original(drilled: Drilled, site: Site, s3: Service, new_home: Callable[[], P
     drkit = clone(drilled.drkit, new_home())
     yield into_vault(drkit, site.blobs, s3)
     shutil.rmtree(drkit.home)
+
+
+def spoil(number: int, content: bytes) -> bytes | None:
+    """The first blob has another last byte, the second is gone, the third is cut."""
+    match number:
+        case 0:
+            return content[:-1] + bytes([content[-1] ^ 1])
+        case 1:
+            return None
+        case 2:
+            return content[:-1]
+        case _:
+            return content
+
+
+@pytest.fixture
+def spoilt(drilled: Drilled, site: Site, s3: Service, new_home: Callable[[], Path]) -> Iterator[Vaulted]:
+    """One whose vault is damaged and keeps no versions."""
+    made = into_vault(clone(drilled.drkit, new_home()), site.blobs, s3, versions=False, spoil=spoil)
+    yield made
+    shutil.rmtree(made.drkit.home)
 
 
 @pytest.fixture
@@ -116,3 +139,63 @@ def test_a_full_drill_reads_the_vault_by_version(original: Vaulted, drkit: Drkit
     assert f"{len(original.inventory):,} blobs" in detail
     caught = {control["name"] for control in report["controls"] if control["caught"]}
     assert {"other bytes in the vault", "blob gone from the vault"} <= caught
+
+
+def faults_of(spoilt: Vaulted) -> tuple[str, str, str]:
+    first, second, third, *_ = spoilt.inventory
+    return (
+        rf"the bytes of {first['digest']} in the vault hash to sha256:[0-9a-f]{{64}}",
+        f"{second['digest']} is gone from the vault",
+        rf"{third['digest']} has {third['size'] - 1:,} bytes in the vault and should have {third['size']:,}",
+    )
+
+
+def test_damage_in_the_vault_fails_a_drill_with_a_verdict(spoilt: Vaulted) -> None:
+    ended = spoilt.drkit.run("drill", "--json")
+    assert ended.code == 5
+    report = ended.envelope["result"]
+    assert report["outcome"] == "failed"
+    found = check_of(report, "blobs from the vault")
+    assert found["outcome"] == "failed"
+    for pattern in faults_of(spoilt):
+        assert re.search(pattern, found["detail"])
+    # The others were still looked at.
+    hashed = check_of(report, "blobs hash to their names")
+    assert (hashed["outcome"], hashed["detail"].split()[0]) == ("passed", str(len(spoilt.inventory) - 3))
+    assert check_of(report, "closure")["outcome"] == "failed"
+
+
+def test_damage_in_the_vault_puts_nothing_in_place_and_is_gone_on_after(
+    spoilt: Vaulted, site: Site, s3: Service
+) -> None:
+    root, bucket = spoilt.drkit.home / "root", s3.bucket().bucket
+    words = ("restore", "latest", "--only", "blobs", "--yes")
+    into_directory, count = (*words, "--root", str(root)), len(spoilt.inventory)
+    ended = spoilt.drkit.run(*into_directory, "--json")
+    assert (ended.code, ended.error["kind"]) == (7, "restore_damaged")
+    assert "3 blobs cannot be had" in ended.error["message"]
+    (staging,) = root.rglob(".drkit-restoring-*")
+    assert [path.name for path in staging.parent.iterdir()] == [staging.name]
+    assert len(list(staging.glob("*/docker/registry/v2/blobs/sha256/*/*/*"))) == count - 3
+
+    elsewhere = spoilt.drkit.home / "elsewhere.toml"
+    shutil.copy(spoilt.drkit.config, elsewhere)
+    to_bucket = section(s3, bucket, spoilt.drkit.home) | {"kind": "s3", "root": "harbor"}
+    document = tomllib.loads(elsewhere.read_text()) | {"blobs": to_bucket}
+    elsewhere.write_text(to_toml(document))
+    ended = spoilt.drkit.run(*words, "--json", config=elsewhere)
+    assert (ended.code, ended.error["kind"]) == (7, "restore_damaged")
+    there = objects(s3, bucket, "harbor")
+    assert len(there) == count - 3 + 1
+    assert f".drkit-restoring-{spoilt.manifest.id}" in there
+    assert not any("repositories" in key for key in there)
+
+    for entry in spoilt.inventory[:3]:
+        content = (site.blobs / blob_name(entry["digest"])).read_bytes()
+        s3.api().put_object(Bucket=spoilt.vault, Key=entry["key"], Body=content)
+    (step,) = spoilt.drkit.ask(*into_directory)["steps"]
+    assert f"{count - 3} of them from an earlier attempt" in step["verified"]
+    assert tree(Path(step["target"])) == tree(site.blobs)
+    (step,) = spoilt.drkit.run(*words, "--json", config=elsewhere).result["steps"]
+    assert f"{count - 3} of them from an earlier attempt" in step["verified"]
+    assert objects(s3, bucket, "harbor") == tree(site.blobs)
