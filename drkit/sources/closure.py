@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 from drkit.errors import DrkitError, SourceChanged, ToolFailed
-from drkit.harbor import closure, links, storage
+from drkit.harbor import closure, links, manifests, storage
 from drkit.harbor.closure import Blob, Digest
 from drkit.model import Closure, ManifestProof
 from drkit.sources import digests
@@ -264,4 +265,4 @@ class Prover:
     def _prove_manifests(self, listed: Path) -> None:
         with Memory(self._memory) as memory:
             roots = digests.from_file(self._directory / ARTIFACTS)
-            self._proved = memory.prove(self._root, roots, digests.from_file(listed))
+            self._proved = memory.prove(partial(manifests.read, self._root), roots, digests.from_file(listed))
