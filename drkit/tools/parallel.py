@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -66,7 +66,7 @@ def for_each(items: Iterable[T], work: Callable[[T], object], workers: int) -> N
         list(pool.map(loop, range(workers)))
 
 
-def in_order(items: Iterable[T], work: Callable[[T], R], workers: int) -> Iterator[R]:
+def in_order(items: Iterable[T], work: Callable[[T], R], workers: int) -> Generator[R, None, None]:
     """The results of the work on every item, in the items' order, with several threads at work ahead.
 
     Four items a thread are held at most. The first error is raised in its place; what was begun ends first.

@@ -37,7 +37,7 @@ def test_few_items_are_held() -> None:
     results = in_order(items(), lambda number: number, 2)
     assert next(results) == 0
     assert taken <= 8
-    results.close()  # type: ignore[attr-defined]
+    results.close()
 
 
 def test_an_error_comes_in_its_place() -> None:
