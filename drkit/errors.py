@@ -17,6 +17,7 @@
      │   ├─ DatabaseUnreachable  7
      │   ├─ DatabaseBusy         7
      │   ├─ NotServed            7
+     │   ├─ BucketFailed         7
      │   ├─ BucketMissing        7
      │   ├─ BucketRefused        7
      │   ├─ ObjectMissing        7
@@ -140,6 +141,14 @@ class NotServed(ToolFailed):
     """A registry does not have what was asked of it."""
 
 
+class BucketFailed(ToolFailed):
+    """A bucket's service answered with an error; `code` is its own name for it."""
+
+    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
 class BucketMissing(ToolFailed):
     """There is no bucket of that name at that endpoint."""
 
@@ -160,7 +169,7 @@ class NotDeleted(ToolFailed):
     """A bucket kept objects that were to be deleted: `kept` says which, and in its service's words why."""
 
     def __init__(
-        self, message: str, *, kept: tuple[tuple[str, str | None, str], ...], hint: str = ""
+        self, message: str, *, kept: tuple[tuple[str, str | None, str], ...] = (), hint: str = ""
     ) -> None:
         super().__init__(message, hint=hint)
         self.kept = kept

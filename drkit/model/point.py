@@ -13,7 +13,7 @@ from drkit.model.drill import DrillNote
 from drkit.model.evidence import DatabaseEvidence
 
 MANIFEST_SCHEMA = 1
-PartKind = Literal["database", "roles", "blobs", "inventory", "links", "secrets", "digests"]
+PartKind = Literal["database", "roles", "blobs", "inventory", "links", "digests", "secrets"]
 
 
 class PointStatus(StrEnum):

@@ -1,7 +1,8 @@
 """A bucket of an S3 service, by boto3.
 
 Every method raises BucketMissing, BucketRefused or ObjectMissing where that is what is wrong, else
-ToolFailed; what is transient has been tried again by then. No exception of boto3's is seen above this package.
+ToolFailed; what is transient has been tried again by then. No exception of boto3's is seen above
+this package.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from drkit.errors import NotDeleted, ObjectMissing, ToolFailed
+from drkit.errors import BucketFailed, NotDeleted, ObjectMissing, ToolFailed
 from drkit.tools.s3_access import Access, Lock, LockMode, Object, Put, Upload
 
 if TYPE_CHECKING:
@@ -161,11 +162,9 @@ class Bucket:
 
     def versioning(self) -> bool:
         """Whether the bucket keeps the old version of an object that is written again or deleted."""
-        from drkit.tools.s3_client import Answered
-
         try:
             answer = self.client.call(self.client.api.get_bucket_versioning)
-        except Answered as error:
+        except BucketFailed as error:
             if error.code in ("NotImplemented", "MethodNotAllowed"):
                 return False
             raise
@@ -173,13 +172,11 @@ class Bucket:
 
     def object_lock(self) -> bool:
         """Whether objects in the bucket can be locked."""
-        from drkit.tools.s3_client import Answered
-
         try:
             answer = self.client.call(self.client.api.get_object_lock_configuration)
         except ObjectMissing:
             return False
-        except Answered as error:
+        except BucketFailed as error:
             if error.code in _NO_LOCKS:
                 return False
             raise
@@ -197,12 +194,10 @@ class Bucket:
 
     def locked_until(self, key: str, version: str | None) -> datetime | None:
         """When the lock of a version ends; None where it has none."""
-        from drkit.tools.s3_client import Answered
-
         which = {"VersionId": version} if version else {}
         try:
             answer = self.client.call(self.client.api.get_object_retention, Key=key, **which)
-        except Answered as error:
+        except BucketFailed as error:
             if error.code in ("NoSuchObjectLockConfiguration", "InvalidRequest", "NotImplemented"):
                 return None
             raise

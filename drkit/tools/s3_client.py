@@ -22,7 +22,7 @@ from botocore.parsers import ResponseParserError
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
-from drkit.errors import BucketMissing, BucketRefused, ConfigError, ObjectMissing, ToolFailed
+from drkit.errors import BucketFailed, BucketMissing, BucketRefused, ConfigError, ObjectMissing, ToolFailed
 from drkit.tools import process
 from drkit.tools.s3_access import Access
 
@@ -64,19 +64,6 @@ BROKEN_STREAM = (
 
 class Passing(Exception):
     """Something that may well work a moment later."""
-
-
-class Answered(ToolFailed):
-    """The service answered with an error of its own `code`, which the caller may know what to do about."""
-
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-    @property
-    def kind(self) -> str:
-        """Scripts see it as what it is for them."""
-        return "tool_failed"
 
 
 class Client:
@@ -205,7 +192,7 @@ def _of_answer(subject: str, error: boto.ClientError, where: str) -> Exception:
         )
     if code in _TRANSIENT or status == 429 or (status >= 500 and status != 501):
         return Passing(words)
-    return Answered(words, code)
+    return BucketFailed(words, code=code)
 
 
 def _of_connection(subject: str, error: Exception) -> Exception:

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from drkit.errors import SourceChanged, ToolFailed
+from drkit.errors import BucketFailed, SourceChanged, ToolFailed
 from drkit.tools import process
-from drkit.tools.s3_client import BROKEN_STREAM, Answered, Client
+from drkit.tools.s3_client import BROKEN_STREAM, Client
 
 PIECE = 256 << 10
 
@@ -49,7 +49,7 @@ def _open(
     same = {"IfMatch": etag} if etag else {}
     try:
         answer = client.call(client.api.get_object, Key=key, Range=f"bytes={start}-", **which, **same)
-    except Answered as error:
+    except BucketFailed as error:
         if error.code in ("PreconditionFailed", "412", "InvalidRange", "416"):
             raise SourceChanged(f"{client.where}: {key} changed while it was read") from None
         raise

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from io import BytesIO
 from typing import Any
 
-from drkit.errors import ObjectMissing, ToolFailed, WrongBytes
+from drkit.errors import BucketFailed, ObjectMissing, ToolFailed, WrongBytes
 from drkit.tools.s3_access import Lock, Put, Upload
-from drkit.tools.s3_client import Answered, Client
+from drkit.tools.s3_client import Client
 
 PART = 8 << 20
 _MOST_PARTS = 10_000
@@ -147,7 +147,7 @@ class _Multipart:
         begun = [found for found in unfinished(self._client, self._key) if found.key == self._key]
         if begun and self._lock is None:
             newest = max(begun, key=lambda found: found.started)
-            with contextlib.suppress(ObjectMissing, Answered):
+            with contextlib.suppress(ObjectMissing, BucketFailed):
                 return newest.id, dict(self._parts_of(newest.id))
         answer = self._client.call(
             self._client.api.create_multipart_upload, Key=self._key, **locking(self._lock)
@@ -201,6 +201,6 @@ def abort(client: Client, key: str, upload: str) -> None:
     """Throw an unfinished upload away; one that is gone is fine."""
     try:
         client.tidy(client.api.abort_multipart_upload, Key=key, UploadId=upload)
-    except Answered as error:
+    except BucketFailed as error:
         if error.code != "NoSuchUpload":
             raise
