@@ -128,7 +128,7 @@ def _pull(site: sites.Site, image: Image) -> str | None:
 def _summary(report: dict[str, Any], seconds: float) -> None:
     outcomes = Counter(check["outcome"] for check in report["checks"])
     untried = outcomes["not_provable"]
-    also = f" ({untried} had no rows to look at)," if untried else ","
+    also = f" ({untried} had nothing to look at)," if untried else ","
     caught = sum(control["caught"] for control in report["controls"])
     _heading("What you have seen")
     print(f"""\
