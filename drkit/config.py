@@ -193,6 +193,12 @@ class Vault(S3):
     """
 
     prefix: Annotated[str, AfterValidator(_key_prefix)] = ""
+
+    @property
+    def where(self) -> str:
+        """For a person: `s3://bucket/prefix`."""
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
     lock: Literal["governance", "compliance", "none"] = "governance"
     lock_for: Duration | None = None
 

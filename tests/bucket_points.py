@@ -154,7 +154,7 @@ def _blobs(root: Path) -> Iterator[tuple[str, Path]]:
 def _store(catalog: Catalog, point: str, kind: PartKind, name: str, data: bytes, size: int) -> Part:
     tags = part_tags(catalog, point, kind, kind)
     saved = catalog.repository.save_stream([data], name, tags, catalog.site)
-    return Part(kind, kind, saved.snapshot, f"/{name}", size, saved.added_bytes, 0.1)
+    return Part(kind, kind, saved.snapshot, f"/{name}", size, saved.added_bytes, 0.1, len(data))
 
 
 def _json(manifest: Manifest) -> bytes:

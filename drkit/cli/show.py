@@ -38,7 +38,8 @@ def init(console: Console, result: InitResult) -> None:
         [
             ("site", result.site),
             ("database", result.database or "none"),
-            ("images", str(result.blobs or "none")),
+            ("images", result.blobs or "none"),
+            *([("vault", result.vault)] if result.vault else []),
             ("secrets", "\n".join(f"{e.path}: {e.purpose}" for e in result.secret_purposes) or "none"),
             (
                 "repository",
@@ -48,18 +49,17 @@ def init(console: Console, result: InitResult) -> None:
         ],
     )
     _warn(console, result.warnings)
-    password, identity = result.keep_outside
+    purposes = (
+        "opens the repository; without it every backup is noise",
+        "opens the certificates and keys inside it",
+        "reads the images out of the vault",
+    )
+    count = {2: "two", 3: "three"}[len(result.keep_outside)]
     console.print()
     console.print(
-        Text("Keep these two secrets outside this machine, or a backup cannot be opened when it burns:")
+        Text(f"Keep these {count} secrets outside this machine, or a backup cannot be opened when it burns:")
     )
-    _facts(
-        console,
-        [
-            (f"  {password}", "opens the repository; without it every backup is noise"),
-            (f"  {identity}", "opens the certificates and keys inside it"),
-        ],
-    )
+    _facts(console, [(f"  {path}", said) for path, said in zip(result.keep_outside, purposes, strict=False)])
     console.print(f"\nNext: drkit --config {result.config} doctor")
 
 

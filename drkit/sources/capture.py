@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import assert_never
 
 from drkit import config
 from drkit.errors import DatabaseBusy, DrkitError, SourceChanged, ToolFailed
 from drkit.harbor import tables
 from drkit.model import (
+    Bucketed,
     CertificateFacts,
     Closure,
     DatabaseEvidence,
+    Manifest,
     Part,
     PartKind,
     SecretFile,
@@ -24,12 +28,14 @@ from drkit.model import (
     utc_now,
 )
 from drkit.progress import Listener, Update
-from drkit.sources import blobs, database, digests, evidence, fingerprints, harbor_facts, secrets
+from drkit.sources import blobs, bucket_ends, database, digests, evidence, fingerprints, harbor_facts, secrets
+from drkit.sources.bucket_point import BucketPoint, InVault, Keep, Surroundings
 from drkit.sources.bundle import Member
 from drkit.sources.clients import Dumper, dumper
-from drkit.sources.closure import ARTIFACTS, Prover
+from drkit.sources.closure import ARTIFACTS, Proof, Prover
 from drkit.sources.collection import Watch
 from drkit.sources.database import Held
+from drkit.sources.locking import locking_of
 from drkit.state import State
 from drkit.tools import postgres_programs
 from drkit.tools.parallel import together
@@ -69,12 +75,13 @@ class Captured:
     consistent_at: datetime | None = None
     gone: tuple[str, ...] = ()
     volume: Volume | None = None
+    bucket: Bucketed | None = None
 
 
 class Capture:
     """The capture of all sources of a site.
 
-    `directory` is private to this run, `tags` names a part's snapshot.
+    `directory` is private to this run, `tags` names a part's snapshot, `before` is the last sealed point.
     """
 
     def __init__(
@@ -84,8 +91,10 @@ class Capture:
         directory: Path,
         tags: Tagger,
         listener: Listener,
+        before: Manifest | None = None,
     ) -> None:
         self.captured = Captured()
+        self._before = before
         self._settings = settings
         self._repository = repository
         self._directory = directory
@@ -111,7 +120,7 @@ class Capture:
             # Without every database nobody knows which digests must be there, so nothing is compared.
             known = len(held) == len(settings.databases)
             if settings.blobs:
-                work["blobs"] = lambda: self._blobs(close=known)
+                work["blobs"] = partial(self._blobs, settings.blobs, close=known)
             if settings.blobs and known:
                 work["digests"] = lambda: self._digests(held)
             if settings.secrets.paths:
@@ -214,9 +223,42 @@ class Capture:
             pieces = digests.pieces(listed)
             keep(self._repository.save_stream(pieces, digests.FILE_NAME, tags, self._host))
 
-    def _blobs(self, *, close: bool) -> None:
-        source = self._settings.blobs
-        assert isinstance(source, config.FilesystemBlobs)
+    def _blobs(self, source: config.FilesystemBlobs | config.BucketBlobs, *, close: bool) -> None:
+        match source:
+            case config.FilesystemBlobs():
+                self._directory_of_blobs(source, close=close)
+            case config.BucketBlobs():
+                self._bucket_of_blobs(source, close=close)
+            case _:
+                assert_never(source)
+
+    def _bucket_of_blobs(self, source: config.BucketBlobs, *, close: bool) -> None:
+        """Copy what the vault lacks; then compare what it has with what the databases refer to."""
+        vault = self._settings.vault
+        assert vault is not None  # the configuration has been checked
+
+        def save(pieces: Iterable[bytes], name: str, kind: PartKind) -> Saved:
+            return self._repository.save_stream(pieces, name, self._tags(kind, kind), self._host)
+
+        with bucket_ends.opened(source, vault) as ends:
+            locking = locking_of(ends.vault, self._settings, utc_now())
+            memory = State(self._settings.site.state).manifests
+            run = Surroundings(
+                self._directory, memory, self._part, save, self._repository, self._before, self._listener
+            )
+            point = BucketPoint(ends, locking, run, links_count=not self._settings.databases)
+            point.capture()
+            self.captured.bucket = point.summary
+            self.captured.warnings += point.warnings
+            if not close:
+                return
+            listed = self._listed.result()
+            if not self._settings.databases:
+                self.captured.digest_count = point.list_links(listed)
+                self._save_digests(listed)
+            self._keep(point.prove(listed))
+
+    def _directory_of_blobs(self, source: config.FilesystemBlobs, *, close: bool) -> None:
         for last in (False, False, True):
             saved = self._store_blobs(source)
             if not close:
@@ -266,10 +308,14 @@ class Capture:
             self.captured.digest_count = prover.list_links(listed)
             self._save_digests(listed)
         proof = prover.prove(listed)
+        self._listener(Update("closure", finished=True))
+        self._keep(proof)
+
+    def _keep(self, proof: Proof) -> None:
+        """Remember what was proved; raises ToolFailed where the capture lacks what production has."""
         self.captured.closure = proof.closure
         self.captured.gone = proof.gone
         self.captured.warnings += proof.warnings
-        self._listener(Update("closure", finished=True))
         proof.raise_if_torn()
 
     def _secrets(self) -> None:
@@ -286,14 +332,17 @@ class Capture:
             keep(self._repository.save_stream([sealed], secrets.FILE_NAME, tags, self._host))
 
     @contextlib.contextmanager
-    def _part(self, kind: PartKind, name: str, path: str) -> Iterator[Callable[[Saved], None]]:
+    def _part(self, kind: PartKind, name: str, path: str) -> Iterator[Keep]:
         """Times a capture, and records it as a part once `keep` is told what was saved."""
         started = time.monotonic()
         where = path if path.startswith("/") else f"/{path}"
 
-        def keep(saved: Saved) -> None:
+        def keep(saved: Saved, in_vault: InVault | None = None) -> None:
             took = round(time.monotonic() - started, 3)
             part = Part(kind, name, saved.snapshot, where, saved.bytes, saved.added_bytes, took)
+            if in_vault is not None:
+                added = saved.added_bytes + in_vault.added
+                part = replace(part, bytes=in_vault.bytes, added_bytes=added, snapshot_bytes=saved.bytes)
             self.captured.parts.append(part)
 
         yield keep
