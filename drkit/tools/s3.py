@@ -36,13 +36,13 @@ class Bucket:
 
     def __init__(self, access: Access) -> None:
         # boto3 takes a sixth of a second to load: only where there is a bucket.
-        from drkit.tools import s3_listing
+        from drkit.tools import s3_pages
         from drkit.tools.s3_client import Client
 
         self.access = access
         self.where = access.where
         self.client: Client = Client(access)
-        s3_listing.take_over(self.client)
+        s3_pages.take_over(self.client)
 
     def __enter__(self) -> Bucket:
         return self
@@ -69,15 +69,19 @@ class Bucket:
         """
         from drkit.tools import s3_listing
 
-        return s3_listing.in_order(self.client, prefix, versions=versions)
+        return s3_listing.one_by_one(self.client, prefix, versions=versions)
 
     def listed_at_once(self, prefix: str, *, versions: bool = False) -> Iterator[Object]:
         """The same as `listed`, asked for side by side."""
-        return self.listed(prefix, versions=versions)
+        from drkit.tools import s3_listing
+
+        return s3_listing.at_once(self.client, prefix, versions=versions)
 
     def first(self, prefix: str) -> Object | None:
         """The first object below a prefix, None where there is none."""
-        return next(self.listed(prefix), None)
+        from drkit.tools import s3_listing
+
+        return s3_listing.first_of(self.client, prefix)
 
     def read(self, key: str, version: str | None = None) -> Iterator[bytes]:
         """A whole object, in pieces; a connection that breaks is taken up again where it broke.
