@@ -116,12 +116,16 @@ def points(console: Console, found: PointList) -> None:
     if not found.points:
         console.print(f"no recovery points in {found.repository}")
         return
-    table = _table("point", "status", "consistent at", ">size", "last drill")
+    vaults = any(point.vault for point in found.points)
+    table = _table(
+        "point", "status", "consistent at", ">size", "last drill", *(["blobs in"] if vaults else [])
+    )
     for point in found.points:
         sealed = point.status is PointStatus.SEALED
         status = Text(point.status.value, style="green" if sealed else "yellow")
         bytes_ = size(point.bytes) if point.bytes is not None else "-"
-        table.add_row(point.id, status, moment(point.consistent_at), bytes_, _drill(point.last_drill))
+        where = [Text(point.vault or "the repository")] if vaults else []
+        table.add_row(point.id, status, moment(point.consistent_at), bytes_, _drill(point.last_drill), *where)
     console.print(table)
 
 
@@ -158,9 +162,11 @@ def restore_plan(console: Console, plan: RestorePlan) -> None:
     console.print(
         f"recovery point {plan.point}, consistent at {moment(plan.manifest.consistent_at)}, for {plan.site}"
     )
-    table = _table("restore", "to", "size", "there now")
+    vault = any(step.source for step in plan.steps)
+    table = _table("restore", *(["from"] if vault else []), "to", "size", "there now")
     for step in plan.steps:
-        table.add_row(step.what, step.target, size(step.bytes), step.present)
+        source = [step.source or "the repository"] if vault else []
+        table.add_row(step.what, *source, step.target, size(step.bytes), step.present)
     console.print(table)
 
 

@@ -151,6 +151,11 @@ class Manifest:
         """The size of everything that would come back."""
         return sum(part.bytes for part in self.parts)
 
+    @property
+    def images(self) -> Part | None:
+        """The part that says what images there are: their blobs, or the inventory of what a vault keeps."""
+        return self.part("blobs") or self.part("inventory")
+
     def part(self, kind: PartKind, name: str | None = None) -> Part | None:
         """The part of that kind (and name), if this point has one."""
         return next((p for p in self.parts if p.kind == kind and name in (None, p.name)), None)
