@@ -24,8 +24,8 @@ from drkit.harbor import links
 from drkit.model import Bucketed
 from drkit.progress import Listener, Update
 from drkit.sources import bucket_plan, inventory
-from drkit.sources.bucket_plan import Missing
 from drkit.sources.bucket_ends import Ends, below
+from drkit.sources.bucket_plan import Missing
 from drkit.sources.inventory import Entry
 from drkit.sources.links_packing import Packer
 from drkit.sources.locking import Locking

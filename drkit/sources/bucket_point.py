@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 from drkit.errors import DrkitError
@@ -13,8 +12,8 @@ from drkit.model import Bucketed, Manifest, PartKind
 from drkit.progress import Listener, Update
 from drkit.sources import digests, inventory, links_archive
 from drkit.sources.bucket_capture import BucketCapture
-from drkit.sources.bucket_ends import Ends
 from drkit.sources.bucket_closure import BucketProver
+from drkit.sources.bucket_ends import Ends
 from drkit.sources.closure import ARTIFACTS, Proof
 from drkit.sources.inventory import Entry
 from drkit.sources.link_spool import LinkSpool
