@@ -104,9 +104,11 @@ class BucketCapture:
                 file.writelines(inventory.to_lines(work.filtered(self._plan())))
             for_each(work.to_do(), partial(self._copy, work), _COPIES)
             self._listener(Update(_STAGE, finished=True))
-            entries = heapq.merge(inventory.from_file(present), work.done(), key=attrgetter("digest"))
+            kept = self._locked(inventory.from_file(present))
+            new = (replace(entry, locked_until=self._locking.until) for entry in work.done())
+            entries = heapq.merge(kept, new, key=attrgetter("digest"))
             with self.inventory.open("wb") as file:
-                file.writelines(inventory.to_lines(self._counted(self._locked(entries))))
+                file.writelines(inventory.to_lines(self._counted(entries)))
 
     def is_bad(self, digest: str) -> bool:
         """Whether this blob's bytes are not what its name says, so that the vault has not taken it."""
@@ -128,7 +130,9 @@ class BucketCapture:
         """Copy one; one that was deleted meanwhile is simply not there."""
         ends = self._ends
         try:
-            put = ends.vault.copy_blob(ends.source, blob.source_key, blob.key, blob.size, blob.digest)
+            put = ends.vault.copy_blob(
+                ends.source, blob.source_key, blob.key, blob.size, blob.digest, self._locking.at_once
+            )
         except WrongBytes:
             self.copied.wrong(blob.digest)
             work.spoil(blob.digest)
@@ -140,18 +144,16 @@ class BucketCapture:
             self._listener(Update(_STAGE, done, self.tally.missing_bytes, "bytes"))
 
     def _locked(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """The entries, each locked for long enough where the vault can lock."""
-        until = self._locking.until
-        if until is None:
+        """What the vault had already, each locked for long enough where the vault can lock."""
+        if self._locking.until is None:
             yield from entries
             return
+        for short, run in groupby(entries, key=lambda entry: entry.locked_until is None):
+            yield from self._lasting(run, short=short)
 
-        def lock(entry: Entry) -> Entry:
-            self._locking.lock(self._ends.vault, entry.key, entry.version)
-            return replace(entry, locked_until=until)
-
-        for open_, run in groupby(entries, key=lambda entry: entry.locked_until is None):
-            yield from in_order(run, lock, _COPIES) if open_ else run
+    def _lasting(self, entries: Iterable[Entry], *, short: bool) -> Iterable[Entry]:
+        extend = partial(self._locking.extend, self._ends.vault)
+        return in_order(entries, extend, _COPIES) if short else entries
 
     def _counted(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         self.bytes = 0

@@ -1,4 +1,4 @@
-"""The parts of a recovery point whose blobs are in a bucket: links, inventory, and the proof that they are whole."""
+"""The parts of a recovery point whose blobs are in a bucket: links and inventory, and their proof."""
 
 from __future__ import annotations
 

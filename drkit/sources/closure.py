@@ -256,9 +256,7 @@ class Prover:
         where = (self._repository, self._snapshot, str(self._root))
         count = min(4, os.cpu_count() or 1) if self._files > _MANY else 1
         present = captured_at_once(*where, self._directory, count) if count > 1 else captured_blobs(*where)
-        self._compared = compare(
-            partial(size_on_disk, self._root), digests.from_file(listed), present
-        )
+        self._compared = compare(partial(size_on_disk, self._root), digests.from_file(listed), present)
 
     def _prove_manifests(self, listed: Path) -> None:
         with Memory(self._memory) as memory:

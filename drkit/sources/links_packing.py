@@ -61,9 +61,12 @@ class Packer:
     def links(self, listed: Iterable[Object]) -> Iterator[Link]:
         """Every link of a listing with what it holds; one that vanishes meanwhile is passed over."""
         for to_read, run in groupby(self._known(listed), key=lambda seen: seen.held is None):
-            # To start a thread's work takes longer than all the rest: only what is waited for is worth it.
-            found = in_order(run, self._whole, _READERS) if to_read else map(self._whole, run)
+            found = self._each(run, to_read=to_read)
             yield from (link for link in found if link is not None)
+
+    def _each(self, seen: Iterable[_Seen], *, to_read: bool) -> Iterator[Link | None]:
+        # To start a thread's work takes longer than all the rest: only what is waited for is worth it.
+        return in_order(seen, self._whole, _READERS) if to_read else map(self._whole, seen)
 
     def _known(self, listed: Iterable[Object]) -> Iterator[_Seen]:
         """What a listing alone tells; the links of a tag together, since its current one is among them."""

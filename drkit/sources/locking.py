@@ -1,17 +1,17 @@
 """Until when the vault's blobs are locked: for at least as long as retention may keep the point.
 
-A lock lasts a slack longer than it has to, so that a night with nothing new sends no request at all: each blob
-is locked anew only when what is left of its lock is too short.
+A lock lasts a slack longer than it has to, so that a night with nothing new sends no request at all: each
+blob is locked anew only when what is left of its lock is too short.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
 
 from drkit import config
-from drkit.tools.s3 import Bucket
+from drkit.sources.inventory import Entry
+from drkit.tools.s3 import Bucket, Lock, LockMode
 
 _LEAST_SLACK = timedelta(days=7)
 
@@ -27,12 +27,18 @@ class Locking:
     versioned: bool
     needed_until: datetime | None = None
     until: datetime | None = None
-    mode: Literal["governance", "compliance"] = "governance"
+    mode: LockMode = "governance"
 
-    def lock(self, vault: Bucket, key: str, version: str | None) -> None:
-        """Lock one blob; raises ToolFailed where the service does not."""
+    @property
+    def at_once(self) -> Lock | None:
+        """The lock that a blob gets as it is put."""
+        return None if self.until is None else Lock(self.until, self.mode)
+
+    def extend(self, vault: Bucket, entry: Entry) -> Entry:
+        """Lock a blob that is there already; raises ToolFailed where the service does not."""
         assert self.until is not None
-        vault.lock(key, version, self.until, self.mode)
+        vault.lock(entry.key, entry.version, self.until, self.mode)
+        return replace(entry, locked_until=self.until)
 
 
 def locking_of(vault: Bucket, settings: config.Config, now: datetime) -> Locking:
@@ -47,7 +53,7 @@ def locking_of(vault: Bucket, settings: config.Config, now: datetime) -> Locking
 
 
 def times(now: datetime, horizon: timedelta) -> tuple[datetime, datetime]:
-    """Until when a lock must last that is needed for `horizon` from now on, and until when to make it last."""
+    """Until when a lock must last that is needed for `horizon` from now on, and until when to set it."""
     now = now.replace(microsecond=0)
     slack = max(horizon / 5, _LEAST_SLACK)
     return now + horizon, now + horizon + slack

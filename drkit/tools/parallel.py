@@ -49,9 +49,10 @@ def for_each(items: Iterable[T], work: Callable[[T], object], workers: int) -> N
     """
     source = iter(items)
     turn = threading.Lock()
+    broken = threading.Event()
 
     def take() -> Iterator[T]:
-        while True:
+        while not broken.is_set():
             with turn:
                 item = next(source, _END)
             if item is _END:
@@ -59,8 +60,12 @@ def for_each(items: Iterable[T], work: Callable[[T], object], workers: int) -> N
             yield item  # type: ignore[misc]  # _END has just been ruled out
 
     def loop(_number: int) -> None:
-        for item in take():
-            work(item)
+        try:
+            for item in take():
+                work(item)
+        except BaseException:
+            broken.set()
+            raise
 
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(loop, range(workers)))

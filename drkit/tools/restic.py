@@ -201,6 +201,11 @@ class Repository:
         command = self._command("dump", snapshot, path)
         yield from process.chunks(command, ended=lambda done: self._judge(command, done))
 
+    def archive(self, snapshot: str, path: str) -> Iterator[bytes]:
+        """A directory of a snapshot (`ID` or `ID:/folder`) as a tar, as a stream; its names tell the path."""
+        command = self._command("dump", "--archive", "tar", snapshot, path)
+        yield from process.chunks(command, ended=lambda done: self._judge(command, done))
+
     def nodes(self, snapshot: str, path: str = "/") -> Iterator[Node]:
         """Everything below a directory of a snapshot, names sorted bytewise, as a stream."""
         command = self._command("ls", "--json", "--recursive", snapshot, path)

@@ -116,16 +116,26 @@ class Bucket:
         return s3_upload.put_blob(self.client, key, size, pieces, digest, lock)
 
     def copy_blob(
-        self, source: Bucket, source_key: str, key: str, size: int, digest: str, lock: Lock | None = None
+        self,
+        source: Bucket,
+        source_key: str,
+        key: str,
+        size: int,
+        digest: str,
+        lock: Lock | None = None,
+        *,
+        source_version: str | None = None,
     ) -> Put:
-        """Copy a blob from another bucket; WrongBytes if its bytes do not hash to its name.
+        """Copy a blob (or a version of it) from another bucket; WrongBytes if it does not hash to its name.
 
         The service copies it where both are of one service and it proves the SHA-256; else it goes through
         here.
         """
         from drkit.tools import s3_upload
 
-        return s3_upload.put_blob(self.client, key, size, source.read(source_key), digest, lock)
+        return s3_upload.put_blob(
+            self.client, key, size, source.read(source_key, source_version), digest, lock
+        )
 
     def delete(self, objects: Sequence[tuple[str, str | None]]) -> None:
         """Delete objects, or their versions; NotDeleted says which stayed, when all have been tried."""
