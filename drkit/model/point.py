@@ -28,7 +28,8 @@ class Part:
     """One captured source: a restic snapshot that belongs to a recovery point.
 
     `path` is where the content stands inside the snapshot; `bytes` is its full size,
-    `added_bytes` what the repository grew by (after compression).
+    `added_bytes` what the repository grew by (after compression). Of an inventory both count the blobs that
+    it lists, which are in the vault; what is in the snapshot itself are then `snapshot_bytes`.
     """
 
     kind: PartKind
@@ -38,6 +39,7 @@ class Part:
     bytes: int
     added_bytes: int
     seconds: float
+    snapshot_bytes: int | None = None
 
 
 @dataclass(frozen=True)
