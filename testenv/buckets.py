@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ class Storage:
         return f"{self.prefix}/{name}" if self.prefix else name
 
 
+@cache
 def client(storage: Storage) -> Any:
     """boto3's client, with nothing of drkit's in between."""
     # Here, since few sites have buckets and it takes its time to load.
