@@ -139,7 +139,7 @@ def bucket_site(place: Path) -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def bucket_empty(bucket_site: Site, new_home: Callable[[], Path]) -> Drkit:
-    """A drkit for that registry as `drkit init` sets it up; to be copied, and then given a vault of its own."""
+    """A drkit for that registry as `drkit init` sets it up; to be copied, and given a vault of its own."""
     made = Drkit(new_home())
     initialise(made, bucket_site)
     return made

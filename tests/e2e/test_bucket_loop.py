@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -14,6 +15,8 @@ from testenv import Site, buckets
 from testenv.buckets import Storage
 from tests.e2e import accounts, bucketed
 from tests.e2e.commands import Drkit, Ended, clone, finish
+
+_LOSSES: tuple[Literal["database", "blobs", "secrets"], ...] = ("database", "blobs", "secrets")
 
 
 @dataclass
@@ -60,8 +63,8 @@ def _live_through(story: Story) -> None:
     story.tell("backup", "backup", "--json")
     story.kept["backup"] = buckets.versions(story.vault)
     story.before = take_account(story.site)
-    for what in ("database", "blobs", "secrets"):
-        testenv.lose(story.site, what)  # type: ignore[arg-type]
+    for what in _LOSSES:
+        testenv.lose(story.site, what)
     story.tell("restore", "restore", "latest", "--yes", "--json")
     testenv.stop(story.site)
     testenv.start(story.site)
