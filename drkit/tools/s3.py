@@ -65,17 +65,19 @@ class Bucket:
     def listed(self, prefix: str = "", *, versions: bool = False) -> Iterator[Object]:
         """The objects below a prefix, sorted by key, one page after another.
 
-        With `versions` all versions and delete markers, those of a key newest first.
+        With `versions` all versions and delete markers, the latest of a key first.
         """
         from drkit.tools import s3_listing
 
-        return s3_listing.one_by_one(self.client, prefix, versions=versions)
+        found = s3_listing.one_by_one(self.client, prefix, versions=versions)
+        return s3_listing.each_once(found) if versions else found
 
     def listed_at_once(self, prefix: str, *, versions: bool = False) -> Iterator[Object]:
         """The same as `listed`, asked for side by side."""
         from drkit.tools import s3_listing
 
-        return s3_listing.at_once(self.client, prefix, versions=versions)
+        found = s3_listing.at_once(self.client, prefix, versions=versions)
+        return s3_listing.each_once(found) if versions else found
 
     def first(self, prefix: str) -> Object | None:
         """The first object below a prefix, None where there is none."""

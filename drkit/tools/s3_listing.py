@@ -35,6 +35,17 @@ def one_by_one(client: Client, prefix: str, *, versions: bool) -> Iterator[Objec
         following = page.following
 
 
+def each_once(objects: Iterator[Object]) -> Iterator[Object]:
+    """Without what a server says again: some begin a page of versions with the last one of the page before."""
+    key, seen = None, set[str | None]()
+    for found in objects:
+        if found.key != key:
+            key, seen = found.key, set()
+        if found.version not in seen:
+            seen.add(found.version)
+            yield found
+
+
 def first_of(client: Client, prefix: str) -> Object | None:
     """The first object below a prefix, None where there is none."""
     page = ask(client, versions=False, Prefix=prefix, MaxKeys=1)

@@ -7,7 +7,6 @@ reads the answer before boto3 does, which finds an empty document then.
 from __future__ import annotations
 
 from itertools import pairwise, repeat
-from operator import attrgetter
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -17,7 +16,6 @@ from drkit.tools.s3_access import Object
 from drkit.tools.s3_client import Client
 
 _PAGE = "drkit-page"
-_key = attrgetter("key")
 
 
 class Page(NamedTuple):
@@ -73,8 +71,8 @@ def parse(body: bytes) -> Page | None:
     if plain:
         _check_sorted(objects)
     else:
-        # Some servers give versions first and delete markers behind them; the order within a key stays.
-        objects.sort(key=_key)
+        # Some servers give versions first and delete markers behind them.
+        objects.sort(key=lambda found: (found.key, not found.latest))
     prefixes = [found.text or "" for found in root.iterfind(f"{space}CommonPrefixes/{space}Prefix")]
     prefixes = [unquote(prefix) for prefix in prefixes] if encoded else prefixes
     return Page(objects, prefixes, _following(root, space, encoded))
