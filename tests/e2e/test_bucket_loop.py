@@ -1,4 +1,7 @@
-"""A registry in a bucket: backed up while being pushed to, lost, and brought back to wherever one likes."""
+"""A registry in a bucket: backed up while being pushed to, lost, and brought back to wherever one likes.
+
+All of it under watch: no key of a bucket is anywhere but where it belongs.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ import testenv
 from testenv import Site, buckets
 from testenv.buckets import Storage
 from tests.e2e import accounts, bucketed
-from tests.e2e.commands import Drkit, Ended, clone, finish
+from tests.e2e.commands import Drkit, Ended, clone
+from tests.e2e.test_secrets import IN_A_DUMP, all_secrets, fingerprint_key
+from tests.e2e.watching import Secrets, Watch, Watcher
 
 _LOSSES: tuple[Literal["database", "blobs", "secrets"], ...] = ("database", "blobs", "secrets")
 
@@ -35,48 +40,58 @@ class Story:
     site: Site
     drkit: Drkit
     vault: Storage
-    said: dict[str, Ended] = field(default_factory=dict)
+    watcher: Watcher
+    watches: dict[str, Watch] = field(default_factory=dict)
     before: Account | None = None
     after: Account | None = None
     pushed: list[str] = field(default_factory=list)
     kept: dict[str, list[tuple[str, str, bool]]] = field(default_factory=dict)
 
-    def tell(self, name: str, *words: str) -> Ended:
-        """Run a command and remember what came of it."""
-        self.said[name] = self.drkit.run(*words)
-        return self.said[name]
+    @property
+    def said(self) -> dict[str, Ended]:
+        """What came of each command."""
+        return {name: watch.ended for name, watch in self.watches.items()}
+
+    @property
+    def secrets(self) -> Secrets:
+        """What must not be seen."""
+        return all_secrets(self.drkit, self.site)
+
+    def tell(self, name: str, *words: str) -> None:
+        """Run a command under watch and remember what came of it."""
+        self.watches[name] = self.watcher.run(*words, "--json")
 
 
 @pytest.fixture(scope="module")
 def story(bucket_site: Site, bucket_empty: Drkit, new_home: Callable[[], Path]) -> Story:
     drkit, vault = bucketed.with_own_vault(bucket_empty, bucket_site, new_home())
-    told = Story(bucket_site, drkit, vault)
+    told = Story(bucket_site, drkit, vault, Watcher(drkit, new_home()))
     _live_through(told)
     return told
 
 
 def _live_through(story: Story) -> None:
     """Everything in order; each test then looks at its part of it."""
-    story.tell("doctor", "doctor", "--json")
-    story.tell("plan", "backup", "--dry-run", "--json")
-    story.said["busy"] = _while_pushed_to(story)
-    story.tell("backup", "backup", "--json")
+    story.tell("doctor", "doctor")
+    story.tell("plan", "backup", "--dry-run")
+    _tell_while_pushed_to(story)
+    story.tell("backup", "backup")
     story.kept["backup"] = buckets.versions(story.vault)
     story.before = take_account(story.site)
     for what in _LOSSES:
         testenv.lose(story.site, what)
-    story.tell("restore", "restore", "latest", "--yes", "--json")
+    story.tell("restore", "restore", "latest", "--yes")
     testenv.stop(story.site)
     testenv.start(story.site)
     story.after = take_account(story.site)
-    story.tell("drill", "drill", "--json")
-    story.tell("quick drill", "drill", "--level", "quick", "--json")
-    story.tell("show", "show", "latest", "--json")
-    story.tell("verify", "verify", "--json")
-    story.tell("status", "status", "--json")
+    story.tell("drill", "drill")
+    story.tell("quick drill", "drill", "--level", "quick")
+    story.tell("show", "show", "latest")
+    story.tell("verify", "verify")
+    story.tell("status", "status")
 
 
-def _while_pushed_to(story: Story) -> Ended:
+def _tell_while_pushed_to(story: Story) -> None:
     """A backup while somebody pushes one image after another."""
     over = threading.Event()
 
@@ -87,7 +102,7 @@ def _while_pushed_to(story: Story) -> Ended:
     pusher = threading.Thread(target=push)
     pusher.start()
     try:
-        return finish(story.drkit.start("backup", "--json"))
+        story.tell("busy", "backup")
     finally:
         over.set()
         pusher.join()
@@ -187,3 +202,31 @@ def test_restored_to_a_directory_and_served(story: Story, new_home: Callable[[],
     ]
     served = bucketed.served_from(story.site, Path(step["target"]), drkit.home / "registry")
     assert served == story.before.served
+
+
+def test_no_secret_is_said_or_shown(story: Story) -> None:
+    secrets = story.secrets
+    assert {"key of the images", "key of the vault"} <= set(secrets.values)
+    for verb, watch in story.watches.items():
+        assert secrets.within((watch.ended.stdout + watch.ended.stderr).encode()) == [], verb
+        for words in watch.words:
+            assert secrets.within(words) == [], (verb, words)
+
+
+def test_no_secret_is_in_files(story: Story) -> None:
+    secrets, home = story.secrets, story.drkit.home
+    assert secrets.in_files([home])[str(home / "blobs.credentials")] == ["key of the images"]
+    meant = [
+        *(home / name for name in ("blobs.credentials", "database.password")),
+        story.drkit.restic_password,
+        story.drkit.identity,
+        fingerprint_key(story.drkit),
+    ]
+    assert secrets.in_files([home, story.watcher.scratch], except_for=meant) == {}
+    assert list(story.watcher.scratch.iterdir()) == []
+    for verb, watch in story.watches.items():
+        for path, data in watch.open_files.items():
+            assert secrets.within(data) == [], (verb, path)
+        for path, data in watch.private_files.items():
+            allowed = secrets.but(*IN_A_DUMP) if path.name == "registry.dump" else secrets
+            assert allowed.within(data) == [], (verb, path)
