@@ -13,6 +13,7 @@ from drkit.catalog import open_catalog, pick
 from drkit.errors import ConfigError, TargetNotEmpty, UsageError
 from drkit.model import DatabaseEvidence, Manifest, Part
 from drkit.sources import clients, database, database_swap, placing
+from drkit.sources.bucket_ends import place_of_blobs
 from drkit.tools import postgres, restic
 from drkit.tools.postgres import Target
 
@@ -91,7 +92,7 @@ def _steps(settings: config.Config, manifest: Manifest, wishes: Wishes) -> Itera
         _refuse_one_name_for_many(manifest, wishes)
         for evidence in manifest.databases:
             yield _database_step(settings, manifest, evidence, wishes)
-    if "blobs" in wanted and (part := manifest.part("blobs") or manifest.part("inventory")):
+    if "blobs" in wanted and (part := manifest.images):
         yield _blobs_step(settings, manifest, part, wishes)
     if "secrets" in wanted and (part := manifest.part("secrets")):
         paths = [placing.below(wishes.root, file.path) for file in manifest.secret_files]
@@ -128,7 +129,7 @@ def _blobs_step(settings: config.Config, manifest: Manifest, part: Part, wishes:
     to = blobs_target(settings, manifest, wishes)
     source = restore_target.look_at_vault(settings, manifest)
     present = restore_target.obstacles(to, manifest.id)
-    where = str(to) if isinstance(to, Path) else restore_target.place_of(to).where
+    where = str(to) if isinstance(to, Path) else place_of_blobs(to).where
     step = _step("blobs", "blobs", "image blobs", where, part.bytes, present, wishes)
     in_bucket = isinstance(to, config.BucketBlobs)
     # Nothing in a bucket can be renamed: what is there stays, whatever is wished.

@@ -7,11 +7,11 @@ from pathlib import Path
 from drkit import config
 from drkit.errors import ConfigError
 from drkit.harbor import storage
-from drkit.model import BucketPlace, Manifest
-from drkit.sources import buckets, placing, vault_reading
+from drkit.model import Manifest
+from drkit.sources import placing, vault_reading
+from drkit.sources.bucket_ends import below, place_of_blobs
 from drkit.sources.bucket_filling import MARK
-from drkit.sources.vault_reading import below
-from drkit.tools.s3 import Bucket
+from drkit.sources.buckets import open_bucket
 
 # Below --root: where a bucket's blobs go, which had no directory of their own.
 _DIRECTORY = "registry"
@@ -47,11 +47,6 @@ def _old_directory(settings: config.Config, manifest: Manifest) -> str | None:
     return str(settings.blobs.path) if isinstance(settings.blobs, config.FilesystemBlobs) else None
 
 
-def place_of(blobs: config.BucketBlobs) -> BucketPlace:
-    """The registry's root directory in its bucket."""
-    return vault_reading.place_of(blobs, blobs.root)
-
-
 def obstacles(where: Path | config.BucketBlobs, point: str) -> str:
     """What is in the way, in a few words; empty where nothing is, or only what this restore left itself.
 
@@ -59,11 +54,12 @@ def obstacles(where: Path | config.BucketBlobs, point: str) -> str:
     """
     if isinstance(where, Path):
         return placing.obstacles(where)
-    with Bucket(buckets.access(where)) as bucket:
-        found = bucket.first(below(where.root, f"{storage.TREE.parts[0]}/"))
+    with open_bucket(where) as bucket:
+        root = below(place_of_blobs(where))
+        found = bucket.first(f"{root}{storage.TREE.parts[0]}/")
         if found is None:
             return ""
-        start = below(where.root, MARK)
+        start = f"{root}{MARK}"
         if bucket.first(f"{start}{point}"):
             return ""
         mark = bucket.first(start)
@@ -79,5 +75,5 @@ def look_at_vault(settings: config.Config, manifest: Manifest) -> str:
     if manifest.bucket is None:
         return ""
     with vault_reading.opened(settings, manifest.bucket) as shelf:
-        shelf.bucket.first(below(shelf.place.prefix, f"{storage.BLOBS}/"))
+        shelf.bucket.first(f"{below(shelf.place)}{storage.BLOBS}/")
         return shelf.place.where

@@ -19,10 +19,11 @@ from drkit.harbor.closure import Blob
 from drkit.model import BucketPlace, utc_now
 from drkit.progress import Meter
 from drkit.sources import links_archive
+from drkit.sources.bucket_ends import below
 from drkit.sources.bucket_restore import Fetched, Tally
 from drkit.sources.inventory import Entry
 from drkit.sources.links_archive import Link
-from drkit.sources.vault_reading import WORKERS, Shelf, below, key_of
+from drkit.sources.vault_reading import WORKERS, Shelf, key_of
 from drkit.tools import process
 from drkit.tools.parallel import for_each
 from drkit.tools.s3 import Bucket, Object
@@ -44,8 +45,9 @@ class Filling:
     def __init__(self, target: Bucket, place: BucketPlace, point: str, meter: Meter) -> None:
         self._target = target
         self._place = place
+        self._root = below(place)
         self._meter = meter
-        self._mark = below(place.prefix, f"{MARK}{point}")
+        self._mark = f"{below(place)}{MARK}{point}"
         self._point = point
         self._goes_on = False
 
@@ -96,11 +98,11 @@ class Filling:
         """Put the links, each kind when the one before is there."""
         for stage in (0, 1, 2):
             wanted = (link for link in source() if _stage(link.name) == stage)
-            for_each(_absent(wanted, self._links_there(), self._place.prefix), self._put_link, WORKERS)
+            for_each(_absent(wanted, self._links_there(), self._root), self._put_link, WORKERS)
 
     def present(self) -> Iterator[Blob]:
         """Digest and size of every blob that is there, sorted by digest: a listing of this moment."""
-        prefix = below(self._place.prefix, f"{storage.BLOBS}/")
+        prefix = f"{self._root}{storage.BLOBS}/"
         for found in self._target.listed_at_once(prefix):
             digest = storage.digest_of_blob(f"/{found.key}")
             if digest:
@@ -108,7 +110,7 @@ class Filling:
 
     def census(self) -> Census:
         """What links are there now."""
-        start = len(below(self._place.prefix, ""))
+        start = len(self._root)
         found = ((each.key[start:], each.size) for each in self._links_in_bucket())
         return Census.of((name, size) for name, size in found if links_archive.is_link(name))
 
@@ -120,7 +122,7 @@ class Filling:
         return self._links_in_bucket() if self._goes_on else iter(())
 
     def _links_in_bucket(self) -> Iterator[Object]:
-        return self._target.listed_at_once(below(self._place.prefix, f"{storage.REPOSITORIES}/"))
+        return self._target.listed_at_once(f"{self._root}{storage.REPOSITORIES}/")
 
     def _copy(self, shelf: Shelf, entry: Entry) -> str:
         """Copy a blob; says what is wrong with it in the vault, nothing where it came."""
@@ -166,7 +168,7 @@ class Filling:
 
     def _put_link(self, link: Link) -> None:
         process.stop_if_asked()
-        self._target.put(below(self._place.prefix, link.name), link.held)
+        self._target.put(f"{self._root}{link.name}", link.held)
 
 
 class Census(NamedTuple):
@@ -242,11 +244,11 @@ def _new_members(members: Iterable[Member], present: Iterator[Blob]) -> Iterator
         yield member, blob == (digest, member.size)
 
 
-def _absent(links: Iterable[Link], there: Iterator[Object], prefix: str) -> Iterator[Link]:
+def _absent(links: Iterable[Link], there: Iterator[Object], root: str) -> Iterator[Link]:
     """The links that are not there at their length; both streams are sorted by name."""
     found = next(there, None)
     for link in links:
-        key = below(prefix, link.name)
+        key = f"{root}{link.name}"
         order = links_archive.sort_key(key)
         while found is not None and links_archive.sort_key(found.key) < order:
             found = next(there, None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from drkit.errors import DrkitError
 from drkit.model import Bucketed, Manifest, PartKind
@@ -23,9 +24,23 @@ from drkit.tools.restic import Repository
 from drkit.tools.restic_output import Saved
 
 # Times a part, and takes what was saved of it: (kind, name, path in the snapshot).
-PartKeeper = Callable[[PartKind, str, str], AbstractContextManager[Callable[[Saved], None]]]
+PartKeeper = Callable[[PartKind, str, str], AbstractContextManager["Keep"]]
 # Stores a stream as one file of a part: (pieces, file name, kind).
 Saver = Callable[[Iterable[bytes], str, PartKind], Saved]
+
+
+class InVault(NamedTuple):
+    """What a part has in the vault: all of it, and what is new; in bytes."""
+
+    bytes: int
+    added: int
+
+
+class Keep(Protocol):
+    """Told of what was saved of a part."""
+
+    def __call__(self, saved: Saved, in_vault: InVault | None = None) -> None:
+        """Record the part."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +114,7 @@ class BucketPoint:
         with self._run.part("inventory", "inventory", name) as keep:
             self._capture.copy()
             saved = self._run.save(digests.pieces(self._capture.inventory), name, "inventory")
-            # What comes back are the blobs; what the vault grew by are those that were copied.
-            added = saved.added_bytes + self._capture.copied.bytes
-            keep(replace(saved, bytes=self._capture.bytes, added_bytes=added))
+            keep(saved, InVault(self._capture.bytes, self._capture.copied.bytes))
 
     def _before(self) -> Iterator[Entry]:
         """The inventory of the point before, if that was of the same vault."""

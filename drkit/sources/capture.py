@@ -29,7 +29,7 @@ from drkit.model import (
 )
 from drkit.progress import Listener, Update
 from drkit.sources import blobs, bucket_ends, database, digests, evidence, fingerprints, harbor_facts, secrets
-from drkit.sources.bucket_point import BucketPoint, Surroundings
+from drkit.sources.bucket_point import BucketPoint, InVault, Keep, Surroundings
 from drkit.sources.bundle import Member
 from drkit.sources.clients import Dumper, dumper
 from drkit.sources.closure import ARTIFACTS, Proof, Prover
@@ -332,14 +332,17 @@ class Capture:
             keep(self._repository.save_stream([sealed], secrets.FILE_NAME, tags, self._host))
 
     @contextlib.contextmanager
-    def _part(self, kind: PartKind, name: str, path: str) -> Iterator[Callable[[Saved], None]]:
+    def _part(self, kind: PartKind, name: str, path: str) -> Iterator[Keep]:
         """Times a capture, and records it as a part once `keep` is told what was saved."""
         started = time.monotonic()
         where = path if path.startswith("/") else f"/{path}"
 
-        def keep(saved: Saved) -> None:
+        def keep(saved: Saved, in_vault: InVault | None = None) -> None:
             took = round(time.monotonic() - started, 3)
             part = Part(kind, name, saved.snapshot, where, saved.bytes, saved.added_bytes, took)
+            if in_vault is not None:
+                added = saved.added_bytes + in_vault.added
+                part = replace(part, bytes=in_vault.bytes, added_bytes=added, snapshot_bytes=saved.bytes)
             self.captured.parts.append(part)
 
         yield keep

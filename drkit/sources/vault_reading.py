@@ -12,7 +12,9 @@ from drkit import config
 from drkit.errors import ConfigError, RestoreDamaged
 from drkit.harbor import storage
 from drkit.model import Bucketed, BucketPlace, Manifest
-from drkit.sources import buckets, inventory
+from drkit.sources import inventory
+from drkit.sources.bucket_ends import below, place_of_vault
+from drkit.sources.buckets import open_bucket
 from drkit.sources.inventory import Entry
 from drkit.tools.restic import Repository
 from drkit.tools.s3 import Bucket
@@ -50,17 +52,7 @@ class Shelf:
 
 def key_of(place: BucketPlace, digest: str) -> str:
     """The key under which a place in a bucket has a blob."""
-    return below(place.prefix, str(storage.blob_name(digest)))
-
-
-def below(prefix: str, name: str) -> str:
-    """A key below a prefix, which may be empty."""
-    return f"{prefix}/{name}" if prefix else name
-
-
-def place_of(settings: config.S3, prefix: str) -> BucketPlace:
-    """A place in a bucket as the configuration has it."""
-    return BucketPlace(settings.bucket, prefix, settings.endpoint, settings.region)
+    return f"{below(place)}{storage.blob_name(digest)}"
 
 
 def same_place(one: BucketPlace, other: BucketPlace) -> bool:
@@ -91,8 +83,8 @@ def vault_for(settings: config.Config, bucketed: Bucketed) -> config.Vault:
 def opened(settings: config.Config, bucketed: Bucketed) -> Iterator[Shelf]:
     """The vault of a point, open for reading; raises ConfigError and the bucket's errors."""
     vault = vault_for(settings, bucketed)
-    place = place_of(vault, vault.prefix)
-    with Bucket(buckets.access(vault)) as bucket:
+    place = place_of_vault(vault)
+    with open_bucket(vault) as bucket:
         yield Shelf(bucket, place, same_place(place, bucketed.vault))
 
 

@@ -199,13 +199,11 @@ class Bucket:
         s3_upload.retain(self.client, key, version, Lock(until, mode))
 
     def locked_until(self, key: str, version: str | None) -> datetime | None:
-        """When the lock of a version ends; None where it has none."""
+        """When the lock of a version ends; None where it has none.
+
+        Asked with the object's other properties, which every service tells that can lock.
+        """
         which = {"VersionId": version} if version else {}
-        try:
-            answer = self.client.call(self.client.api.get_object_retention, Key=key, **which)
-        except BucketFailed as error:
-            if error.code in ("NoSuchObjectLockConfiguration", "InvalidRequest", "NotImplemented"):
-                return None
-            raise
-        until: datetime | None = answer.get("Retention", {}).get("RetainUntilDate")
+        answer = self.client.call(self.client.api.head_object, Key=key, **which)
+        until: datetime | None = answer.get("ObjectLockRetainUntilDate")
         return until
