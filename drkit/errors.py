@@ -24,6 +24,7 @@
      │   ├─ WrongBytes           7
      │   ├─ NotDeleted           7
      │   ├─ RestoreDamaged       7
+     │   ├─ VaultDamaged         7
      │   ├─ SourceChanged        7
      │   ├─ CannotFreeze         7
      │   ├─ NotOurs              7
@@ -144,8 +145,8 @@ class NotServed(ToolFailed):
 class BucketFailed(ToolFailed):
     """A bucket's service answered with an error; `code` is its own name for it."""
 
-    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, message: str, *, code: str = "", hint: str = "", result: object = None) -> None:
+        super().__init__(message, hint=hint, result=result)
         self.code = code
 
 
@@ -169,14 +170,23 @@ class NotDeleted(ToolFailed):
     """A bucket kept objects that were to be deleted: `kept` says which, and in its service's words why."""
 
     def __init__(
-        self, message: str, *, kept: tuple[tuple[str, str | None, str], ...] = (), hint: str = ""
+        self,
+        message: str,
+        *,
+        kept: tuple[tuple[str, str | None, str], ...] = (),
+        hint: str = "",
+        result: object = None,
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint, result=result)
         self.kept = kept
 
 
 class RestoreDamaged(ToolFailed):
     """What came back is not what was backed up."""
+
+
+class VaultDamaged(ToolFailed):
+    """A vault lacks blobs that a recovery point needs, or has other bytes for them."""
 
 
 class SourceChanged(ToolFailed):

@@ -196,7 +196,7 @@ def verify(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check the repository's own integrity."""
+    """Check the repository's own integrity, and the vault's."""
     from drkit.actions import verify as action
     from drkit.cli import show
 
@@ -204,7 +204,7 @@ def verify(
         context,
         "verify",
         json,
-        lambda run: action.verify(run.settings, repository, read_data_subset),
+        lambda run: action.verify(run.settings, repository, read_data_subset, run.listener),
         show.verify,
     )
 

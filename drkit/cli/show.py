@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from drkit.actions.restore_plan import RestorePlan
     from drkit.actions.status import Status
     from drkit.actions.verify import VerifyResult
+    from drkit.sources.vault_verifying import VaultVerified
 
 
 def init(console: Console, result: InitResult) -> None:
@@ -150,11 +151,29 @@ def status(console: Console, found: Status) -> None:
 
 
 def verify(console: Console, result: VerifyResult) -> None:
-    """The repository's integrity."""
+    """The repository's integrity, and the vault's."""
     data = f" and {result.read_data_subset} of its data" if result.read_data_subset else ""
-    console.print(f"the structure of {result.repository}{data} is sound ({duration(result.seconds)})")
+    took = "" if result.vault else f" ({duration(result.seconds)})"
+    console.print(f"the structure of {result.repository}{data} is sound{took}")
+    if result.vault:
+        _verified_vault(console, result.vault)
+        console.print(f"it took {duration(result.seconds)}")
     if not result.read_data_subset:
         console.print("no data was read: --read-data-subset 5% reads some, a full drill reads all of a point")
+
+
+def _verified_vault(console: Console, vault: VaultVerified) -> None:
+    needed = f"{vault.blobs:,} blobs ({size(vault.bytes)}) that {vault.points} recovery points need"
+    read = f", {vault.read:,} of them ({size(vault.read_bytes)}) read and hashed" if vault.read else ""
+    there = f"{vault.bad:,} are not as they should be" if vault.bad else "all are there"
+    console.print(f"the vault {vault.where}: of {needed}, {there}{read}", soft_wrap=True)
+    for fault in vault.faults:
+        console.print(Text(f"  {fault}"), soft_wrap=True)
+    if vault.hidden:
+        said = (
+            f"{vault.hidden:,} blobs in the vault were deleted or written over; what points need are versions"
+        )
+        _warn(console, [f"{said} that are still there"])
 
 
 def restore_plan(console: Console, plan: RestorePlan) -> None:

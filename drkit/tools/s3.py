@@ -28,7 +28,6 @@ _NO_LOCKS = (
     "MethodNotAllowed",
     "InvalidRequest",
 )
-_BATCH = 1000  # objects in one request of deletion: S3's own limit
 
 
 class Bucket:
@@ -38,11 +37,13 @@ class Bucket:
         # boto3 takes a sixth of a second to load: only where there is a bucket.
         from drkit.tools import s3_pages
         from drkit.tools.s3_client import Client
+        from drkit.tools.s3_copy import ServerSide
 
         self.access = access
         self.where = access.where
         self.client: Client = Client(access)
         s3_pages.take_over(self.client)
+        self._server_side = ServerSide(self.client)
 
     def __enter__(self) -> Bucket:
         return self
@@ -139,29 +140,22 @@ class Bucket:
         """
         from drkit.tools import s3_upload
 
+        if self.same_service(source):
+            done = self._server_side.copy(source.access.bucket, source_key, key, size, digest, lock)
+            if done is not None:
+                return done
         return s3_upload.put_blob(
             self.client, key, size, source.read(source_key, source_version), digest, lock
         )
 
     def delete(self, objects: Sequence[tuple[str, str | None]]) -> None:
         """Delete objects, or their versions; NotDeleted says which stayed, when all have been tried."""
-        kept = []
-        for start in range(0, len(objects), _BATCH):
-            batch = [
-                {"Key": key} | ({"VersionId": version} if version else {})
-                for key, version in objects[start : start + _BATCH]
-            ]
-            answer = self.client.call(
-                self.client.api.delete_objects, Delete={"Objects": batch, "Quiet": True}
-            )
-            kept += [
-                (error["Key"], error.get("VersionId"), f"{error.get('Code', '')} {error.get('Message', '')}")
-                for error in answer.get("Errors", ())
-            ]
+        from drkit.tools import s3_deleting
+
+        kept = tuple(s3_deleting.delete(self.client, objects))
         if kept:
             raise NotDeleted(
-                f"{self.where}: {len(kept)} objects stay, the first {kept[0][0]}: {kept[0][2]}",
-                kept=tuple(kept),
+                f"{self.where}: {len(kept)} objects stay, the first {kept[0][0]}: {kept[0][2]}", kept=kept
             )
 
     def unfinished(self, prefix: str) -> Iterator[Upload]:
@@ -200,13 +194,9 @@ class Bucket:
 
     def lock(self, key: str, version: str | None, until: datetime, mode: LockMode) -> None:
         """Lock a version until then; a lock can only grow."""
-        which = {"VersionId": version} if version else {}
-        self.client.call(
-            self.client.api.put_object_retention,
-            Key=key,
-            Retention={"Mode": mode.upper(), "RetainUntilDate": until},
-            **which,
-        )
+        from drkit.tools import s3_upload
+
+        s3_upload.retain(self.client, key, version, Lock(until, mode))
 
     def locked_until(self, key: str, version: str | None) -> datetime | None:
         """When the lock of a version ends; None where it has none.

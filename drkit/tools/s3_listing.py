@@ -36,7 +36,7 @@ def one_by_one(client: Client, prefix: str, *, versions: bool) -> Iterator[Objec
 
 
 def each_once(objects: Iterator[Object]) -> Iterator[Object]:
-    """Without what a server says again: some begin a page of versions with the last one of the page before."""
+    """Without what a server says again: some begin a page of versions with the last of the page before."""
     key, seen = None, set[str | None]()
     for found in objects:
         if found.key != key:

@@ -16,7 +16,7 @@ from testenv import Site
 from tests.bucket_points import Vaulted, blob_name, into_vault, section
 from tests.buckets import Service
 from tests.e2e import accounts
-from tests.e2e.commands import Drkit, clone, fails, to_toml
+from tests.e2e.commands import Drkit, clone, exactly, fails, to_toml
 from tests.e2e.conftest import Drilled
 
 
@@ -139,6 +139,8 @@ def test_a_full_drill_reads_the_vault_by_version(original: Vaulted, drkit: Drkit
     assert f"{len(original.inventory):,} blobs" in detail
     caught = {control["name"] for control in report["controls"] if control["caught"]}
     assert {"other bytes in the vault", "blob gone from the vault"} <= caught
+    looked = drkit.ask("verify")["vault"]
+    assert (looked["bad"], looked["hidden"]) == (0, 2)
 
 
 def faults_of(spoilt: Vaulted) -> tuple[str, str, str]:
@@ -199,3 +201,49 @@ def test_damage_in_the_vault_puts_nothing_in_place_and_is_gone_on_after(
     (step,) = spoilt.drkit.run(*words, "--json", config=elsewhere).result["steps"]
     assert f"{count - 3} of them from an earlier attempt" in step["verified"]
     assert objects(s3, bucket, "harbor") == tree(site.blobs)
+
+
+def test_verify_compares_the_vault(original: Vaulted, drkit: Drkit) -> None:
+    count, size = len(original.inventory), sum(entry["size"] for entry in original.inventory)
+    looked = drkit.ask("verify")["vault"]
+    assert (looked["points"], looked["blobs"], looked["bytes"]) == (1, count, size)
+    assert (looked["read"], looked["bad"]) == (0, 0)
+    read = drkit.ask("verify", "--read-data-subset", "100%")["vault"]
+    assert (read["read"], read["read_bytes"], read["bad"]) == (count, size, 0)
+    shares = [drkit.ask("verify", "--read-data-subset", f"{part}/2")["vault"]["read"] for part in (1, 2)]
+    assert sum(shares) == count
+    assert min(shares) > 0
+
+
+def test_verify_names_what_is_wrong_in_the_vault(spoilt: Vaulted) -> None:
+    _, second, third, *_ = spoilt.inventory
+    gone, cut = (
+        f"{second['digest']} is gone from the vault",
+        f"{third['digest']} has {third['size'] - 1:,} bytes .*",
+    )
+    hint = "a new backup copies again what production still has; then look with `drkit verify`"
+    count = len(spoilt.inventory)
+    program = fails(
+        spoilt.drkit, ("verify",), 7, "vault_damaged",
+        f"2 of {count} blobs in the vault cannot be restored: {gone}; {cut}", exactly(hint),
+    )  # fmt: skip
+    assert program.envelope["result"]["vault"]["bad"] == 2
+    ended = spoilt.drkit.run("verify", "--read-data-subset", "100%", "--json")
+    assert (ended.code, ended.error["kind"]) == (7, "vault_damaged")
+    faults = "\n".join(ended.envelope["result"]["vault"]["faults"])
+    for pattern in faults_of(spoilt):
+        assert re.search(pattern, faults)
+
+
+def test_without_a_vault_in_the_configuration(original: Vaulted, drkit: Drkit) -> None:
+    drkit.change(lambda document: document.pop("vault"))
+    place = original.manifest.bucket.vault  # type: ignore[union-attr]
+    message = (
+        f"the image blobs of this point are in the vault {place.where}, and the configuration has no [vault]"
+    )
+    hint = (
+        f'write [vault] with bucket = "{place.bucket}", endpoint = "{place.endpoint}",'
+        f' region = "{place.region}", prefix = "{place.prefix}" and a credentials_file that may read it'
+    )
+    for words in (("drill",), ("verify",), ("restore", "latest", "--dry-run", "--root", "/nowhere")):
+        fails(drkit, words, 4, "config_error", exactly(message), exactly(hint))

@@ -37,6 +37,7 @@ PUBLIC = {
     "cannot_freeze": 7,
     "not_ours": 7,
     "site_locked": 7,
+    "vault_damaged": 7,
     "repository_missing": 10,
     "repository_locked": 11,
     "repository_refused": 12,
