@@ -6,7 +6,9 @@ Both are services of the site's own (see s3_server), each with credentials of it
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +51,7 @@ class Storage:
         return f"{self.prefix}/{name}" if self.prefix else name
 
 
+@cache
 def client(storage: Storage) -> Any:
     """boto3's client, with nothing of drkit's in between."""
     # Here, since few sites have buckets and it takes its time to load.
@@ -60,6 +63,16 @@ def client(storage: Storage) -> Any:
         endpoint_url=storage.endpoint,
         config=Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required"),
     )
+
+
+def elsewhere() -> tuple[str, str, str] | None:
+    """The service that DRKIT_TEST_S3_ENDPOINT names, instead of ones of the site's own, with its keys."""
+    endpoint = os.environ.get("DRKIT_TEST_S3_ENDPOINT")
+    if not endpoint:
+        return None
+    lines = Path(os.environ["DRKIT_TEST_S3_CREDENTIALS_FILE"]).read_text().splitlines()
+    keys = dict(line.partition("=")[::2] for line in lines if "=" in line)
+    return endpoint, keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"]
 
 
 def make(storage: Storage, *, versioned: bool = False, lockable: bool = False) -> Storage:
@@ -129,6 +142,19 @@ def empty(storage: Storage) -> None:
         storage,
         [{"Key": key, "VersionId": version} for key, version, _ in versions(storage) if key.startswith(top)],
     )
+
+
+def unmake(storage: Storage) -> None:
+    """Delete the bucket with all that is in it, as far as no lock keeps it."""
+    s3 = client(storage)
+    objects = [{"Key": key, "VersionId": version} for key, version, _ in versions(storage)]
+    for start in range(0, len(objects), _AT_ONCE):
+        s3.delete_objects(
+            Bucket=storage.bucket,
+            Delete={"Objects": objects[start : start + _AT_ONCE], "Quiet": True},
+            BypassGovernanceRetention=True,
+        )
+    s3.delete_bucket(Bucket=storage.bucket)
 
 
 def contents(storage: Storage, below: str = "") -> dict[str, str]:

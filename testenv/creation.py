@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import logging
 import os
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import TYPE_CHECKING, Literal
@@ -90,16 +91,22 @@ def _secrets(seed: int) -> dict[str, str]:
 
 
 def _with_buckets(site: Site, seed: int) -> Site:
-    """Start two providers with a bucket each; the vault keeps versions, and can lock them."""
+    """Two providers with a bucket each; the vault keeps versions, and can lock them."""
     random = Random(f"buckets {seed}")
+    found = buckets.elsewhere()
     made = []
-    for directory, bucket, prefix in zip(
-        site.services, ("harbor-images", "harbor-vault"), ("registry", "of-harbor"), strict=True
+    for directory, name, prefix in zip(
+        site.services, ("images", "vault"), ("registry", "of-harbor"), strict=True
     ):
-        service = s3_server.start(directory)
-        key_id = f"AKIA{keys.token(random, 16).upper()}"
-        made.append(Storage(service.endpoint, bucket, prefix, key_id, keys.token(random, 40)))
+        if found:
+            endpoint, key_id, secret = found
+        else:
+            endpoint = s3_server.start(directory).endpoint
+            key_id, secret = f"AKIA{keys.token(random, 16).upper()}", keys.token(random, 40)
+        made.append(Storage(endpoint, f"drkit-{name}-{secrets.token_hex(4)}", prefix, key_id, secret))
     images, vault = made
+    # Written down before they are made: elsewhere they would outlive the site.
+    sites.save(dataclasses.replace(site, images=images, vault=vault))
     buckets.make(images)
     buckets.make(vault, lockable=True)
     buckets.write_credentials(vault, site.vault_credentials)

@@ -141,7 +141,8 @@ def load(root: Path) -> Site:
 
 def start(site: Site) -> None:
     """Start what does not run; ServerError where the images were in a service that has ended."""
-    if site.images and not all(map(s3_server.running, site.services)):
+    own = [directory for directory in site.services if directory.is_dir()]
+    if not all(map(s3_server.running, own)):
         raise processes.ServerError(
             "the images were in the memory of a service that does not run any more: testenv/down, and anew"
         )
@@ -172,10 +173,21 @@ def destroy(root: Path) -> None:
     if not is_site(root) and any(root.iterdir()):
         raise NotASiteError(f"{root} is not a test site, and not empty: it will not be removed")
     registry.stop(root)
+    _unmake_buckets(root)
     _stop_services(root)
     cluster.destroy(root)
     processes.stop(lambda: processes.inside("cosign", root / "cosign"), polite=signal.SIGTERM)
     shutil.rmtree(root)
+
+
+def _unmake_buckets(root: Path) -> None:
+    """Remove the buckets of a service that is not the site's own, and so does not go with it."""
+    if not is_site(root) or any(directory.is_dir() for directory in services(root)):
+        return
+    raw: dict[str, Any] = json.loads((root / MARKER).read_text())
+    for name in ("images", "vault"):
+        if raw.get(name):
+            buckets.unmake(Storage(**raw[name]))
 
 
 def _stop_services(root: Path) -> None:

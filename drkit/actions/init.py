@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drkit import config
+from drkit.actions import init_bucket, init_text
 from drkit.actions import init_plan as planning
-from drkit.actions import init_text
 from drkit.actions.init_plan import (
     BUCKET_CREDENTIALS,
     DATABASE_PASSWORD,
@@ -55,7 +55,8 @@ class InitResult:
 def init(wishes: Wishes) -> InitResult:
     """Write the configuration, the restic password and an age identity, and make the repository.
 
-    Raises UsageError where something is missing, ConfigError, DatabaseUnreachable, the repository's errors.
+    Raises UsageError where something is missing, ConfigError, DatabaseUnreachable, those of
+    buckets, the repository's.
     """
     restic.require(restic.version())
     plan = planning.plan(wishes)
@@ -67,6 +68,8 @@ def init(wishes: Wishes) -> InitResult:
     warnings = list(plan.warnings)
     if plan.database:
         warnings += _try_database(plan)
+    if isinstance(plan.blobs, config.BucketBlobs) and plan.vault:
+        warnings += init_bucket.look(plan.blobs, plan.bucket_credentials, plan.vault)
     written = list(_write_keys(plan))
     recipient = age.recipients_of(age.read_identities(plan.directory / IDENTITY))[0]
     text = init_text.render(plan, recipient)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -11,9 +13,16 @@ from pydantic import ValidationError
 
 from drkit import config
 from drkit.errors import ConfigError, UsageError
+from drkit.harbor import storage
 from drkit.harbor.storage_service import HarborBucket
+from drkit.sources.bucket_ends import below, place_of_blobs, place_of_vault
+from drkit.sources.buckets import access
+from drkit.tools.s3 import Bucket
 
 _EXAMPLES = "s3://bucket/prefix at Amazon, else https://host/bucket/prefix"
+
+# Somebody waits.
+_ATTEMPTS = 3
 
 S = TypeVar("S", bound=config.S3)
 
@@ -59,6 +68,21 @@ def vault(address: str | None, credentials: Path | None, region: str | None) -> 
         credentials_file=credentials.absolute() if credentials else None,
         addressing="path" if endpoint else "auto",
     )
+
+
+def look(source: config.BucketBlobs, credentials: Mapping[str, str], kept: config.Vault) -> Iterator[str]:
+    """Ask both buckets once, so that what is written is known to work; warnings.
+
+    Raises BucketMissing, BucketRefused, ConfigError for the file of credentials, else ToolFailed.
+    """
+    # What will be the file of the registry's credentials is not written yet.
+    unwritten = source.model_copy(update={"credentials_file": None})
+    with Bucket(replace(access(unwritten), credentials=credentials, attempts=_ATTEMPTS)) as registrys:
+        place = place_of_blobs(source)
+        if registrys.first(f"{below(place)}{storage.BLOBS}/") is None:
+            yield f"no registry is in {place.where} yet, or its rootdirectory is another one"
+    with Bucket(replace(access(kept), attempts=_ATTEMPTS)) as vaults:
+        vaults.first(f"{below(place_of_vault(kept))}{storage.BLOBS}/")
 
 
 def parse_address(address: str) -> tuple[str | None, str, str]:

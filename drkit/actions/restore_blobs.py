@@ -21,7 +21,7 @@ from drkit.sources import (
     placing,
     vault_reading,
 )
-from drkit.sources import closure as captured
+from drkit.sources import listing as captured
 from drkit.sources.bucket_ends import place_of_blobs
 from drkit.sources.bucket_filling import Census, Filling
 from drkit.sources.bucket_restore import Fetched

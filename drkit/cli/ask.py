@@ -77,7 +77,7 @@ def confirm(show_plan: Callable[[Console], None], what: str) -> None:
     """Show what will be done and ask; raises UsageError if nobody can answer, Abort if the answer is no."""
     from rich.console import Console
 
-    show_plan(Console(stderr=True, highlight=False))
+    show_plan(Console(stderr=True, highlight=False, markup=False))
     if not sys.stdin.isatty():
         raise UsageError(f"nobody is here to confirm {what}", hint="say --yes, or look first with --dry-run")
     typer.confirm("Go ahead?", abort=True, err=True)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
-from drkit.errors import DrkitError, SourceChanged, ToolFailed
+from drkit.errors import DrkitError, ToolFailed
 from drkit.harbor import closure, links, manifests, storage
 from drkit.harbor.closure import Blob, Digest
 from drkit.model import Closure, ManifestProof
 from drkit.sources import digests
 from drkit.sources.link_spool import LinkSpool
+from drkit.sources.listing import captured_at_once, captured_links
 from drkit.sources.manifests import Memory
 from drkit.tools.parallel import together
 from drkit.tools.restic import Repository
@@ -26,8 +25,8 @@ from drkit.tools.restic_output import Saved
 ARTIFACTS = "artifacts.jsonl"
 # Told of a blob in production whose bytes are not what its name says.
 DAMAGED = -1
-# From so many files on, starting more restics takes less time than they save.
-_MANY = 200_000
+# From so many blobs on, starting more restics takes less time than they save.
+_MANY = 100_000
 
 
 @dataclass(frozen=True)
@@ -41,68 +40,6 @@ class Damage:
     in_capture: int
     lost: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
-
-
-def captured_blobs(
-    repository: Repository, snapshot: str, root: str, share: tuple[int, int] = (0, 256)
-) -> Iterator[Blob]:
-    """Digest and size of every blob in a snapshot, sorted by digest, as a stream.
-
-    `share` takes only those whose first byte is in that range.
-    """
-    top = f"{root}/{storage.BLOBS}"
-    parts = [f"{top}/sha256/{first:02x}" for first in range(*share)] if share != (0, 256) else [top]
-    for node in repository.files(snapshot, *parts):
-        digest = storage.digest_of_blob(node.path)
-        if digest and node.size is not None:
-            yield digest, node.size
-
-
-def captured_at_once(
-    repository: Repository, snapshot: str, root: str, directory: Path, count: int
-) -> Iterator[Blob]:
-    """The same by `count` restics side by side, for a restic lists a million blobs with one processor.
-
-    All but the first share are kept in files until it is their turn.
-    """
-    edges = [256 * number // count for number in range(count + 1)]
-    shares = list(pairwise(edges))
-    with ThreadPoolExecutor(count) as pool:
-        later = []
-        for share in shares[1:]:
-            kept = directory / f"blobs-{share[0]:02x}.jsonl"
-            blobs = captured_blobs(repository, snapshot, root, share)
-            later.append((kept, pool.submit(digests.write, kept, blobs)))
-        yield from captured_blobs(repository, snapshot, root, shares[0])
-        for kept, listing in later:
-            listing.result()
-            for digest, size in digests.from_file(kept):
-                assert size is not None
-                yield digest, size
-            kept.unlink()
-
-
-def captured_links(
-    repository: Repository, snapshot: str, root: str, tally: links.Tally
-) -> Iterator[tuple[str, bool]]:
-    """Every digest that a layer or revision link of a snapshot is for, and whether it is a revision.
-
-    The tally is told of every link. restic lists the length of a file, not what is in it: that shows empty
-    and cut links; the drill reads them. Raises SourceChanged for one that is whole on disk: it was caught
-    while the registry wrote it.
-    """
-    for node in repository.files(snapshot, f"{root}/{storage.REPOSITORIES}"):
-        if not node.path.endswith("/link"):
-            continue
-        path = node.path.removeprefix(f"{root}/")
-        if not tally.look(path, node.size) and links.is_whole(Path(root), path):
-            raise SourceChanged(
-                f"a link was being written while it was read: {path}",
-                hint="run the backup again, when less is pushed",
-            )
-        digest = storage.digest_of_link(node.path)
-        if digest:
-            yield digest, "/_manifests/revisions/" in node.path
 
 
 def compare(
@@ -254,9 +191,15 @@ class Prover:
 
     def _compare(self, listed: Path) -> None:
         where = (self._repository, self._snapshot, str(self._root))
-        count = min(4, os.cpu_count() or 1) if self._files > _MANY else 1
-        present = captured_at_once(*where, self._directory, count) if count > 1 else captured_blobs(*where)
+        present = captured_at_once(*where, self._directory, self._restics(digests.count(listed)))
         self._compared = compare(partial(size_on_disk, self._root), digests.from_file(listed), present)
+
+    def _restics(self, blobs: int) -> int:
+        """How many restics list about so many blobs: one a processor, of which many links take one."""
+        if blobs < _MANY:
+            return 1
+        links_too = not self._links_seen and self._files - blobs > blobs // 4
+        return max(1, min(4, (os.cpu_count() or 1) - links_too))
 
     def _prove_manifests(self, listed: Path) -> None:
         with Memory(self._memory) as memory:

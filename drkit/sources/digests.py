@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import heapq
 import json
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from json.encoder import encode_basestring_ascii
 from operator import itemgetter
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from drkit.errors import RestoreDamaged
 
 FILE_NAME = "digests.jsonl"
 Digest = tuple[str, int | None]
+_LINE = re.compile(rb'^\{"digest": "([!#-\[\]-~]*)", "size": (\d+|null)\}$', re.MULTILINE)
 
 
 class Spool:
@@ -55,7 +58,11 @@ def to_lines(digests: Iterable[Digest]) -> Iterator[bytes]:
     """
     piece = bytearray()
     for name, size in digests:
-        piece += json.dumps({"digest": name, "size": size}).encode() + b"\n"
+        # As json.dumps would, in a fifth of the time.
+        piece += b'{"digest": %b, "size": %b}\n' % (
+            encode_basestring_ascii(name).encode(),
+            b"null" if size is None else b"%d" % size,
+        )
         if len(piece) > 1 << 16:
             yield bytes(piece)
             piece.clear()
@@ -66,10 +73,18 @@ def from_lines(pieces: Iterable[bytes]) -> Iterator[Digest]:
     """The digests in a stream of JSON lines; raises RestoreDamaged for anything else."""
     rest = b""
     for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from map(_digest, filter(None, whole))
+        whole, feed, rest = (rest + piece).rpartition(b"\n")
+        yield from _digests(whole + feed)
     if rest:
         raise RestoreDamaged("the list of digests is cut short", hint="restore from another point")
+
+
+def _digests(lines: bytes) -> Iterator[Digest]:
+    """The digests in whole lines, all at once where each looks as `to_lines` writes it."""
+    found = _LINE.findall(lines)
+    if len(found) == lines.count(b"\n"):
+        return ((name.decode(), None if size == b"null" else int(size)) for name, size in found)
+    return map(_digest, filter(None, lines.split(b"\n")))
 
 
 def write(path: Path, digests: Iterable[Digest]) -> int:
@@ -100,6 +115,11 @@ def merged(streams: Iterable[Iterable[Digest]]) -> Iterator[Digest]:
             held = digest
     if held is not None:
         yield held
+
+
+def count(path: Path) -> int:
+    """How many digests there are in a file of JSON lines."""
+    return sum(piece.count(b"\n") for piece in pieces(path))
 
 
 def pieces(path: Path) -> Iterator[bytes]:

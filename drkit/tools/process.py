@@ -8,7 +8,9 @@ drained at once, so that a chatty tool never blocks.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import inspect
+import io
 import logging
 import os
 import re
@@ -17,6 +19,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +48,8 @@ _INHERITED = (
 _STDERR_LINES = 40
 _ERROR = re.compile(r"\b(error|fatal|panic)\b", re.IGNORECASE)
 _CHUNK = 1 << 20
+_LITTLE = _CHUNK // 8
+_MOMENT_SECONDS = 0.01
 _GRACE_SECONDS = 10.0
 _MOUNT_FAILED = 120  # mount's own codes mean something else to restic
 
@@ -158,11 +163,21 @@ def pass_through(command: Command) -> int:
 
 
 def chunks(command: Command, *, ended: Callable[[Completed], None]) -> Iterator[bytes]:
-    """Standard output in pieces of up to 1 MiB; `ended` as in `lines`."""
+    """Standard output in pieces of up to 1 MiB; `ended` as in `lines`.
+
+    What is written in small pieces is let come together for a moment: to be woken for each of a million
+    lines costs both sides more than the lines themselves.
+    """
     with _started(command, stdin=subprocess.DEVNULL) as child:
-        assert child.process.stdout is not None
-        while piece := child.process.stdout.read(_CHUNK):
+        pipe = child.process.stdout
+        assert isinstance(pipe, io.BufferedReader)
+        with contextlib.suppress(OSError):
+            # More than an ordinary user may have is refused where the machine allows less.
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _CHUNK)
+        while piece := pipe.read1(_CHUNK):
             yield piece
+            if len(piece) < _LITTLE:
+                time.sleep(_MOMENT_SECONDS)
         ended(child.finish(b""))
 
 

@@ -33,17 +33,21 @@ from drkit.progress import Listener, Update, silent, wants_totals
 from drkit.tools import process
 from drkit.tools.process import Command, Completed
 from drkit.tools.restic_output import (
+    ListedFile,
     Node,
     Restored,
     Saved,
     Snapshot,
+    files_in,
     hint_for,
+    lacks,
     last_words,
     message_in,
     parse_version,
     plain,
     snapshot_of,
     telling,
+    whole_lines,
     words_below,
     words_of,
 )
@@ -214,17 +218,23 @@ class Repository:
             if entry.get("struct_type") == "node":
                 yield Node(entry["path"], entry["type"], entry.get("size"))
 
-    def files(self, snapshot: str, *paths: str) -> Iterator[Node]:
-        """Every file below some directories of a snapshot, like `nodes`, with less work.
+    def files(self, snapshot: str, folder: str, *parts: str) -> Iterator[ListedFile]:
+        """Path and size of every file below a directory of a snapshot, as restic walks it, as a stream.
 
-        A directory that is not there has no files in it.
+        `parts` are names in that directory: then only what is below those. restic compares every path with
+        every part, half a microsecond each: with a hundred of them it takes thrice as long for a file as
+        without. A directory that is not there has no files in it.
         """
-        command = self._command("ls", "--json", "--recursive", snapshot, *paths)
-        for line in process.lines(command, ended=lambda done: self._judge(command, done)):
-            # Within a name the quotation marks are escaped, so that this is the type and nothing else.
-            if b'"type":"file"' in line:
-                entry = json.loads(line)
-                yield Node(entry["path"], "file", entry.get("size"))
+        wanted = (f"/{part}" for part in parts)
+        command = self._command("ls", "--json", "--recursive", f"{snapshot}:{folder}", *wanted)
+
+        def ended(done: Completed) -> None:
+            if not (done.code == 1 and lacks(done, folder)):
+                self._judge(command, done)
+
+        for lines in whole_lines(process.chunks(command, ended=ended)):
+            for path, size in files_in(lines):
+                yield f"{folder}{path}", size
 
     def restore(
         self, snapshot: str, target: Path, *, include: Path | None = None, listener: Listener = silent

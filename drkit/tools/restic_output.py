@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Any
@@ -12,6 +12,11 @@ from typing import IO, Any
 from drkit.errors import ToolFailed
 from drkit.logs import redact
 from drkit.tools.process import Completed
+
+# A file in `restic ls --json`, its fields in the order in which restic has written them since 0.17. Within a
+# name quotation marks are escaped, so that these words stand in the line of a file and nowhere else.
+_OF_A_FILE = '"type":"file"'
+_FILE = re.compile(r'"type":"file","path":"([^"\\]*)","uid":\d+,"gid":\d+,"size":(\d+),')
 
 # How commands mark what went wrong.
 _ERROR = re.compile(r"\b(error|fatal|panic)\b", re.IGNORECASE)
@@ -55,6 +60,10 @@ class Node:
     path: str
     type: str
     size: int | None
+
+
+# Path and size of a file in a snapshot.
+ListedFile = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,48 @@ def message_in(line: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return message if isinstance(message, dict) else {}
+
+
+def whole_lines(pieces: Iterable[bytes]) -> Iterator[str]:
+    """A stream of text in pieces that end where lines do; the last may lack its line feed."""
+    rest = b""
+    for piece in pieces:
+        text, feed, rest = (rest + piece).rpartition(b"\n")
+        if feed:
+            yield (text + feed).decode("utf-8", "replace")
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
+def files_in(lines: str) -> list[ListedFile]:
+    """Every file among whole lines of `restic ls --json`, in their order.
+
+    There may be millions: lines that look as expected are not parsed one by one. Raises ToolFailed for what
+    cannot be understood, for a file that is overlooked would be one that is missing.
+    """
+    found = _FILE.findall(lines)
+    if len(found) != lines.count(_OF_A_FILE):
+        # Some name is odd, or another restic writes otherwise.
+        return [_file(line) for line in lines.split("\n") if _OF_A_FILE in line]
+    return [(path, int(size)) for path, size in found]
+
+
+def _file(line: str) -> ListedFile:
+    try:
+        entry = json.loads(line)
+        return str(entry["path"]), int(entry["size"])
+    except (ValueError, KeyError, TypeError):
+        raise ToolFailed(f"cannot read restic's list of files: {line.strip()[:120]!r}") from None
+
+
+def lacks(completed: Completed, folder: str) -> bool:
+    """Whether restic ended because this directory, or one above it, is not in the snapshot.
+
+    Another thing is "id ... not found in repository": the snapshot cannot be read.
+    """
+    names = folder.strip("/").split("/")
+    said = {f"path {'/'.join(names[:count])}: not found" for count in range(1, len(names) + 1)}
+    return any(plain(line).removeprefix("Fatal: ") in said for line in completed.stderr.splitlines())
 
 
 def last_words(completed: Completed) -> str:

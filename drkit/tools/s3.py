@@ -28,7 +28,6 @@ _NO_LOCKS = (
     "MethodNotAllowed",
     "InvalidRequest",
 )
-_BATCH = 1000  # objects in one request of deletion: S3's own limit
 
 
 class Bucket:
@@ -36,13 +35,15 @@ class Bucket:
 
     def __init__(self, access: Access) -> None:
         # boto3 takes a sixth of a second to load: only where there is a bucket.
-        from drkit.tools import s3_listing
+        from drkit.tools import s3_pages
         from drkit.tools.s3_client import Client
+        from drkit.tools.s3_copy import ServerSide
 
         self.access = access
         self.where = access.where
         self.client: Client = Client(access)
-        s3_listing.take_over(self.client)
+        s3_pages.take_over(self.client)
+        self._server_side = ServerSide(self.client)
 
     def __enter__(self) -> Bucket:
         return self
@@ -65,19 +66,25 @@ class Bucket:
     def listed(self, prefix: str = "", *, versions: bool = False) -> Iterator[Object]:
         """The objects below a prefix, sorted by key, one page after another.
 
-        With `versions` all versions and delete markers, those of a key newest first.
+        With `versions` all versions and delete markers, the latest of a key first.
         """
         from drkit.tools import s3_listing
 
-        return s3_listing.in_order(self.client, prefix, versions=versions)
+        found = s3_listing.one_by_one(self.client, prefix, versions=versions)
+        return s3_listing.each_once(found) if versions else found
 
     def listed_at_once(self, prefix: str, *, versions: bool = False) -> Iterator[Object]:
         """The same as `listed`, asked for side by side."""
-        return self.listed(prefix, versions=versions)
+        from drkit.tools import s3_listing
+
+        found = s3_listing.at_once(self.client, prefix, versions=versions)
+        return s3_listing.each_once(found) if versions else found
 
     def first(self, prefix: str) -> Object | None:
         """The first object below a prefix, None where there is none."""
-        return next(self.listed(prefix), None)
+        from drkit.tools import s3_listing
+
+        return s3_listing.first_of(self.client, prefix)
 
     def read(self, key: str, version: str | None = None) -> Iterator[bytes]:
         """A whole object, in pieces; a connection that breaks is taken up again where it broke.
@@ -133,29 +140,22 @@ class Bucket:
         """
         from drkit.tools import s3_upload
 
+        if self.same_service(source):
+            done = self._server_side.copy(source.access.bucket, source_key, key, size, digest, lock)
+            if done is not None:
+                return done
         return s3_upload.put_blob(
             self.client, key, size, source.read(source_key, source_version), digest, lock
         )
 
     def delete(self, objects: Sequence[tuple[str, str | None]]) -> None:
         """Delete objects, or their versions; NotDeleted says which stayed, when all have been tried."""
-        kept = []
-        for start in range(0, len(objects), _BATCH):
-            batch = [
-                {"Key": key} | ({"VersionId": version} if version else {})
-                for key, version in objects[start : start + _BATCH]
-            ]
-            answer = self.client.call(
-                self.client.api.delete_objects, Delete={"Objects": batch, "Quiet": True}
-            )
-            kept += [
-                (error["Key"], error.get("VersionId"), f"{error.get('Code', '')} {error.get('Message', '')}")
-                for error in answer.get("Errors", ())
-            ]
+        from drkit.tools import s3_deleting
+
+        kept = tuple(s3_deleting.delete(self.client, objects))
         if kept:
             raise NotDeleted(
-                f"{self.where}: {len(kept)} objects stay, the first {kept[0][0]}: {kept[0][2]}",
-                kept=tuple(kept),
+                f"{self.where}: {len(kept)} objects stay, the first {kept[0][0]}: {kept[0][2]}", kept=kept
             )
 
     def unfinished(self, prefix: str) -> Iterator[Upload]:
@@ -194,13 +194,9 @@ class Bucket:
 
     def lock(self, key: str, version: str | None, until: datetime, mode: LockMode) -> None:
         """Lock a version until then; a lock can only grow."""
-        which = {"VersionId": version} if version else {}
-        self.client.call(
-            self.client.api.put_object_retention,
-            Key=key,
-            Retention={"Mode": mode.upper(), "RetainUntilDate": until},
-            **which,
-        )
+        from drkit.tools import s3_upload
+
+        s3_upload.retain(self.client, key, version, Lock(until, mode))
 
     def locked_until(self, key: str, version: str | None) -> datetime | None:
         """When the lock of a version ends; None where it has none.

@@ -16,7 +16,8 @@ class Access:
     """How to reach a bucket, and as whom.
 
     Without `endpoint` it is Amazon's. Empty `credentials` mean the `profile`, or what boto finds by itself.
-    `attempts` is how often a request is sent before it counts as failed.
+    `attempts` is how often a request is sent before it counts as failed, `page` how many keys a listing asks
+    for at once: S3 gives no more than 1,000.
     """
 
     bucket: str
@@ -27,6 +28,7 @@ class Access:
     ca_file: Path | None = None
     addressing: Literal["auto", "path", "virtual"] = "auto"
     attempts: int = 8
+    page: int = 1000
 
     @property
     def where(self) -> str:

@@ -34,7 +34,7 @@ _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 _LONGEST_PAUSE = 15.0
 
-_TRANSIENT = frozenset({
+TRANSIENT = frozenset({
     "BadDigest", "ConditionalRequestConflict", "IncompleteBody", "InternalError", "OperationAborted",
     "RequestLimitExceeded", "RequestTimeout", "RequestTimeoutException", "ServiceUnavailable", "SlowDown",
     "SlowDownRead", "SlowDownWrite", "Throttling", "ThrottlingException", "TooManyRequests",
@@ -190,7 +190,7 @@ def _of_answer(subject: str, error: boto.ClientError, where: str) -> Exception:
         return BucketRefused(
             f"{subject}: refused, {code} {said}".rstrip(), hint=_HINTS.get(code, _CREDENTIALS_HINT)
         )
-    if code in _TRANSIENT or status == 429 or (status >= 500 and status != 501):
+    if code in TRANSIENT or status == 429 or (status >= 500 and status != 501):
         return Passing(words)
     return BucketFailed(words, code=code)
 

@@ -11,7 +11,7 @@ import pytest
 from drkit.errors import ToolFailed
 from drkit.harbor import links, storage
 from drkit.model import LinkProof
-from drkit.sources import closure, digests
+from drkit.sources import closure, digests, listing
 from drkit.sources.closure import ARTIFACTS, Damage, Prover
 from drkit.tools.restic import Repository
 from drkit.tools.restic_output import Saved
@@ -55,11 +55,11 @@ def save(repository: Repository, root: Path, *excludes: str) -> Saved:
 
 def test_several_restics_list_what_one_does(repository: Repository, root: Path, directory: Path) -> None:
     saved = save(repository, root)
-    alone = list(closure.captured_blobs(repository, saved.snapshot, str(root)))
+    alone = list(listing.captured_blobs(repository, saved.snapshot, str(root)))
     assert alone == list(storage.stored_blobs(root))
     assert len(alone) == 40
     for count in (2, 3):
-        together = closure.captured_at_once(repository, saved.snapshot, str(root), directory, count)
+        together = listing.captured_at_once(repository, saved.snapshot, str(root), directory, count)
         assert list(together) == alone
     assert list(directory.iterdir()) == []
 
@@ -72,7 +72,7 @@ def test_whose_fault_a_gap_is(repository: Repository, root: Path) -> None:
     saved = save(repository, root, str(storage.blob_path(root, ours)))
     # Recorded wrongly: then production is as wrong as the snapshot.
     referenced = [(digest, 99 if digest == wrong else size) for digest, size in listed[:-1]]
-    present = closure.captured_blobs(repository, saved.snapshot, str(root))
+    present = listing.captured_blobs(repository, saved.snapshot, str(root))
     found, damage = closure.compare(partial(closure.size_on_disk, root), referenced, present)
     assert damage == Damage(in_production=3, in_capture=1, lost=(ours,), gone=(theirs,))
     assert found.missing_names == (ours, theirs)
@@ -84,7 +84,7 @@ def test_links_by_their_length(repository: Repository, root: Path) -> None:
     first, second, *_ = (digest for digest, _ in storage.stored_blobs(root))
     empty, cut = link(root, "_layers", first, ""), link(root, "_manifests/revisions", second, second[:-1])
     saved, tally = save(repository, root), links.Tally()
-    found = list(closure.captured_links(repository, saved.snapshot, str(root), tally))
+    found = list(listing.captured_links(repository, saved.snapshot, str(root), tally))
     assert tally.proof() == LinkProof(41, 2, (empty, cut))
     assert [digest for digest, revision in found if revision] == [second]
     assert len(found) == 41
