@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from drkit import config
 from drkit.actions.finding import Finding
@@ -105,7 +105,7 @@ def _protection(vault: config.Vault, kept: Bucket, locking: Locking, now: dateti
         said = "it keeps no versions: what is written over or deleted there is gone"
         yield Finding("vault", "warning", said, "turn the bucket's versioning on, best with Object Lock")
     if locking.needed_until is not None:
-        days = (locking.needed_until - now).days
+        days = round((locking.needed_until - now) / timedelta(days=1))
         said = f"in {locking.mode} mode, for at least {days} days after the last backup that needs a blob"
         yield Finding("vault's locks", "ok", said)
     elif vault.lock == "none":

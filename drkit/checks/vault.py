@@ -36,12 +36,12 @@ def controls(shelf: Shelf, sample: Entry | None) -> Iterator[Control | Unplanted
     short = sample.digest[:19]
     # The object of this blob, under the name of one that differs in a digit.
     digit = "0" if sample.digest[-1] != "0" else "1"
-    other = replace(sample, digest=sample.digest[:-1] + digit, key=shelf.key(sample))
-    gone = replace(sample, key=f"{shelf.key(sample)}-gone", version=None)
+    other = sample._replace(digest=sample.digest[:-1] + digit, key=shelf.key(sample))
+    gone = sample._replace(key=f"{shelf.key(sample)}-gone", version=None)
     # Keys hold in the vault itself alone; here they are made to hold in a copy of it as well.
     literal = replace(shelf, original=True)
     if not shelf.original:
-        other = replace(other, version=None)
+        other = other._replace(version=None)
     yield Control(
         "other bytes in the vault", f"those of {short} under another name", lambda: _look(literal, other)
     )

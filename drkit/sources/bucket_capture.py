@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import groupby
@@ -108,7 +108,7 @@ class BucketCapture:
             for_each(work.to_do(), partial(self._copy, work, meter), _COPIES)
             self._listener(Update(_STAGE, finished=True))
             kept = self._locked(inventory.from_file(present))
-            new = (replace(entry, locked_until=self._locking.until) for entry in work.done())
+            new = (entry._replace(locked_until=self._locking.until) for entry in work.done())
             entries = heapq.merge(kept, new, key=attrgetter("digest"))
             with self.inventory.open("wb") as file:
                 file.writelines(inventory.to_lines(self._counted(entries)))

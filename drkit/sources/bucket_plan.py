@@ -7,7 +7,7 @@ has already stays, what it lacks is to be copied, and a lock that ends too early
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from typing import Generic, NamedTuple, TypeVar
@@ -61,7 +61,7 @@ def blobs(listed: Iterable[Object]) -> Iterator[Blob]:
     for found in listed:
         if found.deleted or not found.latest:
             continue
-        digest = storage.digest_of_blob(f"/{found.key}")
+        digest = storage.digest_of_blob(found.key)
         if digest is None:
             continue
         if digest <= last:
@@ -105,7 +105,7 @@ def plan(
             continue
         found = Entry(here.digest, here.key, here.size, here.version)
         if entry is not None and until is not None and _lasts(entry, found, until):
-            found = replace(found, locked_until=entry.locked_until)
+            found = found._replace(locked_until=entry.locked_until)
         yield found
 
 

@@ -6,7 +6,7 @@ blob is locked anew only when what is left of its lock is too short.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from drkit import config
@@ -38,7 +38,7 @@ class Locking:
         """Lock a blob that is there already; raises ToolFailed where the service does not."""
         assert self.until is not None
         vault.lock(entry.key, entry.version, self.until, self.mode)
-        return replace(entry, locked_until=self.until)
+        return entry._replace(locked_until=self.until)
 
 
 def locking_of(vault: Bucket, settings: config.Config, now: datetime) -> Locking:

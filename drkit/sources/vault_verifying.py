@@ -6,7 +6,7 @@ import random
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -139,7 +139,7 @@ class Verification:
             return pieces
         entries = inventory.from_lines(pieces)
         return inventory.to_lines(
-            replace(e, key=vault_reading.key_of(self._place, e.digest), version=None) for e in entries
+            e._replace(key=vault_reading.key_of(self._place, e.digest), version=None) for e in entries
         )
 
     def _look_into(self, shelf: Shelf, meter: Meter, entry: Entry) -> None:
