@@ -30,9 +30,10 @@ from drkit.tools.s3 import Bucket, Object
 from drkit.tools.tar_stream import Member
 
 MARK = ".drkit-restoring-"
-# Blobs up to this size are held in memory to be put side by side, all of them together in this budget.
-_SMALL = 8 << 20
-_BUDGET = 64 << 20
+# Blobs up to this size are held in memory to be put side by side, all of them together in this budget: on
+# their way to the service each is there up to three times.
+_SMALL = 4 << 20
+_BUDGET = 16 << 20
 
 _LAYER = re.compile(r"/_layers/sha256/")
 _REVISION = re.compile(r"/_manifests/revisions/")
