@@ -26,6 +26,7 @@ from drkit.progress import Listener, silent
 from drkit.sources import changes, database, read_only
 from drkit.sources.capture import Capture, Captured, Spoilt
 from drkit.sources.collection import Watch
+from drkit.sources.vault_work import VaultWork
 from drkit.state import State, new_id, private_directory
 from drkit.tools import age, restic
 
@@ -115,10 +116,12 @@ def backup(settings: config.Config, listener: Listener = silent) -> BackupResult
         previous = next((point.manifest for point in points if point.manifest), None)
         _look_for_room(settings)
         try:
-            result = _attempts(settings, state, catalog, versions, listener, previous)
+            with VaultWork(settings) as vault:
+                result = _attempts(settings, state, catalog, versions, listener, previous, vault)
         finally:
             # Only now: until here their blobs spared restic reading every file again.
             swept += leftovers.sweep_points(catalog, dead)
+        swept += (f"removed {vault.swept} leftovers of earlier runs from the vault",) if vault.swept else ()
         if isinstance(result, BackupResult):
             return replace(result, swept=swept)
     last = f"; the last time, {result.cause}" if result.cause else ""
@@ -132,6 +135,7 @@ def _attempts(
     versions: Mapping[str, str],
     listener: Listener,
     previous: Manifest | None,
+    vault: VaultWork,
 ) -> BackupResult | Spoilt:
     """The first attempt that nothing spoils, or what spoilt the last."""
     given_up: list[Capture] = []
@@ -140,7 +144,7 @@ def _attempts(
     try:
         with read_only.held(settings, state) as warnings:
             for attempt in range(1, _ATTEMPTS + 1):
-                context = _Context(settings, catalog, versions, listener, attempt, previous, warnings)
+                context = _Context(settings, catalog, versions, listener, vault, attempt, previous, warnings)
                 result = _attempt(context, given_up)
                 if isinstance(result, BackupResult):
                     break
@@ -174,6 +178,7 @@ class _Context:
     catalog: Catalog
     versions: Mapping[str, str]
     listener: Listener
+    vault: VaultWork
     attempt: int
     previous: Manifest | None
     warnings: tuple[str, ...] = ()
@@ -190,7 +195,15 @@ def _attempt(context: _Context, given_up: list[Capture]) -> BackupResult | Spoil
 
     with private_directory(state.runs, point) as directory:
         repository = context.catalog.repository
-        capture = Capture(context.settings, repository, directory, tags, context.listener, context.previous)
+        capture = Capture(
+            context.settings,
+            repository,
+            directory,
+            tags,
+            context.listener,
+            context.previous,
+            context.vault,
+        )
         spoilt = capture.run()
         if spoilt:
             given_up.append(capture)
@@ -220,6 +233,7 @@ def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
     )
     if captured.failures:
         raise _incomplete(captured.failures, result)
+    context.vault.check()
     context.catalog.seal(_manifest(context, captured, result))
     return replace(result, status=PointStatus.SEALED)
 

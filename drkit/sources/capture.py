@@ -36,6 +36,7 @@ from drkit.sources.closure import ARTIFACTS, Proof, Prover
 from drkit.sources.collection import Watch
 from drkit.sources.database import Held
 from drkit.sources.locking import locking_of
+from drkit.sources.vault_work import VaultWork
 from drkit.state import State
 from drkit.tools import postgres_programs
 from drkit.tools.parallel import together
@@ -92,8 +93,10 @@ class Capture:
         tags: Tagger,
         listener: Listener,
         before: Manifest | None = None,
+        vault_work: VaultWork | None = None,
     ) -> None:
         self.captured = Captured()
+        self._vault_work = vault_work or VaultWork(settings)
         self._before = before
         self._settings = settings
         self._repository = repository
@@ -240,6 +243,7 @@ class Capture:
         def save(pieces: Iterable[bytes], name: str, kind: PartKind) -> Saved:
             return self._repository.save_stream(pieces, name, self._tags(kind, kind), self._host)
 
+        self._vault_work.begin()
         with bucket_ends.opened(source, vault) as ends:
             locking = locking_of(ends.vault, self._settings, utc_now())
             memory = State(self._settings.site.state).manifests
