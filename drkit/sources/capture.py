@@ -198,9 +198,8 @@ class Capture:
         patterns = next(d.count_only for d in self._settings.databases if d.name == held.name)
         for pattern in evidence.idle_patterns(held.tables, patterns):
             self.captured.warnings.append(f'count_only of {held.name}: "{pattern}" names no table')
-        facts = harbor_facts.look(held)
-        self.captured.warnings += facts.warnings
-        found = facts.added_to(evidence.gather(held, patterns))
+        found, warnings = harbor_facts.with_evidence(held, lambda: evidence.gather(held, patterns))
+        self.captured.warnings += warnings
         self.captured.evidence.append(replace(found, dumped_by=dumping.major))
 
     def _digests(self, held: Sequence[Held]) -> None:
