@@ -111,9 +111,6 @@ def _protection(vault: config.Vault, kept: Bucket, locking: Locking, now: dateti
     elif vault.lock == "none":
         said = "lock in [vault] is none: whoever may delete in it can delete all that it keeps"
         yield Finding("vault's locks", "warning", said)
-    elif kept.object_lock():
-        said = "the bucket has Object Lock, and neither retention nor lock_for says for how long"
-        yield Finding("vault's locks", "warning", said, "set lock_for in [vault], such as 30d")
     else:
         said = "the bucket has no Object Lock: whoever may delete in it can delete all that it keeps"
         yield Finding("vault's locks", "warning", said, "a bucket gets it when it is made; see the README")
