@@ -106,7 +106,9 @@ class Proof:
         if self.closure.referenced and not self.closure.present:
             raise ToolFailed(
                 f"none of the {self.closure.referenced} blobs that the database refers to is in {self.root}",
-                hint="is it the right place, and mounted?",
+                hint="is the right volume mounted there?"
+                if self.root.startswith("/")
+                else "see bucket and root in [blobs]",
             )
 
     def _blobs(self) -> str:
