@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -174,6 +174,6 @@ def _vault(manifest: Manifest) -> _Vault | None:
         bucketed.source,
         manifest.need("inventory", "inventory"),
         manifest.need("links", "links"),
-        # rclone's own form of a moment; the blobs were all there when the last part was.
-        manifest.finished_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        # In whole seconds, for rclone. The blobs were all there when the last part was.
+        (manifest.finished_at.astimezone(UTC) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )

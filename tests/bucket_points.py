@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from drkit.catalog import Catalog, open_catalog, part_tags
 from drkit.config import load_config
-from drkit.model import Bucketed, BucketPlace, Manifest, Part, PartKind
+from drkit.model import Bucketed, BucketPlace, Manifest, Part, PartKind, utc_now
 from testenv import s3_server
 from tests.buckets import Service
 from tests.e2e.commands import Drkit
@@ -115,6 +115,7 @@ def into_vault(
         parts=tuple(parts),
         bucket=bucketed,
         blobs_root="s3://registry-blobs/harbor",
+        finished_at=utc_now(),
         volume=None,
     )
     old = point.manifest.need("blobs", "blobs").snapshot

@@ -120,7 +120,7 @@ def backup(settings: config.Config, listener: Listener = silent) -> BackupResult
             # Only now: until here their blobs spared restic reading every file again.
             swept += leftovers.sweep_points(catalog, dead)
         if isinstance(result, BackupResult):
-            return replace(result, swept=swept)
+            return replace(result, swept=swept + result.swept)
     last = f"; the last time, {result.cause}" if result.cause else ""
     raise BackupIncomplete(f"{result.why} during each of {_ATTEMPTS} attempts{last}", hint=result.hint)
 
@@ -188,18 +188,21 @@ def _attempt(context: _Context, given_up: list[Capture]) -> BackupResult | Spoil
     def tags(kind: PartKind, name: str) -> tuple[str, ...]:
         return part_tags(context.catalog, point, kind, name)
 
-    with private_directory(state.runs, point) as directory:
-        repository = context.catalog.repository
-        capture = Capture(context.settings, repository, directory, tags, context.listener, context.previous)
+    repository = context.catalog.repository
+    with (
+        private_directory(state.runs, point) as directory,
+        Capture(context.settings, repository, directory, tags, context.listener, context.previous) as capture,
+    ):
         spoilt = capture.run()
         if spoilt:
             given_up.append(capture)
             return spoilt
-    return _finish(context, point, capture.captured)
+        return _finish(context, point, capture)
 
 
-def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
+def _finish(context: _Context, point: str, capture: Capture) -> BackupResult:
     """Seal the point if nothing failed, else say what did."""
+    captured = capture.captured
     order = get_args(PartKind)
     parts = tuple(sorted(captured.parts, key=lambda part: (order.index(part.kind), part.name)))
     result = BackupResult(
@@ -217,9 +220,11 @@ def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
         attempts=context.attempt,
         volume=captured.volume,
         bucket=captured.bucket,
+        swept=captured.swept,
     )
     if captured.failures:
         raise _incomplete(captured.failures, result)
+    capture.check()
     context.catalog.seal(_manifest(context, captured, result))
     return replace(result, status=PointStatus.SEALED)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from drkit.cli import show_vault
 from drkit.cli.layout import closure
 from drkit.cli.layout import drill_note as _drill
 from drkit.cli.layout import facts as _facts
@@ -217,3 +218,5 @@ def expire(console: Console, result: ExpireResult) -> None:
     console.print(table)
     verb = "would be removed" if result.dry_run else "removed"
     console.print(f"{result.removed} recovery points {verb}, {result.kept} kept")
+    if result.vault is not None:
+        show_vault.expiry(console, result.vault, dry_run=result.dry_run)

@@ -61,7 +61,9 @@ def gather(held: Held, count_only: Sequence[str] = ()) -> DatabaseEvidence:
             shape=read_shape(session),
             server_version=session.server_version,
             extensions={str(name): str(version) for name, version in extensions},
-            tables=of_tables(held.tables, lambda: shared_session(held), alone),
+            # The dump is under way, and takes as much of the machine as it can get: what is hashed at the
+            # same time must be done before it ends, and not sooner.
+            tables=of_tables(held.tables, lambda: shared_session(held), alone, _processors() // 2),
             # The bootstrap superuser always has this id.
             superuser=session.value("SELECT pg_get_userbyid(10)"),
             harbor_schema=tables.schema_version(session),
@@ -89,10 +91,11 @@ def of_tables(
     names: Sequence[TableName],
     session: Callable[[], AbstractContextManager[Session]],
     alone: Callable[[TableName], bool] = lambda _name: False,
+    sessions: int | None = None,
 ) -> tuple[TableEvidence, ...]:
     """Evidence of the tables named, over a few sessions side by side; give the largest tables first.
 
-    `alone` says which are only counted.
+    `alone` says which are only counted. There are as many `sessions` as processors, but four at most.
     """
     queue: SimpleQueue[TableName] = SimpleQueue()
     for name in names:
@@ -108,10 +111,14 @@ def of_tables(
                     return found
                 found.append(count_table(own, *name) if alone(name) else hash_table(own, *name))
 
-    workers = max(1, min(4, os.cpu_count() or 1, len(names)))
+    workers = max(1, min(4, _processors() if sessions is None else sessions, len(names)))
     with ThreadPoolExecutor(workers) as pool:
         done = [evidence for share in pool.map(work, range(workers)) for evidence in share]
     return tuple(sorted(done, key=lambda evidence: (evidence.schema, evidence.table)))
+
+
+def _processors() -> int:
+    return os.cpu_count() or 1
 
 
 def hash_table(session: Session, schema: str, table: str) -> TableEvidence:

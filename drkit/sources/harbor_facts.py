@@ -6,6 +6,8 @@ production had from what a restore did.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from drkit.errors import DatabaseBusy, SourceChanged, ToolFailed
@@ -26,6 +28,20 @@ class HarborFacts:
     def added_to(self, evidence: DatabaseEvidence) -> DatabaseEvidence:
         """The evidence with these facts in it."""
         return replace(evidence, relations=self.relations, inventory=self.inventory)
+
+
+def with_evidence(
+    held: Held, gather: Callable[[], DatabaseEvidence]
+) -> tuple[DatabaseEvidence, tuple[str, ...]]:
+    """What `gather` finds with the facts in it, and what to warn of; both are looked for side by side.
+
+    Relations between millions of rows take longer than many a dump. Raises what either does.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look, held)
+        evidence = gather()
+        facts = looking.result()
+    return facts.added_to(evidence), facts.warnings
 
 
 def look(held: Held) -> HarborFacts:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from drkit import config
 from drkit.sources.inventory import Entry
+from drkit.sources.lock_horizon import lock_horizon
 from drkit.tools.s3 import Bucket, Lock, LockMode
 
 _LEAST_SLACK = timedelta(days=7)
@@ -45,11 +46,18 @@ def locking_of(vault: Bucket, settings: config.Config, now: datetime) -> Locking
     """How this site's vault protects what is put there from now on; raises the bucket's errors."""
     assert settings.vault is not None
     versioned = vault.versioning()
-    horizon = settings.vault.lock_for
+    horizon = horizon_of(settings, now)
     if settings.vault.lock == "none" or horizon is None or not vault.object_lock():
         return Locking(versioned)
     needed, until = times(now, horizon)
     return Locking(versioned, needed, until, settings.vault.lock)
+
+
+def horizon_of(settings: config.Config, now: datetime) -> timedelta | None:
+    """For how long a blob that a point of `now` needs is to be locked; None where nothing says so."""
+    by_rules = lock_horizon(settings.retention, settings.schedule, now)
+    by_wish = settings.vault.lock_for if settings.vault else None
+    return max((horizon for horizon in (by_rules, by_wish) if horizon is not None), default=None)
 
 
 def times(now: datetime, horizon: timedelta) -> tuple[datetime, datetime]:

@@ -148,11 +148,14 @@ class Bucket:
             self.client, key, size, source.read(source_key, source_version), digest, lock
         )
 
-    def delete(self, objects: Sequence[tuple[str, str | None]]) -> None:
-        """Delete objects, or their versions; NotDeleted says which stayed, when all have been tried."""
+    def delete(self, objects: Sequence[tuple[str, str | None]], *, tidying: bool = False) -> None:
+        """Delete objects, or their versions; NotDeleted says which stayed, when all have been tried.
+
+        What is `tidying` is done even while drkit is being interrupted.
+        """
         from drkit.tools import s3_deleting
 
-        kept = tuple(s3_deleting.delete(self.client, objects))
+        kept = tuple(s3_deleting.delete(self.client, objects, tidying=tidying))
         if kept:
             raise NotDeleted(
                 f"{self.where}: {len(kept)} objects stay, the first {kept[0][0]}: {kept[0][2]}", kept=kept

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from drkit import config, errors
+from drkit.config.explain import sections_in
 from tests.unit.test_errors import all_below
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -43,8 +44,8 @@ def test_every_exit_code_is_documented(code: int) -> None:
 def test_every_key_of_the_configuration_is_documented() -> None:
     for name, field in config.Config.model_fields.items():
         title = field.alias or name
-        kinds = tuple(config._KINDS_OF_BLOBS.values()) if name == "blobs" else ()
-        sections = kinds or (config._section_in(field.annotation),)
+        sections = list(sections_in(field.annotation))
+        assert sections
         found = re.search(rf"^\| `\[+{title}\]+` \| (.*) \|$", README, re.MULTILINE)
         assert found, f"[{title}] is not in the README"
         keys = [key for section in sections for key in section.model_fields]

@@ -28,7 +28,7 @@ look_at_vault() {
   fi
   [ -z "$vault_region" ] || export RCLONE_S3_REGION="${RCLONE_S3_REGION:-$vault_region}"
   vault=:s3:${VAULT_BUCKET:-$vault_bucket}${vault_prefix:+/$vault_prefix}
-  rclone -q lsf "$vault/$tree/" >/dev/null ||
+  rclone -q lsf --retries 1 --low-level-retries 2 "$vault/$tree/" >/dev/null ||
     die "cannot read the vault $vault_where: see RCLONE_S3_ACCESS_KEY_ID and RCLONE_S3_SECRET_ACCESS_KEY, or VAULT"
 }
 
@@ -37,7 +37,7 @@ bring() {
   if [ -n "${VAULT:-}" ]; then
     (cd "$vault/$tree" && tar -cf - -T "$1") | tar -xf - -C "$blobs_there" || :
   else
-    rclone -q copy --files-from-raw "$1" --size-only --no-traverse --transfers 32 --checkers 64 \
+    rclone -q copy --files-from-raw "$1" --size-only --transfers 32 --checkers 64 \
       "$vault/$tree" "$blobs_there" || :
   fi
 }
