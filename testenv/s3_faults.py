@@ -31,18 +31,17 @@ class Request(NamedTuple):
     @property
     def lists(self) -> bool:
         """Whether it asks what is there."""
-        return self.method == "GET" and (
-            "list-type=2" in self.path or "versions" in urlsplit(self.path).query
-        )
+        query = urlsplit(self.path).query
+        return self.method == "GET" and ("list-type=2" in query or "versions" in query)
 
 
 @dataclass(frozen=True)
 class Fault:
     """What goes wrong with one request.
 
-    With a `status` it does not reach the service, and is answered by that, with S3's `code`. Else its answer breaks
-    off after `cut` bytes of the body: with the connection, or, if `truncated`, at what looks like its end. `delay`
-    seconds pass before either.
+    With a `status` it does not reach the service, and is answered by that, with S3's `code`. Else its answer
+    breaks off after `cut` bytes of the body: with the connection, or, if `truncated`, at what looks like its
+    end. `delay` seconds pass before either.
     """
 
     status: int | None = None
@@ -124,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
             upstream.endheaders(body)
             self._answer(upstream.getresponse(), fault)
 
-    do_PUT = do_POST = do_DELETE = do_HEAD = do_GET
+    do_PUT = do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815 - the library's names
 
     def _refuse(self, status: int, code: str) -> None:
         said = f"<Error><Code>{code}</Code><Message>said by the proxy</Message></Error>".encode()
