@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from drkit import config
@@ -17,6 +18,7 @@ from drkit.model import (
     CertificateFacts,
     Closure,
     DatabaseEvidence,
+    ManifestProof,
     Part,
     PartKind,
     SecretFile,
@@ -27,7 +29,7 @@ from drkit.progress import Listener, Update
 from drkit.sources import blobs, database, digests, evidence, fingerprints, harbor_facts, secrets
 from drkit.sources.bundle import Member
 from drkit.sources.clients import Dumper, dumper
-from drkit.sources.closure import ARTIFACTS, Prover
+from drkit.sources.closure import ARTIFACTS, Prover, prove_manifests
 from drkit.sources.collection import Watch
 from drkit.sources.database import Held
 from drkit.state import State
@@ -92,6 +94,7 @@ class Capture:
         self._tags = tags
         self._listener = listener
         self._listed: Future[Path] = Future()
+        self._proved: Future[ManifestProof] = Future()
 
     def run(self) -> Spoilt | None:
         """Capture everything; says why, if it must be done again."""
@@ -114,6 +117,8 @@ class Capture:
                 work["blobs"] = lambda: self._blobs(close=known)
             if settings.blobs and known:
                 work["digests"] = lambda: self._digests(held)
+            if settings.blobs and known and held:
+                work["manifests"] = self._manifests
             if settings.secrets.paths:
                 work["secrets"] = self._secrets
             outcomes = together(work)
@@ -213,6 +218,23 @@ class Capture:
             pieces = digests.pieces(listed)
             keep(self._repository.save_stream(pieces, digests.FILE_NAME, tags, self._host))
 
+    def _manifests(self) -> None:
+        """Prove the manifests while the blobs are stored: a first time takes a while.
+
+        Whoever waits for it meets what went wrong.
+        """
+        try:
+            self._proved.set_result(self._prove_manifests(self._listed.result()))
+        except BaseException as error:
+            self._proved.set_exception(error)
+            if not isinstance(error, DrkitError):
+                raise
+
+    def _prove_manifests(self, listed: Path) -> ManifestProof:
+        source, memory = self._settings.blobs, State(self._settings.site.state).manifests
+        assert isinstance(source, config.FilesystemBlobs)
+        return prove_manifests(source.path.resolve(), self._directory, listed, memory)
+
     def _blobs(self, *, close: bool) -> None:
         source = self._settings.blobs
         assert isinstance(source, config.FilesystemBlobs)
@@ -259,12 +281,12 @@ class Capture:
         lacks what production has.
         """
         self._listener(Update("closure"))
-        memory = State(self._settings.site.state).manifests
-        prover = Prover(self._repository, root, saved, self._directory, memory)
+        prover, manifests = Prover(self._repository, root, saved, self._directory), self._proved.result
         if not self._settings.databases:
             self.captured.digest_count = prover.list_links(listed)
             self._save_digests(listed)
-        proof = prover.prove(listed)
+            manifests = partial(self._prove_manifests, listed)
+        proof = prover.prove(listed, manifests)
         self.captured.closure = proof.closure
         self.captured.gone = proof.gone
         self.captured.warnings += proof.warnings
