@@ -211,13 +211,14 @@ def foreign_parts(manifest: Manifest, point: str, snapshots: Iterable[Snapshot])
     for part in manifest.parts:
         snapshot = known.get(part.snapshot)
         label = f"{part.kind} {part.name}"
+        stored = part.bytes if part.snapshot_bytes is None else part.snapshot_bytes
         wanted = (_SITE + manifest.site, _POINT + point, _part_tag(part.kind, part.name))
         if snapshot is None:
             said.append(f"{label}: no snapshot {part.snapshot[:8]} of this point is in the repository")
         elif not set(wanted) <= set(snapshot.tags):
             said.append(f"{label}: snapshot {part.snapshot[:8]} was not stored as that")
-        elif snapshot.bytes not in (None, part.bytes):
-            said.append(f"{label}: {snapshot.bytes:,} bytes were stored, not {part.bytes:,}")
+        elif snapshot.bytes not in (None, stored):
+            said.append(f"{label}: {snapshot.bytes:,} bytes were stored, not {stored:,}")
     return tuple(said)
 
 

@@ -17,7 +17,14 @@
      │   ├─ DatabaseUnreachable  7
      │   ├─ DatabaseBusy         7
      │   ├─ NotServed            7
+     │   ├─ BucketFailed         7
+     │   ├─ BucketMissing        7
+     │   ├─ BucketRefused        7
+     │   ├─ ObjectMissing        7
+     │   ├─ WrongBytes           7
+     │   ├─ NotDeleted           7
      │   ├─ RestoreDamaged       7
+     │   ├─ VaultDamaged         7
      │   ├─ SourceChanged        7
      │   ├─ CannotFreeze         7
      │   ├─ NotOurs              7
@@ -135,8 +142,51 @@ class NotServed(ToolFailed):
     """A registry does not have what was asked of it."""
 
 
+class BucketFailed(ToolFailed):
+    """A bucket's service answered with an error; `code` is its own name for it."""
+
+    def __init__(self, message: str, *, code: str = "", hint: str = "", result: object = None) -> None:
+        super().__init__(message, hint=hint, result=result)
+        self.code = code
+
+
+class BucketMissing(ToolFailed):
+    """There is no bucket of that name at that endpoint."""
+
+
+class BucketRefused(ToolFailed):
+    """A bucket's service refuses the credentials, or what they ask for; the message names what that was."""
+
+
+class ObjectMissing(ToolFailed):
+    """A bucket has no object of that key, or no such version of it."""
+
+
+class WrongBytes(ToolFailed):
+    """A blob's bytes are not those that its name promises."""
+
+
+class NotDeleted(ToolFailed):
+    """A bucket kept objects that were to be deleted: `kept` says which, and in its service's words why."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kept: tuple[tuple[str, str | None, str], ...] = (),
+        hint: str = "",
+        result: object = None,
+    ) -> None:
+        super().__init__(message, hint=hint, result=result)
+        self.kept = kept
+
+
 class RestoreDamaged(ToolFailed):
     """What came back is not what was backed up."""
+
+
+class VaultDamaged(ToolFailed):
+    """A vault lacks blobs that a recovery point needs, or has other bytes for them."""
 
 
 class SourceChanged(ToolFailed):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+_EVERY_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -28,3 +32,26 @@ def wants_totals(listener: Listener) -> bool:
 
 def silent(_update: Update) -> None:
     """The listener of work that nobody watches."""
+
+
+class Meter:
+    """Adds up bytes from several threads, and tells the listener of them every now and then."""
+
+    def __init__(self, listener: Listener, stage: str, total: float | None) -> None:
+        self._listener = listener
+        self._stage = stage
+        self._total = total
+        self._done = 0
+        self._told = 0.0
+        self._lock = threading.Lock()
+
+    def add(self, count: int) -> None:
+        """So many bytes more are done."""
+        with self._lock:
+            self._done += count
+            now = time.monotonic()
+            if now - self._told < _EVERY_SECONDS:
+                return
+            self._told = now
+            done = self._done
+        self._listener(Update(self._stage, done, self._total, "bytes"))

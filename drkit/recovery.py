@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from drkit.model import DatabaseEvidence, Manifest, Part
+from drkit.harbor import storage
+from drkit.model import BucketPlace, DatabaseEvidence, Manifest, Part
 from drkit.reports.text import printable, quoted, shell_word
 from drkit.reports.units import size
 from drkit.sources import statements
@@ -44,6 +46,22 @@ class _Database:
     rights: str
     compare: str
     rename: str
+
+
+@dataclass(frozen=True)
+class _Vault:
+    """Where the blobs of a bucket's point are, what lists them, and when they were all there."""
+
+    place: BucketPlace
+    source: BucketPlace
+    inventory: Part
+    links: Part
+    moment: str
+
+    @property
+    def blobs(self) -> str:
+        """What the vault's keys begin with."""
+        return f"{self.place.prefix}/{storage.BLOBS}".lstrip("/")
 
 
 @dataclass(frozen=True)
@@ -91,6 +109,7 @@ def _facts(manifest: Manifest) -> dict[str, object]:
         "newest_major": max((each.major for each in databases), default=0),
         "harbor": any(each.harbor_schema is not None for each in manifest.databases),
         "blobs": _blobs(manifest),
+        "vault": _vault(manifest),
         "digests": manifest.part("digests"),
         "secrets": manifest.part("secrets"),
     }
@@ -135,11 +154,26 @@ def _tablespaces(names: Sequence[str]) -> str:
 
 
 def _blobs(manifest: Manifest) -> _Blobs | None:
-    part = manifest.part("blobs")
+    part = manifest.images
     if part is None:
         return None
+    if manifest.bucket is not None:
+        # They come back as files, to be served from there or carried to a bucket.
+        return _Blobs("", "", "registry", manifest.bucket.source.where, "/registry")
     where = PurePosixPath(part.path)
     root = manifest.blobs_root or part.path
-    # Images that were in a bucket have no path: they come back as files, to be carried there.
-    target = root if root.startswith("/") else "/registry"
-    return _Blobs(part.snapshot, str(where.parent), where.name, root, target)
+    return _Blobs(part.snapshot, str(where.parent), where.name, root, root)
+
+
+def _vault(manifest: Manifest) -> _Vault | None:
+    bucketed = manifest.bucket
+    if bucketed is None:
+        return None
+    return _Vault(
+        bucketed.vault,
+        bucketed.source,
+        manifest.need("inventory", "inventory"),
+        manifest.need("links", "links"),
+        # In whole seconds, for rclone. The blobs were all there when the last part was.
+        (manifest.finished_at.astimezone(UTC) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )

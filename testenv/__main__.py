@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import Literal
 
 from testenv import creation, processes, sizes
 from testenv import site as sites
@@ -21,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     directory: Path = options.directory.absolute()
     try:
         if options.command == "up":
-            _up(directory, sizes.PRESETS[options.size], options.seed)
+            _up(directory, sizes.PRESETS[options.size], options.seed, "s3" if options.s3 else "filesystem")
         else:
             _down(directory)
     except (sites.NotASiteError, processes.ServerError, OSError) as error:
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     down = commands.add_parser("down", prog="testenv/down", help="stop a test site and remove it")
     up.add_argument("--size", choices=sorted(sizes.PRESETS), default="small", help="default: small")
     up.add_argument("--seed", type=int, default=1, help="the same seed gives the same images")
+    up.add_argument("--s3", action="store_true", help="the images in a bucket, and a second one to keep them")
     for command in (up, down):
         command.add_argument(
             "--directory", type=Path, default=base / "drkit-testenv", help="default: %(default)s"
@@ -45,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _up(directory: Path, size: sizes.Size, seed: int) -> None:
+def _up(directory: Path, size: sizes.Size, seed: int, storage: Literal["filesystem", "s3"]) -> None:
     if sites.is_site(directory) and not sites.is_complete(directory):
         print("removes what an interrupted run has left", file=sys.stderr)
         sites.destroy(directory)
@@ -54,9 +56,11 @@ def _up(directory: Path, size: sizes.Size, seed: int) -> None:
         print("is already up" if sites.running(site) else "is there, and starts again", file=sys.stderr)
         if site.size != size.name:
             print(f"note: its size is {site.size}; testenv/down first for another", file=sys.stderr)
+        if bool(site.images) != (storage == "s3"):
+            print("note: its images are elsewhere; testenv/down first for another kind", file=sys.stderr)
         sites.start(site)
     else:
-        site = creation.create(directory, size, seed)
+        site = creation.create(directory, size, seed, storage)
     print(_summary(site))
 
 
@@ -83,7 +87,7 @@ A registry to practise on is up ({site.size}).
   images        {artifacts:,} artifacts with {tags:,} tags in {repositories:,} repositories,
                 {blobs:,} blobs of {megabytes:,.1f} MB together
   registry      {site.registry_url}
-  blobs         {site.blobs}
+  blobs         {_blobs(site)}
   database      "{site.dsn}" ({rows:,} rows)
                 password in {site.password_file}
   installation  {site.harbor_yml}
@@ -92,9 +96,23 @@ A registry to practise on is up ({site.size}).
 
 Next:
   .venv/bin/drkit init --harbor {directory}/harbor/harbor.yml \\
-      --repository {directory}/backup --output {directory}/drkit.toml
+      --repository {directory}/backup --output {directory}/drkit.toml{_vault(site, directory)}
 Remove all of it:
   testenv/down --directory {directory}"""
+
+
+def _blobs(site: sites.Site) -> str:
+    if site.images is None:
+        return str(site.blobs)
+    return f"{site.images.where} at {site.images.endpoint} (in memory: gone when the machine restarts)"
+
+
+def _vault(site: sites.Site, directory: str) -> str:
+    if site.vault is None:
+        return ""
+    return (
+        f" \\\n      --vault {site.vault.url} --vault-credentials {directory}/{site.vault_credentials.name}"
+    )
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ import datetime
 import hashlib
 import logging
 import os
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from testenv import (
+    buckets,
     bulk,
     cluster,
     content,
@@ -24,9 +26,11 @@ from testenv import (
     policies,
     registry,
     rows,
+    s3_server,
     signing,
 )
 from testenv import site as sites
+from testenv.buckets import Storage
 from testenv.filling import Filling
 from testenv.push import Pusher
 from testenv.rows import Pushed
@@ -44,8 +48,13 @@ WINDOWS = "library/windows-app"
 _log = logging.getLogger(__name__)
 
 
-def create(root: Path, size: Size, seed: int = 1) -> Site:
-    """Build a site and leave it running; what went wrong half-way is removed again."""
+def create(
+    root: Path, size: Size, seed: int = 1, storage: Literal["filesystem", "s3"] = "filesystem"
+) -> Site:
+    """Build a site and leave it running; what went wrong half-way is removed again.
+
+    With `s3` the images are in a bucket, and there is a second service with a bucket to keep them in.
+    """
     root = root.resolve()
     if root.exists() and (any(root.iterdir()) or root.stat().st_uid != os.getuid()):
         raise sites.NotASiteError(f"{root} is there already, and not empty or not yours")
@@ -55,7 +64,7 @@ def create(root: Path, size: Size, seed: int = 1) -> Site:
     sites.save(site)
     _log.info("starts a PostgreSQL and a registry of its own, and makes keys")
     try:
-        site = _start_servers(site, size)
+        site = _start_servers(_with_buckets(site, seed) if storage == "s3" else site, size)
         _fill(site, size, seed)
     except BaseException:
         sites.destroy(root)
@@ -81,6 +90,32 @@ def _secrets(seed: int) -> dict[str, str]:
     }
 
 
+def _with_buckets(site: Site, seed: int) -> Site:
+    """Two providers with a bucket each; the vault keeps versions, and can lock them."""
+    random = Random(f"buckets {seed}")
+    found = buckets.elsewhere()
+    made = []
+    for directory, name, prefix in zip(
+        site.services, ("images", "vault"), ("registry", "of-harbor"), strict=True
+    ):
+        if found:
+            endpoint, key_id, secret = found
+        else:
+            endpoint = s3_server.start(directory).endpoint
+            key_id, secret = f"AKIA{keys.token(random, 16).upper()}", keys.token(random, 40)
+        made.append(Storage(endpoint, f"drkit-{name}-{secrets.token_hex(4)}", prefix, key_id, secret))
+    images, vault = made
+    # Written down before they are made: elsewhere they would outlive the site.
+    sites.save(dataclasses.replace(site, images=images, vault=vault))
+    buckets.make(images)
+    buckets.make(vault, lockable=True)
+    buckets.write_credentials(vault, site.vault_credentials)
+    planted = site.planted | {"key of the images": images.secret, "key of the vault": vault.secret}
+    site = dataclasses.replace(site, images=images, vault=vault, planted=planted)
+    sites.save(site)
+    return site
+
+
 def _start_servers(site: Site, size: Size) -> Site:
     """Start both servers and make the keys meanwhile; returns the site with its ports and all its secrets."""
     password = site.planted["database password"]
@@ -96,7 +131,9 @@ def _start_servers(site: Site, size: Size) -> Site:
         )
         cluster.create(site.root, password)
         database_port = sites.on_free_port(lambda port: cluster.start(site.root, port, password))
-        registry_port = sites.on_free_port(lambda port: registry.start(site.root, site.blobs, port))
+        registry_port = sites.on_free_port(
+            lambda port: registry.start(site.root, site.images or site.blobs, port)
+        )
         planted = site.planted | made.result()
     site = dataclasses.replace(
         site, database_port=database_port, registry_port=registry_port, planted=planted

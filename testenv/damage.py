@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from testenv import keys
+from testenv import buckets, keys
 from testenv import site as sites
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from testenv.site import Site
@@ -16,39 +17,38 @@ if TYPE_CHECKING:
 
 def blob_path(site: Site, digest: str) -> Path:
     """The file that holds a blob's bytes."""
+    return site.blobs / blob_name(digest)
+
+
+def blob_name(digest: str) -> str:
+    """What the registry calls a blob's bytes, below its root directory in a bucket as in a file system."""
     algorithm, value = digest.split(":")
-    return site.blobs / "docker/registry/v2/blobs" / algorithm / value[:2] / value / "data"
+    return f"docker/registry/v2/blobs/{algorithm}/{value[:2]}/{value}/data"
 
 
 def remove_blob(site: Site, digest: str) -> None:
     """Remove a blob's bytes; its links stay."""
+    if site.images:
+        buckets.remove(site.images, blob_name(digest))
+        return
     shutil.rmtree(blob_path(site, digest).parent)
 
 
 def truncate_blob(site: Site, digest: str, keep: int | None = None) -> None:
     """Cut a blob short: to half, unless told otherwise. The registry serves it with 200 all the same."""
-    path = blob_path(site, digest)
-    size = path.stat().st_size
-    with path.open("r+b") as file:
-        file.truncate(size // 2 if keep is None else keep)
+    _rewrite(site, blob_name(digest), lambda old: old[: len(old) // 2 if keep is None else keep])
 
 
 def flip_byte(site: Site, digest: str, at: int = 0) -> None:
     """Change one byte of a blob: the size stays, the digest does not."""
-    with blob_path(site, digest).open("r+b") as file:
-        file.seek(at)
-        old = file.read(1)[0]
-        file.seek(at)
-        file.write(bytes([old ^ 0xFF]))
+    _rewrite(site, blob_name(digest), lambda old: old[:at] + bytes([old[at] ^ 0xFF]) + old[at + 1 :])
 
 
 def empty_link(site: Site, repository: str, digest: str) -> None:
     """Leave a layer's link empty, as a copy of a live tree can."""
     algorithm, value = digest.split(":")
-    path = (
-        site.blobs / "docker/registry/v2/repositories" / repository / "_layers" / algorithm / value / "link"
-    )
-    path.write_bytes(b"")
+    name = f"docker/registry/v2/repositories/{repository}/_layers/{algorithm}/{value}/link"
+    _rewrite(site, name, lambda _: b"")
 
 
 def orphan_blob(site: Site, content: bytes = b"nobody refers to this") -> str:
@@ -56,10 +56,22 @@ def orphan_blob(site: Site, content: bytes = b"nobody refers to this") -> str:
     from testenv.content import digest_of
 
     digest = digest_of(content)
+    if site.images:
+        buckets.put(site.images, blob_name(digest), content)
+        return digest
     path = blob_path(site, digest)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return digest
+
+
+def _rewrite(site: Site, name: str, change: Callable[[bytes], bytes]) -> None:
+    """Change what stands there in place: a file keeps its owner and its modes."""
+    if site.images:
+        buckets.put(site.images, name, change(buckets.get(site.images, name)))
+    else:
+        path = site.blobs / name
+        path.write_bytes(change(path.read_bytes()))
 
 
 def forget_blob_row(site: Site, digest: str) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,13 +126,15 @@ def _pull(site: sites.Site, image: Image) -> str | None:
 
 
 def _summary(report: dict[str, Any], seconds: float) -> None:
-    passed = sum(check["outcome"] == "passed" for check in report["checks"])
+    outcomes = Counter(check["outcome"] for check in report["checks"])
+    untried = outcomes["not_provable"]
+    also = f" ({untried} had nothing to look at)," if untried else ","
     caught = sum(control["caught"] for control in report["controls"])
     _heading("What you have seen")
     print(f"""\
   A registry lost its database, its images and its keys, and got all three back from one recovery point.
   The drill restored that point again into a throwaway environment:
-    {passed} of {len(report["checks"])} checks on the restored data passed,
+    {outcomes["passed"]} of {outcomes.total()} checks on the restored data passed{also}
     {caught} of {len(report["controls"])} faults planted on purpose were caught,
     and recovery took {report["recovery_time_seconds"]:.1f} seconds.
   All this took {seconds:.0f} seconds.

@@ -9,12 +9,28 @@ import yaml
 from testenv import keys
 
 if TYPE_CHECKING:
+    from testenv.buckets import Storage
     from testenv.site import Site
+
+
+def _bucket(images: Storage) -> dict[str, object]:
+    return {
+        "accesskey": images.key_id,
+        "secretkey": images.secret,
+        "region": images.region,
+        "regionendpoint": images.endpoint,
+        "bucket": images.bucket,
+        "encrypt": False,
+        "secure": False,
+        "v4auth": True,
+        "chunksize": 5242880,
+        "rootdirectory": f"/{images.prefix}",
+    }
 
 
 def write(site: Site) -> None:
     """Write harbor.yml for a site whose ports are known."""
-    settings = {
+    settings: dict[str, object] = {
         "hostname": keys.HOSTNAME,
         "external_url": f"https://{keys.HOSTNAME}",
         "http": {"port": 80},
@@ -51,5 +67,7 @@ def write(site: Site) -> None:
         "upload_purging": {"enabled": True, "age": "168h", "interval": "24h", "dryrun": False},
         "cache": {"enabled": False, "expire_hours": 24},
     }  # fmt: skip
+    if site.images:
+        settings["storage_service"] = {"s3": _bucket(site.images)}
     text = "# Configuration file of Harbor\n" + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
     keys.write(site.harbor_yml, text.encode(), secret=True)

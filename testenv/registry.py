@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -12,21 +13,26 @@ import yaml
 from testenv import processes
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from testenv.buckets import Storage
 
 _PROGRAM = "docker-registry"
 _HEADER = "X-Test-Site"
 
 
-def start(root: Path, blobs: Path, port: int) -> None:
-    """Start the registry and wait until it answers; PortTakenError if the port is not free."""
+def start(root: Path, blobs: Path | Storage, port: int) -> None:
+    """Start the registry over a directory or a bucket, and wait until it answers.
+
+    PortTakenError if the port is not free.
+    """
     if running(root):
         return
     program = shutil.which(_PROGRAM)
     if program is None:
         raise processes.ServerError(f"finds no {_PROGRAM}: run testenv/install")
-    blobs.mkdir(parents=True, exist_ok=True)
+    if isinstance(blobs, Path):
+        blobs.mkdir(parents=True, exist_ok=True)
     settings = _settings_file(root)
+    settings.touch(mode=0o600)
     settings.write_text(yaml.safe_dump(_settings(root, blobs, port)))
     log = root / "log" / "registry.log"
     log.unlink(missing_ok=True)
@@ -51,19 +57,37 @@ def _settings_file(root: Path) -> Path:
     return root.resolve() / "run" / "registry.yml"
 
 
-def _settings(root: Path, blobs: Path, port: int) -> dict[str, object]:
+def _settings(root: Path, blobs: Path | Storage, port: int) -> dict[str, object]:
     # No cache of blob descriptors: damage that a test does to the files must be seen at once.
     return {
         "version": "0.1",
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         "storage": {
-            "filesystem": {"rootdirectory": str(blobs), "maxthreads": 100},
+            **_driver(blobs),
             "delete": {"enabled": True},
             "maintenance": {"uploadpurging": {"enabled": False}},
         },
         # Images for Windows name layers that no registry stores; their addresses have to be allowed.
         "validation": {"manifests": {"urls": {"allow": ["^https://mcr\\.example\\.test/"]}}},
         "http": {"addr": f"127.0.0.1:{port}", "secret": "not-a-secret", "headers": {_HEADER: [str(root)]}},
+    }
+
+
+def _driver(blobs: Path | Storage) -> dict[str, object]:
+    if isinstance(blobs, Path):
+        return {"filesystem": {"rootdirectory": str(blobs), "maxthreads": 100}}
+    return {
+        "s3": {
+            "accesskey": blobs.key_id,
+            "secretkey": blobs.secret,
+            "region": blobs.region,
+            "regionendpoint": blobs.endpoint,
+            "forcepathstyle": True,
+            "bucket": blobs.bucket,
+            "rootdirectory": f"/{blobs.prefix}",
+        },
+        # Clients are served by the registry itself, and not sent on to the bucket.
+        "redirect": {"disable": True},
     }
 
 

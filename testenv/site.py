@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 import psycopg
 from psycopg import Connection
 
-from testenv import cluster, database, ownership, processes, registry
+from testenv import buckets, cluster, database, ownership, processes, registry, s3_server
+from testenv.buckets import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,9 @@ class Site:
     planted: dict[str, str]  # every secret value by name, for a search for leaks
     database_name: str = database.NAME
     database_user: str = "postgres"
+    # Where the images are in a bucket, and the other provider's bucket that may keep them.
+    images: Storage | None = None
+    vault: Storage | None = None
 
     @property
     def data(self) -> Path:
@@ -55,13 +59,23 @@ class Site:
 
     @property
     def blobs(self) -> Path:
-        """The registry's root directory, which holds docker/registry/v2."""
+        """The registry's root directory, which holds docker/registry/v2; not there if `images` is set."""
         return self.data / "registry"
 
     @property
     def password_file(self) -> Path:
         """The database password of `database_user`."""
         return self.root / "database.password"
+
+    @property
+    def vault_credentials(self) -> Path:
+        """The vault's keys, as drkit's `--vault-credentials` takes them."""
+        return self.root / "vault.credentials"
+
+    @property
+    def services(self) -> tuple[Path, Path]:
+        """Where the two S3 services stand: the one with the images, the one with the vault."""
+        return services(self.root)
 
     @property
     def tls(self) -> Path:
@@ -84,6 +98,11 @@ class Site:
         return (
             f"host=127.0.0.1 port={self.database_port} user={self.database_user} dbname={self.database_name}"
         )
+
+
+def services(root: Path) -> tuple[Path, Path]:
+    """Where a site has its S3 services, if it has any."""
+    return root / "s3-images", root / "s3-vault"
 
 
 def is_site(root: Path) -> bool:
@@ -116,17 +135,23 @@ def load(root: Path) -> Site:
         raise NotASiteError(f"{root} is a test site that was never finished: remove it with testenv/down")
     raw: dict[str, Any] = json.loads((root / MARKER).read_text())
     del raw["complete"]
+    raw |= {name: Storage(**raw[name]) for name in ("images", "vault") if raw.get(name)}
     return Site(**{**raw, "root": root})
 
 
 def start(site: Site) -> None:
-    """Start what does not run."""
+    """Start what does not run; ServerError where the images were in a service that has ended."""
+    own = [directory for directory in site.services if directory.is_dir()]
+    if not all(map(s3_server.running, own)):
+        raise processes.ServerError(
+            "the images were in the memory of a service that does not run any more: testenv/down, and anew"
+        )
     cluster.start(site.root, site.database_port, site.planted["database password"])
-    registry.start(site.root, site.blobs, site.registry_port)
+    registry.start(site.root, site.images or site.blobs, site.registry_port)
 
 
 def stop(site: Site) -> None:
-    """Stop both servers."""
+    """Stop both servers. Buckets are with providers, whom this does not touch."""
     registry.stop(site.root)
     cluster.stop(site.root)
 
@@ -142,14 +167,32 @@ def destroy(root: Path) -> None:
     if not root.exists():
         # The directory may have been removed by hand under running servers.
         registry.stop(root)
+        _stop_services(root)
         cluster.destroy(root)
         return
     if not is_site(root) and any(root.iterdir()):
         raise NotASiteError(f"{root} is not a test site, and not empty: it will not be removed")
     registry.stop(root)
+    _unmake_buckets(root)
+    _stop_services(root)
     cluster.destroy(root)
     processes.stop(lambda: processes.inside("cosign", root / "cosign"), polite=signal.SIGTERM)
     shutil.rmtree(root)
+
+
+def _unmake_buckets(root: Path) -> None:
+    """Remove the buckets of a service that is not the site's own, and so does not go with it."""
+    if not is_site(root) or any(directory.is_dir() for directory in services(root)):
+        return
+    raw: dict[str, Any] = json.loads((root / MARKER).read_text())
+    for name in ("images", "vault"):
+        if raw.get(name):
+            buckets.unmake(Storage(**raw[name]))
+
+
+def _stop_services(root: Path) -> None:
+    for service in services(root):
+        s3_server.stop(service)
 
 
 def connect(site: Site, database_name: str | None = None) -> Connection:
@@ -169,6 +212,8 @@ def lose(site: Site, what: Literal["database", "blobs", "secrets"]) -> None:
             with connect(site, "postgres") as server:
                 server.autocommit = True
                 database.drop(server)
+        case "blobs" if site.images:
+            buckets.empty(site.images)
         case "blobs":
             shutil.rmtree(site.blobs, ignore_errors=True)
         case "secrets":

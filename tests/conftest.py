@@ -13,7 +13,7 @@ from drkit import logs
 from drkit.tools import postgres_programs
 from testenv.engine import Engine
 from testenv.engine import running as running_engine
-from tests import needs
+from tests import buckets, needs
 from tests.cluster import Cluster, private_cluster
 
 # Two busy cores make a slow example now and then; that says nothing about the code.
@@ -63,4 +63,11 @@ def major() -> int:
 def cluster() -> Iterator[Cluster]:
     """A running PostgreSQL of the tests' own: socket only, superuser `postgres`, no password."""
     with private_cluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[buckets.Service]:
+    """An S3 service: a server of the tests' own, or the one at DRKIT_TEST_S3_ENDPOINT."""
+    with buckets.service(tmp_path_factory.mktemp("s3")) as running:
         yield running

@@ -10,17 +10,18 @@ from __future__ import annotations
 import logging
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 import drkit
 from drkit import config
 from drkit.actions import leftovers, secret_warnings
 from drkit.catalog import Catalog, open_catalog, part_tags
 from drkit.errors import BackupIncomplete, ConfigError, DrkitError, ToolFailed
-from drkit.model import Closure, Manifest, Part, PartKind, PointStatus, Volume, utc_now
+from drkit.model import Bucketed, Closure, Manifest, Part, PartKind, PointStatus, Volume, utc_now
 from drkit.progress import Listener, silent
 from drkit.sources import changes, database, read_only
 from drkit.sources.capture import Capture, Captured, Spoilt
@@ -61,6 +62,7 @@ class BackupResult:
     added_bytes: int = 0
     attempts: int = 1
     volume: Volume | None = None
+    bucket: Bucketed | None = None
 
 
 def plan(settings: config.Config) -> tuple[PlannedPart, ...]:
@@ -70,7 +72,7 @@ def plan(settings: config.Config) -> tuple[PlannedPart, ...]:
         parts.append(PlannedPart("database", entry.name, database.where(entry)))
         parts.append(PlannedPart("roles", entry.name, "roles and memberships of the same server"))
     if settings.blobs:
-        parts.append(PlannedPart("blobs", "blobs", settings.blobs.where))
+        parts += _of_blobs(settings.blobs, settings.vault)
         parts.append(PlannedPart("digests", "digests", "every digest that must be among the blobs"))
     if settings.secrets.paths:
         where = ", ".join(map(str, settings.secrets.paths))
@@ -81,6 +83,17 @@ def plan(settings: config.Config) -> tuple[PlannedPart, ...]:
             hint="`drkit init --harbor harbor.yml` writes a configuration that has them",
         )
     return tuple(parts)
+
+
+def _of_blobs(
+    blobs: config.FilesystemBlobs | config.BucketBlobs, vault: config.Vault | None
+) -> Sequence[PlannedPart]:
+    if vault is None or isinstance(blobs, config.FilesystemBlobs):
+        return (PlannedPart("blobs", "blobs", blobs.where),)
+    return (
+        PlannedPart("inventory", "inventory", f"{blobs.where}, copied to {vault.where}"),
+        PlannedPart("links", "links", f"the links in {blobs.where}"),
+    )
 
 
 def backup(settings: config.Config, listener: Listener = silent) -> BackupResult:
@@ -107,7 +120,7 @@ def backup(settings: config.Config, listener: Listener = silent) -> BackupResult
             # Only now: until here their blobs spared restic reading every file again.
             swept += leftovers.sweep_points(catalog, dead)
         if isinstance(result, BackupResult):
-            return replace(result, swept=swept)
+            return replace(result, swept=swept + result.swept)
     last = f"; the last time, {result.cause}" if result.cause else ""
     raise BackupIncomplete(f"{result.why} during each of {_ATTEMPTS} attempts{last}", hint=result.hint)
 
@@ -175,20 +188,23 @@ def _attempt(context: _Context, given_up: list[Capture]) -> BackupResult | Spoil
     def tags(kind: PartKind, name: str) -> tuple[str, ...]:
         return part_tags(context.catalog, point, kind, name)
 
-    with private_directory(state.runs, point) as directory:
-        repository = context.catalog.repository
-        capture = Capture(context.settings, repository, directory, tags, context.listener)
+    repository = context.catalog.repository
+    with (
+        private_directory(state.runs, point) as directory,
+        Capture(context.settings, repository, directory, tags, context.listener, context.previous) as capture,
+    ):
         spoilt = capture.run()
         if spoilt:
             given_up.append(capture)
             return spoilt
-    return _finish(context, point, capture.captured)
+        return _finish(context, point, capture)
 
 
-def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
+def _finish(context: _Context, point: str, capture: Capture) -> BackupResult:
     """Seal the point if nothing failed, else say what did."""
-    order = {"database": 0, "roles": 1, "blobs": 2, "digests": 3, "secrets": 4}
-    parts = tuple(sorted(captured.parts, key=lambda part: (order[part.kind], part.name)))
+    captured = capture.captured
+    order = get_args(PartKind)
+    parts = tuple(sorted(captured.parts, key=lambda part: (order.index(part.kind), part.name)))
     result = BackupResult(
         id=point,
         status=PointStatus.INCOMPLETE,
@@ -203,9 +219,12 @@ def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
         added_bytes=sum(part.added_bytes for part in parts),
         attempts=context.attempt,
         volume=captured.volume,
+        bucket=captured.bucket,
+        swept=captured.swept,
     )
     if captured.failures:
         raise _incomplete(captured.failures, result)
+    capture.check()
     context.catalog.seal(_manifest(context, captured, result))
     return replace(result, status=PointStatus.SEALED)
 
@@ -245,6 +264,7 @@ def _manifest(context: _Context, captured: Captured, result: BackupResult) -> Ma
         certificates=captured.certificates,
         fingerprint_key=captured.fingerprint_key,
         volume=result.volume,
+        bucket=result.bucket,
     )
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import assert_never
 
 from drkit import config
-from drkit.actions import doctor_keys, secret_warnings
+from drkit.actions import doctor_bucket, doctor_keys, secret_warnings
 from drkit.actions.finding import Finding, Verdict
 from drkit.catalog import open_catalog
 from drkit.errors import ConfigError, DrkitError, Interrupted, ToolFailed
@@ -68,12 +69,19 @@ def _looks(settings: config.Config) -> Iterator[tuple[str, Callable[[], Iterator
     yield "restic", _restic
     yield "setpriv", _setpriv
     yield "state", lambda: _state(settings)
-    yield "private files", lambda: _private_files(settings)
+    yield "private files", lambda: doctor_keys.private_files(settings)
     yield "repository", lambda: _repository(settings)
     for entry in settings.databases:
         yield f"database {entry.name}", lambda entry=entry: _database(settings, entry)  # type: ignore[misc]
-    if settings.blobs:
-        yield "blobs", lambda: _blobs(settings)
+    match settings.blobs:
+        case config.FilesystemBlobs():
+            yield "blobs", lambda: _blobs(settings)
+        case config.BucketBlobs():
+            yield "blobs", lambda: doctor_bucket.look(settings, utc_now())
+        case None:
+            pass
+        case _:
+            assert_never(settings.blobs)
     yield "harbor", lambda: _harbor(settings)
     if settings.secrets.paths:
         yield "secrets", lambda: _secrets(settings)
@@ -105,30 +113,6 @@ def _room(name: str, path: Path) -> Finding:
     if free < _ROOM:
         return Finding(name, "warning", said, "less than 1 GiB: make room before it fills up")
     return Finding(name, "ok", said)
-
-
-def _private_files(settings: config.Config) -> Iterator[Finding]:
-    """A key that others may read is no secret."""
-    files = [repository.password_file for repository in settings.repositories]
-    files += [r.credentials_file for r in settings.repositories if r.credentials_file]
-    files += [entry.password_file for entry in settings.databases if entry.password_file]
-    files += [settings.harbor.password_file] if settings.harbor and settings.harbor.password_file else []
-    own = (settings.secrets.identity_file, settings.secrets.cosign_password_file)
-    files += [path for path in own if path is not None]
-    open_ones = []
-    for path in files:
-        try:
-            mode = path.stat().st_mode
-        except OSError as error:
-            raise ConfigError(
-                f"cannot read {path}: {error.strerror}", hint="the configuration names it"
-            ) from None
-        if mode & (stat.S_IRGRP | stat.S_IROTH):
-            open_ones.append(path)
-    if open_ones:
-        names = " ".join(map(str, open_ones))
-        raise ConfigError(f"others may read {', '.join(map(str, open_ones))}", hint=f"chmod 600 {names}")
-    yield Finding("private files", "ok", f"{len(files)} files that nobody else may read")
 
 
 def _repository(settings: config.Config) -> Iterator[Finding]:

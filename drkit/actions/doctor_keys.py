@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Sequence
 
 from drkit import config
@@ -14,6 +15,32 @@ from drkit.tools import age
 
 # A shorter one could stand in a file by chance.
 _LONG_ENOUGH = 8
+
+
+def private_files(settings: config.Config) -> Iterator[Finding]:
+    """Whether others may read what the configuration names: a key that they may is no secret."""
+    files = [repository.password_file for repository in settings.repositories]
+    files += [r.credentials_file for r in settings.repositories if r.credentials_file]
+    files += [entry.password_file for entry in settings.databases if entry.password_file]
+    ends = (settings.blobs, settings.vault)
+    files += [end.credentials_file for end in ends if isinstance(end, config.S3) and end.credentials_file]
+    files += [settings.harbor.password_file] if settings.harbor and settings.harbor.password_file else []
+    own = (settings.secrets.identity_file, settings.secrets.cosign_password_file)
+    files += [path for path in own if path is not None]
+    open_ones = []
+    for path in files:
+        try:
+            mode = path.stat().st_mode
+        except OSError as error:
+            raise ConfigError(
+                f"cannot read {path}: {error.strerror}", hint="the configuration names it"
+            ) from None
+        if mode & (stat.S_IRGRP | stat.S_IROTH):
+            open_ones.append(path)
+    if open_ones:
+        names = " ".join(map(str, open_ones))
+        raise ConfigError(f"others may read {', '.join(map(str, open_ones))}", hint=f"chmod 600 {names}")
+    yield Finding("private files", "ok", f"{len(files)} files that nobody else may read")
 
 
 def recipients(settings: config.Config) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import drkit
@@ -33,6 +34,7 @@ from drkit.progress import Listener, silent
 from drkit.reports import page, statements
 from drkit.sandbox.build import Builder, Restored
 from drkit.sandbox.proof import Proof
+from drkit.sources import vault_reading
 from drkit.state import State, new_id, private_directory
 from drkit.stopwatch import Stopwatch
 from drkit.tools import age, restic
@@ -69,6 +71,9 @@ def drill(settings: config.Config, wishes: Wishes, listener: Listener = silent) 
         point = choose(points, wishes)
         manifest = catalog.manifest_of(point)
     identities = _identities(settings, wishes, manifest)
+    if manifest.bucket is not None:
+        # Before a sandbox is built for a drill that nobody has configured.
+        vault_reading.vault_for(settings, manifest.bucket)
     other = next((p.manifest for p in points if p.manifest and p.id != point.id), None)
     binding = Binding(manifest, lambda: catalog.snapshots_of(point.id), other)
     name = new_id(started)
@@ -122,6 +127,7 @@ class _Run:
         unplanted: tuple[Unplanted, ...] = ()
         problems: list[str] = []
         recovery: float | None = None
+        vault: str | None = None
         sandbox = self.settings.sandboxes / self.id
         try:
             with _torn_down(stopwatch) as stack:
@@ -129,6 +135,7 @@ class _Run:
                 directory = stack.enter_context(own)
                 restored = self._restore(directory, stack, stopwatch)
                 recovery = stopwatch.seconds
+                vault = restored.blobs.vault.where if restored.blobs and restored.blobs.vault else None
                 proof = Proof(
                     self.manifest,
                     restored,
@@ -154,6 +161,7 @@ class _Run:
             unplanted=unplanted,
             unproved=statements.unproved(self.manifest, checks, unplanted, self.wishes.level),
             databases=tuple(map(statements.summary, self.manifest.databases)),
+            vault=vault,
         )
 
     def _restore(self, directory: Path, stack: contextlib.ExitStack, stopwatch: Stopwatch) -> Restored:
@@ -166,6 +174,7 @@ class _Run:
             image=self.settings.drill.database_image,
             level=self.wishes.level,
             identities=self.identities,
+            open_vault=partial(vault_reading.opened, self.settings),
             stopwatch=stopwatch,
             listener=self.listener,
         )

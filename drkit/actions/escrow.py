@@ -13,7 +13,8 @@ from drkit.errors import ConfigError, UsageError
 from drkit.logs import register_secret
 from drkit.model import utc_now
 from drkit.reports import escrow as report
-from drkit.reports.escrow import Page, Printed, RecipientLine, RepositoryLine
+from drkit.reports.escrow import Page, Printed, RecipientLine, RepositoryLine, VaultLine
+from drkit.sources.bucket_ends import place_of_vault
 from drkit.tools import age, shamir
 from drkit.tools.shamir import Scheme
 
@@ -83,7 +84,18 @@ def _page(settings: config.Config, path: Path, wishes: Wishes) -> Page:
             for each in settings.repositories
         ),
         recipients=tuple(recipients),
+        vault=_vault(settings.vault) if settings.vault else None,
     )
+
+
+def _vault(vault: config.Vault) -> VaultLine:
+    if vault.credentials_file:
+        credentials = str(vault.credentials_file)
+    elif vault.profile:
+        credentials = f"the profile {vault.profile} of ~/.aws"
+    else:
+        credentials = "the environment, or what the machine itself may do"
+    return VaultLine(place_of_vault(vault).where, credentials, str(vault.ca_file) if vault.ca_file else None)
 
 
 def _secrets(settings: config.Config, identities: Sequence[Path]) -> Iterator[Printed]:
@@ -91,6 +103,8 @@ def _secrets(settings: config.Config, identities: Sequence[Path]) -> Iterator[Pr
         yield _printed(f"Password of the repository {repository.name}", repository.password_file)
         if repository.credentials_file:
             yield _printed(f"Credentials of the repository {repository.name}", repository.credentials_file)
+    if settings.vault and settings.vault.credentials_file:
+        yield _printed("Credentials of the vault", settings.vault.credentials_file)
     for path, own in keyring(settings, identities).items():
         opens = [age.named(text).name for text in settings.secrets.recipients if age.opens(text, own)]
         whose = " and ".join(name or "a recipient without a name" for name in opens) or "nobody any more"

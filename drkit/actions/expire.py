@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drkit import config, retention
+from drkit.actions import expire_vault
 from drkit.catalog import Catalog, open_catalog
 from drkit.model import Point, utc_now
 from drkit.retention import Decision
+from drkit.sources.vault_expiry import VaultExpiry
 from drkit.state import State
 from drkit.tools import restic
 
@@ -30,6 +32,8 @@ class ExpireResult:
     kept: int
     removed: int
     dry_run: bool
+    # What became of the vault's blobs; None where there is no vault.
+    vault: VaultExpiry | None = None
 
 
 def expire(settings: config.Config, *, dry_run: bool) -> ExpireResult:
@@ -44,11 +48,14 @@ def expire(settings: config.Config, *, dry_run: bool) -> ExpireResult:
         if not dry_run:
             remove(catalog, doomed)
             catalog.repository.prune()
+        # After the points: what is cut off between leaves blobs that nobody needs, no point without blobs.
+        vault = expire_vault.expire(settings, state, {point.id for point in doomed}, dry_run=dry_run)
     return ExpireResult(
         decisions=tuple(map(_line, decisions)),
         kept=len(decisions) - len(doomed),
         removed=len(doomed),
         dry_run=dry_run,
+        vault=vault,
     )
 
 

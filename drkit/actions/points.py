@@ -8,6 +8,7 @@ from datetime import datetime
 from drkit import config
 from drkit.catalog import open_catalog, pick
 from drkit.model import (
+    Bucketed,
     CertificateFacts,
     Closure,
     DatabaseEvidence,
@@ -22,13 +23,17 @@ from drkit.model import (
 
 @dataclass(frozen=True)
 class PointLine:
-    """A recovery point in a list; `consistent_at` is None for one that is not sealed."""
+    """A recovery point in a list; `consistent_at` is None for one that is not sealed.
+
+    `vault` says where its image blobs are, if not in the repository.
+    """
 
     id: str
     status: PointStatus
     consistent_at: datetime | None
     bytes: int | None
     last_drill: DrillNote | None
+    vault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class PointDetails:
     host: str
     drills: tuple[DrillNote, ...]
     volume: Volume | None = None
+    bucket: Bucketed | None = None
 
 
 def points(settings: config.Config, repository: str | None = None) -> PointList:
@@ -89,6 +95,7 @@ def show(settings: config.Config, wanted: str) -> PointDetails:
         host=manifest.host,
         drills=point.drills,
         volume=manifest.volume,
+        bucket=manifest.bucket,
     )
 
 
@@ -100,4 +107,5 @@ def _line(point: Point) -> PointLine:
         consistent_at=manifest.consistent_at if manifest else None,
         bytes=manifest.bytes if manifest else None,
         last_drill=point.last_drill,
+        vault=manifest.bucket.vault.where if manifest and manifest.bucket else None,
     )

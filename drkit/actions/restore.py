@@ -11,20 +11,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from drkit import config
-from drkit.actions import leftovers
+from drkit.actions import leftovers, restore_target
+from drkit.actions.restore_blobs import BlobsRestore
 from drkit.actions.restore_plan import RestorePlan, RestoreStep, database_entry, database_target
 from drkit.catalog import Catalog, open_catalog
-from drkit.checks import images
 from drkit.errors import ConfigError, DrkitError, RestoreDamaged
-from drkit.model import Outcome, Stage
+from drkit.model import Stage
 from drkit.progress import Listener, silent
-from drkit.sources import clients, database_restore, database_swap, digests, placing, secrets
+from drkit.sources import clients, database_restore, database_swap, placing, secrets
 from drkit.sources import evidence as evidences
 from drkit.sources.bundle import Member
-from drkit.state import State, private_directory, remove_tree
+from drkit.state import State, private_directory
 from drkit.stopwatch import Stopwatch
 from drkit.tools import age, postgres
 from drkit.tools.parallel import together
@@ -181,41 +181,18 @@ class _Restore:
 
     def _blobs(self, step: RestoreStep) -> None:
         began = self.stopwatch.seconds
-        part = self.plan.manifest.need("blobs", "blobs")
-        where, target = PurePosixPath(part.path), Path(step.target)
-        staging = placing.staging_for(target, self.plan.point)
-        with self.stopwatch.stage("restore image blobs"):
-            _make_parents(staging)
-            self.catalog.repository.restore(
-                f"{part.snapshot}:{where.parent}", staging, listener=self.listener
-            )
-            restored = staging / where.name
-            with self.stopwatch.stage("verify image blobs"):
-                verified = self._verify(restored, staging)
-            aside = placing.take_place(restored, target, self.suffix)
-            self.set_aside += [str(aside)] if aside else []
-            remove_tree(staging)
-        self._did(step, began, verified)
-
-    def _verify(self, root: Path, staging: Path) -> str:
-        """Hash every byte and compare with the list of digests: restic's exit code alone proves neither."""
-        ledger = images.Ledger(self.directory / "ledger.db")
-        try:
-            found = images.blobs_hash(root, ledger)
-        finally:
-            ledger.close()
-        if found.outcome is not Outcome.PASSED:
-            raise RestoreDamaged(
-                f"restored blobs are damaged: {found.detail}",
-                hint=f"they are in {staging}; use another point",
-            )
-        listed = self.plan.manifest.need("digests", "digests")
-        pieces = self.catalog.repository.read(listed.snapshot, listed.path)
-        closure = images.closure_holds(root, digests.from_lines(pieces))
-        if closure.outcome is not Outcome.PASSED:
-            # They were missing in production too when the point was sealed, and it says so.
-            self.warnings.append(f"some images cannot be pulled: {closure.detail}")
-        return f"{found.detail}; {closure.detail}"
+        where = restore_target.target(self.settings, self.plan.manifest, self.plan.wishes.root)
+        back = BlobsRestore(
+            self.settings,
+            self.catalog.repository,
+            self.plan.manifest,
+            self.directory,
+            self.stopwatch,
+            self.listener,
+        ).run(where)
+        self.set_aside += back.set_aside
+        self.warnings += back.warnings
+        self._did(step, began, back.verified)
 
     def _secrets(self, step: RestoreStep, members: tuple[Member, ...]) -> None:
         began, wishes = self.stopwatch.seconds, self.plan.wishes
@@ -231,15 +208,6 @@ class _Restore:
     def _did(self, step: RestoreStep, began: float, verified: str) -> None:
         took = round(self.stopwatch.seconds - began, 3)
         self.done.append(RestoredStep(step.what, step.target, took, verified))
-
-
-def _make_parents(staging: Path) -> None:
-    try:
-        staging.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot make {staging}: {error.strerror}", hint="see path in [blobs], or use --root DIR"
-        ) from None
 
 
 def _failed(errors: dict[str, DrkitError], result: RestoreResult) -> DrkitError:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from drkit import config
+from drkit.actions import restore_target
 from drkit.catalog import open_catalog, pick
 from drkit.errors import ConfigError, TargetNotEmpty, UsageError
-from drkit.model import DatabaseEvidence, Manifest
+from drkit.model import DatabaseEvidence, Manifest, Part
 from drkit.sources import clients, database, database_swap, placing
+from drkit.sources.bucket_ends import place_of_blobs
 from drkit.tools import postgres, restic
 from drkit.tools.postgres import Target
 
@@ -32,7 +34,11 @@ class Wishes:
 
 @dataclass(frozen=True)
 class RestoreStep:
-    """One thing that a restore will do; `present` says what is there now, `blocked` whether that stops it."""
+    """One thing that a restore will do; `present` says what is there now, `blocked` whether that stops it.
+
+    `source` says where the bytes come from, if not from the repository; what goes `in_bucket` cannot be set
+    aside.
+    """
 
     kind: What
     name: str
@@ -41,6 +47,8 @@ class RestoreStep:
     bytes: int
     present: str
     blocked: bool
+    source: str = ""
+    in_bucket: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,11 +79,10 @@ def plan(settings: config.Config, wishes: Wishes) -> RestorePlan:
     blocked = [step for step in steps if step.blocked]
     if blocked:
         what = "; ".join(f"{step.what} ({step.present} at {step.target})" for step in blocked)
-        raise TargetNotEmpty(
-            f"the target is not empty: {what}",
-            hint="--replace sets it aside under another name; nothing was changed",
-            result=found,
-        )
+        hint = "--replace sets it aside under another name; nothing was changed"
+        if any(step.in_bucket for step in blocked):
+            hint = "objects cannot be set aside: name another bucket or root in [blobs]; nothing was changed"
+        raise TargetNotEmpty(f"the target is not empty: {what}", hint=hint, result=found)
     return found
 
 
@@ -85,10 +92,8 @@ def _steps(settings: config.Config, manifest: Manifest, wishes: Wishes) -> Itera
         _refuse_one_name_for_many(manifest, wishes)
         for evidence in manifest.databases:
             yield _database_step(settings, manifest, evidence, wishes)
-    if "blobs" in wanted and (part := manifest.part("blobs")):
-        target = blobs_target(settings, manifest, wishes)
-        present = placing.obstacles(target)
-        yield _step("blobs", "blobs", "image blobs", str(target), part.bytes, present, wishes)
+    if "blobs" in wanted and (part := manifest.images):
+        yield _blobs_step(settings, manifest, part, wishes)
     if "secrets" in wanted and (part := manifest.part("secrets")):
         paths = [placing.below(wishes.root, file.path) for file in manifest.secret_files]
         there = [path for path in paths if path.is_symlink() or path.exists()]
@@ -115,13 +120,21 @@ def _step(
     return RestoreStep(kind, name, what, target, size, present or "nothing", blocked)
 
 
-def blobs_target(settings: config.Config, manifest: Manifest, wishes: Wishes) -> Path:
+def blobs_target(settings: config.Config, manifest: Manifest, wishes: Wishes) -> Path | config.BucketBlobs:
     """Where the blobs go: below --root, else where the configuration has them, else where they were."""
-    if wishes.root or not isinstance(settings.blobs, config.FilesystemBlobs):
-        return placing.below(wishes.root, manifest.blobs_root or "/data/registry")
-    path = settings.blobs.path
-    # A link stays: its target is what gets replaced.
-    return path.resolve() if path.is_symlink() else path
+    return restore_target.target(settings, manifest, wishes.root)
+
+
+def _blobs_step(settings: config.Config, manifest: Manifest, part: Part, wishes: Wishes) -> RestoreStep:
+    to = blobs_target(settings, manifest, wishes)
+    source = restore_target.look_at_vault(settings, manifest)
+    present = restore_target.obstacles(to, manifest.id)
+    where = str(to) if isinstance(to, Path) else place_of_blobs(to).where
+    step = _step("blobs", "blobs", "image blobs", where, part.bytes, present, wishes)
+    in_bucket = isinstance(to, config.BucketBlobs)
+    # Nothing in a bucket can be renamed: what is there stays, whatever is wished.
+    blocked = step.blocked or (bool(present) and in_bucket)
+    return replace(step, blocked=blocked, source=source, in_bucket=in_bucket)
 
 
 def database_entry(

@@ -172,10 +172,12 @@ def hash_file(path: Path) -> str:
 
 def closure_holds(root: Path, referenced: Iterable[tuple[str, int | None]]) -> Finding:
     """Every digest that the restored database refers to is among the restored blobs, at its size."""
-    return _judge_closure(closure.closure(referenced, storage.stored_blobs(root)))
+    return closure_of(referenced, storage.stored_blobs(root))
 
 
-def _judge_closure(found: Closure) -> Finding:
+def closure_of(referenced: Iterable[tuple[str, int | None]], present: Iterable[tuple[str, int]]) -> Finding:
+    """The same of any blobs, sorted by digest: of a bucket's listing, say."""
+    found: Closure = closure.closure(referenced, present)
     if found.whole:
         more = f", {found.unreferenced:,} unreferenced" if found.unreferenced else ""
         return passed(f"all {found.referenced:,} blobs that are referred to are there{more}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from drkit.actions.init import Wishes
+    from drkit.actions.init_plan import Wishes
     from drkit.actions.restore_plan import RestorePlan
 
 
@@ -41,7 +41,25 @@ def complete(wishes: Wishes, config: Path | None) -> Wishes:
         )
     if wishes.repository is None:
         wishes = replace(wishes, repository=_ask("Where restic shall keep the backups") or None)
+    if wishes.harbor and wishes.vault is None and _in_bucket(wishes.harbor):
+        wishes = _ask_for_vault(wishes)
     return wishes
+
+
+def _in_bucket(harbor: Path) -> bool:
+    from drkit.harbor.installation import read_installation
+
+    return read_installation(harbor.absolute()).storage == "s3"
+
+
+def _ask_for_vault(wishes: Wishes) -> Wishes:
+    vault = _ask("The images are in a bucket. Which other one shall keep them, as https://host/bucket/prefix")
+    keys = _ask("The file with its keys as KEY=value lines (empty for the machine's own role)")
+    return replace(
+        wishes,
+        vault=vault or None,
+        vault_credentials=wishes.vault_credentials or (Path(keys) if keys else None),
+    )
 
 
 def _ask(question: str) -> str:
@@ -59,7 +77,7 @@ def confirm(show_plan: Callable[[Console], None], what: str) -> None:
     """Show what will be done and ask; raises UsageError if nobody can answer, Abort if the answer is no."""
     from rich.console import Console
 
-    show_plan(Console(stderr=True, highlight=False))
+    show_plan(Console(stderr=True, highlight=False, markup=False))
     if not sys.stdin.isatty():
         raise UsageError(f"nobody is here to confirm {what}", hint="say --yes, or look first with --dry-run")
     typer.confirm("Go ahead?", abort=True, err=True)

@@ -17,7 +17,7 @@ from drkit.reports.units import duration, moment, size
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from drkit.model import DrillNote, Part, Volume
+    from drkit.model import Bucketed, DrillNote, Part, Volume
 
 _COLOURS = {
     Outcome.PASSED: "green",
@@ -120,6 +120,22 @@ def volume(found: Volume | None) -> list[tuple[str, str]]:
         return []
     how = "read live" if found.kind == "live" else f"frozen by {found.kind} in {found.seconds:.2f} s"
     return [("images", f"{how}: {found.why}")]
+
+
+def bucket(found: Bucketed | None) -> list[tuple[str, str]]:
+    """Where the blobs of a bucket's point were, where they are kept, and what protects them there."""
+    if found is None:
+        return []
+    versions = "by version" if found.versioned else "no versions are kept: what is written over is gone"
+    lock = f"locked until {moment(found.locked_until)} at least" if found.locked_until else "not locked"
+    pairs = [
+        ("images", found.source.where),
+        ("kept in the vault", f"{found.vault.where}\n{versions}, {lock}"),
+    ]
+    if found.bad:
+        names = ", ".join(found.bad_names[:3])
+        pairs.append(("left out", f"{found.bad:,} blobs whose bytes do not hash to their name: {names}"))
+    return pairs
 
 
 def drill_note(note: DrillNote | None) -> Text:

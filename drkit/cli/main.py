@@ -72,6 +72,16 @@ def init(
     secret: Annotated[
         list[Path] | None, typer.Option(metavar="PATH", help="A further file to protect; may be repeated.")
     ] = None,
+    vault: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="For images in a bucket: the bucket that shall keep them."),
+    ] = None,
+    vault_credentials: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The vault's keys, as KEY=value lines.")
+    ] = None,
+    vault_region: Annotated[
+        str | None, typer.Option(metavar="REGION", help="The vault's region, where its service asks.")
+    ] = None,
     database_dsn: Annotated[
         str | None, typer.Option(metavar="DSN", help="The database, if harbor.yml does not say where it is.")
     ] = None,
@@ -82,10 +92,11 @@ def init(
 ) -> None:
     """Write a configuration that works, and make the keys that it needs."""
     from drkit.actions import init as action
+    from drkit.actions.init_plan import Wishes
     from drkit.cli import ask, show
 
     def work() -> action.InitResult:
-        wanted = action.Wishes(
+        wanted = Wishes(
             harbor,
             repository,
             output,
@@ -93,6 +104,9 @@ def init(
             tuple(secret or ()),
             database_dsn,
             cosign_password=cosign_password,
+            vault=vault,
+            vault_credentials=vault_credentials,
+            vault_region=vault_region,
         )
         return action.init(ask.complete(wanted, context.obj.config))
 
@@ -182,7 +196,7 @@ def verify(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check the repository's own integrity."""
+    """Check the repository's own integrity, and the vault's."""
     from drkit.actions import verify as action
     from drkit.cli import show
 
@@ -190,7 +204,7 @@ def verify(
         context,
         "verify",
         json,
-        lambda run: action.verify(run.settings, repository, read_data_subset),
+        lambda run: action.verify(run.settings, repository, read_data_subset, run.listener),
         show.verify,
     )
 

@@ -166,7 +166,11 @@ def _console() -> Console:
     from rich.console import Console
 
     # In a pipe nothing may be wrapped or cut: scripts and grep read whole lines.
-    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=400)
+    return (
+        Console(highlight=False, markup=False)
+        if sys.stdout.isatty()
+        else Console(highlight=False, markup=False, width=400)
+    )
 
 
 def report_usage(error: Exception, arguments: Sequence[str]) -> int:

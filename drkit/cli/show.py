@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from drkit.cli import show_vault
 from drkit.cli.layout import closure
 from drkit.cli.layout import drill_note as _drill
 from drkit.cli.layout import facts as _facts
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from drkit.actions.restore_plan import RestorePlan
     from drkit.actions.status import Status
     from drkit.actions.verify import VerifyResult
+    from drkit.sources.vault_verifying import VaultVerified
 
 
 def init(console: Console, result: InitResult) -> None:
@@ -38,7 +40,8 @@ def init(console: Console, result: InitResult) -> None:
         [
             ("site", result.site),
             ("database", result.database or "none"),
-            ("images", str(result.blobs or "none")),
+            ("images", result.blobs or "none"),
+            *([("vault", result.vault)] if result.vault else []),
             ("secrets", "\n".join(f"{e.path}: {e.purpose}" for e in result.secret_purposes) or "none"),
             (
                 "repository",
@@ -48,18 +51,17 @@ def init(console: Console, result: InitResult) -> None:
         ],
     )
     _warn(console, result.warnings)
-    password, identity = result.keep_outside
+    purposes = (
+        "opens the repository; without it every backup is noise",
+        "opens the certificates and keys inside it",
+        "reads the images out of the vault",
+    )
+    count = {2: "two", 3: "three"}[len(result.keep_outside)]
     console.print()
     console.print(
-        Text("Keep these two secrets outside this machine, or a backup cannot be opened when it burns:")
+        Text(f"Keep these {count} secrets outside this machine, or a backup cannot be opened when it burns:")
     )
-    _facts(
-        console,
-        [
-            (f"  {password}", "opens the repository; without it every backup is noise"),
-            (f"  {identity}", "opens the certificates and keys inside it"),
-        ],
-    )
+    _facts(console, [(f"  {path}", said) for path, said in zip(result.keep_outside, purposes, strict=False)])
     console.print(f"\nNext: drkit --config {result.config} doctor")
 
 
@@ -116,12 +118,16 @@ def points(console: Console, found: PointList) -> None:
     if not found.points:
         console.print(f"no recovery points in {found.repository}")
         return
-    table = _table("point", "status", "consistent at", ">size", "last drill")
+    vaults = any(point.vault for point in found.points)
+    table = _table(
+        "point", "status", "consistent at", ">size", "last drill", *(["blobs in"] if vaults else [])
+    )
     for point in found.points:
         sealed = point.status is PointStatus.SEALED
         status = Text(point.status.value, style="green" if sealed else "yellow")
         bytes_ = size(point.bytes) if point.bytes is not None else "-"
-        table.add_row(point.id, status, moment(point.consistent_at), bytes_, _drill(point.last_drill))
+        where = [Text(point.vault or "the repository")] if vaults else []
+        table.add_row(point.id, status, moment(point.consistent_at), bytes_, _drill(point.last_drill), *where)
     console.print(table)
 
 
@@ -146,11 +152,29 @@ def status(console: Console, found: Status) -> None:
 
 
 def verify(console: Console, result: VerifyResult) -> None:
-    """The repository's integrity."""
+    """The repository's integrity, and the vault's."""
     data = f" and {result.read_data_subset} of its data" if result.read_data_subset else ""
-    console.print(f"the structure of {result.repository}{data} is sound ({duration(result.seconds)})")
+    took = "" if result.vault else f" ({duration(result.seconds)})"
+    console.print(f"the structure of {result.repository}{data} is sound{took}")
+    if result.vault:
+        _verified_vault(console, result.vault)
+        console.print(f"it took {duration(result.seconds)}")
     if not result.read_data_subset:
         console.print("no data was read: --read-data-subset 5% reads some, a full drill reads all of a point")
+
+
+def _verified_vault(console: Console, vault: VaultVerified) -> None:
+    needed = f"{vault.blobs:,} blobs ({size(vault.bytes)}) that {vault.points} recovery points need"
+    read = f", {vault.read:,} of them ({size(vault.read_bytes)}) read and hashed" if vault.read else ""
+    there = f"{vault.bad:,} are not as they should be" if vault.bad else "all are there"
+    console.print(f"the vault {vault.where}: of {needed}, {there}{read}", soft_wrap=True)
+    for fault in vault.faults:
+        console.print(Text(f"  {fault}"), soft_wrap=True)
+    if vault.hidden:
+        said = (
+            f"{vault.hidden:,} blobs in the vault were deleted or written over; what points need are versions"
+        )
+        _warn(console, [f"{said} that are still there"])
 
 
 def restore_plan(console: Console, plan: RestorePlan) -> None:
@@ -158,9 +182,11 @@ def restore_plan(console: Console, plan: RestorePlan) -> None:
     console.print(
         f"recovery point {plan.point}, consistent at {moment(plan.manifest.consistent_at)}, for {plan.site}"
     )
-    table = _table("restore", "to", "size", "there now")
+    vault = any(step.source for step in plan.steps)
+    table = _table("restore", *(["from"] if vault else []), "to", "size", "there now")
     for step in plan.steps:
-        table.add_row(step.what, step.target, size(step.bytes), step.present)
+        source = [step.source or "the repository"] if vault else []
+        table.add_row(step.what, *source, step.target, size(step.bytes), step.present)
     console.print(table)
 
 
@@ -192,3 +218,5 @@ def expire(console: Console, result: ExpireResult) -> None:
     console.print(table)
     verb = "would be removed" if result.dry_run else "removed"
     console.print(f"{result.removed} recovery points {verb}, {result.kept} kept")
+    if result.vault is not None:
+        show_vault.expiry(console, result.vault, dry_run=result.dry_run)

@@ -80,6 +80,7 @@ def _figures(console: Console, report: DrillReport) -> None:
         console,
         [
             ("point", f"consistent at {moment(report.consistent_at)}"),
+            *([("image blobs from", report.vault)] if report.vault else []),
             ("recovery time", duration(report.recovery_time_seconds)),
             ("age of the point", duration(report.recovery_point_age_seconds)),
             *missed,

@@ -35,6 +35,7 @@ def point(console: Console, found: PointDetails) -> None:
             ("taken on", f"{found.host}, drkit {found.versions.get('drkit', '?')}"),
             ("closure", layout.closure(found.closure)),
             *layout.volume(found.volume),
+            *layout.bucket(found.bucket),
         ],
     )
     console.print()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from drkit.errors import ConfigError
+from drkit.harbor import storage_service
 from drkit.logs import register_secret
 
 
@@ -51,6 +52,8 @@ class Installation:
     root_directory: Path
     referred: tuple[Needed, ...] = ()
     external_host: str = ""
+    # The section itself, which only `init` reads on (storage_service.bucket): it may hold keys.
+    service: Mapping[str, Any] = field(default_factory=dict, repr=False)
     # Of Harbor's own PostgreSQL, as it was at the first start; a later change here changes nothing there.
     own_database_password: str | None = None
 
@@ -112,7 +115,7 @@ def parse_installation(data: bytes, path: Path) -> Installation:
         raise ConfigError(f"{path} is no harbor.yml: it has no hostname", hint="name Harbor's harbor.yml")
     https = _section(document, "https")
     volume = Path(document.get("data_volume") or "/data")
-    storage = _section(document, "storage_service")
+    service = _section(document, "storage_service")
     return Installation(
         harbor_yml=path,
         hostname=str(document["hostname"]),
@@ -120,7 +123,8 @@ def parse_installation(data: bytes, path: Path) -> Installation:
         certificate=_path(https.get("certificate")),
         private_key=_path(https.get("private_key")),
         database=_database(_section(_section(document, "external_database"), "harbor"), path),
-        storage=_storage(storage),
+        storage=storage_service.driver(service),
+        service=service,
         # In the container the data volume's `registry` is mounted as /storage.
         root_directory=volume / "registry",
         referred=tuple(_referred(document)),
@@ -185,9 +189,3 @@ def _database(section: dict[str, Any], path: Path) -> HarborDatabase | None:
         password=_secret(section.get("password")),
         ssl_mode=str(section.get("ssl_mode") or "disable"),
     )
-
-
-def _storage(section: dict[str, Any]) -> str:
-    """The driver that Harbor picks; the order is that of its prepare script."""
-    order = ("filesystem", "azure", "gcs", "s3", "swift", "oss")
-    return next((driver for driver in order if driver in section), "filesystem")

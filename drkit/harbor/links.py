@@ -63,6 +63,12 @@ class Tally:
             self._names.append(path)
 
 
+def digest_in(path: str) -> str | None:
+    """The digest that a link holds by its name, or None where the name does not tell: a tag's current one."""
+    named = _NAMED.search(path)
+    return f"sha256:{named[1]}" if named and _path_is_sound(path) else None
+
+
 def is_whole(root: Path, path: str) -> bool:
     """Whether a link on disk, by its path relative to the root, holds what it should.
 

@@ -97,7 +97,7 @@ class DatabaseSummary:
 
 @dataclass(frozen=True)
 class DrillReport:
-    """Everything that a drill found out."""
+    """Everything that a drill found out; `vault` says where image blobs came from, if from a vault."""
 
     id: str
     site: str
@@ -121,6 +121,7 @@ class DrillReport:
     databases: tuple[DatabaseSummary, ...] = ()
     problems: tuple[str, ...] = ()
     report: str | None = None
+    vault: str | None = None
 
     @property
     def proves(self) -> bool:

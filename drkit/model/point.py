@@ -13,7 +13,7 @@ from drkit.model.drill import DrillNote
 from drkit.model.evidence import DatabaseEvidence
 
 MANIFEST_SCHEMA = 1
-PartKind = Literal["database", "roles", "blobs", "inventory", "links", "secrets", "digests"]
+PartKind = Literal["database", "roles", "blobs", "inventory", "links", "digests", "secrets"]
 
 
 class PointStatus(StrEnum):
@@ -28,7 +28,8 @@ class Part:
     """One captured source: a restic snapshot that belongs to a recovery point.
 
     `path` is where the content stands inside the snapshot; `bytes` is its full size,
-    `added_bytes` what the repository grew by (after compression).
+    `added_bytes` what the repository grew by (after compression). Of an inventory both count the blobs that
+    it lists, which are in the vault; what is in the snapshot itself are then `snapshot_bytes`.
     """
 
     kind: PartKind
@@ -38,6 +39,7 @@ class Part:
     bytes: int
     added_bytes: int
     seconds: float
+    snapshot_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,11 @@ class Manifest:
     def bytes(self) -> int:
         """The size of everything that would come back."""
         return sum(part.bytes for part in self.parts)
+
+    @property
+    def images(self) -> Part | None:
+        """The part that says what images there are: their blobs, or the inventory of what a vault keeps."""
+        return self.part("blobs") or self.part("inventory")
 
     def part(self, kind: PartKind, name: str | None = None) -> Part | None:
         """The part of that kind (and name), if this point has one."""

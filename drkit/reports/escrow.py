@@ -26,6 +26,15 @@ class RepositoryLine:
 
 
 @dataclass(frozen=True)
+class VaultLine:
+    """The vault that keeps the images of a bucket: where it is, and how it was reached."""
+
+    where: str
+    credentials: str
+    ca_file: str | None
+
+
+@dataclass(frozen=True)
 class RecipientLine:
     """Who can open the secrets: the public key, and where its identity is, as far as known."""
 
@@ -55,6 +64,7 @@ class Page:
     config: str
     repositories: tuple[RepositoryLine, ...]
     recipients: tuple[RecipientLine, ...]
+    vault: VaultLine | None = None
     secrets: tuple[Printed, ...] = ()
     holder: int | None = None
     needed: int | None = None
@@ -65,6 +75,7 @@ class Page:
         """The public parts as lines, for a QR code."""
         lines = [f"drkit escrow of {self.site}"]
         lines += [f"repository {each.name}: {each.url}" for each in self.repositories]
+        lines += [f"vault: {self.vault.where}"] if self.vault else []
         lines += [f"recipient {each.name}: {each.key}".replace(" : ", ": ") for each in self.recipients]
         return "\n".join(lines)
 

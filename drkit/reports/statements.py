@@ -65,10 +65,14 @@ def unproved(
 def _unproved(
     manifest: Manifest, checks: Sequence[CheckResult], unplanted: Sequence[Unplanted], level: Level
 ) -> Iterator[Statement]:
-    for kind, what in (("database", "no database"), ("blobs", "no images"), ("secrets", "no secrets")):
-        if not any(part.kind == kind for part in manifest.parts):
+    for part, what in (
+        (manifest.part("database"), "no database"),
+        (manifest.images, "no images"),
+        (manifest.part("secrets"), "no secrets"),
+    ):
+        if part is None:
             yield Statement(what, "none is in this point, so nothing is known of them")
-    if level == "quick" and manifest.part("blobs"):
+    if level == "quick" and manifest.images:
         yield Statement("all other images", "a quick drill restores a sample; the closure was not compared")
     for database in manifest.databases:
         if database.counted_only:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from drkit.errors import DrillError, DrkitError, RestoreDamaged
-from drkit.harbor import storage, tables
+from drkit.harbor import tables
 from drkit.harbor.tables import Tag
 from drkit.model import DatabaseEvidence, Level, Manifest, PartKind
 from drkit.progress import Listener
 from drkit.sandbox import container as sandbox_container
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
+from drkit.sandbox.blobs import STAGE, BlobsBuilder, OpenVault, RestoredBlobs
 from drkit.sources import clients, database_restore, secrets
 from drkit.sources.bundle import Bundle, Member
 from drkit.stopwatch import Stopwatch
@@ -47,7 +48,7 @@ class Restored:
     """What stands in the sandbox; filled by one thread a part."""
 
     databases: dict[str, RestoredDatabase] = field(default_factory=dict)
-    blobs_root: Path | None = None
+    blobs: RestoredBlobs | None = None
     registry_socket: Path | None = None
     bundle: Bundle = field(default_factory=Bundle)
     sealed: bytes = b""
@@ -59,6 +60,11 @@ class Restored:
     def members(self) -> tuple[Member, ...]:
         """What is in the bundle."""
         return self.bundle.members
+
+    @property
+    def blobs_root(self) -> Path | None:
+        """The registry's root directory, if images are in this point."""
+        return self.blobs.root if self.blobs else None
 
     @property
     def harbor(self) -> RestoredDatabase | None:
@@ -91,6 +97,7 @@ class Builder:
         image: str | None,
         level: Level,
         identities: Sequence[Identity],
+        open_vault: OpenVault,
         stopwatch: Stopwatch,
         listener: Listener,
     ) -> None:
@@ -103,6 +110,7 @@ class Builder:
         self._image = image
         self._level = level
         self._identities = identities
+        self._open_vault = open_vault
         self._stopwatch = stopwatch
         self._listener = listener
 
@@ -118,10 +126,10 @@ class Builder:
             work["secrets"] = self._secrets
         if self._manifest.part("digests"):
             work["digests"] = self._digests
-        if self._level == "full" and self._manifest.part("blobs"):
+        if self._level == "full" and self._manifest.images:
             work["blobs"] = self._blobs
         _raise_first(together(work))
-        if self._level == "quick" and self._manifest.part("blobs"):
+        if self._level == "quick" and self._manifest.images:
             self._sample_of_blobs()
         if self.restored.blobs_root is not None:
             with self._stopwatch.stage("start registry"):
@@ -216,22 +224,17 @@ class Builder:
                 file.write(piece)
         self.restored.digests = target
 
-    def _blobs(self, include: Path | None = None) -> None:
-        part = self._manifest.need("blobs", "blobs")
-        where = PurePosixPath(part.path)
-        target = self._directory / "blobs"
-        target.mkdir(mode=0o700)
-        with self._stopwatch.stage("restore blobs"):
-            # The parent folder, so that the root directory itself comes back with its owner and mode.
-            source = f"{part.snapshot}:{where.parent}"
-            self._repository.restore(source, target, include=include, listener=self._listener)
-        self.restored.blobs_root = target / where.name
-        link = storage.link_in_trunk(self.restored.blobs_root)
-        if link:
-            # Behind a link would be production, or nothing: what a drill reads there proves nothing.
-            raise RestoreDamaged(
-                f"{link.relative_to(target)} came back as a link to elsewhere", hint="take a new backup"
-            )
+    def _blobs(self, wanted: Collection[str] | None = None) -> None:
+        builder = BlobsBuilder(
+            self._repository,
+            self._manifest,
+            self._directory,
+            self._stack,
+            self._open_vault,
+            self._listener,
+        )
+        with self._stopwatch.stage(STAGE):
+            self.restored.blobs = builder.restore(wanted)
 
     def _sample_of_blobs(self) -> None:
         """Restore the links, and the blobs of a few tags picked by chance."""
@@ -241,17 +244,13 @@ class Builder:
                 "a quick drill picks tags from Harbor's database, and this point has none",
                 hint="run a full one: --level full",
             )
-        root = PurePosixPath("/") / PurePosixPath(self._manifest.need("blobs", "blobs").path).name
         with postgres.connect(database.target) as session, session.undone():
             sample = tuple(_pick(tables.tags(session), _SAMPLE))
             # A few signatures among them, so that a quick drill can try the signing keys.
             signed = [each.digest for each in tables.signatures(session, _SIGNATURES)]
             wanted = tables.digests_of_images(session, [*(tag.digest for tag in sample), *signed])
-        patterns = [str(root / storage.REPOSITORIES), *(str(root / storage.blob_name(d)) for d in wanted)]
-        include = self._directory / "include"
-        include.write_text("\n".join(patterns) + "\n", encoding="utf-8")
         self.restored.sample = sample
-        self._blobs(include)
+        self._blobs(frozenset(wanted))
 
 
 def _pick(tags: Iterator[Tag], count: int) -> list[Tag]:

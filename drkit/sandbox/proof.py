@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from drkit import config
-from drkit.checks import images, manifests, relations, tables
+from drkit.checks import images, manifests, relations, tables, vault
 from drkit.checks.binding import Binding
 from drkit.checks.finding import Check, Control, Finding, Unplanted
 from drkit.errors import DrkitError
 from drkit.harbor import storage
 from drkit.harbor import tables as harbor_tables
 from drkit.model import CheckResult, ControlResult, Level, Manifest, utc_now
+from drkit.sandbox.blobs import FromVault
 from drkit.sandbox.build import Restored
 from drkit.sandbox.secret_proof import SecretProof
 from drkit.sources import digests
@@ -78,6 +79,8 @@ class Proof:
                 groups[name] += relations.checks(session, database.evidence)
         if self._restored.blobs_root is not None:
             groups["images"] = list(found.checks())
+            if (came := self._vault) is not None:
+                groups["vault"] = [Check(vault.NAME, partial(vault.came, came.fetched, came.where))]
             groups["tree"] = list(_Tree(self._restored, self._directory, self._level).checks())
         if self._manifest.part("secrets"):
             groups["secrets"] = list(self._secrets.checks())
@@ -93,11 +96,17 @@ class Proof:
                 yield from relations.controls(database.target, database.evidence)
         if self._restored.blobs_root is not None:
             yield from images.controls(self._restored.blobs_root, self._directory / "controls")
+            if self._vault is not None:
+                yield from vault.controls(self._vault.shelf, self._vault.sample)
             if self._level == "full":
                 scratch = self._directory / "controls" / "layer"
                 yield from manifests.controls(self._restored.blobs_root, scratch)
         if self._manifest.part("secrets"):
             yield from self._secrets.controls(checks)
+
+    @property
+    def _vault(self) -> FromVault | None:
+        return self._restored.blobs.vault if self._restored.blobs else None
 
 
 class _Images:

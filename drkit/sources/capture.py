@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import assert_never
 
 from drkit import config
 from drkit.errors import DatabaseBusy, DrkitError, SourceChanged, ToolFailed
 from drkit.harbor import tables
 from drkit.model import (
+    Bucketed,
     CertificateFacts,
     Closure,
     DatabaseEvidence,
+    Manifest,
     ManifestProof,
     Part,
     PartKind,
@@ -26,12 +29,26 @@ from drkit.model import (
     utc_now,
 )
 from drkit.progress import Listener, Update
-from drkit.sources import blobs, database, digests, evidence, fingerprints, harbor_facts, secrets
+from drkit.sources import (
+    blobs,
+    bucket_ends,
+    database,
+    digests,
+    evidence,
+    fingerprints,
+    harbor_facts,
+    secrets,
+    vault_marks,
+)
+from drkit.sources.bucket_ends import Ends
+from drkit.sources.bucket_point import BucketPoint, InVault, Keep, Surroundings
 from drkit.sources.bundle import Member
 from drkit.sources.clients import Dumper, dumper
-from drkit.sources.closure import ARTIFACTS, Prover, prove_manifests
+from drkit.sources.closure import ARTIFACTS, Proof, Prover, prove_manifests
 from drkit.sources.collection import Watch
 from drkit.sources.database import Held
+from drkit.sources.locking import locking_of
+from drkit.sources.vault_marks import Held as Mark
 from drkit.state import State
 from drkit.tools import postgres_programs
 from drkit.tools.parallel import together
@@ -71,12 +88,14 @@ class Captured:
     consistent_at: datetime | None = None
     gone: tuple[str, ...] = ()
     volume: Volume | None = None
+    bucket: Bucketed | None = None
+    swept: tuple[str, ...] = ()
 
 
 class Capture:
-    """The capture of all sources of a site.
+    """The capture of all sources of a site; a context, to be left when the point is sealed or given up.
 
-    `directory` is private to this run, `tags` names a part's snapshot.
+    `directory` is private to this run, `tags` names a part's snapshot, `before` is the last sealed point.
     """
 
     def __init__(
@@ -86,8 +105,10 @@ class Capture:
         directory: Path,
         tags: Tagger,
         listener: Listener,
+        before: Manifest | None = None,
     ) -> None:
         self.captured = Captured()
+        self._before = before
         self._settings = settings
         self._repository = repository
         self._directory = directory
@@ -95,6 +116,20 @@ class Capture:
         self._listener = listener
         self._listed: Future[Path] = Future()
         self._proved: Future[ManifestProof] = Future()
+        # A mark in a vault must stand until the point is sealed.
+        self._open = contextlib.ExitStack()
+        self._mark: Mark | None = None
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def check(self) -> None:
+        """Raise ToolFailed where what was captured may be gone by now: to be asked before it is sealed."""
+        if self._mark is not None:
+            self._mark.check()
 
     def run(self) -> Spoilt | None:
         """Capture everything; says why, if it must be done again."""
@@ -114,11 +149,11 @@ class Capture:
             # Without every database nobody knows which digests must be there, so nothing is compared.
             known = len(held) == len(settings.databases)
             if settings.blobs:
-                work["blobs"] = lambda: self._blobs(close=known)
+                work["blobs"] = partial(self._blobs, settings.blobs, close=known)
             if settings.blobs and known:
                 work["digests"] = lambda: self._digests(held)
-            if settings.blobs and known and held:
-                work["manifests"] = self._manifests
+            if isinstance(settings.blobs, config.FilesystemBlobs) and held and known:
+                work["manifests"] = partial(self._manifests, settings.blobs)
             if settings.secrets.paths:
                 work["secrets"] = self._secrets
             outcomes = together(work)
@@ -218,33 +253,81 @@ class Capture:
             pieces = digests.pieces(listed)
             keep(self._repository.save_stream(pieces, digests.FILE_NAME, tags, self._host))
 
-    def _manifests(self) -> None:
-        """Prove the manifests while the blobs are stored: a first time takes a while.
+    def _manifests(self, source: config.FilesystemBlobs) -> None:
+        """Prove the manifests while the blobs are stored, for the first time takes a while.
 
-        Whoever waits for it meets what went wrong.
+        Whoever waits for the outcome meets what went wrong.
         """
         try:
-            self._proved.set_result(self._prove_manifests(self._listed.result()))
+            self._proved.set_result(self._prove_manifests(source, self._listed.result()))
         except BaseException as error:
             self._proved.set_exception(error)
             if not isinstance(error, DrkitError):
                 raise
 
-    def _prove_manifests(self, listed: Path) -> ManifestProof:
-        source, memory = self._settings.blobs, State(self._settings.site.state).manifests
-        assert isinstance(source, config.FilesystemBlobs)
+    def _prove_manifests(self, source: config.FilesystemBlobs, listed: Path) -> ManifestProof:
+        memory = State(self._settings.site.state).manifests
         return prove_manifests(source.path.resolve(), self._directory, listed, memory)
 
-    def _blobs(self, *, close: bool) -> None:
-        source = self._settings.blobs
-        assert isinstance(source, config.FilesystemBlobs)
+    def _blobs(self, source: config.FilesystemBlobs | config.BucketBlobs, *, close: bool) -> None:
+        match source:
+            case config.FilesystemBlobs():
+                self._directory_of_blobs(source, close=close)
+            case config.BucketBlobs():
+                self._bucket_of_blobs(source, close=close)
+            case _:
+                assert_never(source)
+
+    def _bucket_of_blobs(self, source: config.BucketBlobs, *, close: bool) -> None:
+        """Copy what the vault lacks; then compare what it has with what the databases refer to."""
+        vault = self._settings.vault
+        assert vault is not None  # the configuration has been checked
+
+        def save(pieces: Iterable[bytes], name: str, kind: PartKind) -> Saved:
+            return self._repository.save_stream(pieces, name, self._tags(kind, kind), self._host)
+
+        ends = self._open.enter_context(bucket_ends.opened(source, vault))
+        self._mark = self._open.enter_context(self._working_in(ends))
+        locking = locking_of(ends.vault, self._settings, utc_now())
+        memory = State(self._settings.site.state).manifests
+        run = Surroundings(
+            self._directory, memory, self._part, save, self._repository, self._before, self._listener
+        )
+        point = BucketPoint(ends, locking, run, links_count=not self._settings.databases)
+        point.capture()
+        self.captured.bucket = point.summary
+        self.captured.warnings += point.warnings
+        if swept := vault_marks.sweep(self._mark):
+            self.captured.swept += (
+                f"removed {swept} marks and unfinished uploads of dead runs in the vault",
+            )
+        if not close:
+            return
+        listed = self._listed.result()
+        if not self._settings.databases:
+            self.captured.digest_count = point.list_links(listed)
+            self._save_digests(listed)
+        self._keep(point.prove(listed))
+
+    def _working_in(self, ends: Ends) -> contextlib.AbstractContextManager[Mark]:
+        site, state = self._settings.site, State(self._settings.site.state)
+        return vault_marks.backing_up(
+            ends.vault,
+            ends.vault_place,
+            self._directory.name,
+            site=site.name,
+            machine=state.machine,
+            wait=site.lock_wait,
+        )
+
+    def _directory_of_blobs(self, source: config.FilesystemBlobs, *, close: bool) -> None:
         for last in (False, False, True):
             saved = self._store_blobs(source)
             if not close:
                 return
             listed = self._listed.result()
             try:
-                self._close(source.path.resolve(), saved, listed)
+                self._close(source, saved, listed)
             except SourceChanged:
                 if last:
                     raise
@@ -274,23 +357,28 @@ class Capture:
         self.captured.parts.remove(part)
         self._repository.forget([snapshot])
 
-    def _close(self, root: Path, saved: Saved, listed: Path) -> None:
+    def _close(self, source: config.FilesystemBlobs, saved: Saved, listed: Path) -> None:
         """Compare what was captured with what the databases refer to.
 
         Raises SourceChanged where a link was caught while it was being written, ToolFailed where the capture
         lacks what production has.
         """
         self._listener(Update("closure"))
-        prover, manifests = Prover(self._repository, root, saved, self._directory), self._proved.result
+        prover = Prover(self._repository, source.path.resolve(), saved, self._directory)
+        proved = self._proved.result
         if not self._settings.databases:
             self.captured.digest_count = prover.list_links(listed)
             self._save_digests(listed)
-            manifests = partial(self._prove_manifests, listed)
-        proof = prover.prove(listed, manifests)
+            proved = partial(self._prove_manifests, source, listed)
+        proof = prover.prove(listed, proved)
+        self._listener(Update("closure", finished=True))
+        self._keep(proof)
+
+    def _keep(self, proof: Proof) -> None:
+        """Remember what was proved; raises ToolFailed where the capture lacks what production has."""
         self.captured.closure = proof.closure
         self.captured.gone = proof.gone
         self.captured.warnings += proof.warnings
-        self._listener(Update("closure", finished=True))
         proof.raise_if_torn()
 
     def _secrets(self) -> None:
@@ -307,14 +395,17 @@ class Capture:
             keep(self._repository.save_stream([sealed], secrets.FILE_NAME, tags, self._host))
 
     @contextlib.contextmanager
-    def _part(self, kind: PartKind, name: str, path: str) -> Iterator[Callable[[Saved], None]]:
+    def _part(self, kind: PartKind, name: str, path: str) -> Iterator[Keep]:
         """Times a capture, and records it as a part once `keep` is told what was saved."""
         started = time.monotonic()
         where = path if path.startswith("/") else f"/{path}"
 
-        def keep(saved: Saved) -> None:
+        def keep(saved: Saved, in_vault: InVault | None = None) -> None:
             took = round(time.monotonic() - started, 3)
             part = Part(kind, name, saved.snapshot, where, saved.bytes, saved.added_bytes, took)
+            if in_vault is not None:
+                added = saved.added_bytes + in_vault.added
+                part = replace(part, bytes=in_vault.bytes, added_bytes=added, snapshot_bytes=saved.bytes)
             self.captured.parts.append(part)
 
         yield keep

@@ -6,14 +6,15 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from drkit.errors import DrkitError, ToolFailed
-from drkit.harbor import closure, links, storage
+from drkit.harbor import closure, links, manifests, storage
 from drkit.harbor.closure import Blob, Digest
 from drkit.model import Closure, ManifestProof
 from drkit.sources import digests
-from drkit.sources.digests import Spool
+from drkit.sources.link_spool import LinkSpool
 from drkit.sources.listing import captured_at_once, captured_links
 from drkit.sources.manifests import Memory
 from drkit.tools.parallel import together
@@ -22,6 +23,8 @@ from drkit.tools.restic_output import Saved
 
 # The manifests of the images, beside the list of all digests.
 ARTIFACTS = "artifacts.jsonl"
+# Told of a blob in production whose bytes are not what its name says.
+DAMAGED = -1
 # From so many blobs on, starting more restics takes less time than they save.
 _MANY = 100_000
 
@@ -39,15 +42,21 @@ class Damage:
     gone: tuple[str, ...] = ()
 
 
-def compare(root: Path, referenced: Iterable[Digest], present: Iterable[Blob]) -> tuple[Closure, Damage]:
-    """The closure of a capture, and whose fault its gaps are: each is looked up in production at once."""
+def compare(
+    look: Callable[[str], int | None], referenced: Iterable[Digest], present: Iterable[Blob]
+) -> tuple[Closure, Damage]:
+    """The closure of a capture, and whose fault its gaps are: each is looked up in production at once.
+
+    `look` tells the size of a digest's blob in production, None where it is not there, and DAMAGED where its
+    bytes are known to be wrong.
+    """
     lost: list[str] = []
     gone: list[str] = []
     counts = {"production": 0, "capture": 0}
 
     def fault(digest: str, size: int | None) -> None:
-        found = _size_in_production(root, digest)
-        ours = found is not None and size in (None, found)
+        found = look(digest)
+        ours = found not in (None, DAMAGED) and size in (None, found)
         counts["capture" if ours else "production"] += 1
         names = lost if ours else gone
         if (ours or found is None) and len(names) < closure.NAMES:
@@ -57,7 +66,8 @@ def compare(root: Path, referenced: Iterable[Digest], present: Iterable[Blob]) -
     return compared, Damage(counts["production"], counts["capture"], tuple(lost), tuple(gone))
 
 
-def _size_in_production(root: Path, digest: str) -> int | None:
+def size_on_disk(root: Path, digest: str) -> int | None:
+    """The size of a blob in production, or None where it is not there; raises ToolFailed."""
     path = storage.blob_path(root, digest)
     try:
         return path.stat().st_size
@@ -71,7 +81,7 @@ def _size_in_production(root: Path, digest: str) -> int | None:
 class Proof:
     """What came of it: the closure, whose fault its gaps are, and sentences for the user."""
 
-    root: Path
+    root: str
     closure: Closure
     damage: Damage
 
@@ -96,7 +106,9 @@ class Proof:
         if self.closure.referenced and not self.closure.present:
             raise ToolFailed(
                 f"none of the {self.closure.referenced} blobs that the database refers to is in {self.root}",
-                hint="is the right volume mounted there?",
+                hint="is the right volume mounted there?"
+                if self.root.startswith("/")
+                else "see bucket and root in [blobs]",
             )
 
     def _blobs(self) -> str:
@@ -125,12 +137,13 @@ class Proof:
 
 
 def prove_manifests(root: Path, directory: Path, listed: Path, memory: Path) -> ManifestProof:
-    """Compare the list of digests with what the manifests of production need; asks no snapshot.
+    """Compare the list of digests with what the manifests on disk need; asks no snapshot.
 
     `directory` is the run's own, with ARTIFACTS in it. Raises ToolFailed where the memory cannot be kept.
     """
     with Memory(memory) as store:
-        return store.prove(root, digests.from_file(directory / ARTIFACTS), digests.from_file(listed))
+        roots = digests.from_file(directory / ARTIFACTS)
+        return store.prove(partial(manifests.read, root), roots, digests.from_file(listed))
 
 
 class Prover:
@@ -149,37 +162,24 @@ class Prover:
 
     def list_links(self, listed: Path) -> int:
         """Without a database, what must be there is what the tree's own links refer to; returns how many."""
-        files = [self._directory / name for name in ("links.db", "revisions.db")]
-        for file in files:
-            # An earlier attempt may have left them.
-            file.unlink(missing_ok=True)
-        spool, revisions = map(Spool, files)
-        batch: list[tuple[str, bool]] = []
-
-        def flush() -> None:
-            spool.add((digest, None) for digest, _ in batch)
-            revisions.add((digest, None) for digest, revision in batch if revision)
-            batch.clear()
-
-        for link in captured_links(self._repository, self._snapshot, str(self._root), self._links):
-            batch.append(link)
-            if len(batch) == 50_000:
-                flush()
-        flush()
+        spool = LinkSpool(self._directory)
+        for digest, revision in captured_links(
+            self._repository, self._snapshot, str(self._root), self._links
+        ):
+            spool.add(digest, revision=revision)
         self._links_seen = True
-        digests.write(self._directory / ARTIFACTS, revisions)
-        return digests.write(listed, spool)
+        return spool.write(listed, self._directory / ARTIFACTS)
 
     def _look_at_links(self) -> None:
         for _ in captured_links(self._repository, self._snapshot, str(self._root), self._links):
             pass
 
-    def prove(self, listed: Path, manifests: Callable[[], ManifestProof]) -> Proof:
-        """Compare the snapshot with the list, and add what `manifests` comes to beside that."""
+    def prove(self, listed: Path, proved: Callable[[], ManifestProof]) -> Proof:
+        """Compare the snapshot with the list, and add what `proved` comes to beside that."""
         started = time.monotonic()
         work: dict[str, Callable[[], object]] = {
             "blobs": lambda: self._compare(listed),
-            "manifests": lambda: self._keep(manifests()),
+            "manifests": lambda: self._keep(proved()),
         }
         if not self._links_seen:
             work["links"] = self._look_at_links
@@ -191,12 +191,12 @@ class Prover:
         found, damage = self._compared
         took = round(time.monotonic() - started, 3)
         whole = replace(found, seconds=took, links=self._links.proof(), manifests=self._proved)
-        return Proof(self._root, whole, damage)
+        return Proof(str(self._root), whole, damage)
 
     def _compare(self, listed: Path) -> None:
         where = (self._repository, self._snapshot, str(self._root))
         present = captured_at_once(*where, self._directory, self._restics(digests.count(listed)))
-        self._compared = compare(self._root, digests.from_file(listed), present)
+        self._compared = compare(partial(size_on_disk, self._root), digests.from_file(listed), present)
 
     def _restics(self, blobs: int) -> int:
         """How many restics list about so many blobs: one a processor, of which many links take one."""

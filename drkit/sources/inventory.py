@@ -7,19 +7,25 @@ than five.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
+from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
+from typing import NamedTuple
 
 from drkit.errors import RestoreDamaged
 
 FILE_NAME = "inventory.jsonl"
+# A line as it is written here, where no name has anything to escape; any other is left to the JSON parser.
+_LINE = re.compile(
+    r'\{"digest": "([^"\\]*)", "key": "([^"\\]*)", "size": (\d+)'
+    r'(?:, "version": "([^"\\]*)")?(?:, "locked_until": "([^"\\]*)")?\}'
+)
 _HINT = "restore from another point"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A blob in the vault: its digest, its key there, its size in bytes.
 
     `version` is the vault's own id of it, None where the vault keeps no versions; `locked_until` when its
@@ -64,24 +70,24 @@ def from_file(path: Path) -> Iterator[Entry]:
 
 
 def _line(entry: Entry) -> bytes:
-    found: dict[str, object] = {"digest": entry.digest, "key": entry.key, "size": entry.size}
+    line = f'{{"digest": {quoted(entry.digest)}, "key": {quoted(entry.key)}, "size": {entry.size}'
     if entry.version is not None:
-        found["version"] = entry.version
+        line += f', "version": {quoted(entry.version)}'
     if entry.locked_until is not None:
-        found["locked_until"] = entry.locked_until.isoformat(timespec="seconds")
-    return json.dumps(found).encode() + b"\n"
+        line += f', "locked_until": "{entry.locked_until.isoformat(timespec="seconds")}"'
+    return f"{line}}}\n".encode()
 
 
 def _entry(line: bytes) -> Entry:
     try:
-        found = json.loads(line)
-        until = found.get("locked_until")
-        return Entry(
-            digest=found["digest"],
-            key=found["key"],
-            size=int(found["size"]),
-            version=found.get("version"),
-            locked_until=datetime.fromisoformat(until) if until else None,
-        )
+        text = line.decode()
+        found = _LINE.fullmatch(text)
+        digest, key, size, version, until = found.groups() if found else _parsed(text)
+        return Entry(digest, key, int(size), version, datetime.fromisoformat(until) if until else None)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise RestoreDamaged("the inventory of the vault cannot be read", hint=_HINT) from None
+
+
+def _parsed(line: str) -> tuple[str, str, int, str | None, str | None]:
+    found = json.loads(line)
+    return found["digest"], found["key"], found["size"], found.get("version"), found.get("locked_until")

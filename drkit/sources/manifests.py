@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from drkit.errors import ToolFailed
-from drkit.harbor import manifests
 from drkit.harbor.closure import Digest
 from drkit.harbor.manifests import Needs
 from drkit.model import ManifestProof
+from drkit.tools.parallel import in_order
 
 _NAMES = 20
 _BATCH = 2_000
@@ -81,16 +81,25 @@ class Memory:
     def __exit__(self, *_: object) -> None:
         self._store.close()
 
-    def prove(self, root: Path, roots: Iterable[Digest], listed: Iterable[Digest]) -> ManifestProof:
+    def prove(
+        self,
+        read: Callable[[str], Needs],
+        roots: Iterable[Digest],
+        listed: Iterable[Digest],
+        *,
+        readers: int = 1,
+    ) -> ManifestProof:
         """Read what is new among the manifests `roots`, and compare all that they need with a sorted list.
 
+        `read` is called from so many threads as `readers` says; what it raises ToolFailed for is a fault of
+        that manifest.
         Raises ToolFailed where the cache cannot be written.
         """
         tally = _Tally()
         try:
             self._store.executescript(_PASSING)
             self._store.executemany("INSERT OR IGNORE INTO root VALUES (?)", ((name,) for name, _ in roots))
-            self._read_new(root, tally)
+            self._read_new(read, readers, tally)
             self._forget_old()
             tally.manifests = self._count("root")
             self._compare(listed, tally)
@@ -101,16 +110,25 @@ class Memory:
             ) from None
         return tally.proof()
 
-    def _read_new(self, root: Path, tally: _Tally) -> None:
+    def _read_new(self, read: Callable[[str], Needs], readers: int, tally: _Tally) -> None:
         """Read every manifest that is not known yet, the children of an index after it."""
+
+        def look(digest: str) -> tuple[str, Needs | ToolFailed]:
+            try:
+                return digest, read(digest)
+            except ToolFailed as error:
+                return digest, error
+
         while new := self._unknown() or self._unknown_children():
-            for digest in new:
+            # Where they come from a bucket, what costs time is to wait for them.
+            results = in_order(new, look, readers) if readers > 1 else map(look, new)
+            for digest, found in results:
                 tally.read += 1
-                try:
-                    self._remember(digest, manifests.read(root, digest))
-                except ToolFailed as error:
-                    tally.fault(error.message)
+                if isinstance(found, ToolFailed):
+                    tally.fault(found.message)
                     self._store.execute("INSERT OR IGNORE INTO bad VALUES (?)", (digest,))
+                else:
+                    self._remember(digest, found)
         # Sorted first, so that the large table grows in its own order.
         self._store.execute("INSERT OR IGNORE INTO need SELECT digest, manifest FROM found ORDER BY 1, 2")
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from drkit.errors import DrkitError, Interrupted
 from drkit.tools import process
 
 T = TypeVar("T")
+R = TypeVar("R")
 Name = TypeVar("Name", bound=str)
 _END = object()
 
@@ -47,9 +49,10 @@ def for_each(items: Iterable[T], work: Callable[[T], object], workers: int) -> N
     """
     source = iter(items)
     turn = threading.Lock()
+    broken = threading.Event()
 
     def take() -> Iterator[T]:
-        while True:
+        while not broken.is_set():
             with turn:
                 item = next(source, _END)
             if item is _END:
@@ -57,8 +60,31 @@ def for_each(items: Iterable[T], work: Callable[[T], object], workers: int) -> N
             yield item  # type: ignore[misc]  # _END has just been ruled out
 
     def loop(_number: int) -> None:
-        for item in take():
-            work(item)
+        try:
+            for item in take():
+                work(item)
+        except BaseException:
+            broken.set()
+            raise
 
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(loop, range(workers)))
+
+
+def in_order(items: Iterable[T], work: Callable[[T], R], workers: int) -> Generator[R, None, None]:
+    """The results of the work on every item, in the items' order, with several threads at work ahead.
+
+    Four items a thread are held at most. The first error is raised in its place; what was begun ends first.
+    """
+    ahead: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                ahead.append(pool.submit(work, item))
+                if len(ahead) >= 4 * workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()

@@ -10,13 +10,14 @@ import logging
 import math
 import os
 import re
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from drkit.errors import (
     ConfigError,
@@ -47,6 +48,7 @@ from drkit.tools.restic_output import (
     snapshot_of,
     telling,
     whole_lines,
+    words_below,
     words_of,
 )
 
@@ -155,11 +157,17 @@ class Repository:
         settings = process.clean_environment(command.environment)
         inner = ("env", "-i", *(f"{name}={value}" for name, value in settings.items()), *command.arguments)
         options = ("--stdin-from-command", "--stdin-filename", filename)
-        try:
-            return self._save((*options, "--", *inner), tags, host, filename, listener)
-        except ToolFailed as error:
-            # restic's own sentence comes last; what the command said stands before it.
-            raise type(error)(f"{command.program} did not finish: {error.message}", hint=error.hint) from None
+        with tempfile.TemporaryFile() as said:
+            # Of what a command says just before it ends restic may lose the last: it closes its pipe at once.
+            aside = ("sh", "-c", f'exec "$@" 2>>/proc/{os.getpid()}/fd/{said.fileno()}', "sh")
+            try:
+                return self._save(
+                    (*options, "--", *aside, *inner), tags, host, filename, listener, below=said
+                )
+            except ToolFailed as error:
+                # restic's own sentence comes last; what the command said stands before it.
+                message = f"{command.program} did not finish: {error.message}"
+                raise type(error)(message, hint=error.hint) from None
 
     def save_stream(self, pieces: Iterable[bytes], filename: str, tags: Sequence[str], host: str) -> Saved:
         """Store a stream of bytes as one file; if making the stream fails, no snapshot is made."""
@@ -195,6 +203,11 @@ class Repository:
     def read(self, snapshot: str, path: str) -> Iterator[bytes]:
         """The bytes of one file of a snapshot, as a stream."""
         command = self._command("dump", snapshot, path)
+        yield from process.chunks(command, ended=lambda done: self._judge(command, done))
+
+    def archive(self, snapshot: str, path: str) -> Iterator[bytes]:
+        """A directory of a snapshot (`ID` or `ID:/folder`) as a tar, as a stream; its names tell the path."""
+        command = self._command("dump", "--archive", "tar", snapshot, path)
         yield from process.chunks(command, ended=lambda done: self._judge(command, done))
 
     def nodes(self, snapshot: str, path: str = "/") -> Iterator[Node]:
@@ -286,6 +299,7 @@ class Repository:
         stdin: Iterable[bytes] | None = None,
         mounts: tuple[tuple[str, ...], ...] = (),
         directory: Path | None = None,
+        below: IO[bytes] | None = None,
     ) -> Saved:
         # Without the scan a total is unknown; it costs a second walk, worth it only where somebody looks.
         scan = () if wants_totals(listener) and stdin is None else ("--no-scan",)
@@ -296,7 +310,7 @@ class Repository:
             # A repository on a path that is relative to where drkit runs must stay the one that it is.
             environment["RESTIC_REPOSITORY"] = str(Path(self.url).absolute())
         command = replace(command, environment=environment, mounts=mounts, directory=directory)
-        summary = self._follow(command, stage, listener, stdin)
+        summary = self._follow(command, stage, listener, stdin, below)
         if "snapshot_id" not in summary:
             raise ToolFailed("restic ended without naming a snapshot", hint="see its messages above")
         return Saved(
@@ -308,15 +322,23 @@ class Repository:
         )
 
     def _follow(
-        self, command: Command, stage: str, listener: Listener, stdin: Iterable[bytes] | None = None
+        self,
+        command: Command,
+        stage: str,
+        listener: Listener,
+        stdin: Iterable[bytes] | None = None,
+        below: IO[bytes] | None = None,
     ) -> dict[str, Any]:
-        """Run a command that reports progress as JSON lines; returns its summary."""
+        """Run a command that reports progress as JSON lines; returns its summary.
+
+        `below` is where a command that restic runs has said what went wrong.
+        """
         summary: dict[str, Any] = {}
         complaints: list[str] = []
 
         def ended(done: Completed) -> None:
             said = "\n".join([*complaints, *done.stderr.splitlines()])
-            self._judge(command, Completed(done.code, b"", said))
+            self._judge(command, Completed(done.code, b"", said), words_below(below) if below else ())
 
         for line in process.lines(command, stdin=stdin, ended=ended):
             message = message_in(line)
@@ -361,7 +383,7 @@ class Repository:
                 hint="see password_file in [[repository]]",
             )
 
-    def _judge(self, command: Command, completed: Completed) -> None:
+    def _judge(self, command: Command, completed: Completed, below: Sequence[str] = ()) -> None:
         """Turn restic's exit code into an error; an unknown code is a failure."""
         where = redact(self.url)
         match completed.code:
@@ -389,6 +411,6 @@ class Repository:
                 )
             case _:
                 pass
-        said = "\n".join(telling([plain(line) for line in completed.stderr.splitlines()]))
+        said = "\n".join(telling(below, [plain(line) for line in completed.stderr.splitlines()]))
         error = process.failure(command, Completed(completed.code, b"", said))
         raise ToolFailed(error.message, hint=hint_for(said))

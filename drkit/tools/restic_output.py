@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import IO, Any
 
 from drkit.errors import ToolFailed
 from drkit.logs import redact
@@ -18,8 +18,7 @@ from drkit.tools.process import Completed
 _OF_A_FILE = '"type":"file"'
 _FILE = re.compile(r'"type":"file","path":"([^"\\]*)","uid":\d+,"gid":\d+,"size":(\d+),')
 
-# How restic marks what the command below it says, and how commands mark what went wrong.
-_BELOW = "subprocess "
+# How commands mark what went wrong.
 _ERROR = re.compile(r"\b(error|fatal|panic)\b", re.IGNORECASE)
 
 
@@ -163,16 +162,20 @@ def last_words(completed: Completed) -> str:
     return redact(" / ".join(plain(line) for line in completed.stderr.splitlines()[-3:]))
 
 
-def telling(lines: Sequence[str]) -> list[str]:
-    """The lines that say why restic failed.
+def telling(below: Sequence[str], own: Sequence[str]) -> list[str]:
+    """The lines that say why restic failed, of what a command below it said and of its own.
 
-    Of what a command below restic said, its first error: a query, a detail or restic's own end may push that
-    out of the last lines. Then what restic itself said last.
+    Of the command's, its first error: a query or a detail may push that out of the last lines. Then what
+    restic itself said last.
     """
-    below = [line for line in lines if line.startswith(_BELOW)]
     errors = [line for line in below if _ERROR.search(line)]
-    own = [line for line in lines if not line.startswith(_BELOW)]
-    return [*(errors[:1] or below[-1:]), *own[-2:]] if below else list(lines)
+    return [*(errors[:1] or below[-1:]), *own[-2:]] if below else list(own)
+
+
+def words_below(file: IO[bytes]) -> list[str]:
+    """The lines that a command wrote into a file; of very many, the first MiB."""
+    file.seek(0)
+    return file.read(1 << 20).decode("utf-8", "replace").splitlines()
 
 
 def words_of(message: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_whose_fault_a_gap_is(repository: Repository, root: Path) -> None:
     # Recorded wrongly: then production is as wrong as the snapshot.
     referenced = [(digest, 99 if digest == wrong else size) for digest, size in listed[:-1]]
     present = listing.captured_blobs(repository, saved.snapshot, str(root))
-    found, damage = closure.compare(root, referenced, present)
+    found, damage = closure.compare(partial(closure.size_on_disk, root), referenced, present)
     assert damage == Damage(in_production=3, in_capture=1, lost=(ours,), gone=(theirs,))
     assert found.missing_names == (ours, theirs)
     assert [(m.digest, m.stored) for m in found.mismatches] == [(short, 3), (wrong, dict(listed)[wrong])]

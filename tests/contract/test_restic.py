@@ -118,6 +118,14 @@ def test_a_command_that_fails_leaves_no_snapshot(repository: Repository) -> None
     assert names(repository) == []
 
 
+def test_the_last_words_of_a_command_are_never_lost(repository: Repository) -> None:
+    """restic closes the pipe of its command's words when the command ends, read or not."""
+    for number in range(10):
+        with pytest.raises(ToolFailed) as caught:
+            repository.save_command(sh(f"echo 'error: number {number}' >&2; exit 1"), "x", [TAG], HOST)
+        assert f"error: number {number}" in caught.value.message
+
+
 def test_a_command_that_is_killed_leaves_no_snapshot(repository: Repository) -> None:
     with pytest.raises(ToolFailed):
         repository.save_command(sh("head -c 2000000 /dev/zero; kill -KILL $$"), "x", [TAG], HOST)

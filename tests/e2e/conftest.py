@@ -88,7 +88,10 @@ def initialise(drkit: Drkit, site: Site) -> None:
     """Run `drkit init` for a site, and make the repository's key cheap to derive."""
     drkit.home.mkdir(exist_ok=True)
     cosign = ("--secret", str(site.cosign), "--cosign-password", str(site.cosign / "cosign.password"))
-    words = ("init", "--harbor", str(site.harbor_yml), *cosign)
+    vault = (
+        ("--vault", site.vault.url, "--vault-credentials", str(site.vault_credentials)) if site.vault else ()
+    )
+    words = ("init", "--harbor", str(site.harbor_yml), *cosign, *vault)
     places = (
         "--repository",
         str(drkit.repository),
@@ -123,6 +126,23 @@ def drilled(site: Site, empty: Drkit, new_home: Callable[[], Path]) -> Drilled:
     point = drkit.ask("backup")["id"]
     assert drkit.ask("drill")["outcome"] == "passed"
     return Drilled(drkit, point, database, files)
+
+
+@pytest.fixture(scope="session")
+def bucket_site(place: Path) -> Iterator[Site]:
+    """A registry whose images are in a bucket; what a test does to it, the test undoes."""
+    made = testenv.create(place / "bucketed", testenv.TINY, storage="s3")
+    accounts.embellish(made)
+    yield made
+    testenv.destroy(made.root)
+
+
+@pytest.fixture(scope="session")
+def bucket_empty(bucket_site: Site, new_home: Callable[[], Path]) -> Drkit:
+    """A drkit for that registry as `drkit init` sets it up; to be copied, and given a vault of its own."""
+    made = Drkit(new_home())
+    initialise(made, bucket_site)
+    return made
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def address(engine: Engine, site: Site, major: int) -> Iterator[str]:
     address = engine.postgres(NAME, major, PASSWORD.replace("'", "''"))
     everything = subprocess.run(
         [
-            cluster.programs(major) / "pg_dumpall",
+            cluster.programs() / "pg_dumpall",
             f"--dbname=host=127.0.0.1 port={site.database_port} user=postgres",
         ],
         env={"PGPASSWORD": site.planted["database password"]},

@@ -17,7 +17,7 @@ from tests.e2e.watching import Secrets, Watch, Watcher
 
 _NAME = "watched"
 # Harbor itself keeps these in the clear in its database, and so they are in a dump.
-_IN_A_DUMP = ("scanner credential", "webhook token")
+IN_A_DUMP = ("scanner credential", "webhook token")
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def test_the_bundle_is_never_on_disk_in_the_clear(seen: Seen) -> None:
     """Not even where nobody else may look; what is in the database is in its dump, and there alone."""
     for verb, watch in seen.watches.items():
         for path, data in watch.private_files.items():
-            secrets = seen.secrets.but(*_IN_A_DUMP) if path.name == "registry.dump" else seen.secrets
+            secrets = seen.secrets.but(*IN_A_DUMP) if path.name == "registry.dump" else seen.secrets
             assert secrets.within(data) == [], (verb, path)
 
 

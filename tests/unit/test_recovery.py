@@ -11,6 +11,8 @@ import pytest
 
 from drkit import recovery
 from drkit.model import (
+    Bucketed,
+    BucketPlace,
     DatabaseEvidence,
     DatabaseShape,
     Grant,
@@ -68,6 +70,15 @@ def only(manifest: Manifest, *kinds: PartKind) -> Manifest:
     return replace(manifest, parts=parts, databases=manifest.databases if "database" in kinds else ())
 
 
+def bucketed(manifest: Manifest, odd: str = "plain") -> Manifest:
+    """The same with its blobs in a vault."""
+    parts = tuple(part for part in manifest.parts if part.kind != "blobs")
+    parts += (part("inventory", "inventory", "/inventory.jsonl"), part("links", "links", "/links.tar"))
+    source = BucketPlace("registry", odd, f"https://{odd}", odd)
+    vault = BucketPlace("vault", f"kept/{odd}", f"https://{odd}", odd)
+    return replace(manifest, parts=parts, bucket=Bucketed(source, vault), blobs_root=f"s3://registry/{odd}")
+
+
 MANIFESTS = {
     "everything": whole(),
     "odd names": whole(ODD),
@@ -77,6 +88,10 @@ MANIFESTS = {
     "blobs and digests": only(whole(), "blobs", "digests"),
     "secrets alone": only(whole(), "secrets"),
     "nothing": only(whole()),
+    "a bucket's": bucketed(whole()),
+    "a bucket's odd names": bucketed(whole(ODD), ODD),
+    "a bucket's blobs alone": bucketed(only(whole(), "digests")),
+    "Amazon's": replace(bucketed(whole()), bucket=Bucketed(BucketPlace("a"), BucketPlace("b"))),
 }
 
 
@@ -89,7 +104,7 @@ def test_the_script_is_clean(which: str, tmp_path: Path) -> None:
     path = tmp_path / "recover.sh"
     path.write_text(script(MANIFESTS[which]))
     # A name with a dollar in it does not expand, and that is what single quotes are for.
-    options = ["--shell=sh", *(["--exclude=SC2016"] if which == "odd names" else [])]
+    options = ["--shell=sh", *(["--exclude=SC2016"] if which.endswith("odd names") else [])]
     words = [needs.program("shellcheck"), *options, str(path)]
     looked = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (looked.returncode, looked.stdout) == (0, "")
@@ -98,15 +113,15 @@ def test_the_script_is_clean(which: str, tmp_path: Path) -> None:
         assert subprocess.run(words, capture_output=True, text=True, check=False).stderr == ""
 
 
+@pytest.mark.parametrize("kept", ["blobs_target", "vault_prefix"])
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_name_is_never_run(shell: str, tmp_path: Path) -> None:
+def test_a_name_is_never_run(shell: str, kept: str, tmp_path: Path) -> None:
     """Every assignment is made and every function is called that holds a name, and no name does anything."""
     there = tmp_path / "there"
     odd = ODD.replace("{there}", str(there))
-    text = script(whole(odd)).partition("need restic\n")[0]
-    shows = (
-        'database_1; printf "%s|" "$db_name" "$db_create"; each_secret "printf"; say "|$blobs_target|$site"'
-    )
+    manifest = whole(odd) if kept == "blobs_target" else bucketed(whole(odd), odd)
+    text = script(manifest).partition("need restic\n")[0]
+    shows = f'database_1; printf "%s|" "$db_name" "$db_create"; each_secret "printf"; say "|${kept}|$site"'
     words = [
         needs.program(shell),
         *(["sh"] if shell == "busybox" else []),
@@ -117,7 +132,8 @@ def test_a_name_is_never_run(shell: str, tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin"})
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"db {odd}|CREATE DATABASE")
-    assert f"|/{odd}/registry|registry.example.com" in done.stdout
+    wanted = {"blobs_target": f"/{odd}/registry", "vault_prefix": f"kept/{odd}"}[kept]
+    assert f"|{wanted}|registry.example.com" in done.stdout
     assert not there.exists()
 
 
@@ -136,3 +152,14 @@ def test_what_a_point_lacks_is_not_spoken_of() -> None:
     assert "psql" not in files[recovery.TEXT]
     assert "age" not in files[recovery.TEXT].split()
     assert "pg_restore --exit" not in files[recovery.SCRIPT]
+
+
+def test_a_buckets_text_says_where_the_vault_is() -> None:
+    files = recovery.files(bucketed(whole()), TAGS)
+    text = files[recovery.TEXT]
+    assert "s3://vault/kept/plain at https://plain" in text
+    assert "below kept/plain/docker/registry/v2/blobs/sha256/" in text
+    assert "RCLONE_S3_ACCESS_KEY_ID" in text
+    assert "rclone" in files[recovery.SCRIPT]
+    plain = recovery.files(whole(), TAGS)
+    assert "rclone" not in plain[recovery.TEXT] + plain[recovery.SCRIPT]

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Brings one recovery point back without drkit: with restic, age, tar, pg_restore, psql, and what every
+# Brings one recovery point back without drkit: with restic, age, tar, pg_restore, psql{{ ", rclone" if vault else "" }}, and what every
 # Unix has (sh, awk, sed, find, sort, sha256sum). Nothing secret stands in this file.
 #
 #   RESTIC_REPOSITORY=... RESTIC_PASSWORD_FILE=... sh recover.sh --identity FILE
@@ -31,6 +31,11 @@ usage: sh recover.sh [--root DIR] [--identity FILE] [--only database|blobs|secre
 
 The repository is named by restic's own RESTIC_REPOSITORY and RESTIC_PASSWORD_FILE, the database server by
 PGHOST, PGPORT, PGUSER and PGPASSFILE; its user must be allowed to make databases and roles.
+{% if vault %}
+
+The image blobs are in a vault: RCLONE_S3_ACCESS_KEY_ID and RCLONE_S3_SECRET_ACCESS_KEY open it, or VAULT=DIR names a
+directory with a copy of it. RCLONE_S3_ENDPOINT, RCLONE_S3_REGION and VAULT_BUCKET take the place of what was recorded.
+{% endif %}
 END_OF_USAGE
 }
 
@@ -234,8 +239,12 @@ restore_database() {
 {% endif %}
 {% if blobs %}
 
+{% if vault %}
+{% include "recover-vault.sh" %}
+{% else %}
 blobs={{ blobs.snapshot }}
 blobs_folder={{ blobs.folder }}
+{% endif %}
 blobs_name={{ blobs.name }}
 blobs_target=$root{{ blobs.target }}
 {% if digests %}
@@ -255,7 +264,12 @@ look_at_blobs() {
     there=$(cd "$blobs_target" && find . ! -name . -prune ! -name lost+found ! -name '.drkit-recovering-*')
     [ -z "$there" ] || die "$blobs_target is not empty: move away what is there, or use --root DIR"
   fi
+{% if vault %}
+  look_at_vault
+  say "  image blobs from ${VAULT:-$vault_where} to $blobs_target"
+{% else %}
   say "  image blobs to $blobs_target"
+{% endif %}
 }
 
 restore_blobs() {
@@ -268,8 +282,19 @@ restore_blobs() {
     mounted=yes staging=$blobs_target/.drkit-recovering-$point
   fi
   say "restores the image blobs"
+{% if vault %}
+  (
+    umask 022
+    mkdir -p "$staging/$blobs_name"
+    fill_from_vault "$staging/$blobs_name"
+  )
+{% else %}
   restic restore "$blobs:$blobs_folder" --target "$staging"
-  check_blobs "$staging/$blobs_name"
+  hash_blobs "$staging/$blobs_name"
+{% endif %}
+{% if digests %}
+  check_digests "$staging/$blobs_name"
+{% endif %}
   if [ -n "$mounted" ]; then
     (cd "$staging/$blobs_name" && find . ! -name . -prune -exec mv {} "$blobs_target/" \;)
     rmdir "$staging/$blobs_name"
@@ -278,11 +303,15 @@ restore_blobs() {
     mv "$staging/$blobs_name" "$blobs_target"
   fi
   rmdir "$staging"
+{% if vault %}
+  warn "the registry's user must own $blobs_target (Harbor's: chown -R 10000:10000)"
+{% endif %}
   say "image blobs are back in $blobs_target"
 }
+{% if not vault %}
 
 # restic's exit code alone proves nothing: every byte is hashed.
-check_blobs() {
+hash_blobs() {
   say "hashes every blob"
   files=0 damaged=0
   if [ -d "$1/docker/registry/v2/blobs/sha256" ]; then
@@ -295,7 +324,11 @@ check_blobs() {
   fi
   [ "$damaged" -eq 0 ] || die "$damaged of $((files)) blobs do not hash to their name (all are in $1): use another point"
   say "$((files)) blobs, each hashes to its name"
+}
+{% endif %}
 {% if digests %}
+
+check_digests() {
   restic dump "$digests" "$digests_path" >"$scratch/digests"
   missing=$(sed -n 's/.*"digest": "sha256:\([0-9a-f]\{64\}\)".*/\1/p' "$scratch/digests" | {
     seen=0 lost=0
@@ -315,8 +348,8 @@ check_blobs() {
   else
     say "all $digests_count blobs that are referred to are there"
   fi
-{% endif %}
 }
+{% endif %}
 {% endif %}
 {% if secrets %}
 

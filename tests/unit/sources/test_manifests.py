@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from drkit.harbor import storage
+from drkit.harbor import manifests, storage
 from drkit.model import ManifestProof
 from drkit.sources.manifests import Memory
 
@@ -32,7 +33,9 @@ class Tree:
             return [(name, None) for name in sorted(names)]
 
         with Memory(self.memory) as memory:
-            return memory.prove(self.root, sorted_digests(roots), sorted_digests(listed))
+            return memory.prove(
+                partial(manifests.read, self.root), sorted_digests(roots), sorted_digests(listed)
+            )
 
     def remove(self, digest: str) -> None:
         storage.blob_path(self.root, digest).unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -65,26 +66,34 @@ def test_what_are_no_credentials(tmp_path: Path, line: str) -> None:
 
 
 # Recorded: restic 0.18 over a pg_dump 15 that waited in vain for a lock.
-_DUMP_FAILED = """\
-subprocess env: pg_dump: error: query failed: ERROR:  canceling statement due to statement timeout
-subprocess env: pg_dump: detail: Query was: LOCK TABLE public.tag IN ACCESS SHARE MODE
-/registry.dump: failed to save /registry.dump: Fatal: command failed: exit status 1
-unable to save snapshot: failed to save /registry.dump: Fatal: command failed: exit status 1
-"""
+_DUMP_SAID = [
+    "pg_dump: error: query failed: ERROR:  canceling statement due to statement timeout",
+    "pg_dump: detail: Query was: LOCK TABLE public.tag IN ACCESS SHARE MODE",
+]
+_RESTIC_SAID = [
+    "/registry.dump: failed to save /registry.dump: Fatal: command failed: exit status 1",
+    "unable to save snapshot: failed to save /registry.dump: Fatal: command failed: exit status 1",
+]
 
 
 def test_why_a_command_below_restic_failed_is_told() -> None:
     """Neither its query nor restic's own end may push its error out."""
-    lines = _DUMP_FAILED.splitlines()
-    assert restic_output.telling(lines) == [lines[0], *lines[2:]]
-    many = [*lines[:1], *(f"subprocess env: line {number} of the query" for number in range(50)), *lines[2:]]
-    assert restic_output.telling(many) == [lines[0], *lines[2:]]
+    assert restic_output.telling(_DUMP_SAID, _RESTIC_SAID) == [_DUMP_SAID[0], *_RESTIC_SAID]
+    many = [_DUMP_SAID[0], *(f"line {number} of the query" for number in range(50))]
+    assert restic_output.telling(many, _RESTIC_SAID) == [_DUMP_SAID[0], *_RESTIC_SAID]
 
 
 def test_what_a_command_below_restic_said_last_is_told_where_it_names_no_error() -> None:
-    lines = ["subprocess env: begins", "subprocess env: disk on fire", "a", "b", "c"]
-    assert restic_output.telling(lines) == ["subprocess env: disk on fire", "b", "c"]
+    said = ["begins", "disk on fire"]
+    assert restic_output.telling(said, ["a", "b", "c"]) == ["disk on fire", "b", "c"]
 
 
 def test_what_restic_alone_said_is_told_as_it_is() -> None:
-    assert restic_output.telling(["a", "b", "c", "d"]) == ["a", "b", "c", "d"]
+    assert restic_output.telling([], ["a", "b", "c", "d"]) == ["a", "b", "c", "d"]
+
+
+def test_of_very_many_words_the_first_are_read() -> None:
+    file = io.BytesIO(b"pg_dump: error: first\n" + b"x" * 79 * (1 << 20))
+    file.read()
+    assert restic_output.words_below(file)[0] == "pg_dump: error: first"
+    assert sum(map(len, restic_output.words_below(file))) <= 1 << 20

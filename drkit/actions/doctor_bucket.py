@@ -1,0 +1,119 @@
+"""What doctor says of a registry in a bucket and of the vault that keeps it, and who may do what there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from drkit import config
+from drkit.actions.finding import Finding
+from drkit.errors import BucketRefused, ConfigError, NotDeleted, ObjectMissing, ToolFailed
+from drkit.harbor import storage
+from drkit.sources.bucket_ends import below, place_of_blobs, place_of_vault
+from drkit.sources.buckets import access
+from drkit.sources.locking import Locking, locking_of
+from drkit.tools.s3 import Access, Bucket
+
+# A person waits: what does not answer soon is said not to.
+_ATTEMPTS = 3
+_KEY = "AWS_ACCESS_KEY_ID"
+_PROBE = "drkit/probe"
+
+
+def look(settings: config.Config, now: datetime) -> Iterator[Finding]:
+    """Look at both ends; raises ConfigError, BucketMissing, BucketRefused, else ToolFailed."""
+    blobs, vault = settings.blobs, settings.vault
+    assert isinstance(blobs, config.BucketBlobs)
+    assert vault is not None
+    registrys, vaults = (replace(access(each), attempts=_ATTEMPTS) for each in (blobs, vault))
+    with Bucket(registrys) as source:
+        yield _source(source, blobs)
+    with Bucket(vaults) as kept:
+        yield from _vault(settings, kept, registrys, now)
+    for name, section in (("blobs", blobs), ("vault", vault)):
+        if section.endpoint and section.endpoint.startswith("http://"):
+            said = f"what [{name}] sends goes over the network in the clear"
+            yield Finding(name, "warning", said, "name its endpoint by https://")
+    if registrys.endpoint == vaults.endpoint and registrys.region == vaults.region:
+        yield Finding(
+            "vault",
+            "warning",
+            "it is at the registry's own service, in the same region: what takes one may take both",
+            "use another region, or another provider",
+        )
+
+
+def _source(source: Bucket, blobs: config.BucketBlobs) -> Finding:
+    """That it lists and reads, and that a registry is in it: a wrong root looks like an empty registry."""
+    place = place_of_blobs(blobs)
+    top = below(place)
+    found = source.first(f"{top}{storage.BLOBS}/")
+    if found is None:
+        raise ConfigError(
+            f"no registry is in {place.where}: nothing stands below {top}{storage.BLOBS}",
+            hint="see root in [blobs]: it is the registry's rootdirectory; or nobody has pushed to it yet",
+        )
+    # It may be gone by now: then another answer has shown that we may read.
+    with suppress(ObjectMissing):
+        next(source.read(found.key), b"")
+    return Finding("blobs", "ok", f"{place.where}, lists and reads")
+
+
+def _vault(settings: config.Config, kept: Bucket, registrys: Access, now: datetime) -> Iterator[Finding]:
+    """That it can be read, written and tidied, who else can, and what protects what is in it."""
+    assert settings.vault is not None
+    place = place_of_vault(settings.vault)
+    kept.first(f"{below(place)}{storage.BLOBS}/")
+    probe = f"{below(place)}{_PROBE}"
+    version = kept.put(probe, b"drkit looks whether it may write here\n")
+    others = _who_else(kept.access, registrys, probe, version)
+    if _deletes(kept, probe, version):
+        yield Finding("vault", "ok", f"{place.where}, lists, takes and gives back")
+    else:
+        said = f"{place.where} takes, and does not let drkit delete ({probe} stays)"
+        yield Finding("vault", "warning", said, "expire cannot remove from it what no point needs any more")
+    if others:
+        yield Finding("vault", "warning", others, "let the vault have credentials that nothing else knows")
+    yield from _protection(settings.vault, kept, locking_of(kept, settings, now), now)
+
+
+def _deletes(vault: Bucket, key: str, version: str | None) -> bool:
+    """Delete one version of an object; whether the service has let us."""
+    try:
+        vault.delete([(key, version)])
+    except (NotDeleted, BucketRefused):
+        return False
+    return True
+
+
+def _who_else(vaults: Access, registrys: Access, probe: str, version: str | None) -> str:
+    """Whether what reads the registry's bucket could delete in the vault as well; empty if it could not."""
+    if (vaults.credentials.get(_KEY), vaults.profile) == (registrys.credentials.get(_KEY), registrys.profile):
+        return "the same credentials open both ends: whoever has them can delete both"
+    theirs = replace(vaults, credentials=registrys.credentials, profile=registrys.profile)
+    # A service that does not know them answers in many ways; what counts is whether it obeys.
+    with Bucket(theirs) as same, suppress(ToolFailed):
+        if _deletes(same, probe, version):
+            return "the credentials of [blobs] may delete in the vault, too"
+    return ""
+
+
+def _protection(vault: config.Vault, kept: Bucket, locking: Locking, now: datetime) -> Iterator[Finding]:
+    if not locking.versioned:
+        said = "it keeps no versions: what is written over or deleted there is gone"
+        yield Finding("vault", "warning", said, "turn the bucket's versioning on, best with Object Lock")
+    if locking.needed_until is not None:
+        days = round((locking.needed_until - now) / timedelta(days=1))
+        said = f"in {locking.mode} mode, for at least {days} days after the last backup that needs a blob"
+        yield Finding("vault's locks", "ok", said)
+    elif vault.lock == "none":
+        said = "lock in [vault] is none: whoever may delete in it can delete all that it keeps"
+        yield Finding("vault's locks", "warning", said)
+    elif kept.object_lock():
+        said = "the bucket has Object Lock, and neither retention nor lock_for says for how long"
+        yield Finding("vault's locks", "warning", said, "set lock_for in [vault], such as 30d")
+    else:
+        said = "the bucket has no Object Lock: whoever may delete in it can delete all that it keeps"
+        yield Finding("vault's locks", "warning", said, "a bucket gets it when it is made; see the README")

@@ -1,0 +1,177 @@
+"""What `init` will write, found out in full before anything is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from drkit import config
+from drkit.actions import init_bucket, secret_paths
+from drkit.errors import ConfigError, DrkitError, UsageError
+from drkit.harbor import storage_service
+from drkit.harbor.installation import Installation, Needed, read_installation
+from drkit.tools import docker
+
+RESTIC_PASSWORD = "restic.password"
+DATABASE_PASSWORD = "database.password"
+IDENTITY = "drill.agekey"
+BUCKET_CREDENTIALS = "blobs.credentials"
+# As Harbor's docker-compose.yml names it.
+HARBOR_CONTAINER = "harbor-db"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line or the answers say; None where nothing was said."""
+
+    harbor: Path | None = None
+    repository: str | None = None
+    output: Path | None = None
+    state: Path | None = None
+    further_secrets: tuple[Path, ...] = ()
+    database_dsn: str | None = None
+    site: str | None = None
+    blobs: Path | None = None
+    cosign_password: Path | None = None
+    vault: str | None = None
+    vault_credentials: Path | None = None
+    vault_region: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The configuration before it is text; `bucket_credentials` go to a file of their own."""
+
+    site: str
+    dsn: str | None
+    password: str | None
+    blobs: config.FilesystemBlobs | config.BucketBlobs | None
+    secrets: tuple[Needed, ...]
+    repository: str
+    output: Path
+    state: Path
+    cosign_password: Path | None = None
+    warnings: tuple[str, ...] = ()
+    container: str | None = None
+    vault: config.Vault | None = None
+    bucket_credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def database(self) -> str | None:
+        """Where the database is, as the configuration will say it."""
+        return f"container {self.container}" if self.container else self.dsn
+
+    @property
+    def directory(self) -> Path:
+        """Where configuration and keys will stand."""
+        return self.output.parent
+
+    @property
+    def secret_paths(self) -> tuple[Path, ...]:
+        """What the bundle will hold."""
+        return tuple(needed.path for needed in self.secrets)
+
+
+def plan(wishes: Wishes) -> Plan:
+    """Find out everything; raises UsageError where something is missing, ConfigError."""
+    output = (wishes.output or config.DEFAULT_PATH).absolute()
+    if wishes.repository is None:
+        raise UsageError(
+            "say where restic shall keep the backups",
+            hint="--repository /backup/drkit, or sftp:..., s3:..., rest:...",
+        )
+    url = wishes.repository
+    if "://" not in url and ":" not in url:
+        url = str(Path(url).absolute())
+    state = (wishes.state or _default_state()).absolute()
+    blobs = config.FilesystemBlobs(path=wishes.blobs) if wishes.blobs else None
+    base = Plan(wishes.site or "registry", wishes.database_dsn, None, blobs, (), url, output, state)
+    if wishes.harbor:
+        base = _from_harbor(base, wishes, read_installation(wishes.harbor.absolute()))
+    if wishes.vault and base.vault is None:
+        raise UsageError(
+            "a vault keeps the images of a registry in a bucket, and this one's are in no bucket",
+            hint="leave --vault out",
+        )
+    further = tuple(path.absolute() for path in wishes.further_secrets)
+    password = wishes.cosign_password.absolute() if wishes.cosign_password else None
+    for path, option in (*((path, "--secret") for path in further), (password, "--cosign-password")):
+        if path is not None and not path.exists():
+            raise ConfigError(f"there is no {path}", hint=f"see {option}")
+    named = {needed.path for needed in base.secrets}
+    more = tuple(Needed(path, secret_paths.described(path)) for path in further if path not in named)
+    found = replace(base, secrets=base.secrets + more, cosign_password=password)
+    if not (found.database or found.blobs or found.secret_paths):
+        raise UsageError(
+            "there is nothing to protect", hint="give --harbor FILE, or answer the questions at a terminal"
+        )
+    return found
+
+
+def _default_state() -> Path:
+    if os.geteuid() == 0:
+        return Path("/var/lib/drkit")
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "drkit"
+
+
+def _from_harbor(base: Plan, wishes: Wishes, installation: Installation) -> Plan:
+    database = installation.database
+    dsn, password, container = base.dsn, None, None
+    if dsn is None and database is None:
+        container, password = _harbors_container(installation), installation.own_database_password
+    elif dsn is None and database is not None:
+        dsn = (
+            f"host={database.host} port={database.port} user={database.user} dbname={database.name}"
+            f" sslmode={database.ssl_mode}"
+        )
+        password = database.password
+    base = _with_blobs(base, wishes, installation)
+    return replace(
+        base,
+        site=base.site if base.site != "registry" else installation.hostname,
+        dsn=dsn,
+        container=container,
+        password=password,
+        secrets=secret_paths.found(installation),
+        warnings=(*base.warnings, *secret_paths.missing(installation)),
+    )
+
+
+def _with_blobs(base: Plan, wishes: Wishes, installation: Installation) -> Plan:
+    """Where the images are, as harbor.yml has it."""
+    match installation.storage:
+        case "filesystem":
+            if not installation.root_directory.is_dir():
+                raise ConfigError(
+                    f"there is no {installation.root_directory}, where {installation.harbor_yml} has the"
+                    " images",
+                    hint="run init on the machine that has Harbor's data volume",
+                )
+            return replace(base, blobs=config.FilesystemBlobs(path=installation.root_directory))
+        case "s3":
+            source = storage_service.bucket(installation.service, installation.harbor_yml)
+            file = base.directory / BUCKET_CREDENTIALS if source.credentials else None
+            vault = init_bucket.vault(wishes.vault, wishes.vault_credentials, wishes.vault_region)
+            return replace(
+                base,
+                blobs=init_bucket.blobs(source, vault, file),
+                vault=vault,
+                bucket_credentials=source.credentials,
+                warnings=source.regrets,
+            )
+        case other:
+            return replace(base, blobs=None, warnings=(init_bucket.unknown(other),))
+
+
+def _harbors_container(installation: Installation) -> str:
+    """The container of Harbor's own database, if it runs here; raises ConfigError."""
+    try:
+        return docker.find(HARBOR_CONTAINER).name
+    except DrkitError as error:
+        raise ConfigError(
+            f"{installation.harbor_yml} uses Harbor's own database, and its container is out of reach: "
+            f"{error.message}",
+            hint="start Harbor, or give the database's address with --database-dsn",
+        ) from None

@@ -1,0 +1,94 @@
+"""Values of the configuration that have a form of their own, and what is told of a wrong one."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator
+
+from drkit import cron
+
+_DURATION = re.compile(r"(\d+)\s*(s|m|h|d|w)")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def parse_duration(text: str) -> timedelta:
+    """`"90d"`, `"1h30m"` or `"45s"` as a timedelta.
+
+    Raises ValueError for anything else, zero included.
+    """
+    pieces = _DURATION.findall(text)
+    if not pieces or _DURATION.sub("", text).strip():
+        raise ValueError('a duration looks like "45s", "30m", "24h", "7d" or "2w"')
+    seconds = sum(int(number) * _UNITS[unit] for number, unit in pieces)
+    if seconds == 0:
+        raise ValueError("a duration is longer than nothing")
+    return timedelta(seconds=seconds)
+
+
+def _duration(value: object) -> timedelta:
+    if not isinstance(value, str):
+        raise ValueError('a duration is a string such as "24h"')
+    return parse_duration(value)
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("the path is absolute: a timer runs in another directory than you")
+    return path
+
+
+def no_password_in_dsn(dsn: str) -> str:
+    """The connection string, if it holds no password; else ValueError."""
+    if re.search(r"password\s*=", dsn) or re.search(r"://[^/@\s]*:[^/@\s]*@", dsn):
+        raise ValueError("the password stands in a file of its own, named by password_file")
+    return dsn
+
+
+def no_password_in_url(url: str) -> str:
+    """The address, if it holds no password; else ValueError."""
+    if re.search(r"://[^/@\s]*:[^/@\s]+@", url):
+        raise ValueError("the credentials stand in a file of KEY=value lines, named by credentials_file")
+    return url
+
+
+def web_address(url: str) -> str:
+    """The address, if it is one of a web service, without credentials; else ValueError."""
+    if not re.fullmatch(r"https?://[^/@\s?#]+(?:/[^@\s?#]*)?", url):
+        raise ValueError("it looks like https://registry.example.com, without user and password")
+    return url
+
+
+def bucket_name(name: str) -> str:
+    """The name, if a bucket may have it; else ValueError."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}", name):
+        raise ValueError("it is the name alone, such as harbor-blobs; the service's address is endpoint")
+    return name
+
+
+def key_prefix(prefix: str) -> str:
+    """A prefix of keys, without slashes at its ends."""
+    return prefix.strip("/")
+
+
+def _plain_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError("a name is made of letters, digits, dots, dashes and underscores")
+    return name
+
+
+def _cron(expression: str) -> str:
+    try:
+        cron.parse(expression)
+    except ValueError as error:
+        raise ValueError(f'"{expression}" is no cron expression such as "0 2 * * *": {error}') from None
+    return expression
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Name = Annotated[str, AfterValidator(_plain_name)]
+CronExpression = Annotated[str, AfterValidator(_cron)]

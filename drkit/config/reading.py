@@ -1,0 +1,103 @@
+"""Finding the file, reading it, and what its sections must agree on."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from drkit.config.explain import explain
+from drkit.config.sections import BucketBlobs, Config, Harbor, Vault
+from drkit.errors import ConfigError
+
+DEFAULT_PATH = Path("/etc/drkit/drkit.toml")
+
+
+def find_config(option: Path | None) -> Path:
+    """The file to read: `--config`, else `$DRKIT_CONFIG`, else /etc/drkit/drkit.toml."""
+    return option or Path(os.environ.get("DRKIT_CONFIG") or DEFAULT_PATH)
+
+
+def load_config(path: Path) -> Config:
+    """Read and check the file; raises ConfigError that names the key, its place and the nearest known key."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        hint = "make one with `drkit init`, or name it with --config or DRKIT_CONFIG"
+        raise ConfigError(f"there is no configuration at {path}", hint=hint) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"cannot read {path}: {error}", hint="it is a UTF-8 text file that drkit's user may read"
+        ) from None
+    return parse_config(text, str(path))
+
+
+def parse_config(text: str, source: str) -> Config:
+    """The settings that a TOML text says; `source` names it in errors."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source} is not TOML: {error}", hint="strings stand in double quotes") from None
+    try:
+        # Through JSON, since only there do strict types and paths given as strings go together.
+        config = Config.model_validate_json(json.dumps(document, default=str))
+    except ValidationError as error:
+        raise explain(error, source) from None
+    _check_whole(config, source)
+    return config
+
+
+def _check_whole(config: Config, source: str) -> None:
+    for what, names in (
+        ("database", [database.name for database in config.databases]),
+        ("repository", [repository.name for repository in config.repositories]),
+    ):
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise ConfigError(
+                f'{source}: two [[{what}]] are named "{twice}"', hint="give each a name of its own"
+            )
+    for number, database in enumerate(config.databases, 1):
+        if database.dsn is None and database.container is None:
+            raise ConfigError(
+                f'{source}: "dsn" is missing in [[database]] number {number}',
+                hint='every database needs it, or container = "harbor-db"; see the README',
+            )
+    if config.secrets.paths and not config.secrets.recipients:
+        raise ConfigError(
+            f"{source}: [secrets] names paths but no recipients",
+            hint="give at least one age recipient (age1...), or nobody could open the bundle",
+        )
+    if isinstance(config.blobs, BucketBlobs):
+        _check_vault(config.blobs, config.vault, source)
+    if config.harbor:
+        _check_harbor(config.harbor, source)
+
+
+def _check_vault(blobs: BucketBlobs, vault: Vault | None, source: str) -> None:
+    """Blobs in a bucket are kept in another: in the same one, what loses the one loses the other."""
+    if vault is None:
+        raise ConfigError(
+            f"{source}: [blobs] are in a bucket, and there is no [vault]",
+            hint="name the bucket that keeps them, in another account, region or provider, as [vault]",
+        )
+    if (blobs.bucket, blobs.endpoint) == (vault.bucket, vault.endpoint):
+        raise ConfigError(
+            f"{source}: [vault] is the bucket that it protects, {vault.bucket}",
+            hint="use another bucket, best in another account, region or at another provider",
+        )
+
+
+def _check_harbor(harbor: Harbor, source: str) -> None:
+    """The API needs all three, or is not used."""
+    given = {"url": harbor.url, "user": harbor.user, "password_file": harbor.password_file}
+    missing = [key for key, value in given.items() if value is None]
+    wanted = harbor.read_only or harbor.ca_file is not None or len(missing) < len(given)
+    if wanted and missing:
+        raise ConfigError(
+            f"{source}: [harbor] has no {' and no '.join(missing)}",
+            hint="Harbor's API needs url, user and password_file; only waiting works without it",
+        )

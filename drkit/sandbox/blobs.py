@@ -1,0 +1,134 @@
+"""Image blobs in a sandbox: from the repository, or by a bucket's inventory from its vault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from drkit.errors import RestoreDamaged
+from drkit.harbor import storage
+from drkit.model import Bucketed, Manifest
+from drkit.progress import Listener, Meter
+from drkit.sources import bucket_restore, links_archive, vault_reading
+from drkit.sources.bucket_restore import Fetched
+from drkit.sources.inventory import Entry
+from drkit.sources.vault_reading import Shelf
+from drkit.tools.parallel import together
+from drkit.tools.restic import Repository
+
+STAGE = "restore blobs"
+# A blob up to this size is read once more, to plant a fault in.
+_SMALL = 4 << 20
+OpenVault = Callable[[Bucketed], AbstractContextManager[Shelf]]
+
+
+@dataclass(frozen=True)
+class FromVault:
+    """What came from a vault, and one small blob of it; the vault stays open for as long as the sandbox."""
+
+    shelf: Shelf
+    fetched: Fetched
+    sample: Entry | None
+
+    @property
+    def where(self) -> str:
+        """Where the vault is."""
+        return self.shelf.place.where
+
+
+@dataclass(frozen=True)
+class RestoredBlobs:
+    """The registry's root directory, and what is to be said of a vault."""
+
+    root: Path
+    vault: FromVault | None = None
+
+
+class BlobsBuilder:
+    """Restores the blobs of a point below `directory`."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        manifest: Manifest,
+        directory: Path,
+        stack: ExitStack,
+        open_vault: OpenVault,
+        listener: Listener,
+    ) -> None:
+        self._repository = repository
+        self._manifest = manifest
+        self._directory = directory
+        self._stack = stack
+        self._open_vault = open_vault
+        self._listener = listener
+
+    def restore(self, wanted: Collection[str] | None = None) -> RestoredBlobs:
+        """All blobs, or the `wanted` digests alone; all links. Raises RestoreDamaged, the tools' errors."""
+        target = self._directory / "blobs"
+        target.mkdir(mode=0o700)
+        if self._manifest.bucket is not None:
+            return self._from_vault(target / "registry", self._manifest.bucket, wanted)
+        return RestoredBlobs(self._from_repository(target, wanted))
+
+    def _from_repository(self, target: Path, wanted: Collection[str] | None) -> Path:
+        part = self._manifest.need("blobs", "blobs")
+        where = PurePosixPath(part.path)
+        include = None if wanted is None else self._patterns(PurePosixPath("/") / where.name, wanted)
+        # The parent folder, so that the root directory itself comes back with its owner and mode.
+        source = f"{part.snapshot}:{where.parent}"
+        self._repository.restore(source, target, include=include, listener=self._listener)
+        root = target / where.name
+        link = storage.link_in_trunk(root)
+        if link:
+            # Behind a link would be production, or nothing: what a drill reads there proves nothing.
+            raise RestoreDamaged(
+                f"{link.relative_to(target)} came back as a link to elsewhere", hint="take a new backup"
+            )
+        return root
+
+    def _patterns(self, root: PurePosixPath, wanted: Collection[str]) -> Path:
+        patterns = [str(root / storage.REPOSITORIES), *(str(root / storage.blob_name(d)) for d in wanted)]
+        include = self._directory / "include"
+        include.write_text("\n".join(patterns) + "\n", encoding="utf-8")
+        return include
+
+    def _from_vault(self, root: Path, bucketed: Bucketed, wanted: Collection[str] | None) -> RestoredBlobs:
+        root.mkdir()
+        shelf = self._stack.enter_context(self._open_vault(bucketed))
+        entries = _Noting(vault_reading.entries(self._repository, self._manifest), wanted)
+        total = self._manifest.need("inventory", "inventory").bytes if wanted is None else None
+        meter = Meter(self._listener, STAGE, total)
+        links = self._manifest.need("links", "links")
+        outcomes = together(
+            {
+                "blobs": lambda: bucket_restore.fetch(shelf, entries, root, meter),
+                "links": lambda: links_archive.unpack(
+                    links_archive.read(self._repository.read(links.snapshot, links.path)), root
+                ),
+            }
+        )
+        for outcome in outcomes.values():
+            if isinstance(outcome, Exception):
+                raise outcome
+        fetched = outcomes["blobs"]
+        assert isinstance(fetched, Fetched)
+        return RestoredBlobs(root, FromVault(shelf, fetched, entries.sample))
+
+
+class _Noting:
+    """The wanted entries, and one small one that was among them."""
+
+    def __init__(self, entries: Iterable[Entry], wanted: Collection[str] | None) -> None:
+        self._entries = entries
+        self._wanted = wanted
+        self.sample: Entry | None = None
+
+    def __iter__(self) -> Iterator[Entry]:
+        for entry in self._entries:
+            if self._wanted is None or entry.digest in self._wanted:
+                if self.sample is None and 0 < entry.size <= _SMALL:
+                    self.sample = entry
+                yield entry

@@ -1,0 +1,81 @@
+"""The inventories of many points as one sorted stream, in memory for a few lines of each.
+
+Lines are compared as they stand: all of them begin with the digest, so that their order is that of digests,
+and what many points have in common is looked into once.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from drkit.errors import RestoreDamaged
+from drkit.sources import inventory
+from drkit.sources.inventory import Entry
+
+Stream = Callable[[], Iterable[bytes]]
+# Each stream is a restic of its own, which takes its memory; the others wait for their turn.
+_AT_ONCE = 4
+_HINT = "use another point; look with `drkit verify`"
+
+
+def merged(streams: Sequence[Stream], directory: Path) -> Iterator[Entry]:
+    """The entries of all inventories, sorted by digest; those that are wholly alike once.
+
+    What is merged already stands in `directory` meanwhile, once its size. Raises RestoreDamaged for one that
+    is cut short, not sorted or no inventory.
+    """
+    for line in _merged_lines(streams, directory):
+        yield from inventory.from_lines([line])
+
+
+def _merged_lines(streams: Sequence[Stream], directory: Path) -> Iterator[bytes]:
+    before: Path | None = None
+    number = 0
+    while len(streams) > _AT_ONCE:
+        number += 1
+        kept = directory / f"inventories-{number}.jsonl"
+        with kept.open("wb") as file:
+            file.writelines(_once(streams[:_AT_ONCE], before))
+        _remove(before)
+        before, streams = kept, streams[_AT_ONCE:]
+    yield from _once(streams, before)
+    _remove(before)
+
+
+def _once(streams: Sequence[Stream], before: Path | None) -> Iterator[bytes]:
+    """The lines of a few streams and a file, sorted, each once."""
+    sources = [_lines(stream()) for stream in streams]
+    if before is not None:
+        sources.append(_lines(_pieces(before)))
+    last = b""
+    for line in heapq.merge(*sources):
+        if line != last:
+            last = line
+            yield line
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    rest, last = b"", b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        for line in filter(None, whole):
+            if line <= last:
+                raise RestoreDamaged("an inventory of the vault is not sorted", hint=_HINT)
+            last = line
+            yield line + b"\n"
+    if rest:
+        raise RestoreDamaged("an inventory of the vault is cut short", hint=_HINT)
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from iter(lambda: file.read(1 << 20), b"")
+
+
+def _remove(path: Path | None) -> None:
+    if path is not None:
+        with suppress(OSError):
+            path.unlink()

@@ -1,0 +1,249 @@
+"""Points whose blobs are in a vault: brought back into a directory or a bucket, drilled, verified."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testenv import Site
+from tests.bucket_points import Vaulted, blob_name, into_vault, section
+from tests.buckets import Service
+from tests.e2e import accounts
+from tests.e2e.commands import Drkit, clone, exactly, fails, to_toml
+from tests.e2e.conftest import Drilled
+
+
+@pytest.fixture(scope="module")
+def original(drilled: Drilled, site: Site, s3: Service, new_home: Callable[[], Path]) -> Iterator[Vaulted]:
+    """Made once; to be read, or to be copied."""
+    drkit = clone(drilled.drkit, new_home())
+    yield into_vault(drkit, site.blobs, s3)
+    shutil.rmtree(drkit.home)
+
+
+def spoil(number: int, content: bytes) -> bytes | None:
+    """The first blob has another last byte, the second is gone, the third is cut."""
+    match number:
+        case 0:
+            return content[:-1] + bytes([content[-1] ^ 1])
+        case 1:
+            return None
+        case 2:
+            return content[:-1]
+        case _:
+            return content
+
+
+@pytest.fixture
+def spoilt(drilled: Drilled, site: Site, s3: Service, new_home: Callable[[], Path]) -> Iterator[Vaulted]:
+    """One whose vault is damaged and keeps no versions."""
+    made = into_vault(clone(drilled.drkit, new_home()), site.blobs, s3, versions=False, spoil=spoil)
+    yield made
+    shutil.rmtree(made.drkit.home)
+
+
+@pytest.fixture
+def drkit(original: Vaulted, new_home: Callable[[], Path]) -> Iterator[Drkit]:
+    """A drkit of the test's own with that point."""
+    made = clone(original.drkit, new_home())
+    yield made
+    shutil.rmtree(made.home)
+
+
+def tree(root: Path) -> dict[str, str]:
+    """What a registry has: name -> hash of content."""
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (root / "docker").rglob("*")
+        if path.is_file() and "_uploads" not in path.parts
+    }
+
+
+def objects(service: Service, bucket: str, root: str) -> dict[str, str]:
+    """The same of a bucket."""
+    api, found = service.api(), {}
+    for page in api.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for each in page.get("Contents", ()):
+            content = api.get_object(Bucket=bucket, Key=each["Key"])["Body"].read()
+            found[each["Key"].removeprefix(f"{root}/")] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def test_into_a_directory(original: Vaulted, drkit: Drkit, site: Site) -> None:
+    root = drkit.home / "root"
+    words = ("restore", "latest", "--only", "blobs", "--root", str(root))
+    plan = drkit.ask(*words, "--dry-run")
+    (step,) = plan["steps"]
+    assert step["source"] == original.manifest.bucket.vault.where  # type: ignore[union-attr]
+    assert not root.exists()
+    result = drkit.ask(*words, "--yes")
+    (step,) = result["steps"]
+    there = Path(step["target"])
+    assert tree(there) == tree(site.blobs)
+    assert accounts.files(there / "docker/registry/v2/repositories").keys()
+    assert "every byte hashed on the way" in step["verified"]
+    assert [path.name for path in there.parent.iterdir()] == [there.name]
+    assert any("chown -R 10000:10000" in warning for warning in result["warnings"])
+
+
+def test_into_a_bucket(original: Vaulted, drkit: Drkit, site: Site, s3: Service) -> None:
+    bucket = s3.bucket().bucket
+    drkit.change(lambda d: d.update(blobs={"kind": "s3", "root": "harbor"} | section(s3, bucket, drkit.home)))
+    words = ("restore", "latest", "--only", "blobs")
+    (step,) = drkit.ask(*words, "--dry-run")["steps"]
+    assert (step["present"], step["blocked"]) == ("nothing", False)
+    (step,) = drkit.ask(*words, "--yes")["steps"]
+    assert objects(s3, bucket, "harbor") == tree(site.blobs)
+    assert "all listed again" in step["verified"]
+    message = (
+        rf"the target is not empty: image blobs \(objects, such as harbor/docker/.* at s3://{bucket}/.*\)"
+    )
+    hint = r"objects cannot be set aside: name another bucket or root in \[blobs\]; nothing was changed"
+    fails(drkit, (*words, "--yes", "--replace"), 2, "target_not_empty", message, hint)
+
+
+def test_a_directory_into_a_bucket(copy: Drkit, site: Site, s3: Service) -> None:
+    bucket = s3.bucket().bucket
+
+    def change(document: dict[str, Any]) -> None:
+        document["blobs"] = {"kind": "s3"} | section(s3, bucket, copy.home)
+        document["vault"] = section(s3, "nowhere", copy.home)
+
+    copy.change(change)
+    (step,) = copy.ask("restore", "latest", "--only", "blobs", "--yes")["steps"]
+    assert objects(s3, bucket, "") == tree(site.blobs)
+    assert "from the repository, every byte hashed before it was to be seen" in step["verified"]
+
+
+def check_of(report: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = (check for check in report["checks"] if check["name"] == name)
+    return dict(found)
+
+
+def test_a_full_drill_reads_the_vault_by_version(original: Vaulted, drkit: Drkit, s3: Service) -> None:
+    first, second, *_ = original.inventory
+    api = s3.api()
+    api.put_object(Bucket=original.vault, Key=first["key"], Body=b"overwritten")
+    api.delete_object(Bucket=original.vault, Key=second["key"])
+    report = drkit.ask("drill")
+    assert report["outcome"] == "passed"
+    assert report["vault"] == original.manifest.bucket.vault.where  # type: ignore[union-attr]
+    detail = check_of(report, "blobs from the vault")["detail"]
+    assert f"{len(original.inventory):,} blobs" in detail
+    caught = {control["name"] for control in report["controls"] if control["caught"]}
+    assert {"other bytes in the vault", "blob gone from the vault"} <= caught
+    looked = drkit.ask("verify")["vault"]
+    assert (looked["bad"], looked["hidden"]) == (0, 2)
+
+
+def faults_of(spoilt: Vaulted) -> tuple[str, str, str]:
+    first, second, third, *_ = spoilt.inventory
+    return (
+        rf"the bytes of {first['digest']} in the vault hash to sha256:[0-9a-f]{{64}}",
+        f"{second['digest']} is gone from the vault",
+        rf"{third['digest']} has {third['size'] - 1:,} bytes in the vault and should have {third['size']:,}",
+    )
+
+
+def test_damage_in_the_vault_fails_a_drill_with_a_verdict(spoilt: Vaulted) -> None:
+    ended = spoilt.drkit.run("drill", "--json")
+    assert ended.code == 5
+    report = ended.envelope["result"]
+    assert report["outcome"] == "failed"
+    found = check_of(report, "blobs from the vault")
+    assert found["outcome"] == "failed"
+    for pattern in faults_of(spoilt):
+        assert re.search(pattern, found["detail"])
+    # The others were still looked at.
+    hashed = check_of(report, "blobs hash to their names")
+    assert (hashed["outcome"], hashed["detail"].split()[0]) == ("passed", str(len(spoilt.inventory) - 3))
+    assert check_of(report, "closure")["outcome"] == "failed"
+
+
+def test_damage_in_the_vault_puts_nothing_in_place_and_is_gone_on_after(
+    spoilt: Vaulted, site: Site, s3: Service
+) -> None:
+    root, bucket = spoilt.drkit.home / "root", s3.bucket().bucket
+    words = ("restore", "latest", "--only", "blobs", "--yes")
+    into_directory, count = (*words, "--root", str(root)), len(spoilt.inventory)
+    ended = spoilt.drkit.run(*into_directory, "--json")
+    assert (ended.code, ended.error["kind"]) == (7, "restore_damaged")
+    assert "3 blobs cannot be had" in ended.error["message"]
+    (staging,) = root.rglob(".drkit-restoring-*")
+    assert [path.name for path in staging.parent.iterdir()] == [staging.name]
+    assert len(list(staging.glob("*/docker/registry/v2/blobs/sha256/*/*/*"))) == count - 3
+
+    elsewhere = spoilt.drkit.home / "elsewhere.toml"
+    shutil.copy(spoilt.drkit.config, elsewhere)
+    to_bucket = section(s3, bucket, spoilt.drkit.home) | {"kind": "s3", "root": "harbor"}
+    document = tomllib.loads(elsewhere.read_text()) | {"blobs": to_bucket}
+    elsewhere.write_text(to_toml(document))
+    ended = spoilt.drkit.run(*words, "--json", config=elsewhere)
+    assert (ended.code, ended.error["kind"]) == (7, "restore_damaged")
+    there = objects(s3, bucket, "harbor")
+    assert len(there) == count - 3 + 1
+    assert f".drkit-restoring-{spoilt.manifest.id}" in there
+    assert not any("repositories" in key for key in there)
+
+    for entry in spoilt.inventory[:3]:
+        content = (site.blobs / blob_name(entry["digest"])).read_bytes()
+        s3.api().put_object(Bucket=spoilt.vault, Key=entry["key"], Body=content)
+    (step,) = spoilt.drkit.ask(*into_directory)["steps"]
+    assert f"{count - 3} of them from an earlier attempt" in step["verified"]
+    assert tree(Path(step["target"])) == tree(site.blobs)
+    (step,) = spoilt.drkit.run(*words, "--json", config=elsewhere).result["steps"]
+    assert f"{count - 3} of them from an earlier attempt" in step["verified"]
+    assert objects(s3, bucket, "harbor") == tree(site.blobs)
+
+
+def test_verify_compares_the_vault(original: Vaulted, drkit: Drkit) -> None:
+    count, size = len(original.inventory), sum(entry["size"] for entry in original.inventory)
+    looked = drkit.ask("verify")["vault"]
+    assert (looked["points"], looked["blobs"], looked["bytes"]) == (1, count, size)
+    assert (looked["read"], looked["bad"]) == (0, 0)
+    read = drkit.ask("verify", "--read-data-subset", "100%")["vault"]
+    assert (read["read"], read["read_bytes"], read["bad"]) == (count, size, 0)
+    shares = [drkit.ask("verify", "--read-data-subset", f"{part}/2")["vault"]["read"] for part in (1, 2)]
+    assert sum(shares) == count
+    assert min(shares) > 0
+
+
+def test_verify_names_what_is_wrong_in_the_vault(spoilt: Vaulted) -> None:
+    _, second, third, *_ = spoilt.inventory
+    gone, cut = (
+        f"{second['digest']} is gone from the vault",
+        f"{third['digest']} has {third['size'] - 1:,} bytes .*",
+    )
+    hint = "a new backup copies again what production still has; then look with `drkit verify`"
+    count = len(spoilt.inventory)
+    program = fails(
+        spoilt.drkit, ("verify",), 7, "vault_damaged",
+        f"2 of {count} blobs in the vault cannot be restored: {gone}; {cut}", exactly(hint),
+    )  # fmt: skip
+    assert program.envelope["result"]["vault"]["bad"] == 2
+    ended = spoilt.drkit.run("verify", "--read-data-subset", "100%", "--json")
+    assert (ended.code, ended.error["kind"]) == (7, "vault_damaged")
+    faults = "\n".join(ended.envelope["result"]["vault"]["faults"])
+    for pattern in faults_of(spoilt):
+        assert re.search(pattern, faults)
+
+
+def test_without_a_vault_in_the_configuration(original: Vaulted, drkit: Drkit) -> None:
+    drkit.change(lambda document: document.pop("vault"))
+    place = original.manifest.bucket.vault  # type: ignore[union-attr]
+    message = (
+        f"the image blobs of this point are in the vault {place.where}, and the configuration has no [vault]"
+    )
+    hint = (
+        f'write [vault] with bucket = "{place.bucket}", endpoint = "{place.endpoint}",'
+        f' region = "{place.region}", prefix = "{place.prefix}" and a credentials_file that may read it'
+    )
+    for words in (("drill",), ("verify",), ("restore", "latest", "--dry-run", "--root", "/nowhere")):
+        fails(drkit, words, 4, "config_error", exactly(message), exactly(hint))
