@@ -21,6 +21,7 @@ from drkit.model import (
     Closure,
     DatabaseEvidence,
     Manifest,
+    ManifestProof,
     Part,
     PartKind,
     SecretFile,
@@ -28,26 +29,15 @@ from drkit.model import (
     utc_now,
 )
 from drkit.progress import Listener, Update
-from drkit.sources import (
-    blobs,
-    bucket_ends,
-    database,
-    digests,
-    evidence,
-    fingerprints,
-    harbor_facts,
-    secrets,
-    vault_marks,
-)
-from drkit.sources.bucket_ends import Ends
+from drkit.sources import blobs, bucket_ends, database, digests, evidence, fingerprints, harbor_facts, secrets
 from drkit.sources.bucket_point import BucketPoint, InVault, Keep, Surroundings
 from drkit.sources.bundle import Member
 from drkit.sources.clients import Dumper, dumper
-from drkit.sources.closure import ARTIFACTS, Proof, Prover
+from drkit.sources.closure import ARTIFACTS, Proof, Prover, prove_manifests
 from drkit.sources.collection import Watch
 from drkit.sources.database import Held
 from drkit.sources.locking import locking_of
-from drkit.sources.vault_marks import Held as Mark
+from drkit.sources.vault_work import VaultWork
 from drkit.state import State
 from drkit.tools import postgres_programs
 from drkit.tools.parallel import together
@@ -88,11 +78,10 @@ class Captured:
     gone: tuple[str, ...] = ()
     volume: Volume | None = None
     bucket: Bucketed | None = None
-    swept: tuple[str, ...] = ()
 
 
 class Capture:
-    """The capture of all sources of a site; a context, to be left when the point is sealed or given up.
+    """The capture of all sources of a site.
 
     `directory` is private to this run, `tags` names a part's snapshot, `before` is the last sealed point.
     """
@@ -105,8 +94,10 @@ class Capture:
         tags: Tagger,
         listener: Listener,
         before: Manifest | None = None,
+        vault_work: VaultWork | None = None,
     ) -> None:
         self.captured = Captured()
+        self._vault_work = vault_work or VaultWork(settings)
         self._before = before
         self._settings = settings
         self._repository = repository
@@ -114,20 +105,7 @@ class Capture:
         self._tags = tags
         self._listener = listener
         self._listed: Future[Path] = Future()
-        # A mark in a vault must stand until the point is sealed.
-        self._open = contextlib.ExitStack()
-        self._mark: Mark | None = None
-
-    def __enter__(self) -> Capture:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
-
-    def check(self) -> None:
-        """Raise ToolFailed where what was captured may be gone by now: to be asked before it is sealed."""
-        if self._mark is not None:
-            self._mark.check()
+        self._proved: Future[ManifestProof] = Future()
 
     def run(self) -> Spoilt | None:
         """Capture everything; says why, if it must be done again."""
@@ -150,6 +128,8 @@ class Capture:
                 work["blobs"] = partial(self._blobs, settings.blobs, close=known)
             if settings.blobs and known:
                 work["digests"] = lambda: self._digests(held)
+            if isinstance(settings.blobs, config.FilesystemBlobs) and held and known:
+                work["manifests"] = partial(self._manifests, settings.blobs)
             if settings.secrets.paths:
                 work["secrets"] = self._secrets
             outcomes = together(work)
@@ -249,6 +229,22 @@ class Capture:
             pieces = digests.pieces(listed)
             keep(self._repository.save_stream(pieces, digests.FILE_NAME, tags, self._host))
 
+    def _manifests(self, source: config.FilesystemBlobs) -> None:
+        """Prove the manifests while the blobs are stored, for the first time takes a while.
+
+        Whoever waits for the outcome meets what went wrong.
+        """
+        try:
+            self._proved.set_result(self._prove_manifests(source, self._listed.result()))
+        except BaseException as error:
+            self._proved.set_exception(error)
+            if not isinstance(error, DrkitError):
+                raise
+
+    def _prove_manifests(self, source: config.FilesystemBlobs, listed: Path) -> ManifestProof:
+        memory = State(self._settings.site.state).manifests
+        return prove_manifests(source.path.resolve(), self._directory, listed, memory)
+
     def _blobs(self, source: config.FilesystemBlobs | config.BucketBlobs, *, close: bool) -> None:
         match source:
             case config.FilesystemBlobs():
@@ -266,39 +262,24 @@ class Capture:
         def save(pieces: Iterable[bytes], name: str, kind: PartKind) -> Saved:
             return self._repository.save_stream(pieces, name, self._tags(kind, kind), self._host)
 
-        ends = self._open.enter_context(bucket_ends.opened(source, vault))
-        self._mark = self._open.enter_context(self._working_in(ends))
-        locking = locking_of(ends.vault, self._settings, utc_now())
-        memory = State(self._settings.site.state).manifests
-        run = Surroundings(
-            self._directory, memory, self._part, save, self._repository, self._before, self._listener
-        )
-        point = BucketPoint(ends, locking, run, links_count=not self._settings.databases)
-        point.capture()
-        self.captured.bucket = point.summary
-        self.captured.warnings += point.warnings
-        if swept := vault_marks.sweep(self._mark):
-            self.captured.swept += (
-                f"removed {swept} marks and unfinished uploads of dead runs in the vault",
+        self._vault_work.begin()
+        with bucket_ends.opened(source, vault) as ends:
+            locking = locking_of(ends.vault, self._settings, utc_now())
+            memory = State(self._settings.site.state).manifests
+            run = Surroundings(
+                self._directory, memory, self._part, save, self._repository, self._before, self._listener
             )
-        if not close:
-            return
-        listed = self._listed.result()
-        if not self._settings.databases:
-            self.captured.digest_count = point.list_links(listed)
-            self._save_digests(listed)
-        self._keep(point.prove(listed))
-
-    def _working_in(self, ends: Ends) -> contextlib.AbstractContextManager[Mark]:
-        site, state = self._settings.site, State(self._settings.site.state)
-        return vault_marks.backing_up(
-            ends.vault,
-            ends.vault_place,
-            self._directory.name,
-            site=site.name,
-            machine=state.machine,
-            wait=site.lock_wait,
-        )
+            point = BucketPoint(ends, locking, run, links_count=not self._settings.databases)
+            point.capture()
+            self.captured.bucket = point.summary
+            self.captured.warnings += point.warnings
+            if not close:
+                return
+            listed = self._listed.result()
+            if not self._settings.databases:
+                self.captured.digest_count = point.list_links(listed)
+                self._save_digests(listed)
+            self._keep(point.prove(listed))
 
     def _directory_of_blobs(self, source: config.FilesystemBlobs, *, close: bool) -> None:
         for last in (False, False, True):
@@ -307,7 +288,7 @@ class Capture:
                 return
             listed = self._listed.result()
             try:
-                self._close(source.path.resolve(), saved, listed)
+                self._close(source, saved, listed)
             except SourceChanged:
                 if last:
                     raise
@@ -337,19 +318,20 @@ class Capture:
         self.captured.parts.remove(part)
         self._repository.forget([snapshot])
 
-    def _close(self, root: Path, saved: Saved, listed: Path) -> None:
+    def _close(self, source: config.FilesystemBlobs, saved: Saved, listed: Path) -> None:
         """Compare what was captured with what the databases refer to.
 
         Raises SourceChanged where a link was caught while it was being written, ToolFailed where the capture
         lacks what production has.
         """
         self._listener(Update("closure"))
-        memory = State(self._settings.site.state).manifests
-        prover = Prover(self._repository, root, saved, self._directory, memory)
+        prover = Prover(self._repository, source.path.resolve(), saved, self._directory)
+        proved = self._proved.result
         if not self._settings.databases:
             self.captured.digest_count = prover.list_links(listed)
             self._save_digests(listed)
-        proof = prover.prove(listed)
+            proved = partial(self._prove_manifests, source, listed)
+        proof = prover.prove(listed, proved)
         self._listener(Update("closure", finished=True))
         self._keep(proof)
 
