@@ -1,0 +1,182 @@
+"""Something between drkit and an S3 service that goes wrong when it is told to; over TLS if it is to.
+
+with Proxy(endpoint) as proxy:
+    proxy.add(Fault("GET /bucket/key", cut_after=1000))
+    proxy.add(Fault("PUT", error=(503, "SlowDown"), times=3))
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import urlsplit
+
+_HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "content-length", "expect")
+_PATIENCE = 30
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to requests that begin with `where` (`GET /bucket`): to `times` of them, after `skip`.
+
+    One of: an error instead of an answer (`error`: status and code), a connection that breaks before there is
+    an answer (`drop`) or after so many bytes of its body (`cut_after`), a body that is changed on the way
+    (`change`), an answer that takes so many seconds longer (`delay`). With `late` the service has done what
+    it was asked before the error or the break.
+    """
+
+    where: str
+    times: int = 1
+    skip: int = 0
+    error: tuple[int, str] | None = None
+    drop: bool = False
+    cut_after: int | None = None
+    change: Callable[[bytes], bytes] | None = None
+    delay: float = 0.0
+    late: bool = False
+
+
+class Proxy:
+    """A proxy on a free port of 127.0.0.1, for one service; `seen` are the requests that came, in order."""
+
+    def __init__(self, endpoint: str, certificate: tuple[Path, Path] | None = None) -> None:
+        self._upstream = urlsplit(endpoint).netloc
+        self._faults: list[list[Fault | int]] = []
+        self._lock = threading.Lock()
+        self.seen: list[str] = []
+        self.at_once = self.most_at_once = 0
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.proxy = self
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.endpoint = f"{'https' if certificate else 'http'}://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self) -> Proxy:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def add(self, fault: Fault) -> None:
+        """Let this go wrong from now on."""
+        with self._lock:
+            self._faults.append([fault, 0])
+
+    def fault_for(self, request: str) -> Fault | None:
+        """What goes wrong with this request, if anything does."""
+        with self._lock:
+            self.seen.append(request)
+            for entry in self._faults:
+                fault, met = entry
+                assert isinstance(fault, Fault)
+                assert isinstance(met, int)
+                if request.startswith(fault.where):
+                    entry[1] = met + 1
+                    if fault.skip <= met < fault.skip + fault.times:
+                        return fault
+        return None
+
+    def under_way(self, change: int) -> None:
+        """Count the requests that are under way."""
+        with self._lock:
+            self.at_once += change
+            self.most_at_once = max(self.most_at_once, self.at_once)
+
+    def forward(
+        self, method: str, path: str, headers: list[tuple[str, str]], body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        """Ask the service itself: status, headers and body of its answer."""
+        connection = http.client.HTTPConnection(self._upstream, timeout=_PATIENCE)
+        try:
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in headers:
+                if name.lower() not in _HOP_BY_HOP:
+                    connection.putheader(name, value)
+            if body or method in ("PUT", "POST"):
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body or None)
+            answer = connection.getresponse()
+            return answer.status, answer.getheaders(), answer.read()
+        finally:
+            connection.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    proxy: Proxy
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that closes its connection, or does not trust the certificate, is nothing to tell of."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def handle_one_request(self) -> None:
+        self.raw_requestline = self.rfile.readline(1 << 16)
+        if not self.raw_requestline or not self.parse_request():
+            self.close_connection = True
+            return
+        proxy = self.server.proxy
+        proxy.under_way(1)
+        try:
+            self._answer(proxy)
+        finally:
+            proxy.under_way(-1)
+
+    def _answer(self, proxy: Proxy) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fault = proxy.fault_for(f"{self.command} {self.path}") or Fault("")
+        time.sleep(fault.delay)
+        if (fault.drop or fault.error) and not fault.late:
+            self._refuse(fault)
+            return
+        status, headers, content = proxy.forward(self.command, self.path, self.headers.items(), body)
+        if fault.drop or fault.error:
+            self._refuse(fault)
+            return
+        content = fault.change(content) if fault.change else content
+        length = len(content)
+        if self.command == "HEAD" or status == 304:
+            length = int({name.lower(): value for name, value in headers}.get("content-length", 0))
+        self._send(status, headers, content, length, fault.cut_after)
+
+    def _refuse(self, fault: Fault) -> None:
+        if fault.error is None:
+            self.close_connection = True
+            return
+        status, code = fault.error
+        content = f"<Error><Code>{code}</Code><Message>as told</Message></Error>".encode()
+        self._send(status, [("Content-Type", "application/xml")], content, len(content), None)
+
+    def _send(
+        self, status: int, headers: list[tuple[str, str]], content: bytes, length: int, cut: int | None
+    ) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() not in _HOP_BY_HOP:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+        self.wfile.write(content[:cut] if self.command != "HEAD" else b"")
+        if cut is not None:
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """What is said here nobody reads."""
