@@ -52,12 +52,7 @@ def hashed(count: int) -> list[str]:
 
 
 @settings(max_examples=60)
-@given(
-    st.sets(
-        st.lists(st.sampled_from(["a", "b", "bb", "c~", "sha256", "ff"]), min_size=1, max_size=5), max_size=0
-    )
-    | st.sets(st.text("ab/~0f", min_size=1, max_size=6), max_size=80)
-)
+@given(st.sets(st.text("ab/~0f", min_size=1, max_size=6), max_size=80))
 def test_any_keys_once_and_in_order(found: set[str]) -> None:
     """Also those that have the name of a folder, and what stands below it."""
     keys = sorted(f"p/{key}" for key in found)
@@ -85,7 +80,7 @@ def test_hashes_take_few_requests_more_than_pages() -> None:
     assert found == keys
     assert requests <= 4_000 / 100 * 1.5
     assert walk(hashed(FULL), AREA)[1] == 1
-    assert walk(hashed(FULL * 2), AREA)[1] <= 3
+    assert walk(hashed(200), AREA, full=100)[1] <= 3
 
 
 def test_versions_are_cut_by_their_first_digits() -> None:
