@@ -169,6 +169,18 @@ def test_doctor_misses_a_vault_that_is_not_there(drkit: Drkit, vault: Storage) -
     fails(drkit, ["doctor"], 7, "bucket_missing", message, "see bucket and endpoint, or create it")
 
 
+def test_doctor_leaves_another_sites_vault_alone(drkit: Drkit, vault: Storage) -> None:
+    buckets.put(vault, "drkit/site.json", b'{"site": "registry.elsewhere.test"}')
+    message = (
+        f"1 problem; the first: the vault {vault.where} at {vault.endpoint} belongs to the site "
+        "registry.elsewhere.test, and this is registry.example.test"
+    )
+    try:
+        fails(drkit, ["doctor"], 7, "not_ours", exactly(message), "give every site a vault of its own: .*")
+    finally:
+        buckets.empty(vault)
+
+
 def test_doctor_minds_keys_that_others_may_read(drkit: Drkit) -> None:
     keys = drkit.home / "blobs.credentials"
     keys.chmod(0o644)
