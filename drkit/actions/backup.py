@@ -26,6 +26,7 @@ from drkit.progress import Listener, silent
 from drkit.sources import changes, database, read_only
 from drkit.sources.capture import Capture, Captured, Spoilt
 from drkit.sources.collection import Watch
+from drkit.sources.vault_work import VaultWork
 from drkit.state import State, new_id, private_directory
 from drkit.tools import age, restic
 
@@ -115,12 +116,14 @@ def backup(settings: config.Config, listener: Listener = silent) -> BackupResult
         previous = next((point.manifest for point in points if point.manifest), None)
         _look_for_room(settings)
         try:
-            result = _attempts(settings, state, catalog, versions, listener, previous)
+            with VaultWork(settings) as vault:
+                result = _attempts(settings, state, catalog, versions, listener, previous, vault)
         finally:
             # Only now: until here their blobs spared restic reading every file again.
             swept += leftovers.sweep_points(catalog, dead)
+        swept += (f"removed {vault.swept} leftovers of earlier runs from the vault",) if vault.swept else ()
         if isinstance(result, BackupResult):
-            return replace(result, swept=swept + result.swept)
+            return replace(result, swept=swept)
     last = f"; the last time, {result.cause}" if result.cause else ""
     raise BackupIncomplete(f"{result.why} during each of {_ATTEMPTS} attempts{last}", hint=result.hint)
 
@@ -132,6 +135,7 @@ def _attempts(
     versions: Mapping[str, str],
     listener: Listener,
     previous: Manifest | None,
+    vault: VaultWork,
 ) -> BackupResult | Spoilt:
     """The first attempt that nothing spoils, or what spoilt the last."""
     given_up: list[Capture] = []
@@ -140,7 +144,7 @@ def _attempts(
     try:
         with read_only.held(settings, state) as warnings:
             for attempt in range(1, _ATTEMPTS + 1):
-                context = _Context(settings, catalog, versions, listener, attempt, previous, warnings)
+                context = _Context(settings, catalog, versions, listener, vault, attempt, previous, warnings)
                 result = _attempt(context, given_up)
                 if isinstance(result, BackupResult):
                     break
@@ -174,6 +178,7 @@ class _Context:
     catalog: Catalog
     versions: Mapping[str, str]
     listener: Listener
+    vault: VaultWork
     attempt: int
     previous: Manifest | None
     warnings: tuple[str, ...] = ()
@@ -188,21 +193,26 @@ def _attempt(context: _Context, given_up: list[Capture]) -> BackupResult | Spoil
     def tags(kind: PartKind, name: str) -> tuple[str, ...]:
         return part_tags(context.catalog, point, kind, name)
 
-    repository = context.catalog.repository
-    with (
-        private_directory(state.runs, point) as directory,
-        Capture(context.settings, repository, directory, tags, context.listener, context.previous) as capture,
-    ):
+    with private_directory(state.runs, point) as directory:
+        repository = context.catalog.repository
+        capture = Capture(
+            context.settings,
+            repository,
+            directory,
+            tags,
+            context.listener,
+            context.previous,
+            context.vault,
+        )
         spoilt = capture.run()
         if spoilt:
             given_up.append(capture)
             return spoilt
-        return _finish(context, point, capture)
+    return _finish(context, point, capture.captured)
 
 
-def _finish(context: _Context, point: str, capture: Capture) -> BackupResult:
+def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
     """Seal the point if nothing failed, else say what did."""
-    captured = capture.captured
     order = get_args(PartKind)
     parts = tuple(sorted(captured.parts, key=lambda part: (order.index(part.kind), part.name)))
     result = BackupResult(
@@ -220,11 +230,10 @@ def _finish(context: _Context, point: str, capture: Capture) -> BackupResult:
         attempts=context.attempt,
         volume=captured.volume,
         bucket=captured.bucket,
-        swept=captured.swept,
     )
     if captured.failures:
         raise _incomplete(captured.failures, result)
-    capture.check()
+    context.vault.check()
     context.catalog.seal(_manifest(context, captured, result))
     return replace(result, status=PointStatus.SEALED)
 

@@ -29,18 +29,7 @@ from drkit.model import (
     utc_now,
 )
 from drkit.progress import Listener, Update
-from drkit.sources import (
-    blobs,
-    bucket_ends,
-    database,
-    digests,
-    evidence,
-    fingerprints,
-    harbor_facts,
-    secrets,
-    vault_marks,
-)
-from drkit.sources.bucket_ends import Ends
+from drkit.sources import blobs, bucket_ends, database, digests, evidence, fingerprints, harbor_facts, secrets
 from drkit.sources.bucket_point import BucketPoint, InVault, Keep, Surroundings
 from drkit.sources.bundle import Member
 from drkit.sources.clients import Dumper, dumper
@@ -48,7 +37,7 @@ from drkit.sources.closure import ARTIFACTS, Proof, Prover, prove_manifests
 from drkit.sources.collection import Watch
 from drkit.sources.database import Held
 from drkit.sources.locking import locking_of
-from drkit.sources.vault_marks import Held as Mark
+from drkit.sources.vault_work import VaultWork
 from drkit.state import State
 from drkit.tools import postgres_programs
 from drkit.tools.parallel import together
@@ -89,11 +78,10 @@ class Captured:
     gone: tuple[str, ...] = ()
     volume: Volume | None = None
     bucket: Bucketed | None = None
-    swept: tuple[str, ...] = ()
 
 
 class Capture:
-    """The capture of all sources of a site; a context, to be left when the point is sealed or given up.
+    """The capture of all sources of a site.
 
     `directory` is private to this run, `tags` names a part's snapshot, `before` is the last sealed point.
     """
@@ -106,8 +94,10 @@ class Capture:
         tags: Tagger,
         listener: Listener,
         before: Manifest | None = None,
+        vault_work: VaultWork | None = None,
     ) -> None:
         self.captured = Captured()
+        self._vault_work = vault_work or VaultWork(settings)
         self._before = before
         self._settings = settings
         self._repository = repository
@@ -116,20 +106,6 @@ class Capture:
         self._listener = listener
         self._listed: Future[Path] = Future()
         self._proved: Future[ManifestProof] = Future()
-        # A mark in a vault must stand until the point is sealed.
-        self._open = contextlib.ExitStack()
-        self._mark: Mark | None = None
-
-    def __enter__(self) -> Capture:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
-
-    def check(self) -> None:
-        """Raise ToolFailed where what was captured may be gone by now: to be asked before it is sealed."""
-        if self._mark is not None:
-            self._mark.check()
 
     def run(self) -> Spoilt | None:
         """Capture everything; says why, if it must be done again."""
@@ -286,39 +262,24 @@ class Capture:
         def save(pieces: Iterable[bytes], name: str, kind: PartKind) -> Saved:
             return self._repository.save_stream(pieces, name, self._tags(kind, kind), self._host)
 
-        ends = self._open.enter_context(bucket_ends.opened(source, vault))
-        self._mark = self._open.enter_context(self._working_in(ends))
-        locking = locking_of(ends.vault, self._settings, utc_now())
-        memory = State(self._settings.site.state).manifests
-        run = Surroundings(
-            self._directory, memory, self._part, save, self._repository, self._before, self._listener
-        )
-        point = BucketPoint(ends, locking, run, links_count=not self._settings.databases)
-        point.capture()
-        self.captured.bucket = point.summary
-        self.captured.warnings += point.warnings
-        if swept := vault_marks.sweep(self._mark):
-            self.captured.swept += (
-                f"removed {swept} marks and unfinished uploads of dead runs in the vault",
+        self._vault_work.begin()
+        with bucket_ends.opened(source, vault) as ends:
+            locking = locking_of(ends.vault, self._settings, utc_now())
+            memory = State(self._settings.site.state).manifests
+            run = Surroundings(
+                self._directory, memory, self._part, save, self._repository, self._before, self._listener
             )
-        if not close:
-            return
-        listed = self._listed.result()
-        if not self._settings.databases:
-            self.captured.digest_count = point.list_links(listed)
-            self._save_digests(listed)
-        self._keep(point.prove(listed))
-
-    def _working_in(self, ends: Ends) -> contextlib.AbstractContextManager[Mark]:
-        site, state = self._settings.site, State(self._settings.site.state)
-        return vault_marks.backing_up(
-            ends.vault,
-            ends.vault_place,
-            self._directory.name,
-            site=site.name,
-            machine=state.machine,
-            wait=site.lock_wait,
-        )
+            point = BucketPoint(ends, locking, run, links_count=not self._settings.databases)
+            point.capture()
+            self.captured.bucket = point.summary
+            self.captured.warnings += point.warnings
+            if not close:
+                return
+            listed = self._listed.result()
+            if not self._settings.databases:
+                self.captured.digest_count = point.list_links(listed)
+                self._save_digests(listed)
+            self._keep(point.prove(listed))
 
     def _directory_of_blobs(self, source: config.FilesystemBlobs, *, close: bool) -> None:
         for last in (False, False, True):

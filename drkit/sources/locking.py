@@ -15,6 +15,7 @@ from drkit.sources.lock_horizon import lock_horizon
 from drkit.tools.s3 import Bucket, Lock, LockMode
 
 _LEAST_SLACK = timedelta(days=7)
+_FOR_EVER = timedelta(days=90)
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,24 @@ def locking_of(vault: Bucket, settings: config.Config, now: datetime) -> Locking
     """How this site's vault protects what is put there from now on; raises the bucket's errors."""
     assert settings.vault is not None
     versioned = vault.versioning()
-    horizon = horizon_of(settings, now)
-    if settings.vault.lock == "none" or horizon is None or not vault.object_lock():
+    if settings.vault.lock == "none" or not vault.object_lock():
         return Locking(versioned)
-    needed, until = times(now, horizon)
+    needed, until = times(now, horizon_of(settings, now))
     return Locking(versioned, needed, until, settings.vault.lock)
 
 
-def horizon_of(settings: config.Config, now: datetime) -> timedelta | None:
-    """For how long a blob that a point of `now` needs is to be locked; None where nothing says so."""
-    by_rules = lock_horizon(settings.retention, settings.schedule, now)
-    by_wish = settings.vault.lock_for if settings.vault else None
-    return max((horizon for horizon in (by_rules, by_wish) if horizon is not None), default=None)
+def horizon_of(settings: config.Config, now: datetime) -> timedelta:
+    """How long what a point of now needs has to be locked: as long as retention may keep it, or `lock_for`.
+
+    Where retention keeps points for ever, no lock can last as long: it is `lock_for`, or 90 days, which every
+    later point that needs the blob extends.
+    """
+    assert settings.vault is not None
+    kept = lock_horizon(settings.retention, settings.schedule, now.astimezone())
+    least = settings.vault.lock_for
+    if kept is None:
+        return least or _FOR_EVER
+    return max(kept, least or kept)
 
 
 def times(now: datetime, horizon: timedelta) -> tuple[datetime, datetime]:

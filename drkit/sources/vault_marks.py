@@ -137,9 +137,12 @@ class Held:
             except DrkitError as error:
                 log.warning("cannot refresh the mark in the vault: %s", error.message)
 
-    def end(self) -> None:
-        """Stop, and take the mark away; what cannot be removed becomes stale."""
+    def stop(self) -> None:
+        """Write it no more."""
         self._over.set()
+
+    def end(self) -> None:
+        """Take the mark away; what cannot be removed becomes stale."""
         try:
             self._remove(self._version)
         except DrkitError as error:
@@ -177,8 +180,10 @@ def held(
     try:
         yield mark
     finally:
-        mark.end()
+        mark.stop()
+        # A mark that is put after it was taken away would stay.
         thread.join()
+        mark.end()
 
 
 @contextlib.contextmanager

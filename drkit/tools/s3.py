@@ -139,9 +139,11 @@ class Bucket:
         here.
         """
         from drkit.tools import s3_upload
+        from drkit.tools.s3_copy import Source
 
         if self.same_service(source):
-            done = self._server_side.copy(source.access.bucket, source_key, key, size, digest, lock)
+            what = Source(source_key, source_version)
+            done = self._server_side.copy(source.access.bucket, what, key, size, digest, lock)
             if done is not None:
                 return done
         return s3_upload.put_blob(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from drkit.tools.s3_client import TRANSIENT, Client
 
@@ -29,12 +29,21 @@ def _batch(
         answer = call(client.api.delete_objects, Delete={"Objects": named, "Quiet": True})
         again = []
         for error in answer.get("Errors", ()):
-            key, version, code = error["Key"], error.get("VersionId"), str(error.get("Code", ""))
+            code, stay = str(error.get("Code", "")), _meant(error, objects)
             if code in TRANSIENT and attempt < client.access.attempts:
-                again.append((key, version))
+                again += stay
             else:
-                yield key, version, f"{code} {error.get('Message', '')}".strip()
+                said = f"{code} {error.get('Message', '')}".strip()
+                yield from ((key, version, said) for key, version in stay)
         if not again:
             return
         client.pause(attempt)
         objects = again
+
+
+def _meant(
+    error: Mapping[str, str], objects: Sequence[tuple[str, str | None]]
+) -> list[tuple[str, str | None]]:
+    """Which of the objects an error is about: some services leave the version out, then all of that key."""
+    key, version = error["Key"], error.get("VersionId")
+    return [each for each in objects if each[0] == key and (not version or each[1] in (None, version))]

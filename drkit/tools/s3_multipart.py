@@ -42,6 +42,9 @@ class Multipart:
             UploadId=self._upload,
             MultipartUpload={"Parts": self._sent},
         )
+        if self._lock is not None:
+            # Not when it begins: an upload that is taken up again would be locked too briefly.
+            s3_upload.retain(self._client, self._key, answer.get("VersionId"), self._lock)
         return Put(answer.get("VersionId"), self._size, server_side=False)
 
     def _send(self, pieces: Iterable[bytes]) -> None:
@@ -81,8 +84,7 @@ class Multipart:
     def _begin(self) -> None:
         """Take up an upload of this key that somebody began, or begin one."""
         begun = [each for each in s3_upload.unfinished(self._client, self._key) if each.key == self._key]
-        # How an object is locked is settled when its upload begins: an old one would be locked too briefly.
-        if begun and self._lock is None:
+        if begun:
             newest = max(begun, key=lambda each: each.started)
             with contextlib.suppress(BucketFailed):
                 self._there = dict(self._parts_of(newest.id))
@@ -90,9 +92,7 @@ class Multipart:
                 return
         for old in begun:
             s3_upload.abort(self._client, self._key, old.id)
-        answer = self._client.call(
-            self._client.api.create_multipart_upload, Key=self._key, **s3_upload.locking(self._lock)
-        )
+        answer = self._client.call(self._client.api.create_multipart_upload, Key=self._key)
         self._upload = str(answer["UploadId"])
 
     def _parts_of(self, upload: str) -> Iterator[tuple[int, str]]:

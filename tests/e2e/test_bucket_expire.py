@@ -1,0 +1,132 @@
+"""What expire does in the vault: blobs that no point needs go, and nothing else ever does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from testenv import Site, buckets, damage
+from testenv.buckets import Storage
+from tests.e2e import bucketed
+from tests.e2e.commands import Drkit, clone
+
+CONTENT = b"a blob that only the first point needs"
+DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+NAME = damage.blob_name(DIGEST)
+
+
+def two_points(drkit: Drkit, site: Site) -> None:
+    """The first has a blob that the second lacks."""
+    images = bucketed.images(site)
+    buckets.put(images, NAME, CONTENT)
+    try:
+        drkit.ask("backup")
+    finally:
+        buckets.remove(images, NAME)
+    drkit.ask("backup")
+    drkit.change(lambda document: document.update(retention={"keep_last": 1}))
+
+
+@pytest.fixture(scope="module")
+def made(
+    bucket_site: Site, bucket_empty: Drkit, new_home: Callable[[], Path]
+) -> Iterator[tuple[Drkit, Storage]]:
+    """Two points in a vault that keeps versions."""
+    drkit, vault = bucketed.with_own_vault(bucket_empty, bucket_site, new_home())
+    two_points(drkit, bucket_site)
+    yield drkit, vault
+    buckets.unmake(vault)
+
+
+def blobs_of(vault: Storage) -> dict[str, int]:
+    return buckets.names(vault, "docker/registry/v2/blobs")
+
+
+def test_nothing_goes_while_anything_is_in_the_way(
+    made: tuple[Drkit, Storage], new_home: Callable[[], Path]
+) -> None:
+    original, vault = made
+    before = buckets.versions(vault)
+    drkit = clone(original, new_home())
+    result = drkit.ask("expire", "--dry-run")
+    assert result["removed"] == 1
+    assert (result["vault"]["blobs"], result["vault"]["bytes"]) == (1, len(CONTENT))
+    shown = drkit.run("expire", "--dry-run").stdout
+    assert f"1 blobs ({len(CONTENT)} B) would be removed from the vault {vault.where}" in shown
+    assert buckets.versions(vault) == before
+
+    # A copy of the doomed point in another repository needs its blobs all the same.
+    other = drkit.home / "other"
+    drkit.change(
+        lambda document: document["repository"].append(
+            {**document["repository"][0], "name": "other", "url": str(other)}
+        )
+    )
+    left = drkit.ask("expire", "--dry-run")["vault"]["left_alone"]
+    assert "not every repository can be read" in left
+
+    # A backup on another machine may need what it has just found in the vault.
+    drkit = clone(original, new_home())
+    mark = {"run": "r", "work": "backup", "host": "other.example.com", "machine": "other"}
+    buckets.put(vault, "drkit/running/r.json", json.dumps(mark).encode())
+    assert "backup works there, on other.example.com" in drkit.ask("expire")["vault"]["left_alone"]
+    assert blobs_of(vault).keys() >= {NAME}
+    buckets.remove(vault, "drkit/running/r.json")
+
+
+def test_what_no_point_needs_goes_and_what_hides_another(made: tuple[Drkit, Storage]) -> None:
+    drkit, vault = made
+    needed = blobs_of(vault).keys() - {NAME}
+    hidden = sorted(needed)[0]
+    buckets.remove(vault, hidden)
+    result = drkit.ask("expire")
+    # The blob, and the marker that hides one that is needed.
+    assert (result["vault"]["blobs"], result["vault"]["versions"], result["vault"]["refused"]) == (1, 1, 0)
+    assert not [key for key, _, _ in buckets.versions(vault) if key == vault.key(NAME)]
+    assert blobs_of(vault).keys() == needed
+    assert drkit.ask("drill", "--level", "quick")["outcome"] == "passed"
+    again = drkit.ask("expire")
+    assert (again["vault"]["blobs"], again["vault"]["versions"]) == (0, 0)
+
+
+def test_a_backup_that_has_not_ended_keeps_its_blobs(made: tuple[Drkit, Storage]) -> None:
+    drkit, vault = made
+    buckets.put(vault, NAME, CONTENT)
+    result = drkit.ask("expire")
+    assert (result["vault"]["blobs"], result["vault"]["waiting"]) == (0, 1)
+    assert NAME in blobs_of(vault)
+    buckets.remove(vault, NAME)
+
+
+def test_another_site_keeps_out_of_the_vault(
+    made: tuple[Drkit, Storage], new_home: Callable[[], Path]
+) -> None:
+    original, vault = made
+    before = buckets.versions(vault)
+    drkit = clone(original, new_home())
+    drkit.change(lambda document: document["site"].update(name="another.example.com"))
+    told = drkit.run("backup", "--json")
+    assert told.code == 3
+    assert "belongs to the site" in told.envelope["error"]["message"]
+    assert "this is another.example.com" in told.envelope["error"]["message"]
+    assert buckets.versions(vault) == before
+
+
+def test_what_is_locked_stays_until_then(
+    bucket_site: Site, bucket_empty: Drkit, new_home: Callable[[], Path]
+) -> None:
+    drkit, vault = bucketed.with_own_vault(bucket_empty, bucket_site, new_home(), lockable=True)
+    try:
+        two_points(drkit, bucket_site)
+        result = drkit.ask("expire")["vault"]
+        assert (result["blobs"], result["locked"], result["locked_bytes"]) == (0, 1, len(CONTENT))
+        assert result["locked_until"] is not None
+        assert NAME in blobs_of(vault)
+        assert "1 objects" in (shown := drkit.run("expire").stdout)
+        assert "stay, for they are locked, the first until" in shown
+    finally:
+        buckets.unmake(vault)
