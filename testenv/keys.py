@@ -34,7 +34,7 @@ def make(
     root: Path, data: Path, *, secret_key: str, cosign_password: str, token_key_bits: int
 ) -> dict[str, str]:
     """Write all of them below `root`; returns the lines of private keys by name, for a search for leaks."""
-    planted = _certificates(root, data)
+    planted = certificates(root, data)
     planted |= _token_key(data, token_key_bits)
     planted |= _cosign_pair(root, cosign_password)
     write(data / "secret/keys/secretkey", secret_key.encode(), secret=True)
@@ -70,7 +70,8 @@ def new_rsa_key() -> bytes:
     return _private_pem(rsa.generate_private_key(public_exponent=65537, key_size=2048))
 
 
-def _certificates(root: Path, data: Path) -> dict[str, str]:
+def certificates(root: Path, data: Path) -> dict[str, str]:
+    """A CA of the site's own (tls/ca.crt) and what it signed for 127.0.0.1 (tls/server.crt and .key)."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = _name("Example Test CA")

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,7 @@ class Service:
 
     def api(self) -> Any:
         """boto3's client, for what drkit itself never does."""
-        return boto3.session.Session(
-            self.credentials["AWS_ACCESS_KEY_ID"],
-            self.credentials["AWS_SECRET_ACCESS_KEY"],
-            self.credentials.get("AWS_SESSION_TOKEN"),
-            region_name=self.region,
-        ).client("s3", endpoint_url=self.endpoint)
+        return _api(self.endpoint, self.region, tuple(self.credentials.items()))
 
     def bucket(self, *, versions: bool = False, locks: bool = False) -> Access:
         """A new, empty bucket."""
@@ -52,6 +48,17 @@ class Service:
     def behind(self, endpoint: str) -> Service:
         """The same service, reached through something in between."""
         return replace(self, endpoint=endpoint)
+
+
+@cache
+def _api(endpoint: str, region: str, credentials: tuple[tuple[str, str], ...]) -> Any:
+    keys = dict(credentials)
+    return boto3.session.Session(
+        keys["AWS_ACCESS_KEY_ID"],
+        keys["AWS_SECRET_ACCESS_KEY"],
+        keys.get("AWS_SESSION_TOKEN"),
+        region_name=region,
+    ).client("s3", endpoint_url=endpoint)
 
 
 @contextmanager

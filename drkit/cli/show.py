@@ -167,7 +167,8 @@ def verify(console: Console, result: VerifyResult) -> None:
 
 
 def _verified_vault(console: Console, vault: VaultVerified) -> None:
-    needed = f"{vault.blobs:,} blobs ({size(vault.bytes)}) that {vault.points} recovery points need"
+    points = "the recovery point" if vault.points == 1 else f"{vault.points} recovery points"
+    needed = f"{vault.blobs:,} blobs ({size(vault.bytes)}) that {points} rely on"
     read = f", {vault.read:,} of them ({size(vault.read_bytes)}) read and hashed" if vault.read else ""
     there = f"{vault.bad:,} are not as they should be" if vault.bad else "all are there"
     console.print(f"the vault {vault.where}: of {needed}, {there}{read}", soft_wrap=True)

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 CONNECTIONS = 80
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
-_LONGEST_PAUSE = 15.0
+LONGEST_PAUSE = 15.0
 
 TRANSIENT = frozenset({
     "BadDigest", "ConditionalRequestConflict", "IncompleteBody", "InternalError", "OperationAborted",
@@ -112,7 +112,7 @@ class Client:
         """Do it again while it raises Passing, with growing pauses; ToolFailed when it never stops."""
         retrying = Retrying(
             stop=stop_after_attempt(self.access.attempts),
-            wait=wait_random_exponential(multiplier=0.2, max=_LONGEST_PAUSE),
+            wait=wait_random_exponential(multiplier=0.2, max=LONGEST_PAUSE),
             retry=retry_if_exception_type(Passing),
             before_sleep=_tell,
             reraise=True,
@@ -126,7 +126,7 @@ class Client:
 
     def pause(self, stumbles: int) -> None:
         """Wait before something is taken up again that has failed so many times."""
-        time.sleep(min(_LONGEST_PAUSE, 0.2 * 2**stumbles) * random.random())  # noqa: S311
+        time.sleep(min(LONGEST_PAUSE, 0.2 * 2**stumbles) * random.random())  # noqa: S311
         process.stop_if_asked()
 
     def _count(self, **_event: object) -> None:

@@ -123,6 +123,25 @@ def test_a_directory_into_a_bucket(copy: Drkit, site: Site, s3: Service) -> None
     assert "from the repository, every byte hashed before it was to be seen" in step["verified"]
 
 
+def test_a_copy_of_the_vault_elsewhere_will_do(
+    original: Vaulted, drkit: Drkit, site: Site, s3: Service
+) -> None:
+    bucket = s3.bucket().bucket
+    for entry in original.inventory:
+        name = blob_name(entry["digest"])
+        s3.api().put_object(Bucket=bucket, Key=f"moved/{name}", Body=(site.blobs / name).read_bytes())
+    drkit.change(lambda document: document["vault"].update(bucket=bucket, prefix="moved"))
+    root = drkit.home / "root"
+    result = drkit.ask("restore", "latest", "--only", "blobs", "--yes", "--root", str(root))
+    assert tree(Path(result["steps"][0]["target"])) == tree(site.blobs)
+    place = original.manifest.bucket.vault  # type: ignore[union-attr]
+    assert (
+        f"the blobs were taken from s3://{bucket}/moved at {s3.endpoint} and not from {place.where},"
+        " where the point has them: by their digests, as they are there now"
+    ) in result["warnings"]
+    assert drkit.ask("verify")["vault"]["bad"] == 0
+
+
 def check_of(report: dict[str, Any], name: str) -> dict[str, Any]:
     (found,) = (check for check in report["checks"] if check["name"] == name)
     return dict(found)
