@@ -22,13 +22,18 @@ _HINT = "use another point; look with `drkit verify`"
 
 
 def merged(streams: Sequence[Stream], directory: Path) -> Iterator[Entry]:
-    """The entries of all inventories, sorted by digest; those that are wholly alike once.
+    """The entries of all inventories, sorted by digest; each version of a blob once, however it was locked.
 
     What is merged already stands in `directory` meanwhile, once its size. Raises RestoreDamaged for one that
     is cut short, not sorted or no inventory.
     """
+    last: Entry | None = None
     for line in _merged_lines(streams, directory):
-        yield from inventory.from_lines([line])
+        for entry in inventory.from_lines([line]):
+            # Lines that differ in their lock alone stand side by side, the version being before it.
+            if last is None or entry._replace(locked_until=last.locked_until) != last:
+                yield entry
+            last = entry
 
 
 def _merged_lines(streams: Sequence[Stream], directory: Path) -> Iterator[bytes]:
