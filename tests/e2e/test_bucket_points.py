@@ -253,6 +253,16 @@ def test_verify_names_what_is_wrong_in_the_vault(spoilt: Vaulted) -> None:
         assert re.search(pattern, faults)
 
 
+def test_a_vault_by_another_name_loses_nothing(original: Vaulted, drkit: Drkit, s3: Service) -> None:
+    """Its service has got another name since the point was taken."""
+    renamed = s3.endpoint.replace("127.0.0.1", "localhost")
+    assert renamed != s3.endpoint
+    drkit.change(lambda document: document["vault"].update(endpoint=renamed))
+    found = drkit.ask("expire")["vault"]
+    assert (found["blobs"], found["versions"], found["left_alone"]) == (0, 0, "")
+    assert found["where"].endswith(renamed)
+
+
 def test_without_a_vault_in_the_configuration(original: Vaulted, drkit: Drkit) -> None:
     drkit.change(lambda document: document.pop("vault"))
     place = original.manifest.bucket.vault  # type: ignore[union-attr]

@@ -1,38 +1,68 @@
-"""Many inventories as one stream: each version of a blob once."""
+"""The inventories of many points as one sorted stream."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
-from drkit.sources import inventories, inventory
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drkit.errors import RestoreDamaged
+from drkit.harbor import storage
+from drkit.sources import inventory
+from drkit.sources.inventories import Stream, merged
 from drkit.sources.inventory import Entry
 
-LATER = datetime(2027, 1, 1, tzinfo=UTC)
+DIGESTS = sorted(f"sha256:{hashlib.sha256(bytes([number])).hexdigest()}" for number in range(30))
+LOCKS = (None, datetime(2026, 12, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
 
 
-def entry(number: int, version: str | None = None, until: datetime | None = None) -> Entry:
-    return Entry(f"sha256:{number:064x}", f"key-{number}", number, version, until)
+def entry(number: int, version: str | None, lock: int) -> Entry:
+    digest = DIGESTS[number]
+    return Entry(digest, f"vault/{storage.blob_name(digest)}", 10, version, LOCKS[lock])
 
 
-def merged(directory: Path, *points: list[Entry]) -> list[Entry]:
-    streams = [partial(inventory.to_lines, point) for point in points]
-    return list(inventories.merged(streams, directory))
+def stream(entries: Iterable[Entry]) -> Stream:
+    pieces = list(inventory.to_lines(entries))
+    return lambda: pieces
 
 
-def test_what_points_have_in_common_comes_once(tmp_path: Path) -> None:
-    one, two, three = entry(1), entry(2), entry(3)
-    assert merged(tmp_path, [one, two], [two, three], [one, three]) == [one, two, three]
+POINT = st.dictionaries(st.integers(0, 29), st.tuples(st.sampled_from([None, "a", "b"]), st.integers(0, 2)))
 
 
-def test_a_lock_that_was_extended_makes_no_other_blob(tmp_path: Path) -> None:
-    before, after, other = entry(1, "v1"), entry(1, "v1", LATER), entry(1, "v2", LATER)
-    found = merged(tmp_path, [before], [after], [other], [entry(1)])
-    assert sorted(str(each.version) for each in found) == ["None", "v1", "v2"]
+@given(st.lists(POINT, max_size=11))
+def test_every_version_of_a_blob_comes_once_and_in_order(
+    tmp_path_factory: pytest.TempPathFactory, points: list[dict[int, tuple[str | None, int]]]
+) -> None:
+    directory = tmp_path_factory.mktemp("merged")
+    made = [[entry(number, *what) for number, what in sorted(point.items())] for point in points]
+    found = list(merged([stream(each) for each in made], directory))
+    assert [each.digest for each in found] == sorted(each.digest for each in found)
+    wanted = {(each.digest, each.version) for point in made for each in point}
+    assert len(found) == len(wanted)
+    assert {(each.digest, each.version) for each in found} == wanted
+    assert list(directory.iterdir()) == []
 
 
-def test_more_than_are_read_at_once(tmp_path: Path) -> None:
-    points = [[entry(number), entry(number + 1, "v", LATER)] for number in range(0, 18, 2)]
-    assert merged(tmp_path, *points) == [each for point in points for each in point]
-    assert list(tmp_path.iterdir()) == []
+GOOD = b"".join(inventory.to_lines([entry(3, "a", 0), entry(4, "a", 0)]))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        GOOD[:-1],
+        GOOD[:50],
+        b"\n".join(reversed(GOOD.splitlines())) + b"\n",
+        b'{"digest": "x", "key": "y", "size": 1}\n',
+        b"no inventory\n",
+        # Lines that sort as lines, and not as the digests in them.
+        GOOD.replace(b'{"digest": "' + DIGESTS[3].encode(), b'{ "digest": "' + DIGESTS[9].encode()),
+    ],
+)
+def test_what_is_no_inventory_is_refused(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(RestoreDamaged):
+        list(merged([lambda: [data], stream([entry(5, None, 0)])], tmp_path))
