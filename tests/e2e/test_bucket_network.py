@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from testenv import Site, buckets
+from testenv import Site, buckets, damage
 from testenv.buckets import Storage
 from testenv.s3_faults import Fault, Proxy, Request
 from tests.e2e import bucketed
@@ -99,6 +99,24 @@ def test_a_run_with_nothing_new_only_lists(far: Far) -> None:
     assert [request for request in others if "/docker/" in request.path] == []
     # What the bucket is like, whose vault it is, and the mark of a run that is under way.
     assert len(others) <= 12, others
+
+
+def test_blobs_that_are_collected_between_listing_and_copying(far: Far) -> None:
+    """What nobody refers to may go at any moment: then it is not in the point, and the point is whole."""
+    orphans = [damage.orphan_blob(far.site, f"collected {number}".encode()) for number in range(5)]
+
+    def collect(request: Request) -> None:
+        if "/blobs/" in request.path and not request.lists and orphans:
+            for digest in orphans:
+                damage.remove_blob(far.site, digest)
+            orphans.clear()
+
+    before = {damage.blob_name(digest) for digest in orphans}
+    far.to_source.plan = collect
+    result = far.drkit.ask("backup")
+    assert (result["status"], result["warnings"], orphans) == ("sealed", [], [])
+    assert (result["closure"]["missing"], result["closure"]["unreferenced"]) == (0, 0)
+    assert not before & buckets.names(far.vault, "docker").keys()
 
 
 def test_keys_that_have_run_out(far: Far) -> None:

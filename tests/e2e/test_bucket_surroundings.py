@@ -102,9 +102,14 @@ def test_init_wants_a_vault_that_is_there(bucket_site: Site, new_home: Callable[
     assert not drkit.home.exists(), "nothing was written"
 
 
-def test_init_of_a_directory_wants_none(site: Site, new_home: Callable[[], Path]) -> None:
+def test_init_of_a_directory_wants_none(tmp_path: Path, new_home: Callable[[], Path]) -> None:
     drkit = Drkit(new_home())
-    words = ["init", "--harbor", str(site.harbor_yml), "--repository", str(drkit.repository)]
+    harbor_yml = tmp_path / "harbor.yml"
+    harbor_yml.write_text(
+        f"hostname: h\ndata_volume: {tmp_path}\nexternal_database: {{harbor: {{host: 127.0.0.1}}}}\n"
+    )
+    (tmp_path / "registry").mkdir()
+    words = ["init", "--harbor", str(harbor_yml), "--repository", str(drkit.repository)]
     words += ["--output", str(drkit.config), "--vault", "s3://vault"]
     message = "a vault keeps the images of a registry in a bucket, and this one's are in no bucket"
     fails(drkit, words, 2, "usage_error", message, "leave --vault out")
