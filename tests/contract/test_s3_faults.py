@@ -161,7 +161,7 @@ def test_a_service_that_forgets_where_to_go_on(bucket: Bucket, proxy: Proxy) -> 
     proxy.forward = without_range  # type: ignore[method-assign]
     with pytest.raises(ToolFailed, match="cannot be read from byte"):
         list(reading)
-    assert name in proxy.seen[0]
+    assert name in proxy.seen[0].path
 
 
 def test_a_blob_that_comes_through_in_pieces_is_right(bucket: Bucket, proxy: Proxy) -> None:
