@@ -76,7 +76,7 @@ def _vault(settings: config.Config, kept: Bucket, registrys: Access, now: dateti
         yield Finding("vault", "warning", said, "expire cannot remove from it what no point needs any more")
     if others:
         yield Finding("vault", "warning", others, "let the vault have credentials that nothing else knows")
-    yield from _protection(settings.vault, kept, locking_of(kept, settings, now), now)
+    yield from _protection(settings.vault, locking_of(kept, settings, now), now)
 
 
 def _deletes(vault: Bucket, key: str, version: str | None) -> bool:
@@ -100,7 +100,7 @@ def _who_else(vaults: Access, registrys: Access, probe: str, version: str | None
     return ""
 
 
-def _protection(vault: config.Vault, kept: Bucket, locking: Locking, now: datetime) -> Iterator[Finding]:
+def _protection(vault: config.Vault, locking: Locking, now: datetime) -> Iterator[Finding]:
     if not locking.versioned:
         said = "it keeps no versions: what is written over or deleted there is gone"
         yield Finding("vault", "warning", said, "turn the bucket's versioning on, best with Object Lock")
@@ -111,9 +111,6 @@ def _protection(vault: config.Vault, kept: Bucket, locking: Locking, now: dateti
     elif vault.lock == "none":
         said = "lock in [vault] is none: whoever may delete in it can delete all that it keeps"
         yield Finding("vault's locks", "warning", said)
-    elif kept.object_lock():
-        said = "the bucket has Object Lock, and neither retention nor lock_for says for how long"
-        yield Finding("vault's locks", "warning", said, "set lock_for in [vault], such as 30d")
     else:
         said = "the bucket has no Object Lock: whoever may delete in it can delete all that it keeps"
         yield Finding("vault's locks", "warning", said, "a bucket gets it when it is made; see the README")

@@ -21,6 +21,7 @@ from drkit.model import (
     Closure,
     DatabaseEvidence,
     Manifest,
+    ManifestProof,
     Part,
     PartKind,
     SecretFile,
@@ -32,7 +33,7 @@ from drkit.sources import blobs, bucket_ends, database, digests, evidence, finge
 from drkit.sources.bucket_point import BucketPoint, InVault, Keep, Surroundings
 from drkit.sources.bundle import Member
 from drkit.sources.clients import Dumper, dumper
-from drkit.sources.closure import ARTIFACTS, Proof, Prover
+from drkit.sources.closure import ARTIFACTS, Proof, Prover, prove_manifests
 from drkit.sources.collection import Watch
 from drkit.sources.database import Held
 from drkit.sources.locking import locking_of
@@ -104,6 +105,7 @@ class Capture:
         self._tags = tags
         self._listener = listener
         self._listed: Future[Path] = Future()
+        self._proved: Future[ManifestProof] = Future()
 
     def run(self) -> Spoilt | None:
         """Capture everything; says why, if it must be done again."""
@@ -126,6 +128,8 @@ class Capture:
                 work["blobs"] = partial(self._blobs, settings.blobs, close=known)
             if settings.blobs and known:
                 work["digests"] = lambda: self._digests(held)
+            if isinstance(settings.blobs, config.FilesystemBlobs) and held and known:
+                work["manifests"] = partial(self._manifests, settings.blobs)
             if settings.secrets.paths:
                 work["secrets"] = self._secrets
             outcomes = together(work)
@@ -225,6 +229,22 @@ class Capture:
             pieces = digests.pieces(listed)
             keep(self._repository.save_stream(pieces, digests.FILE_NAME, tags, self._host))
 
+    def _manifests(self, source: config.FilesystemBlobs) -> None:
+        """Prove the manifests while the blobs are stored, for the first time takes a while.
+
+        Whoever waits for the outcome meets what went wrong.
+        """
+        try:
+            self._proved.set_result(self._prove_manifests(source, self._listed.result()))
+        except BaseException as error:
+            self._proved.set_exception(error)
+            if not isinstance(error, DrkitError):
+                raise
+
+    def _prove_manifests(self, source: config.FilesystemBlobs, listed: Path) -> ManifestProof:
+        memory = State(self._settings.site.state).manifests
+        return prove_manifests(source.path.resolve(), self._directory, listed, memory)
+
     def _blobs(self, source: config.FilesystemBlobs | config.BucketBlobs, *, close: bool) -> None:
         match source:
             case config.FilesystemBlobs():
@@ -268,7 +288,7 @@ class Capture:
                 return
             listed = self._listed.result()
             try:
-                self._close(source.path.resolve(), saved, listed)
+                self._close(source, saved, listed)
             except SourceChanged:
                 if last:
                     raise
@@ -298,19 +318,20 @@ class Capture:
         self.captured.parts.remove(part)
         self._repository.forget([snapshot])
 
-    def _close(self, root: Path, saved: Saved, listed: Path) -> None:
+    def _close(self, source: config.FilesystemBlobs, saved: Saved, listed: Path) -> None:
         """Compare what was captured with what the databases refer to.
 
         Raises SourceChanged where a link was caught while it was being written, ToolFailed where the capture
         lacks what production has.
         """
         self._listener(Update("closure"))
-        memory = State(self._settings.site.state).manifests
-        prover = Prover(self._repository, root, saved, self._directory, memory)
+        prover = Prover(self._repository, source.path.resolve(), saved, self._directory)
+        proved = self._proved.result
         if not self._settings.databases:
             self.captured.digest_count = prover.list_links(listed)
             self._save_digests(listed)
-        proof = prover.prove(listed)
+            proved = partial(self._prove_manifests, source, listed)
+        proof = prover.prove(listed, proved)
         self._listener(Update("closure", finished=True))
         self._keep(proof)
 

@@ -136,23 +136,25 @@ class Proof:
             yield f"{found.unlisted} digests are needed by manifests and known to no table or link: {names}"
 
 
+def prove_manifests(root: Path, directory: Path, listed: Path, memory: Path) -> ManifestProof:
+    """Compare the list of digests with what the manifests on disk need; asks no snapshot.
+
+    `directory` is the run's own, with ARTIFACTS in it. Raises ToolFailed where the memory cannot be kept.
+    """
+    with Memory(memory) as store:
+        roots = digests.from_file(directory / ARTIFACTS)
+        return store.prove(partial(manifests.read, root), roots, digests.from_file(listed))
+
+
 class Prover:
     """Proves what was saved of a registry's root directory; `directory` is the run's own."""
 
-    def __init__(
-        self,
-        repository: Repository,
-        root: Path,
-        saved: Saved,
-        directory: Path,
-        memory: Path,
-    ) -> None:
+    def __init__(self, repository: Repository, root: Path, saved: Saved, directory: Path) -> None:
         self._repository = repository
         self._root = root
         self._snapshot = saved.snapshot
         self._files = saved.files
         self._directory = directory
-        self._memory = memory
         self._links = links.Tally()
         self._links_seen = False
         self._compared: tuple[Closure, Damage] | None = None
@@ -172,12 +174,12 @@ class Prover:
         for _ in captured_links(self._repository, self._snapshot, str(self._root), self._links):
             pass
 
-    def prove(self, listed: Path) -> Proof:
-        """Compare the snapshot with the list, and the list with what the manifests need."""
+    def prove(self, listed: Path, proved: Callable[[], ManifestProof]) -> Proof:
+        """Compare the snapshot with the list, and add what `proved` comes to beside that."""
         started = time.monotonic()
         work: dict[str, Callable[[], object]] = {
             "blobs": lambda: self._compare(listed),
-            "manifests": lambda: self._prove_manifests(listed),
+            "manifests": lambda: self._keep(proved()),
         }
         if not self._links_seen:
             work["links"] = self._look_at_links
@@ -203,7 +205,5 @@ class Prover:
         links_too = not self._links_seen and self._files - blobs > blobs // 4
         return max(1, min(4, (os.cpu_count() or 1) - links_too))
 
-    def _prove_manifests(self, listed: Path) -> None:
-        with Memory(self._memory) as memory:
-            roots = digests.from_file(self._directory / ARTIFACTS)
-            self._proved = memory.prove(partial(manifests.read, self._root), roots, digests.from_file(listed))
+    def _keep(self, proved: ManifestProof) -> None:
+        self._proved = proved

@@ -151,7 +151,7 @@ class Held:
     def _remove(self, version: str | None) -> None:
         # A bucket that locks everything by itself keeps it; a mark is small.
         with contextlib.suppress(NotDeleted):
-            self.vault.delete([(self.key, version)])
+            self.vault.delete([(self.key, version)], tidying=True)
 
 
 def marks(vault: Bucket, place: BucketPlace) -> Iterator[Mark]:

@@ -139,20 +139,25 @@ class Bucket:
         here.
         """
         from drkit.tools import s3_upload
+        from drkit.tools.s3_copy import Source
 
         if self.same_service(source):
-            done = self._server_side.copy(source.access.bucket, source_key, key, size, digest, lock)
+            what = Source(source_key, source_version)
+            done = self._server_side.copy(source.access.bucket, what, key, size, digest, lock)
             if done is not None:
                 return done
         return s3_upload.put_blob(
             self.client, key, size, source.read(source_key, source_version), digest, lock
         )
 
-    def delete(self, objects: Sequence[tuple[str, str | None]]) -> None:
-        """Delete objects, or their versions; NotDeleted says which stayed, when all have been tried."""
+    def delete(self, objects: Sequence[tuple[str, str | None]], *, tidying: bool = False) -> None:
+        """Delete objects, or their versions; NotDeleted says which stayed, when all have been tried.
+
+        What is `tidying` is done even while drkit is being interrupted.
+        """
         from drkit.tools import s3_deleting
 
-        kept = tuple(s3_deleting.delete(self.client, objects))
+        kept = tuple(s3_deleting.delete(self.client, objects, tidying=tidying))
         if kept:
             raise NotDeleted(
                 f"{self.where}: {len(kept)} objects stay, the first {kept[0][0]}: {kept[0][2]}", kept=kept

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import logging
 import threading
+from typing import NamedTuple
 
 from drkit.errors import BucketFailed, BucketRefused, ObjectMissing, ToolFailed, WrongBytes
 from drkit.tools.s3_access import Lock, Put
@@ -21,6 +22,13 @@ log = logging.getLogger(__name__)
 LARGEST = 5 << 30
 
 
+class Source(NamedTuple):
+    """What is copied: an object, or one version of it."""
+
+    key: str
+    version: str | None = None
+
+
 class ServerSide:
     """Copies into one bucket by its service, from another one of the same."""
 
@@ -31,9 +39,9 @@ class ServerSide:
         self._proves: dict[str, bool] = {}
 
     def copy(
-        self, bucket: str, source_key: str, key: str, size: int, digest: str, lock: Lock | None
+        self, bucket: str, source: Source, key: str, size: int, digest: str, lock: Lock | None
     ) -> Put | None:
-        """Copy a blob; None where it has to go another way.
+        """Copy a blob, or a version of it; None where it has to go another way.
 
         Raises WrongBytes, when the copy has been taken away again.
         """
@@ -44,21 +52,22 @@ class ServerSide:
         with self._asking:
             known = bucket in self._proves
             if not known:
-                put = self._copy(bucket, source_key, key, digest)
+                put = self._copy(bucket, source, key, digest)
                 self._proves[bucket] = put is not None
         if known and self._proves[bucket]:
-            put = self._copy(bucket, source_key, key, digest)
+            put = self._copy(bucket, source, key, digest)
         if put is not None and lock is not None:
             # Not before it is proven: what is wrong must not stay because it is locked.
             retain(self._client, key, put.version, lock)
         return put
 
-    def _copy(self, bucket: str, source_key: str, key: str, digest: str) -> Put | None:
+    def _copy(self, bucket: str, source: Source, key: str, digest: str) -> Put | None:
+        version = {"VersionId": source.version} if source.version else {}
         try:
             answer = self._client.call(
                 self._client.api.copy_object,
                 Key=key,
-                CopySource={"Bucket": bucket, "Key": source_key},
+                CopySource={"Bucket": bucket, "Key": source.key, **version},
                 ChecksumAlgorithm="SHA256",
                 # Neither is needed, and reading tags needs a right of its own.
                 MetadataDirective="REPLACE",

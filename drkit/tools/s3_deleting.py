@@ -10,19 +10,23 @@ _BATCH = 1000  # S3 takes no more in one request
 
 
 def delete(
-    client: Client, objects: Sequence[tuple[str, str | None]]
+    client: Client, objects: Sequence[tuple[str, str | None]], *, tidying: bool = False
 ) -> Iterator[tuple[str, str | None, str]]:
-    """Delete objects, or their versions; yields those that stay, with what the service said of each."""
+    """Delete objects, or their versions; yields those that stay, with what the service said of each.
+
+    What is `tidying` is done even while drkit is being interrupted.
+    """
     for start in range(0, len(objects), _BATCH):
-        yield from _batch(client, objects[start : start + _BATCH])
+        yield from _batch(client, objects[start : start + _BATCH], tidying=tidying)
 
 
 def _batch(
-    client: Client, objects: Sequence[tuple[str, str | None]]
+    client: Client, objects: Sequence[tuple[str, str | None]], *, tidying: bool
 ) -> Iterator[tuple[str, str | None, str]]:
+    call = client.tidy if tidying else client.call
     for attempt in range(1, client.access.attempts + 1):
         named = [{"Key": key} | ({"VersionId": version} if version else {}) for key, version in objects]
-        answer = client.call(client.api.delete_objects, Delete={"Objects": named, "Quiet": True})
+        answer = call(client.api.delete_objects, Delete={"Objects": named, "Quiet": True})
         again = []
         for error in answer.get("Errors", ()):
             code, stay = str(error.get("Code", "")), _meant(error, objects)

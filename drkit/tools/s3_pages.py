@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 from drkit.errors import ToolFailed
 from drkit.tools.s3_access import Object
-from drkit.tools.s3_client import Client
+from drkit.tools.s3_client import Client, Passing
 
 _OPERATIONS = ("ListObjectsV2", "ListObjectVersions")
 _PAGE = "drkit-page"
@@ -45,10 +45,15 @@ def take_over(client: Client) -> None:
 def ask(client: Client, *, versions: bool, **arguments: object) -> Page:
     """One page of a listing; the arguments are boto3's."""
     method = client.api.list_object_versions if versions else client.api.list_objects_v2
-    page: Page | None = client.call(method, **{"MaxKeys": client.access.page, **arguments}).get(_PAGE)
-    if page is None:
-        raise ToolFailed(f"{client.where}: what came back is no listing", hint="see endpoint")
-    return page
+
+    def once() -> Page:
+        page: Page | None = client.call(method, **{"MaxKeys": client.access.page, **arguments}).get(_PAGE)
+        if page is None:
+            # boto3 takes an answer that broke off before its first byte for an empty one.
+            raise Passing(f"{client.where}: what came back is no listing")
+        return page
+
+    return client.persist(once)
 
 
 def _before_parse(

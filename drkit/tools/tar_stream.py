@@ -43,36 +43,49 @@ def members(pieces: Iterable[bytes], what: str) -> Iterator[Member]:
             while (member := archive.next()) is not None:
                 # It would keep all of them: five million are gigabytes.
                 archive.members.clear()  # type: ignore[attr-defined]  # not in the library's types
-                yield _member(archive, member)
+                yield _member(archive, member, what)
         # Only now does whoever makes the stream say whether all of it was well.
         stream.drain()
-    except (tarfile.TarError, EOFError) as error:
-        raise RestoreDamaged(
-            f"{what} is cut short or damaged: {error}", hint="restore from another point"
-        ) from None
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise _damaged(what, str(error)) from None
 
 
-def _member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Member:
+def _member(archive: tarfile.TarFile, member: tarfile.TarInfo, what: str) -> Member:
     kind = "file" if member.isreg() else "directory" if member.isdir() else "other"
-    return Member(member.name, kind, member.size, float(member.mtime), _pieces(archive, member))
+    return Member(member.name, kind, member.size, float(member.mtime), _pieces(archive, member, what))
 
 
-def _pieces(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+def _pieces(archive: tarfile.TarFile, member: tarfile.TarInfo, what: str) -> Iterator[bytes]:
     file = archive.extractfile(member) if member.isreg() else None
-    while file is not None and (piece := file.read(_PIECE)):
+    left = member.size if file else 0
+    while file is not None and left:
+        # Errors arise where the pieces are taken, outside of `members`; and a cut one need not be an error.
+        try:
+            piece = file.read(min(left, _PIECE))
+        except tarfile.TarError as error:
+            raise _damaged(what, str(error)) from None
+        if not piece:
+            raise _damaged(what, f"{member.name} ends early")
+        left -= len(piece)
         yield piece
 
 
+def _damaged(what: str, why: str) -> RestoreDamaged:
+    return RestoreDamaged(f"{what} is cut short or damaged: {why}", hint="restore from another point")
+
+
 class _Strict(tarfile.TarInfo):
-    """Only two blocks of zeros end a tar: neither noise nor nothing does."""
+    """Only a block of zeros ends a tar: neither noise nor nothing does."""
 
     @classmethod
-    def frombuf(cls, buf: Any, encoding: str, errors: str) -> Any:
+    def fromtarfile(cls, archive: Any) -> Any:
+        """The next member, as the library reads it."""
         try:
-            return super().frombuf(buf, encoding, errors)
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # not in the library's types
+            raise
         except tarfile.HeaderError as error:
-            if buf.count(0) == tarfile.BLOCKSIZE:
-                raise
+            # Whoever asks for the next member would take it for the end.
             raise tarfile.ReadError(str(error)) from None
 
 

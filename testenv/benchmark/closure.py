@@ -69,7 +69,7 @@ def _backup(way: WithDrkit, name: str, counts: many.Counts) -> _Backup:
 
 
 def _render(counts: many.Counts, backups: list[_Backup]) -> str:
-    what = ("list of digests (s)", "closure (s)", "manifests read")
+    what = ("list of digests (s)", "closure (s)", "manifests read", "processor, all in all (s)")
     heads = ("", *what, "drkit itself (MB)", "its restic (MB)")
     rows = [
         (
@@ -77,6 +77,7 @@ def _render(counts: many.Counts, backups: list[_Backup]) -> str:
             f"{one.digests_seconds:.1f}",
             _against(one.closure_seconds, AIM_SECONDS),
             f"{one.result['closure']['manifests']['read']:,}",
+            f"{one.measured.processor:.0f}",
             _against(one.measured.own_peak / 1e6, AIM_MEGABYTES),
             f"{one.measured.restic_peak / 1e6:.0f}",
         )

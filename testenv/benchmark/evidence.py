@@ -71,7 +71,9 @@ def report(directory: Path, rows: int, runs: int) -> str:
             for found, way in turns if number % 2 == 0 else turns[::-1]:
                 load = os.getloadavg()[0]
                 found.append(way(place))
-                _log.info("%s: %.1f s (load %.1f before)", way.__name__[1:], found[-1].seconds, load)
+                last = found[-1]
+                said = "%s: %.1f s, %.1f s of the processor beside the server's (load %.1f before)"
+                _log.info(said, way.__name__[1:], last.seconds, last.processor, load)
             shutil.rmtree(place.home)
         return _render(held, plain, ours)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import threading
@@ -25,9 +26,11 @@ class CommandFailedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Measured:
-    """Wall-clock seconds, and in bytes the peak of the command's own process and of the largest restic."""
+    """Wall-clock seconds, seconds of the processor for the command and what it started (a server that runs
+    already is not in them), and in bytes the peak of the command's own process and of the largest restic."""
 
     seconds: float
+    processor: float
     own_peak: int
     restic_peak: int
     output: str
@@ -36,6 +39,7 @@ class Measured:
 def measure(command: Sequence[str | Path], log: Path) -> Measured:
     """Run it with nothing else of ours going on; raises CommandFailedError with the end of what it said."""
     os.sync()
+    used = _processor()
     with log.open("wb") as said:
         began = time.perf_counter()
         process = subprocess.Popen(
@@ -54,7 +58,12 @@ def measure(command: Sequence[str | Path], log: Path) -> Measured:
         words = (output + log.read_text(errors="replace")).strip().splitlines()[-15:]
         what = " ".join(map(str, command))
         raise CommandFailedError("\n".join([f"`{what}` failed ({process.returncode}):", *words]))
-    return Measured(seconds, peaks.own, peaks.restic, output)
+    return Measured(seconds, _processor() - used, peaks.own, peaks.restic, output)
+
+
+def _processor() -> float:
+    found = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return found.ru_utime + found.ru_stime
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

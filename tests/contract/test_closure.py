@@ -10,7 +10,7 @@ import pytest
 
 from drkit.errors import ToolFailed
 from drkit.harbor import links, storage
-from drkit.model import LinkProof
+from drkit.model import LinkProof, ManifestProof
 from drkit.sources import closure, digests, listing
 from drkit.sources.closure import ARTIFACTS, Damage, Prover
 from drkit.tools.restic import Repository
@@ -47,6 +47,10 @@ def directory(tmp_path: Path) -> Path:
     made = tmp_path / "run"
     made.mkdir()
     return made
+
+
+def proved_manifests(root: Path, directory: Path) -> ManifestProof:
+    return closure.prove_manifests(root, directory, directory / digests.FILE_NAME, directory / "memory.db")
 
 
 def save(repository: Repository, root: Path, *excludes: str) -> Saved:
@@ -98,11 +102,11 @@ def test_a_registry_without_a_database_is_proved_by_its_links(
     link(root, "_layers", kept)
     image = store(root, f'{{"layers": [{layers}]}}'.encode())
     link(root, "_manifests/revisions", image)
-    prover = Prover(repository, root, save(repository, root), directory, directory / "memory.db")
+    prover = Prover(repository, root, save(repository, root), directory)
     listed = directory / digests.FILE_NAME
     assert prover.list_links(listed) == 42
     assert list(digests.from_file(directory / ARTIFACTS)) == [(image, None)]
-    proof = prover.prove(listed)
+    proof = prover.prove(listed, lambda: proved_manifests(root, directory))
     proof.raise_if_torn()
     assert (proof.closure.referenced, proof.closure.present, proof.closure.unreferenced) == (42, 42, 1)
     assert proof.closure.manifests is not None
@@ -113,8 +117,8 @@ def test_a_registry_without_a_database_is_proved_by_its_links(
 def test_what_only_the_snapshot_lacks_is_torn(repository: Repository, root: Path, directory: Path) -> None:
     lost = next(digest for digest, _ in storage.stored_blobs(root))
     saved = save(repository, root, str(storage.blob_path(root, lost)))
-    prover = Prover(repository, root, saved, directory, directory / "memory.db")
+    prover = Prover(repository, root, saved, directory)
     prover.list_links(directory / digests.FILE_NAME)
-    proof = prover.prove(directory / digests.FILE_NAME)
+    proof = prover.prove(directory / digests.FILE_NAME, lambda: proved_manifests(root, directory))
     with pytest.raises(ToolFailed, match=f"1 blobs are in production but not in the snapshot: {lost}"):
         proof.raise_if_torn()

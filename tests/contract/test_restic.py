@@ -207,6 +207,30 @@ def test_a_directory_and_what_is_left_out_of_it(repository: Repository, tree: Pa
     ]
 
 
+def test_files_below_a_directory(repository: Repository, tree: Path) -> None:
+    odd = ('a"type":"file"b', "back\\slash", "<&>", "line\nfeed")
+    for name in odd:
+        (tree / "b" / name).write_bytes(b"1")
+    saved, top = repository.save_directory(tree, [TAG], HOST), str(tree)
+    found = list(repository.files(saved.snapshot, top))
+    nodes = repository.nodes(saved.snapshot, top)
+    assert found == [(node.path, node.size) for node in nodes if node.type == "file"]
+    assert {f"{top}/b/{name}" for name in odd} < {path for path, _ in found}
+    assert len(found) == 6 + len(odd)
+
+
+def test_files_below_some_directories(repository: Repository, tree: Path) -> None:
+    saved, top = repository.save_directory(tree, [TAG], HOST), str(tree)
+    found = repository.files(saved.snapshot, top, "b", "B", "not there")
+    assert list(found) == [(f"{top}/B/data", 6), (f"{top}/b/data", 6)]
+    assert list(repository.files(saved.snapshot, f"{top}/not/there")) == []
+    assert list(repository.files(saved.snapshot, "/not there")) == []
+    with pytest.raises(ToolFailed, match="not a directory"):
+        list(repository.files(saved.snapshot, f"{top}/b/data"))
+    with pytest.raises(ToolFailed):
+        list(repository.files("0" * 64, top))
+
+
 def test_it_comes_back_as_it_was(repository: Repository, tree: Path, tmp_path: Path) -> None:
     saved = repository.save_directory(tree, [TAG], HOST, compress=False)
     target = tmp_path / "target"

@@ -113,6 +113,13 @@ def test_chunks() -> None:
     assert ends == [Completed(0, b"", "")]
 
 
+def test_small_pieces_come_together() -> None:
+    lines = "i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); done"
+    pieces = list(process.chunks(sh(lines), ended=lambda _: None))
+    assert b"".join(pieces) == "".join(f"{number}\n" for number in range(3000)).encode()
+    assert len(pieces) < 1000
+
+
 def test_what_ended_raises_comes_out() -> None:
     command = sh("echo out; exit 5")
 

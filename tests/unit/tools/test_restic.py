@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from drkit.errors import (
     ToolTooOld,
 )
 from drkit.tools import restic, restic_output
+from drkit.tools.process import Completed
 
 
 @pytest.mark.parametrize(
@@ -97,3 +99,66 @@ def test_of_very_many_words_the_first_are_read() -> None:
     file.read()
     assert restic_output.words_below(file)[0] == "pg_dump: error: first"
     assert sum(map(len, restic_output.words_below(file))) <= 1 << 20
+
+
+# Listings of millions of files
+
+
+def _line(path: str, kind: str = "file", **more: object) -> str:
+    """A line as restic 0.18 writes it: its order of fields, Go's escapes."""
+    name = path.rpartition("/")[2]
+    size = {"size": 71} if kind == "file" else {}
+    entry = {"name": name, "type": kind, "path": path, "uid": 0, "gid": 0, **size, **more, "mode": 420}
+    return json.dumps(entry, separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+ODD = ['/a"b', '/","type":"file","path":"/', "/back\\slash", "/line\nfeed", "/é", '/"type":"file"', "/a b"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_files_in_a_listing(odd: str) -> None:
+    lines = _line("/d", "dir") + _line("/d/one") + _line(odd, "dir") + _line(odd) + _line("/z", "symlink")
+    assert restic_output.files_in(lines) == [("/d/one", 71), (odd, 71)]
+
+
+def test_files_in_a_listing_of_another_restic() -> None:
+    lines = _line("/d/one") + '{"size":5,"struct_type":"node","path":"/d/two","name":"two","type":"file"}\n'
+    assert restic_output.files_in(lines) == [("/d/one", 71), ("/d/two", 5)]
+
+
+@pytest.mark.parametrize(
+    "torn", ['{"name":"x","type":"file","path":"/x","uid":0', '{"type":"file","path":"/x"}']
+)
+def test_a_file_that_cannot_be_read_is_not_overlooked(torn: str) -> None:
+    with pytest.raises(ToolFailed, match="cannot read restic's list of files"):
+        restic_output.files_in(_line("/d/one") + torn)
+
+
+def test_lines_stay_whole_wherever_a_stream_is_cut() -> None:
+    text = "".join(map(_line, ["/é", "/b", "/cc"])).encode()
+    for cut in range(len(text) + 1):
+        found = list(restic_output.whole_lines([text[:cut], text[cut:]]))
+        assert "".join(found).encode() == text
+        assert [file for lines in found for file in restic_output.files_in(lines)] == [
+            ("/é", 71),
+            ("/b", 71),
+            ("/cc", 71),
+        ]
+    assert list(restic_output.whole_lines([b"a", b"b\nc", b"", b"d"])) == ["ab\n", "cd"]
+
+
+def _ended(message: str) -> Completed:
+    return Completed(1, b"", f"Fatal: {message}\n")
+
+
+def test_a_directory_that_is_not_there() -> None:
+    assert restic_output.lacks(_ended("path a/b: not found"), "/a/b/c")
+    assert restic_output.lacks(
+        Completed(1, b"", '{"message_type":"exit_error","message":"path a: not found"}'), "/a"
+    )
+    for other in (
+        "path a/x: not found",
+        "path a/b: id 12 not found in repository",
+        "path a/b: not a directory",
+    ):
+        assert not restic_output.lacks(_ended(f"path {other}"), "/a/b/c")
