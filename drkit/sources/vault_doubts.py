@@ -1,8 +1,8 @@
 """Blobs that were being copied when a run was killed: nobody has compared their hash, so the next run does.
 
 A service copies a blob by itself and then says what it has copied. A run that is killed between the two
-leaves a blob in the vault that may be wrong. So the name of each blob under way stands as an empty file in the
-state directory until it is proven; there are never more of them than copies at once.
+leaves a blob in the vault that may be wrong. So the name of each blob under way stands as an empty file in
+the state directory until it is proven; there are never more of them than copies at once.
 """
 
 from __future__ import annotations
