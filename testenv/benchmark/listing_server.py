@@ -65,8 +65,8 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # The answer goes out in one piece: no waiting for acknowledgements in between.
-    wbufsize = -1
+    # No waiting for an acknowledgement between head and body.
+    disable_nagle_algorithm = True
     server: _Server
 
     def _counted(self) -> None:
@@ -126,7 +126,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
-        self.wfile.flush()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """What is said here nobody reads."""
