@@ -1,26 +1,51 @@
-"""Something between a client and an S3 service, on 127.0.0.1: it counts requests, and lets some go wrong.
+"""Something between drkit and an S3 service that goes wrong when it is told to; over TLS if it is to.
 
-It hands on what it gets as it is, the Host header too, so that signatures stay right.
+with Proxy(endpoint) as proxy:
+    proxy.add(Fault("GET /bucket/key", cut_after=1000))
+    proxy.add(Fault("PUT", error=(503, "SlowDown"), times=3))
+    proxy.plan = lambda request: Fault(drop=True) if request.number % 9 == 0 else None
 """
 
 from __future__ import annotations
 
 import contextlib
-import socket
+import http.client
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPResponse
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import TracebackType
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-_PIECE = 1 << 16
-# These are of one connection, and not handed on.
-_HOP = frozenset(("connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade"))
+_HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "content-length", "expect")
+_PATIENCE = 30
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to requests that begin with `where` (`GET /bucket`): to `times` of them, after `skip`.
+
+    A plan says itself to which; the three then mean nothing.
+
+    One of: an error instead of an answer (`error`: status and code), a connection that breaks before there is
+    an answer (`drop`) or after so many bytes of its body (`cut_after`), a body that is changed on the way
+    (`change`), an answer that takes so many seconds longer (`delay`). With `late` the service has done what
+    it was asked before the error or the break.
+    """
+
+    where: str = ""
+    times: int = 1
+    skip: int = 0
+    error: tuple[int, str] | None = None
+    drop: bool = False
+    cut_after: int | None = None
+    change: Callable[[bytes], bytes] | None = None
+    delay: float = 0.0
+    late: bool = False
 
 
 class Request(NamedTuple):
@@ -36,45 +61,47 @@ class Request(NamedTuple):
         query = urlsplit(self.path).query
         return self.method == "GET" and ("list-type=2" in query or "versions" in query)
 
-
-@dataclass(frozen=True)
-class Fault:
-    """What goes wrong with one request.
-
-    With a `status` it does not reach the service, and is answered by that, with S3's `code`; with `drop` the
-    connection breaks instead. Either may come `late`, when the service has done what it was asked. Else its
-    answer breaks off after `cut` bytes of the body: with the connection, or, if `truncated`, at what looks
-    like its end; or `change` makes another body of it. `delay` seconds pass before either.
-    """
-
-    status: int | None = None
-    code: str = "InternalError"
-    cut: int | None = None
-    truncated: bool = False
-    delay: float = 0.0
-    drop: bool = False
-    late: bool = False
-    change: Callable[[bytes], bytes] | None = None
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
 
 
 Plan = Callable[[Request], Fault | None]
 
 
-@dataclass
-class Between:
-    """A running proxy: where it is, what came through so far, and what is to go wrong from now on."""
+class Proxy:
+    """A proxy on a free port of 127.0.0.1, for one service; `seen` are the requests that came, in order."""
 
-    endpoint: str
-    seen: list[Request] = field(default_factory=list)
-    plan: Plan = lambda _request: None
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, endpoint: str, certificate: tuple[Path, Path] | None = None) -> None:
+        self._upstream = urlsplit(endpoint).netloc
+        self._faults: list[list[Fault | int]] = []
+        self._lock = threading.Lock()
+        self.seen: list[Request] = []
+        self.plan: Plan = lambda _request: None
+        self.at_once = self.most_at_once = 0
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.proxy = self
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.endpoint = f"{'https' if certificate else 'http'}://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
-    def take(self, method: str, path: str) -> Request:
-        """Count a request."""
-        with self.lock:
-            request = Request(method, path, len(self.seen) + 1)
-            self.seen.append(request)
-        return request
+    def __enter__(self) -> Proxy:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def add(self, fault: Fault) -> None:
+        """Let this go wrong from now on."""
+        with self._lock:
+            self._faults.append([fault, 0])
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[list[Request]]:
@@ -83,110 +110,107 @@ class Between:
         yield found
         found += self.seen[start:]
 
+    def fault_for(self, method: str, path: str) -> Fault | None:
+        """What goes wrong with this request, if anything does."""
+        with self._lock:
+            request = Request(method, path, len(self.seen) + 1)
+            self.seen.append(request)
+            for entry in self._faults:
+                fault, met = entry
+                assert isinstance(fault, Fault)
+                assert isinstance(met, int)
+                if str(request).startswith(fault.where):
+                    entry[1] = met + 1
+                    if fault.skip <= met < fault.skip + fault.times:
+                        return fault
+        return self.plan(request)
 
-@contextlib.contextmanager
-def between(endpoint: str, certificate: tuple[Path, Path] | None = None) -> Iterator[Between]:
-    """A proxy in front of the service at `endpoint`, for as long as this lasts.
+    def under_way(self, change: int) -> None:
+        """Count the requests that are under way."""
+        with self._lock:
+            self.at_once += change
+            self.most_at_once = max(self.most_at_once, self.at_once)
 
-    With a `certificate` and its key it is spoken to over TLS.
-    """
-    server = _Server(("127.0.0.1", 0), _Handler)
-    server.upstream = urlsplit(endpoint).netloc
-    if certificate is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*certificate)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    scheme = "http" if certificate is None else "https"
-    server.proxy = Between(f"{scheme}://127.0.0.1:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server.proxy
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    def forward(
+        self, method: str, path: str, headers: list[tuple[str, str]], body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        """Ask the service itself: status, headers and body of its answer."""
+        connection = http.client.HTTPConnection(self._upstream, timeout=_PATIENCE)
+        try:
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in headers:
+                if name.lower() not in _HOP_BY_HOP:
+                    connection.putheader(name, value)
+            if body or method in ("PUT", "POST"):
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body or None)
+            answer = connection.getresponse()
+            return answer.status, answer.getheaders(), answer.read()
+        finally:
+            connection.close()
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-    upstream: str
-    proxy: Between
+    proxy: Proxy
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that closes its connection, or does not trust the certificate, is nothing to tell of."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
 
-    def do_GET(self) -> None:
-        """Hand it on, or let it go wrong."""
-        length = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(length) if length else None
-        fault = self.server.proxy.plan(self.server.proxy.take(self.command, self.path)) or Fault()
+    def handle_one_request(self) -> None:
+        self.raw_requestline = self.rfile.readline(1 << 16)
+        if not self.raw_requestline or not self.parse_request():
+            self.close_connection = True
+            return
+        proxy = self.server.proxy
+        proxy.under_way(1)
+        try:
+            self._answer(proxy)
+        finally:
+            proxy.under_way(-1)
+
+    def _answer(self, proxy: Proxy) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fault = proxy.fault_for(self.command, self.path) or Fault()
         time.sleep(fault.delay)
-        refused = fault.drop or fault.status is not None
-        if refused and not fault.late:
+        if (fault.drop or fault.error) and not fault.late:
             self._refuse(fault)
             return
-        with contextlib.closing(HTTPConnection(self.server.upstream, timeout=120)) as upstream:
-            upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-            for name, value in self.headers.items():
-                if name.lower() not in (*_HOP, "expect"):
-                    upstream.putheader(name, value)
-            upstream.endheaders(body)
-            answer = upstream.getresponse()
-            if refused:
-                answer.read()
-                self._refuse(fault)
-                return
-            self._answer(answer, fault)
-
-    do_PUT = do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815 - the library's names
+        status, headers, content = proxy.forward(self.command, self.path, self.headers.items(), body)
+        if fault.drop or fault.error:
+            self._refuse(fault)
+            return
+        content = fault.change(content) if fault.change else content
+        length = len(content)
+        if self.command == "HEAD" or status == 304:
+            length = int({name.lower(): value for name, value in headers}.get("content-length", 0))
+        self._send(status, headers, content, length, fault.cut_after)
 
     def _refuse(self, fault: Fault) -> None:
-        if fault.status is None:
+        if fault.error is None:
             self.close_connection = True
             return
-        said = f"<Error><Code>{fault.code}</Code><Message>said by the proxy</Message></Error>".encode()
-        self.send_response(fault.status)
-        self.send_header("Content-Type", "application/xml")
-        self.send_header("Content-Length", str(len(said)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(said)
+        status, code = fault.error
+        content = f"<Error><Code>{code}</Code><Message>as told</Message></Error>".encode()
+        self._send(status, [("Content-Type", "application/xml")], content, len(content), None)
 
-    def _answer(self, answer: HTTPResponse, fault: Fault) -> None:
-        # HEAD has a length and no body; what has none is read whole, so that it gets one.
-        told = answer.headers.get("Content-Length")
-        whole = answer.read() if told is None or fault.change is not None else None
-        if whole is not None and fault.change is not None:
-            whole = fault.change(whole)
-        length = len(whole) if whole is not None else int(told or 0)
-        self.send_response_only(answer.status, answer.reason)
-        for name, value in answer.headers.items():
-            if name.lower() not in (*_HOP, "content-length"):
+    def _send(
+        self, status: int, headers: list[tuple[str, str]], content: bytes, length: int, cut: int | None
+    ) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() not in _HOP_BY_HOP:
                 self.send_header(name, value)
-        short = fault.cut if fault.truncated and fault.cut is not None else length
-        self.send_header("Content-Length", str(min(length, short)))
+        self.send_header("Content-Length", str(length))
         self.end_headers()
-        left = length if fault.cut is None else min(length, fault.cut)
-        while left and self.command != "HEAD":
-            piece = whole if whole is not None else answer.read(min(_PIECE, left))
-            assert piece is not None
-            self.wfile.write(piece[:left])
-            left -= len(piece[:left])
-        if fault.cut is not None and not fault.truncated:
-            self.wfile.flush()
-            with contextlib.suppress(OSError):
-                self.connection.shutdown(socket.SHUT_RDWR)
+        self.wfile.write(content[:cut] if self.command != "HEAD" else b"")
+        if cut is not None:
             self.close_connection = True
 
-    def handle(self) -> None:
-        """A client that goes away is its own business."""
-        with contextlib.suppress(ConnectionError, TimeoutError):
-            super().handle()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-        """Nothing is said: the tests look at what was seen."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """What is said here nobody reads."""

@@ -76,8 +76,10 @@ def _looks(settings: config.Config) -> Iterator[tuple[str, Callable[[], Iterator
     match settings.blobs:
         case config.FilesystemBlobs():
             yield "blobs", lambda: _blobs(settings)
-        case config.BucketBlobs():
-            yield "blobs", lambda: doctor_bucket.look(settings, utc_now())
+        case config.BucketBlobs() as source:
+            yield "blobs", lambda: doctor_bucket.look_at_source(source)
+            if vault := settings.vault:
+                yield "vault", lambda: doctor_bucket.look_at_vault(settings, source, vault, utc_now())
         case None:
             pass
         case _:

@@ -11,6 +11,7 @@ from drkit import config
 from drkit.actions.finding import Finding
 from drkit.errors import BucketRefused, ConfigError, NotDeleted, ObjectMissing, ToolFailed
 from drkit.harbor import storage
+from drkit.sources import vault_marks
 from drkit.sources.bucket_ends import below, place_of_blobs, place_of_vault
 from drkit.sources.buckets import access
 from drkit.sources.locking import Locking, locking_of
@@ -22,27 +23,34 @@ _KEY = "AWS_ACCESS_KEY_ID"
 _PROBE = "drkit/probe"
 
 
-def look(settings: config.Config, now: datetime) -> Iterator[Finding]:
-    """Look at both ends; raises ConfigError, BucketMissing, BucketRefused, else ToolFailed."""
-    blobs, vault = settings.blobs, settings.vault
-    assert isinstance(blobs, config.BucketBlobs)
-    assert vault is not None
-    registrys, vaults = (replace(access(each), attempts=_ATTEMPTS) for each in (blobs, vault))
-    with Bucket(registrys) as source:
+def look_at_source(blobs: config.BucketBlobs) -> Iterator[Finding]:
+    """Look at the registry's end; raises ConfigError, BucketMissing, BucketRefused, else ToolFailed."""
+    with Bucket(_access(blobs)) as source:
         yield _source(source, blobs)
-    with Bucket(vaults) as kept:
-        yield from _vault(settings, kept, registrys, now)
-    for name, section in (("blobs", blobs), ("vault", vault)):
-        if section.endpoint and section.endpoint.startswith("http://"):
-            said = f"what [{name}] sends goes over the network in the clear"
-            yield Finding(name, "warning", said, "name its endpoint by https://")
-    if registrys.endpoint == vaults.endpoint and registrys.region == vaults.region:
-        yield Finding(
-            "vault",
-            "warning",
-            "it is at the registry's own service, in the same region: what takes one may take both",
-            "use another region, or another provider",
-        )
+    yield from _in_the_clear("blobs", blobs)
+
+
+def look_at_vault(
+    settings: config.Config, blobs: config.BucketBlobs, vault: config.Vault, now: datetime
+) -> Iterator[Finding]:
+    """Look at the vault and at who else can reach it; raises as `look_at_source` does, and NotOurs."""
+    registrys = _access(blobs)
+    with Bucket(_access(vault)) as kept:
+        yield from _vault(settings, vault, kept, registrys, now)
+    yield from _in_the_clear("vault", vault)
+    if (blobs.endpoint, blobs.region) == (vault.endpoint, vault.region):
+        said = "it is at the registry's own service, in the same region: what takes one may take both"
+        yield Finding("vault", "warning", said, "use another region, or another provider")
+
+
+def _access(section: config.S3) -> Access:
+    return replace(access(section), attempts=_ATTEMPTS)
+
+
+def _in_the_clear(name: str, section: config.S3) -> Iterator[Finding]:
+    if section.endpoint and section.endpoint.startswith("http://"):
+        said = f"what [{name}] sends goes over the network in the clear"
+        yield Finding(name, "warning", said, "name its endpoint by https://")
 
 
 def _source(source: Bucket, blobs: config.BucketBlobs) -> Finding:
@@ -61,11 +69,13 @@ def _source(source: Bucket, blobs: config.BucketBlobs) -> Finding:
     return Finding("blobs", "ok", f"{place.where}, lists and reads")
 
 
-def _vault(settings: config.Config, kept: Bucket, registrys: Access, now: datetime) -> Iterator[Finding]:
+def _vault(
+    settings: config.Config, vault: config.Vault, kept: Bucket, registrys: Access, now: datetime
+) -> Iterator[Finding]:
     """That it can be read, written and tidied, who else can, and what protects what is in it."""
-    assert settings.vault is not None
-    place = place_of_vault(settings.vault)
+    place = place_of_vault(vault)
     kept.first(f"{below(place)}{storage.BLOBS}/")
+    vault_marks.check_owner(vault_marks.owner_of(kept, place), place, settings.site.name)
     probe = f"{below(place)}{_PROBE}"
     version = kept.put(probe, b"drkit looks whether it may write here\n")
     others = _who_else(kept.access, registrys, probe, version)
@@ -76,7 +86,7 @@ def _vault(settings: config.Config, kept: Bucket, registrys: Access, now: dateti
         yield Finding("vault", "warning", said, "expire cannot remove from it what no point needs any more")
     if others:
         yield Finding("vault", "warning", others, "let the vault have credentials that nothing else knows")
-    yield from _protection(settings.vault, locking_of(kept, settings, now), now)
+    yield from _protection(vault, locking_of(kept, settings, now), now)
 
 
 def _deletes(vault: Bucket, key: str, version: str | None) -> bool:

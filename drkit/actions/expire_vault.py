@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 
 from drkit import config
@@ -13,7 +12,6 @@ from drkit.model import Manifest, utc_now
 from drkit.sources import vault_reading
 from drkit.sources.bucket_ends import place_of_vault
 from drkit.sources.buckets import open_bucket
-from drkit.sources.inventory import Entry
 from drkit.sources.vault_expiry import Keeper, VaultExpiry
 from drkit.state import State, new_id, private_directory
 
@@ -33,11 +31,8 @@ def expire(
         needed = list(_needed(settings, doomed))
     except DrkitError as error:
         return VaultExpiry(place.where, left_alone=f"not every repository can be read: {error.message}")
-    needed = [
-        (catalog, manifest)
-        for catalog, manifest in needed
-        if manifest.bucket is not None and vault_reading.same_place(manifest.bucket.vault, place)
-    ]
+    # Also those that call their vault otherwise: it may well be this one, by another name of its service.
+    needed = [(catalog, manifest) for catalog, manifest in needed if manifest.bucket is not None]
     if not needed:
         return VaultExpiry(
             place.where, left_alone="no point has its blobs there, so nothing tells what to keep"
@@ -47,7 +42,10 @@ def expire(
         keeper = Keeper(
             vault,
             place,
-            [partial(_entries, catalog, manifest) for catalog, manifest in needed],
+            [
+                partial(vault_reading.lines_for, place, catalog.repository, manifest)
+                for catalog, manifest in needed
+            ],
             max(manifest.finished_at for _, manifest in needed),
             directory,
         )
@@ -66,9 +64,3 @@ def _needed(settings: config.Config, doomed: Collection[str]) -> Iterator[tuple[
             if point.manifest is not None and not gone and point.id not in seen:
                 seen.add(point.id)
                 yield catalog, point.manifest
-
-
-@contextlib.contextmanager
-def _entries(catalog: Catalog, manifest: Manifest) -> Iterator[Iterable[Entry]]:
-    with contextlib.closing(vault_reading.entries(catalog.repository, manifest)) as entries:  # type: ignore[type-var]
-        yield entries

@@ -70,14 +70,24 @@ def vault(address: str | None, credentials: Path | None, region: str | None) -> 
     )
 
 
+def plain_bucket(address: str) -> HarborBucket:
+    """The bucket of a registry that is no Harbor; raises UsageError for what is no address of one."""
+    endpoint, bucket, root = parse_address(address)
+    return HarborBucket(bucket, root, endpoint, addressing="path" if endpoint else "auto")
+
+
 def look(source: config.BucketBlobs, credentials: Mapping[str, str], kept: config.Vault) -> Iterator[str]:
     """Ask both buckets once, so that what is written is known to work; warnings.
 
     Raises BucketMissing, BucketRefused, ConfigError for the file of credentials, else ToolFailed.
     """
-    # What will be the file of the registry's credentials is not written yet.
-    unwritten = source.model_copy(update={"credentials_file": None})
-    with Bucket(replace(access(unwritten), credentials=credentials, attempts=_ATTEMPTS)) as registrys:
+    if credentials:
+        # What will be the file with them is not written yet.
+        unwritten = source.model_copy(update={"credentials_file": None})
+        reached = replace(access(unwritten), credentials=credentials)
+    else:
+        reached = access(source)
+    with Bucket(replace(reached, attempts=_ATTEMPTS)) as registrys:
         place = place_of_blobs(source)
         if registrys.first(f"{below(place)}{storage.BLOBS}/") is None:
             yield f"no registry is in {place.where} yet, or its rootdirectory is another one"

@@ -38,6 +38,9 @@ class Wishes:
     vault: str | None = None
     vault_credentials: Path | None = None
     vault_region: str | None = None
+    # Of a registry that is no Harbor, as `https://host/bucket/root`, and the file with its keys.
+    bucket: str | None = None
+    bucket_credentials: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ def plan(wishes: Wishes) -> Plan:
     base = Plan(wishes.site or "registry", wishes.database_dsn, None, blobs, (), url, output, state)
     if wishes.harbor:
         base = _from_harbor(base, wishes, read_installation(wishes.harbor.absolute()))
+    elif wishes.bucket:
+        base = _with_plain_bucket(base, wishes, wishes.bucket)
     if wishes.vault and base.vault is None:
         raise UsageError(
             "a vault keeps the images of a registry in a bucket, and this one's are in no bucket",
@@ -163,6 +168,14 @@ def _with_blobs(base: Plan, wishes: Wishes, installation: Installation) -> Plan:
             )
         case other:
             return replace(base, blobs=None, warnings=(init_bucket.unknown(other),))
+
+
+def _with_plain_bucket(base: Plan, wishes: Wishes, address: str) -> Plan:
+    """The bucket of a registry that is no Harbor; its keys are in a file already, if it needs any."""
+    vault = init_bucket.vault(wishes.vault, wishes.vault_credentials, wishes.vault_region)
+    keys = wishes.bucket_credentials
+    source = init_bucket.plain_bucket(address)
+    return replace(base, blobs=init_bucket.blobs(source, vault, keys and keys.absolute()), vault=vault)
 
 
 def _harbors_container(installation: Installation) -> str:

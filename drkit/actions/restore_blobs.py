@@ -27,6 +27,7 @@ from drkit.sources.bucket_filling import Census, Filling
 from drkit.sources.bucket_restore import Fetched
 from drkit.sources.buckets import open_bucket
 from drkit.sources.links_archive import Link
+from drkit.sources.vault_reading import Shelf
 from drkit.state import remove_tree
 from drkit.stopwatch import Stopwatch
 from drkit.tools import tar_stream
@@ -101,7 +102,11 @@ class BlobsRestore:
             f" `chown -R 10000:10000` does for Harbor's"
         )
         return self._place(
-            restored, staging, target, said, (*_gaps(agreed), *self._links_short(count), owner)
+            restored,
+            staging,
+            target,
+            said,
+            (*_elsewhere(shelf, bucketed), *_gaps(agreed), *self._links_short(count), owner),
         )
 
     def _to_bucket(self, blobs: config.BucketBlobs) -> Returned:
@@ -117,12 +122,13 @@ class BlobsRestore:
             with self.stopwatch.stage("verify image blobs"):
                 count = self._look_again(filling, source)
                 agreed = images.closure_of(self._listed(), filling.present())
-            filling.end()
+            left = filling.end()
         said = (
             f"{fetched.describe(source.where)} before it was to be seen; {count:,} links; all listed again;"
             f" {agreed.detail}"
         )
-        return Returned(said, warnings=(*_gaps(agreed), *self._links_short(count)))
+        warnings = (*source.warnings, *_gaps(agreed), *self._links_short(count), *([left] if left else []))
+        return Returned(said, warnings=warnings)
 
     def _look_again(self, filling: Filling, source: _VaultSource | _DirectorySource) -> int:
         """See in a new listing that everything is there; returns how many links there are."""
@@ -203,12 +209,14 @@ class _VaultSource:
     def __init__(self, restore: BlobsRestore) -> None:
         self._restore = restore
         self.where = ""
+        self.warnings: tuple[str, ...] = ()
 
     def fill(self, filling: Filling) -> Fetched:
         bucketed = self._restore.manifest.bucket
         assert bucketed is not None
         with vault_reading.opened(self._restore.settings, bucketed) as shelf:
             self.where = shelf.place.where
+            self.warnings = _elsewhere(shelf, bucketed)
             return filling.from_vault(
                 shelf, vault_reading.entries(self._restore.repository, self._restore.manifest)
             )
@@ -225,6 +233,7 @@ class _DirectorySource:
     """What a directory's point has, for a bucket: read from its snapshot as it streams by."""
 
     where = "the repository"
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, restore: BlobsRestore) -> None:
         self._repository = restore.repository
@@ -260,6 +269,16 @@ def _refuse_bad(fetched: Fetched, hint: str) -> None:
         raise RestoreDamaged(
             f"{fetched.bad:,} blobs cannot be had: {'; '.join(fetched.faults[:3])}", hint=hint
         )
+
+
+def _elsewhere(shelf: Shelf, bucketed: Bucketed) -> tuple[str, ...]:
+    """Another vault than the one that the point names is good as well, but it has versions of its own."""
+    if shelf.original:
+        return ()
+    return (
+        f"the blobs were taken from {shelf.place.where} and not from {bucketed.vault.where}, where the point"
+        " has them: by their digests, as they are there now",
+    )
 
 
 def _gaps(found: Finding) -> tuple[str, ...]:

@@ -30,20 +30,25 @@ def complete(wishes: Wishes, config: Path | None) -> Wishes:
         answer = _ask("Harbor's harbor.yml (empty for a plain registry)")
         wishes = replace(wishes, harbor=Path(answer) if answer else None)
     if wishes.harbor is None:
-        blobs = _ask("The registry's root directory")
-        wishes = replace(
-            wishes,
-            site=_ask("The registry's name") or None,
-            blobs=Path(blobs).absolute() if blobs else None,
-            database_dsn=wishes.database_dsn
-            or _ask("Its database, as a connection string (empty for none)")
-            or None,
-        )
+        wishes = _ask_for_registry(wishes)
     if wishes.repository is None:
         wishes = replace(wishes, repository=_ask("Where restic shall keep the backups") or None)
-    if wishes.harbor and wishes.vault is None and _in_bucket(wishes.harbor):
+    in_bucket = bool(wishes.bucket) or (wishes.harbor is not None and _in_bucket(wishes.harbor))
+    if in_bucket and wishes.vault is None:
         wishes = _ask_for_vault(wishes)
     return wishes
+
+
+def _ask_for_registry(wishes: Wishes) -> Wishes:
+    """What harbor.yml would have said."""
+    blobs = _ask("The registry's root directory, or https://host/bucket/root")
+    if "://" in blobs:
+        wishes = replace(wishes, bucket=blobs, bucket_credentials=_ask_for_keys())
+    elif blobs:
+        wishes = replace(wishes, blobs=Path(blobs).absolute())
+    site = _ask("The registry's name")
+    database = wishes.database_dsn or _ask("Its database, as a connection string (empty for none)")
+    return replace(wishes, site=site or None, database_dsn=database or None)
 
 
 def _in_bucket(harbor: Path) -> bool:
@@ -54,12 +59,12 @@ def _in_bucket(harbor: Path) -> bool:
 
 def _ask_for_vault(wishes: Wishes) -> Wishes:
     vault = _ask("The images are in a bucket. Which other one shall keep them, as https://host/bucket/prefix")
+    return replace(wishes, vault=vault or None, vault_credentials=wishes.vault_credentials or _ask_for_keys())
+
+
+def _ask_for_keys() -> Path | None:
     keys = _ask("The file with its keys as KEY=value lines (empty for the machine's own role)")
-    return replace(
-        wishes,
-        vault=vault or None,
-        vault_credentials=wishes.vault_credentials or (Path(keys) if keys else None),
-    )
+    return Path(keys) if keys else None
 
 
 def _ask(question: str) -> str:

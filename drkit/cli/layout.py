@@ -131,6 +131,7 @@ def bucket(found: Bucketed | None) -> list[tuple[str, str]]:
     pairs = [
         ("images", found.source.where),
         ("kept in the vault", f"{found.vault.where}\n{versions}, {lock}"),
+        ("new in the vault", f"{found.copied:,} blobs of {size(found.copied_bytes)}"),
     ]
     if found.bad:
         names = ", ".join(found.bad_names[:3])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from drkit.cli import show_vault
-from drkit.cli.layout import closure
+from drkit.cli.layout import bucket, closure
 from drkit.cli.layout import drill_note as _drill
 from drkit.cli.layout import facts as _facts
 from drkit.cli.layout import parts as _parts
@@ -93,6 +93,7 @@ def backup_plan(console: Console, parts: Sequence[PlannedPart]) -> None:
 def backup(console: Console, result: BackupResult) -> None:
     """A backup, in a few lines."""
     sealed = result.status is PointStatus.SEALED
+    homes = "repository and vault" if result.bucket else "repository"
     took = (result.finished_at - result.started_at).total_seconds()
     console.print(_parts(result.parts))
     _facts(
@@ -102,7 +103,8 @@ def backup(console: Console, result: BackupResult) -> None:
             ("rows", f"{result.rows:,}"),
             ("closure", closure(result.closure)),
             *_volume_facts(result.volume),
-            ("size", f"{size(result.bytes)}, of which {size(result.added_bytes)} are new in the repository"),
+            *bucket(result.bucket),
+            ("size", f"{size(result.bytes)}, of which {size(result.added_bytes)} are new in the {homes}"),
             ("time", duration(took)),
         ],
     )
@@ -126,7 +128,8 @@ def points(console: Console, found: PointList) -> None:
         sealed = point.status is PointStatus.SEALED
         status = Text(point.status.value, style="green" if sealed else "yellow")
         bytes_ = size(point.bytes) if point.bytes is not None else "-"
-        where = [Text(point.vault or "the repository")] if vaults else []
+        # Of one that is not sealed nobody knows.
+        where = [Text(point.vault or ("the repository" if sealed else "-"))] if vaults else []
         table.add_row(point.id, status, moment(point.consistent_at), bytes_, _drill(point.last_drill), *where)
     console.print(table)
 
@@ -164,7 +167,8 @@ def verify(console: Console, result: VerifyResult) -> None:
 
 
 def _verified_vault(console: Console, vault: VaultVerified) -> None:
-    needed = f"{vault.blobs:,} blobs ({size(vault.bytes)}) that {vault.points} recovery points need"
+    points = "the recovery point" if vault.points == 1 else f"{vault.points} recovery points"
+    needed = f"{vault.blobs:,} blobs ({size(vault.bytes)}) that {points} rely on"
     read = f", {vault.read:,} of them ({size(vault.read_bytes)}) read and hashed" if vault.read else ""
     there = f"{vault.bad:,} are not as they should be" if vault.bad else "all are there"
     console.print(f"the vault {vault.where}: of {needed}, {there}{read}", soft_wrap=True)

@@ -34,8 +34,9 @@ class FromVault:
 
     @property
     def where(self) -> str:
-        """Where the vault is."""
-        return self.shelf.place.where
+        """Where the vault is, and whether it is another one than the point names."""
+        other = "" if self.shelf.original else ", which is not where the point has them"
+        return f"{self.shelf.place.where}{other}"
 
 
 @dataclass(frozen=True)

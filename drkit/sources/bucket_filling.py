@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from drkit.errors import ObjectMissing, WrongBytes
+from drkit.errors import BucketRefused, NotDeleted, ObjectMissing, WrongBytes
 from drkit.harbor import storage
 from drkit.harbor.closure import Blob
 from drkit.model import BucketPlace, utc_now
@@ -30,9 +30,10 @@ from drkit.tools.s3 import Bucket, Object
 from drkit.tools.tar_stream import Member
 
 MARK = ".drkit-restoring-"
-# Blobs up to this size are held in memory to be put side by side, all of them together in this budget.
-_SMALL = 8 << 20
-_BUDGET = 64 << 20
+# Blobs up to this size are held in memory to be put side by side, all of them together in this budget: on
+# their way to the service each is there up to three times.
+_SMALL = 4 << 20
+_BUDGET = 16 << 20
 
 _LAYER = re.compile(r"/_layers/sha256/")
 _REVISION = re.compile(r"/_manifests/revisions/")
@@ -58,9 +59,13 @@ class Filling:
             said = {"point": self._point, "since": utc_now().isoformat(timespec="seconds")}
             self._target.put(self._mark, json.dumps(said).encode())
 
-    def end(self) -> None:
-        """Everything is there and was looked at: take the mark away."""
-        self._target.delete([(self._mark, None)])
+    def end(self) -> str:
+        """Everything is there and was looked at: take the mark away; says so where that is not allowed."""
+        try:
+            self._target.delete([(self._mark, None)])
+        except (BucketRefused, NotDeleted) as error:
+            return f"everything is there, but {self._mark} could not be removed: {error.message}"
+        return ""
 
     def from_vault(self, shelf: Shelf, entries: Iterable[Entry]) -> Fetched:
         """Bring blobs from the vault, by the server itself where it can; a wrong one stops no other."""
@@ -72,13 +77,11 @@ class Filling:
         def bring(item: tuple[Entry, bool]) -> None:
             process.stop_if_asked()
             entry, there = item
-            if not there:
-                fault = self._copy(shelf, entry)
-                if fault:
-                    tally.fault(fault)
-                    return
+            if there:
+                tally.good(entry.size, kept=True)
+            else:
+                self._copy(shelf, entry, tally)
             self._meter.add(entry.size)
-            tally.good(entry.size, kept=there)
 
         for_each(_with_presence(entries, present), bring, WORKERS)
         return tally.found
@@ -127,19 +130,20 @@ class Filling:
     def _links_in_bucket(self) -> Iterator[Object]:
         return self._target.listed_at_once(f"{self._root}{storage.REPOSITORIES}/")
 
-    def _copy(self, shelf: Shelf, entry: Entry) -> str:
-        """Copy a blob; says what is wrong with it in the vault, nothing where it came."""
+    def _copy(self, shelf: Shelf, entry: Entry, tally: Tally) -> None:
+        """Copy a blob, or tell what is wrong with it in the vault."""
         key, version = shelf.key(entry), shelf.version(entry)
         wanted = key_of(self._place, entry.digest)
         try:
-            self._target.copy_blob(
+            put = self._target.copy_blob(
                 shelf.bucket, key, wanted, entry.size, entry.digest, source_version=version
             )
         except ObjectMissing:
-            return f"{entry.digest} is gone from the vault"
+            tally.fault(f"{entry.digest} is gone from the vault")
         except WrongBytes as error:
-            return error.message
-        return ""
+            tally.fault(error.message)
+        else:
+            tally.good(entry.size, by_service=put.server_side)
 
     def _small_ones(self, members: Iterable[Member], tally: Tally, budget: _Budget) -> Iterator[_Small]:
         """The small blobs of a tar, whole; bigger ones are put meanwhile, straight from the stream."""

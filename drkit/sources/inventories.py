@@ -7,8 +7,11 @@ and what many points have in common is looked into once.
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from drkit.errors import RestoreDamaged
@@ -18,17 +21,28 @@ from drkit.sources.inventory import Entry
 Stream = Callable[[], Iterable[bytes]]
 # Each stream is a restic of its own, which takes its memory; the others wait for their turn.
 _AT_ONCE = 4
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _HINT = "use another point; look with `drkit verify`"
 
 
 def merged(streams: Sequence[Stream], directory: Path) -> Iterator[Entry]:
-    """The entries of all inventories, sorted by digest; those that are wholly alike once.
+    """The entries of all inventories, sorted by digest and key; each version of a blob once.
 
-    What is merged already stands in `directory` meanwhile, once its size. Raises RestoreDamaged for one that
-    is cut short, not sorted or no inventory.
+    What is merged already stands in `directory` meanwhile, once its size. Raises RestoreDamaged for an
+    inventory that is cut short, not sorted or none: whoever deletes by what is missing here must not go on.
     """
-    for line in _merged_lines(streams, directory):
-        yield from inventory.from_lines([line])
+    entries = inventory.from_lines(_merged_lines(streams, directory))
+    last = ("", "")
+    for place, same in groupby(entries, key=attrgetter("digest", "key")):
+        if not _DIGEST.fullmatch(place[0]) or place <= last:
+            # Sorted as lines and not as digests: it was not written as inventories are.
+            raise RestoreDamaged(f"an inventory of the vault is none, at {place[0]!r}", hint=_HINT)
+        last = place
+        seen = set()
+        for entry in same:
+            if entry.version not in seen:
+                seen.add(entry.version)
+                yield entry
 
 
 def _merged_lines(streams: Sequence[Stream], directory: Path) -> Iterator[bytes]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -12,9 +11,9 @@ from pathlib import Path
 from drkit.errors import NotDeleted, ToolFailed
 from drkit.harbor import storage
 from drkit.model import BucketPlace
-from drkit.sources import vault_marks, vault_needs
+from drkit.sources import inventories, vault_marks, vault_needs
 from drkit.sources.bucket_ends import below
-from drkit.sources.inventory import Entry
+from drkit.sources.inventories import Stream
 from drkit.sources.vault_marks import Held
 from drkit.sources.vault_needs import Surplus, Waiting
 from drkit.tools.s3 import Bucket
@@ -22,8 +21,6 @@ from drkit.tools.s3 import Bucket
 _BATCH = 1000
 # The locks of so many objects are looked at, to tell when the first of them ends.
 _LOOKED_AT = 200
-
-Inventories = Sequence[Callable[[], AbstractContextManager[Iterable[Entry]]]]
 
 
 @dataclass(frozen=True)
@@ -59,13 +56,13 @@ class Keeper:
 
     vault: Bucket
     place: BucketPlace
-    inventories: Inventories
+    inventories: Sequence[Stream]
     newest: datetime
     directory: Path
 
     def plan(self, waiting: Waiting) -> Iterator[Surplus]:
         """What nobody needs, as a stream; raises RestoreDamaged for an inventory that cannot be read."""
-        needed = vault_needs.merged(self.inventories, self.directory)
+        needed = inventories.merged(self.inventories, self.directory)
         listed = self.vault.listed_at_once(
             f"{below(self.place)}{storage.BLOBS}/sha256/", versions=self.vault.versioning()
         )

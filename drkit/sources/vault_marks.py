@@ -61,7 +61,12 @@ def claim(vault: Bucket, place: BucketPlace, site: str) -> None:
         vault.put(f"{marks_prefix(place)}site.json", json.dumps({"site": site}).encode())
         # Another site may have been as quick.
         owner = owner_of(vault, place)
-    if owner != site:
+    check_owner(owner, place, site)
+
+
+def check_owner(owner: str | None, place: BucketPlace, site: str) -> None:
+    """Raise NotOurs for a vault that is another site's."""
+    if owner not in (None, site):
         raise NotOurs(
             f"the vault {place.where} belongs to the site {owner}, and this is {site}",
             hint="give every site a vault of its own: another bucket, or another prefix in [vault]",

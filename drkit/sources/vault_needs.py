@@ -5,24 +5,16 @@ Both are sorted by digest, so that memory stays flat however many blobs there ar
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby, islice
+from itertools import groupby
 from operator import attrgetter
-from pathlib import Path
 from typing import NamedTuple
 
 from drkit.harbor import storage
-from drkit.sources import inventory
 from drkit.sources.inventory import Entry
 from drkit.tools.s3 import Object
-
-# So many inventories are read at once: each comes out of a restic of its own, which takes memory.
-_AT_ONCE = 4
-_place = attrgetter("digest", "key")
 
 
 class Surplus(NamedTuple):
@@ -40,36 +32,6 @@ class Waiting:
 
     blobs: int = 0
     bytes: int = 0
-
-
-def merged(
-    inventories: Sequence[Callable[[], AbstractContextManager[Iterable[Entry]]]], directory: Path
-) -> Iterator[Entry]:
-    """What all inventories need, sorted, each version of a blob once; some are read at a time.
-
-    What has been merged so far stands in a file of `directory` meanwhile.
-    """
-    so_far: Path | None = None
-    sources = iter(inventories)
-    for number, some in enumerate(iter(lambda: list(islice(sources, _AT_ONCE)), [])):
-        target = directory / f"needed-{number}.jsonl"
-        with ExitStack() as stack, target.open("wb") as file:
-            streams = [stack.enter_context(each()) for each in some]
-            streams += [inventory.from_file(so_far)] if so_far else []
-            file.writelines(inventory.to_lines(_distinct(heapq.merge(*streams, key=_place))))
-        if so_far:
-            so_far.unlink()
-        so_far = target
-    return inventory.from_file(so_far) if so_far else iter(())
-
-
-def _distinct(entries: Iterable[Entry]) -> Iterator[Entry]:
-    for _, same in groupby(entries, key=_place):
-        seen = set()
-        for entry in same:
-            if entry.version not in seen:
-                seen.add(entry.version)
-                yield entry
 
 
 def surplus(

@@ -94,6 +94,20 @@ def entries(repository: Repository, manifest: Manifest) -> Iterator[Entry]:
     return checked(inventory.from_lines(repository.read(part.snapshot, part.path)))
 
 
+def lines_for(place: BucketPlace, repository: Repository, manifest: Manifest) -> Iterable[bytes]:
+    """The lines of a point's inventory as they hold at `place`.
+
+    Where that is not (or is called otherwise than) where the point has its blobs, keys are those of the
+    digests, and whatever version is there counts.
+    """
+    part = manifest.need("inventory", "inventory")
+    pieces = repository.read(part.snapshot, part.path)
+    if manifest.bucket is not None and same_place(place, manifest.bucket.vault):
+        return pieces
+    found = checked(inventory.from_lines(pieces))
+    return inventory.to_lines(each._replace(key=key_of(place, each.digest), version=None) for each in found)
+
+
 def entries_in(path: Path) -> Iterator[Entry]:
     """The inventory in a file."""
     return checked(inventory.from_file(path))

@@ -15,7 +15,7 @@ from pathlib import Path
 from drkit.harbor import storage
 from drkit.model import BucketPlace, Manifest
 from drkit.progress import Listener, Meter, Update
-from drkit.sources import bucket_restore, inventories, inventory, vault_reading
+from drkit.sources import bucket_restore, inventories, vault_reading
 from drkit.sources.bucket_ends import below
 from drkit.sources.inventory import Entry
 from drkit.sources.vault_reading import WORKERS, Shelf
@@ -113,7 +113,8 @@ class Verification:
 
     def _sound(self, wanted: Wanted) -> Iterator[Entry]:
         """The entries that are there as they should be and are to be read; faults for those that are not."""
-        streams = [partial(self._lines, manifest) for manifest in self._manifests]
+        lines = partial(vault_reading.lines_for, self._place, self._repository)
+        streams = [partial(lines, manifest) for manifest in self._manifests]
         entries = inventories.merged(streams, self._directory)
         versions = any(m.bucket and m.bucket.versioned for m in self._manifests)
         prefix = f"{below(self._place)}{storage.BLOBS}/"
@@ -129,18 +130,6 @@ class Verification:
                 self._fault(fault)
             elif wanted(entry):
                 yield entry
-
-    def _lines(self, manifest: Manifest) -> Iterable[bytes]:
-        """An inventory; of a vault that this one is a copy of, keys and versions do not hold here."""
-        part = manifest.need("inventory", "inventory")
-        assert manifest.bucket is not None
-        pieces = self._repository.read(part.snapshot, part.path)
-        if vault_reading.same_place(self._place, manifest.bucket.vault):
-            return pieces
-        entries = inventory.from_lines(pieces)
-        return inventory.to_lines(
-            e._replace(key=vault_reading.key_of(self._place, e.digest), version=None) for e in entries
-        )
 
     def _look_into(self, shelf: Shelf, meter: Meter, entry: Entry) -> None:
         process.stop_if_asked()

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from drkit.errors import BucketFailed, NotDeleted, ObjectMissing, ToolFailed
+from drkit.tools.memory import give_back_large_blocks
 from drkit.tools.s3_access import Access, Lock, LockMode, Object, Put, Upload
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Bucket:
     """One bucket: a context manager, to be used from many threads at once."""
 
     def __init__(self, access: Access) -> None:
+        give_back_large_blocks()
         # boto3 takes a sixth of a second to load: only where there is a bucket.
         from drkit.tools import s3_pages
         from drkit.tools.s3_client import Client

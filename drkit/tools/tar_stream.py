@@ -14,8 +14,6 @@ from typing import Any
 from drkit.errors import RestoreDamaged
 
 _PIECE = 1 << 20
-# What Python reads at once: its default is 10 KiB, a call for each of which takes its time at terabytes.
-_BUFFER = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ def members(pieces: Iterable[bytes], what: str) -> Iterator[Member]:
     """
     stream = _Stream(pieces)
     try:
-        with tarfile.open(mode="r|", fileobj=stream, bufsize=_BUFFER, tarinfo=_Strict) as archive:
+        with tarfile.open(mode="r|", fileobj=stream, tarinfo=_Strict) as archive:
             while (member := archive.next()) is not None:
                 # It would keep all of them: five million are gigabytes.
                 archive.members.clear()  # type: ignore[attr-defined]  # not in the library's types

@@ -62,10 +62,12 @@ def test_several_restics_list_what_one_does(repository: Repository, root: Path, 
     alone = list(listing.captured_blobs(repository, saved.snapshot, str(root)))
     assert alone == list(storage.stored_blobs(root))
     assert len(alone) == 40
-    for count in (2, 3):
+    for count in (1, 2, 3, 4):
         together = listing.captured_at_once(repository, saved.snapshot, str(root), directory, count)
         assert list(together) == alone
     assert list(directory.iterdir()) == []
+    # The first one is ended early each time, and takes its lock away.
+    assert list(Path(repository.url, "locks").iterdir()) == []
 
 
 def test_whose_fault_a_gap_is(repository: Repository, root: Path) -> None:

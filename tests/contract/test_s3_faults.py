@@ -7,7 +7,7 @@ import hashlib
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from drkit.errors import BucketRefused, ConfigError, SourceChanged, ToolFailed, 
 from drkit.tools import s3_client
 from drkit.tools.s3 import Bucket
 from testenv import keys
-from testenv.s3_faults import Between, Fault, Request, between
+from testenv.s3_faults import Fault, Proxy
 from tests.buckets import Service
 
 SIZE = 1_000_000
@@ -24,32 +24,10 @@ DATA = random.Random(7).randbytes(SIZE)
 DIGEST = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
 
 
-@dataclass
-class Proxy:
-    """Something between drkit and the service, in which faults are planned one by one."""
-
-    between: Between
-    faults: list[tuple[str, Fault, int]] = field(default_factory=list)
-
-    def add(self, where: str, fault: Fault, times: int = 1) -> None:
-        """Let this happen to the next requests that begin so, such as `GET /bucket`."""
-        self.faults.append((where, fault, times))
-
-    def plan(self, request: Request) -> Fault | None:
-        """The first fault that is left for a request."""
-        for number, (where, fault, times) in enumerate(self.faults):
-            if times and f"{request.method} {request.path}".startswith(where):
-                self.faults[number] = (where, fault, times - 1)
-                return fault
-        return None
-
-
 @pytest.fixture
 def proxy(s3: Service) -> Iterator[Proxy]:
-    with between(s3.endpoint) as running:
-        made = Proxy(running)
-        running.plan = made.plan
-        yield made
+    with Proxy(s3.endpoint) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
@@ -60,10 +38,10 @@ def no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def bucket(s3: Service, proxy: Proxy) -> Iterator[Bucket]:
     """A bucket behind the proxy, with one object."""
-    access = replace(s3.bucket(versions=True), endpoint=proxy.between.endpoint)
+    access = replace(s3.bucket(versions=True), endpoint=proxy.endpoint)
     with Bucket(access) as opened:
         opened.put("blob", DATA)
-        proxy.between.seen.clear()
+        proxy.seen.clear()
         yield opened
 
 
@@ -76,34 +54,33 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Pat
 
 
 PASSING = [
-    (Fault(status=500), 3),
-    (Fault(status=503, code="SlowDown"), 3),
-    (Fault(status=502, code="BadGateway"), 3),
-    (Fault(status=400, code="RequestTimeout"), 2),
-    (Fault(status=429, code="TooManyRequests"), 2),
-    (Fault(drop=True), 3),
-    (Fault(drop=True, late=True), 1),
-    (Fault(status=500, late=True), 1),
-    (Fault(cut=10), 2),
-    (Fault(cut=100, truncated=True), 2),
+    Fault("", error=(500, "InternalError"), times=3),
+    Fault("", error=(503, "SlowDown"), times=3),
+    Fault("", error=(502, "Bad Gateway"), times=3),
+    Fault("", error=(400, "RequestTimeout"), times=2),
+    Fault("", error=(429, "TooManyRequests"), times=2),
+    Fault("", drop=True, times=3),
+    Fault("", drop=True, late=True, times=1),
+    Fault("", cut_after=10, times=2),
+    Fault("", change=lambda body: body[: len(body) // 2], times=2),
 ]
 
 
-@pytest.mark.parametrize(("fault", "times"), PASSING)
-def test_what_passes_is_tried_again(bucket: Bucket, proxy: Proxy, fault: Fault, times: int) -> None:
-    proxy.add("GET /", fault, times)
+@pytest.mark.parametrize("fault", PASSING)
+def test_what_passes_is_tried_again(bucket: Bucket, proxy: Proxy, fault: Fault) -> None:
+    proxy.add(replace(fault, where="GET /"))
     assert [found.key for found in bucket.listed("")] == ["blob"]
-    proxy.add("PUT /", fault, times)
+    proxy.add(replace(fault, where="PUT /"))
     bucket.put("other", b"x")
     assert bucket.read_small("other") == b"x"
 
 
-@pytest.mark.parametrize("fault", [Fault(status=500), Fault(drop=True)])
+@pytest.mark.parametrize("fault", [Fault("", error=(500, "InternalError")), Fault("", drop=True)])
 def test_what_never_passes_fails_after_some_attempts(bucket: Bucket, proxy: Proxy, fault: Fault) -> None:
-    proxy.add("GET /", fault, 100)
+    proxy.add(replace(fault, where="GET /", times=100))
     with pytest.raises(ToolFailed, match="4 times") as caught:
         list(bucket.listed(""))
-    assert len(proxy.between.seen) == 4
+    assert len(proxy.seen) == 4
     assert "endpoint" in caught.value.hint
 
 
@@ -120,35 +97,35 @@ def test_what_never_passes_fails_after_some_attempts(bucket: Bucket, proxy: Prox
 def test_who_is_refused_is_not_asked_again(
     bucket: Bucket, proxy: Proxy, status: int, code: str, hint: str
 ) -> None:
-    proxy.add("GET /", Fault(status=status, code=code))
+    proxy.add(Fault("GET /", error=(status, code)))
     with pytest.raises(BucketRefused, match=f"list_objects_v2.*refused, {code}") as caught:
         list(bucket.listed(""))
     assert hint in caught.value.hint
-    assert len(proxy.between.seen) == 1
+    assert len(proxy.seen) == 1
 
 
 def test_credentials_that_expire_while_an_object_is_read(bucket: Bucket, proxy: Proxy) -> None:
-    proxy.add("GET /", Fault(cut=300_000))
-    proxy.add("GET /", Fault(status=403, code="ExpiredToken"))
+    proxy.add(Fault("GET /", cut_after=300_000))
+    proxy.add(Fault("GET /", error=(403, "ExpiredToken"), skip=0))
     with pytest.raises(BucketRefused, match="get_object blob"):
         list(bucket.read("blob"))
 
 
 def test_a_connection_that_breaks_is_taken_up_where_it_broke(bucket: Bucket, proxy: Proxy) -> None:
     for _ in range(3):
-        proxy.add("GET /", Fault(cut=300_000))
+        proxy.add(Fault("GET /", cut_after=300_000))
     assert b"".join(bucket.read("blob")) == DATA
-    assert len(proxy.between.seen) == 4
+    assert len(proxy.seen) == 4
 
 
 def test_a_connection_that_always_breaks_at_once(bucket: Bucket, proxy: Proxy) -> None:
-    proxy.add("GET /", Fault(cut=0), 100)
+    proxy.add(Fault("GET /", cut_after=0, times=100))
     with pytest.raises(ToolFailed, match=f"broke off after 0 of {SIZE} bytes"):
         list(bucket.read("blob"))
 
 
 def test_an_object_that_changes_while_it_is_read(bucket: Bucket, proxy: Proxy) -> None:
-    proxy.add("GET /", Fault(cut=300_000))
+    proxy.add(Fault("GET /", cut_after=300_000))
     reading = bucket.read("blob")
     next(reading)
     bucket.put("blob", bytes(SIZE))
@@ -158,16 +135,34 @@ def test_an_object_that_changes_while_it_is_read(bucket: Bucket, proxy: Proxy) -
 
 def test_a_version_stays_what_it_is(bucket: Bucket, proxy: Proxy) -> None:
     (found,) = bucket.listed("", versions=True)
-    proxy.add("GET /", Fault(cut=300_000))
+    proxy.add(Fault("GET /", cut_after=300_000))
     reading = bucket.read("blob", found.version)
     first = next(reading)
     bucket.put("blob", b"another")
     assert first + b"".join(reading) == DATA
 
 
+def test_a_service_that_forgets_where_to_go_on(bucket: Bucket, proxy: Proxy) -> None:
+    proxy.add(Fault("GET /", cut_after=300_000))
+    reading = bucket.read("blob")
+    next(reading)
+    # The service knows no ranges: what comes is the whole object from its beginning.
+    original = proxy.forward
+
+    def without_range(
+        method: str, path: str, headers: list[tuple[str, str]], body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        _, answered, _ = original(method, path, headers, body)
+        return 200, [each for each in answered if each[0].lower() != "content-range"], DATA
+
+    proxy.forward = without_range  # type: ignore[method-assign]
+    with pytest.raises(ToolFailed, match="cannot be read from byte"):
+        list(reading)
+
+
 def test_a_blob_that_comes_through_in_pieces_is_right(bucket: Bucket, proxy: Proxy) -> None:
-    proxy.add("GET /", Fault(cut=300_000))
-    proxy.add("PUT /", Fault(status=503, code="SlowDown"), 2)
+    proxy.add(Fault("GET /", cut_after=300_000))
+    proxy.add(Fault("PUT /", error=(503, "SlowDown"), times=2))
     put = bucket.put_blob("copy", SIZE, bucket.read("blob"), DIGEST)
     assert bucket.read_small("copy", put.version) == DATA
 
@@ -180,7 +175,7 @@ def test_a_blob_that_is_changed_on_its_way_never_becomes_visible(
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     bucket.put("source", data)
     source = f"GET /{bucket.access.bucket}/source"
-    proxy.add(source, Fault(change=lambda body: body[:-1] + bytes([body[-1] ^ 1])), 100)
+    proxy.add(Fault(source, change=lambda body: body[:-1] + bytes([body[-1] ^ 1]), times=100))
     with pytest.raises(WrongBytes, match="copy"):
         bucket.put_blob("copy", size, bucket.read("source"), digest)
     assert not [found for found in bucket.listed("") if found.key == "copy"]
@@ -195,12 +190,12 @@ def with_proof(digest: str) -> Fault:
         plain = re.sub(rb"<Checksum(\w+)>[^<]*</Checksum\1>", b"", body)
         return plain.replace(b"</CopyObjectResult>", said)
 
-    return Fault(change=change)
+    return Fault("PUT /", change=change, times=100)
 
 
 def test_a_copy_by_the_service_that_proves_it(s3: Service, bucket: Bucket, proxy: Proxy) -> None:
-    proxy.add("PUT /", with_proof(DIGEST), 100)
-    with Bucket(replace(s3.bucket(), endpoint=proxy.between.endpoint)) as vault:
+    proxy.add(with_proof(DIGEST))
+    with Bucket(replace(s3.bucket(), endpoint=proxy.endpoint)) as vault:
         put = vault.copy_blob(bucket, "blob", "copy", SIZE, DIGEST)
         assert (put.bytes_through, put.server_side) == (0, True)
         assert vault.read_small("copy") == DATA
@@ -210,9 +205,9 @@ def test_a_copy_by_the_service_that_proves_it(s3: Service, bucket: Bucket, proxy
 def test_a_copy_by_the_service_of_other_bytes_is_taken_away_again(
     s3: Service, bucket: Bucket, proxy: Proxy
 ) -> None:
-    proxy.add("PUT /", with_proof("sha256:" + "0" * 64), 100)
+    proxy.add(with_proof("sha256:" + "0" * 64))
     for versions in (True, False):
-        with Bucket(replace(s3.bucket(versions=versions), endpoint=proxy.between.endpoint)) as vault:
+        with Bucket(replace(s3.bucket(versions=versions), endpoint=proxy.endpoint)) as vault:
             with pytest.raises(WrongBytes, match="do not hash to"):
                 vault.copy_blob(bucket, "blob", "copy", SIZE, DIGEST)
             assert not list(vault.listed("", versions=versions))
@@ -221,8 +216,8 @@ def test_a_copy_by_the_service_of_other_bytes_is_taken_away_again(
 def test_a_service_that_may_not_read_the_source_is_not_asked_twice(
     s3: Service, bucket: Bucket, proxy: Proxy
 ) -> None:
-    access = replace(s3.bucket(), endpoint=proxy.between.endpoint)
-    proxy.add(f"PUT /{access.bucket}/copy-1", Fault(status=403, code="AccessDenied"))
+    access = replace(s3.bucket(), endpoint=proxy.endpoint)
+    proxy.add(Fault(f"PUT /{access.bucket}/copy-1", error=(403, "AccessDenied")))
     with Bucket(access) as vault:
         for number in (1, 2):
             put = vault.copy_blob(bucket, "blob", f"copy-{number}", SIZE, DIGEST)
@@ -251,7 +246,7 @@ def test_a_listing_that_changes_while_it_is_read(s3: Service) -> None:
 def test_a_certificate_of_ones_own(s3: Service, authority: tuple[Path, Path, Path]) -> None:
     ca, certificate, key = authority
     access = s3.bucket()
-    with between(s3.endpoint, (certificate, key)) as proxy:
+    with Proxy(s3.endpoint, (certificate, key)) as proxy:
         with Bucket(replace(access, endpoint=proxy.endpoint, ca_file=ca)) as bucket:
             bucket.put("x", b"1")
             assert bucket.read_small("x") == b"1"

@@ -58,7 +58,7 @@ def test_backup(interrupted: Interrupted) -> None:
     assert buckets.uploads(vault) == [vault.key(damage.blob_name(interrupted.big))], "killed half-way"
     assert kill_when(drkit, lambda: len(buckets.names(vault, "docker")) > 40, "most are there", "backup")
     nothing_survives(drkit)
-    for delay in (0.6, 1.2, 1.6):
+    for delay in (0.8, 1.4):
         kill_when(drkit, after(delay), "time is up", "backup")
         nothing_survives(drkit)
 
@@ -83,8 +83,7 @@ def test_restore_to_a_bucket(interrupted: Interrupted) -> None:
     with bucketed.new_bucket(images) as other:
         bucketed.bucket_of_blobs(drkit, other)
         moments: tuple[Moment, ...] = (
-            lambda: buckets.names(other),
-            lambda: len(buckets.names(other)) > 30,
+            lambda: len(buckets.names(other)) > 10,
             lambda: any("/link" in name for name in buckets.names(other)),
         )
         for moment in moments:

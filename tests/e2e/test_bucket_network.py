@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from testenv import Site, buckets, s3_faults
+from testenv import Site, buckets, damage
 from testenv.buckets import Storage
-from testenv.s3_faults import Between, Fault, Request
+from testenv.s3_faults import Fault, Proxy, Request
 from tests.e2e import bucketed
 from tests.e2e.commands import Drkit, fails
 
@@ -25,8 +25,8 @@ class Far:
     drkit: Drkit
     site: Site
     vault: Storage
-    to_source: Between
-    to_vault: Between
+    to_source: Proxy
+    to_vault: Proxy
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def far(bucket_site: Site, bucket_empty: Drkit, new_home: Callable[[], Path]) ->
     drkit, vault = bucketed.with_own_vault(bucket_empty, bucket_site, new_home())
     with ExitStack() as stack:
         ends = {"blobs": bucketed.images(bucket_site), "vault": vault}
-        proxies = {name: stack.enter_context(s3_faults.between(end.endpoint)) for name, end in ends.items()}
+        proxies = {name: stack.enter_context(Proxy(end.endpoint)) for name, end in ends.items()}
         for name, proxy in proxies.items():
             drkit.change(
                 lambda document, name=name, proxy=proxy: document[name].update(endpoint=proxy.endpoint)  # type: ignore[misc]
@@ -55,17 +55,17 @@ def all_is_well(far: Far) -> Iterator[None]:
 def now_and_then(request: Request) -> Fault | None:
     """Of nine requests five go wrong, each in a way of its own."""
     return {
-        1: Fault(500),
-        3: Fault(503, "SlowDown"),
-        4: Fault(cut=10),
-        6: Fault(cut=30, truncated=request.lists),
-        7: Fault(cut=0),
+        1: Fault(error=(500, "InternalError")),
+        3: Fault(error=(503, "SlowDown")),
+        4: Fault(cut_after=10),
+        6: Fault(change=lambda content: content[:30]) if request.lists else Fault(cut_after=30),
+        7: Fault(drop=True, late=True),
     }.get(request.number % 9)
 
 
 def expired(_request: Request) -> Fault:
     """The session's token has run out."""
-    return Fault(403, "ExpiredToken")
+    return Fault(error=(403, "ExpiredToken"))
 
 
 def test_backup_and_restore_over_a_bad_network(far: Far) -> None:
@@ -101,10 +101,28 @@ def test_a_run_with_nothing_new_only_lists(far: Far) -> None:
     assert len(others) <= 12, others
 
 
+def test_blobs_that_are_collected_between_listing_and_copying(far: Far) -> None:
+    """What nobody refers to may go at any moment: then it is not in the point, and the point is whole."""
+    orphans = [damage.orphan_blob(far.site, f"collected {number}".encode()) for number in range(5)]
+
+    def collect(request: Request) -> None:
+        if "/blobs/" in request.path and not request.lists and orphans:
+            for digest in orphans:
+                damage.remove_blob(far.site, digest)
+            orphans.clear()
+
+    before = {damage.blob_name(digest) for digest in orphans}
+    far.to_source.plan = collect
+    result = far.drkit.ask("backup")
+    assert (result["status"], result["warnings"], orphans) == ("sealed", [], [])
+    assert (result["closure"]["missing"], result["closure"]["unreferenced"]) == (0, 0)
+    assert not before & buckets.names(far.vault, "docker").keys()
+
+
 def test_keys_that_have_run_out(far: Far) -> None:
     far.to_source.plan = expired
     points = far.drkit.points()
-    message = r"1 problem; the first: s3://\S+ at \S+: .*: refused, ExpiredToken said by the proxy"
+    message = r"1 problem; the first: s3://\S+ at \S+: .*: refused, ExpiredToken as told"
     hint = "the session's token has run out: get new credentials"
     fails(far.drkit, ["doctor"], 7, "bucket_refused", message, hint)
     ended = far.drkit.run("backup", "--json")
@@ -139,7 +157,7 @@ def test_keys_that_run_out_in_the_middle(far: Far) -> None:
 
 
 def test_a_vault_that_nobody_answers_for(far: Far) -> None:
-    far.to_vault.plan = lambda _request: Fault(cut=0)
+    far.to_vault.plan = lambda _request: Fault(drop=True)
     ended = far.drkit.run("doctor", "--json")
     assert ended.code == 7
     assert "3 times" in ended.error["message"]

@@ -5,19 +5,23 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import signal
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import Connection
 
 from testenv import Site
-from tests.bucket_points import Vaulted, blob_name, into_vault, section
+from testenv.s3_faults import Fault, Proxy
+from tests.bucket_points import PREFIX, Vaulted, blob_name, into_vault, section
 from tests.buckets import Service
 from tests.e2e import accounts
-from tests.e2e.commands import Drkit, clone, exactly, fails, to_toml
+from tests.e2e.commands import Drkit, assert_error, clone, exactly, fails, to_toml
 from tests.e2e.conftest import Drilled
+from tests.e2e.test_interrupted import assert_tidy, interrupt_when
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +125,25 @@ def test_a_directory_into_a_bucket(copy: Drkit, site: Site, s3: Service) -> None
     (step,) = copy.ask("restore", "latest", "--only", "blobs", "--yes")["steps"]
     assert objects(s3, bucket, "") == tree(site.blobs)
     assert "from the repository, every byte hashed before it was to be seen" in step["verified"]
+
+
+def test_a_copy_of_the_vault_elsewhere_will_do(
+    original: Vaulted, drkit: Drkit, site: Site, s3: Service
+) -> None:
+    bucket = s3.bucket().bucket
+    for entry in original.inventory:
+        name = blob_name(entry["digest"])
+        s3.api().put_object(Bucket=bucket, Key=f"moved/{name}", Body=(site.blobs / name).read_bytes())
+    drkit.change(lambda document: document["vault"].update(bucket=bucket, prefix="moved"))
+    root = drkit.home / "root"
+    result = drkit.ask("restore", "latest", "--only", "blobs", "--yes", "--root", str(root))
+    assert tree(Path(result["steps"][0]["target"])) == tree(site.blobs)
+    place = original.manifest.bucket.vault  # type: ignore[union-attr]
+    assert (
+        f"the blobs were taken from s3://{bucket}/moved at {s3.endpoint} and not from {place.where},"
+        " where the point has them: by their digests, as they are there now"
+    ) in result["warnings"]
+    assert drkit.ask("verify")["vault"]["bad"] == 0
 
 
 def check_of(report: dict[str, Any], name: str) -> dict[str, Any]:
@@ -234,6 +257,16 @@ def test_verify_names_what_is_wrong_in_the_vault(spoilt: Vaulted) -> None:
         assert re.search(pattern, faults)
 
 
+def test_a_vault_by_another_name_loses_nothing(original: Vaulted, drkit: Drkit, s3: Service) -> None:
+    """Its service has got another name since the point was taken."""
+    renamed = s3.endpoint.replace("127.0.0.1", "localhost")
+    assert renamed != s3.endpoint
+    drkit.change(lambda document: document["vault"].update(endpoint=renamed))
+    found = drkit.ask("expire")["vault"]
+    assert (found["blobs"], found["versions"], found["left_alone"]) == (0, 0, "")
+    assert found["where"].endswith(renamed)
+
+
 def test_without_a_vault_in_the_configuration(original: Vaulted, drkit: Drkit) -> None:
     drkit.change(lambda document: document.pop("vault"))
     place = original.manifest.bucket.vault  # type: ignore[union-attr]
@@ -246,3 +279,31 @@ def test_without_a_vault_in_the_configuration(original: Vaulted, drkit: Drkit) -
     )
     for words in (("drill",), ("restore", "latest", "--dry-run", "--root", "/nowhere")):
         fails(drkit, words, 4, "config_error", exactly(message), exactly(hint))
+
+
+@pytest.mark.parametrize("work", ["restore", "verify", "drill"])
+def test_interrupted_while_the_vault_is_read(
+    original: Vaulted, drkit: Drkit, server: Connection, s3: Service, work: str
+) -> None:
+    words = {
+        "restore": ("restore", "latest", "--only", "blobs", "--yes", "--root", str(drkit.home / "root")),
+        "verify": ("verify", "--read-data-subset", "100%"),
+        "drill": ("drill",),
+    }[work]
+    begun = len(original.inventory) // 3
+
+    def blobs_asked_for() -> int:
+        return sum(request.path.partition("?")[0].endswith("/data") for request in proxy.seen)
+
+    with Proxy(s3.endpoint) as proxy:
+        # From a third of the blobs on, no answer comes before drkit has long been told to stop.
+        proxy.add(Fault(where=f"GET /{original.vault}/{PREFIX}", skip=begun, times=10**6, delay=4))
+        drkit.change(lambda document: document["vault"].update(endpoint=proxy.endpoint))
+        ended = interrupt_when(
+            drkit, lambda: blobs_asked_for() > begun + 5, "blobs are read", signal.SIGINT, *words, "--json"
+        )
+    assert ended.code == 130
+    assert_error(ended, "interrupted", "interrupted", "")
+    assert_tidy(drkit, server)
+    left = [path.name for path in drkit.home.rglob(".drkit-restoring-*")]
+    assert len(left) == (1 if work == "restore" else 0)

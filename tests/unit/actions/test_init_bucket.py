@@ -75,3 +75,9 @@ def test_what_is_written_is_what_was_meant(tmp_path: Path) -> None:
     assert "[blobs]\nkind = " in text, "what the rest depends on comes first"
     assert isinstance(found.blobs, config.BucketBlobs)
     assert found.blobs.credentials_file == tmp_path / "blobs.credentials"
+
+
+def test_a_plain_registrys_bucket() -> None:
+    found = init_bucket.plain_bucket("https://minio.example.com/images/registry/")
+    assert found == HarborBucket("images", "registry", "https://minio.example.com", addressing="path")
+    assert init_bucket.plain_bucket("s3://images").addressing == "auto"

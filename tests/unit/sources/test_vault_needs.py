@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from drkit.harbor import storage
 from drkit.sources.inventory import Entry
-from drkit.sources.vault_needs import Surplus, Waiting, merged, surplus
+from drkit.sources.vault_needs import Surplus, Waiting, surplus
 from drkit.tools.s3 import Object
 
 OLD, SEALED, NEW = "2026-11-20T00:00:00Z", datetime(2026, 11, 21, tzinfo=UTC), "2026-11-22T00:00:00Z"
@@ -79,24 +74,3 @@ def test_a_blob_whose_version_is_not_sure_keeps_all(needed: Entry) -> None:
 def test_all_versions_of_a_blob_that_nobody_needs() -> None:
     listed = [stored(0, "one"), stored(0, "two", latest=False), stored(1, "three")]
     assert names(listed, [entry(1, "three")]) == [(key(0), "one", True), (key(0), "two", False)]
-
-
-def opener(entries: list[Entry]) -> Callable[[], AbstractContextManager[Iterable[Entry]]]:
-    return lambda: contextlib.nullcontext(iter(entries))
-
-
-@given(st.lists(st.sets(st.tuples(st.integers(0, 29), st.sampled_from([None, "a", "b"]))), max_size=11))
-def test_inventories_are_merged(
-    tmp_path_factory: pytest.TempPathFactory, inventories: list[set[tuple[int, str | None]]]
-) -> None:
-    directory = tmp_path_factory.mktemp("merged")
-
-    def order(item: tuple[int, str | None]) -> tuple[int, str]:
-        return item[0], item[1] or ""
-
-    openers = [opener([entry(*item) for item in sorted(each, key=order)]) for each in inventories]
-    found = list(merged(openers, directory))
-    assert [each.digest for each in found] == sorted(each.digest for each in found)
-    assert len(found) == len(set(found))
-    assert set(found) == {entry(*item) for each in inventories for item in each}
-    assert len(list(Path(directory).iterdir())) <= 1

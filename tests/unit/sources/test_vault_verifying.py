@@ -1,18 +1,8 @@
-"""Inventories merged, and compared with a vault's listing."""
+"""Inventories compared with a vault's listing, and which part of it is read."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from drkit.errors import RestoreDamaged
 from drkit.model import BucketPlace
-from drkit.sources import inventories, inventory
 from drkit.sources.inventory import Entry
 from drkit.sources.vault_reading import key_of
 from drkit.sources.vault_verifying import compared, share
@@ -72,27 +62,6 @@ def test_without_a_version_only_what_is_there_now_counts() -> None:
 def test_two_versions_of_one_blob_are_both_looked_for() -> None:
     listed = [there(1, "v2"), there(1, "v1", latest=False)]
     assert [fault for fault, _ in faults([entry(1, "v1"), entry(1, "v2")], listed)] == ["", ""]
-
-
-@given(st.lists(st.sets(st.integers(0, 40)), max_size=14))
-def test_merging_gives_every_entry_once_and_in_order(
-    tmp_path_factory: pytest.TempPathFactory, points: list[set[int]]
-) -> None:
-    directory = tmp_path_factory.mktemp("merging")
-    made = [[entry(number) for number in sorted(point)] for point in points]
-    streams = [lambda each=each: inventory.to_lines(each) for each in made]
-    found = list(inventories.merged(streams, directory))
-    assert found == list(dict.fromkeys(heapq.merge(*made)))
-    assert list(directory.iterdir()) == []
-
-
-@pytest.mark.parametrize("data", [b'{"digest": "b"}\n{"digest": "a"}\n', b'{"digest": "a"'])
-def test_an_inventory_that_is_no_inventory_is_refused(tmp_path: Path, data: bytes) -> None:
-    def stream() -> Iterator[bytes]:
-        yield data
-
-    with pytest.raises(RestoreDamaged):
-        list(inventories.merged([stream], tmp_path))
 
 
 def test_a_share_of_the_data() -> None:
