@@ -19,6 +19,7 @@ from drkit.sources.bucket.ends import Ends
 from drkit.sources.bucket.inventory import Entry
 from drkit.sources.closure import ARTIFACTS, Proof
 from drkit.sources.link_spool import LinkSpool
+from drkit.sources.vault.doubts import Doubts
 from drkit.sources.vault.locking import Locking
 from drkit.tools.parallel import together
 from drkit.tools.restic import Repository
@@ -55,6 +56,7 @@ class Surroundings:
     repository: Repository
     before: Manifest | None
     listener: Listener
+    doubts: Doubts | None = None
 
 
 class BucketPoint:
@@ -68,7 +70,7 @@ class BucketPoint:
         self._run = run
         self._ends = ends
         self._spool = LinkSpool(run.directory) if links_count else None
-        self._capture = BucketCapture(ends, run.directory, self._before, locking, run.listener)
+        self._capture = BucketCapture(ends, run.directory, self._before, locking, run.listener, run.doubts)
 
     def capture(self) -> None:
         """Take links and blobs, side by side where a database says which blobs must be there."""
