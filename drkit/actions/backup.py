@@ -24,8 +24,9 @@ from drkit.errors import BackupIncomplete, ConfigError, DrkitError, ToolFailed
 from drkit.model import Bucketed, Closure, Manifest, Part, PartKind, PointStatus, Volume, utc_now
 from drkit.progress import Listener, silent
 from drkit.sources import changes, database, read_only
-from drkit.sources.capture import Capture, Captured, Spoilt
+from drkit.sources.capture import Capture, Spoilt
 from drkit.sources.collection import Watch
+from drkit.sources.record import Captured, Record
 from drkit.sources.vault.work import VaultWork
 from drkit.state import State, new_id, private_directory
 from drkit.tools import age, restic
@@ -138,7 +139,7 @@ def _attempts(
     vault: VaultWork,
 ) -> BackupResult | Spoilt:
     """The first attempt that nothing spoils, or what spoilt the last."""
-    given_up: list[Capture] = []
+    given_up: list[Record] = []
     # Read-only mode would stop a sweep half-way: one that runs already is waited for before.
     Watch(settings).wait(listener)
     try:
@@ -152,8 +153,8 @@ def _attempts(
         return result
     finally:
         # Only now: until here their blobs spared restic reading every file again.
-        for capture in given_up:
-            capture.forget()
+        for record in given_up:
+            record.forget()
 
 
 def _restic_version() -> str:
@@ -185,7 +186,7 @@ class _Context:
     started_at: datetime = field(default_factory=utc_now)
 
 
-def _attempt(context: _Context, given_up: list[Capture]) -> BackupResult | Spoilt:
+def _attempt(context: _Context, given_up: list[Record]) -> BackupResult | Spoilt:
     """One attempt at a recovery point, or what spoilt it; then its capture is added to those given up."""
     point = new_id(context.started_at)
     state = State(context.settings.site.state)
@@ -195,20 +196,13 @@ def _attempt(context: _Context, given_up: list[Capture]) -> BackupResult | Spoil
 
     with private_directory(state.runs, point) as directory:
         repository = context.catalog.repository
-        capture = Capture(
-            context.settings,
-            repository,
-            directory,
-            tags,
-            context.listener,
-            context.previous,
-            context.vault,
-        )
+        record = Record(context.settings, repository, directory, tags, context.listener, context.previous)
+        capture = Capture(record, context.vault)
         spoilt = capture.run()
         if spoilt:
-            given_up.append(capture)
+            given_up.append(record)
             return spoilt
-    return _finish(context, point, capture.captured)
+    return _finish(context, point, record.captured)
 
 
 def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
