@@ -29,16 +29,17 @@ from drkit.model import (
     utc_now,
 )
 from drkit.progress import Listener, Update
-from drkit.sources import blobs, bucket_ends, database, digests, evidence, fingerprints, harbor_facts, secrets
-from drkit.sources.bucket_point import BucketPoint, InVault, Keep, Surroundings
+from drkit.sources import blobs, database, digests, evidence, fingerprints, harbor_facts, secrets
+from drkit.sources.bucket import ends as bucket_ends
+from drkit.sources.bucket.point import BucketPoint, InVault, Keep, Surroundings
 from drkit.sources.bundle import Member
 from drkit.sources.clients import Dumper, dumper
 from drkit.sources.closure import ARTIFACTS, Proof, Prover, prove_manifests
 from drkit.sources.collection import Watch
 from drkit.sources.database import Held
-from drkit.sources.locking import locking_of
-from drkit.sources.vault_doubts import Doubts
-from drkit.sources.vault_work import VaultWork
+from drkit.sources.vault.doubts import Doubts
+from drkit.sources.vault.locking import locking_of
+from drkit.sources.vault.work import VaultWork
 from drkit.state import State
 from drkit.tools import postgres_programs
 from drkit.tools.parallel import together

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from drkit.model import BucketPlace
-from drkit.sources import bucket_plan, inventory
-from drkit.sources.bucket_capture import BucketCapture
-from drkit.sources.bucket_ends import Ends
-from drkit.sources.inventory import Entry
-from drkit.sources.locking import Locking
+from drkit.sources.bucket import inventory
+from drkit.sources.bucket import plan as bucket_plan
+from drkit.sources.bucket.capture import BucketCapture
+from drkit.sources.bucket.ends import Ends
+from drkit.sources.bucket.inventory import Entry
+from drkit.sources.vault.locking import Locking
 from drkit.tools.s3 import Access, Bucket
 from testenv.benchmark.listing_server import PREFIX, content, key_of
 from testenv.s3_server import CREDENTIALS, REGION

@@ -10,8 +10,8 @@ import pytest
 
 from drkit.errors import ObjectMissing, ToolFailed, WrongBytes
 from drkit.model import BucketPlace
-from drkit.sources.vault_doubts import Doubts
-from drkit.sources.vault_reading import key_of
+from drkit.sources.vault.doubts import Doubts
+from drkit.sources.vault.reading import key_of
 from drkit.tools.s3 import Bucket
 from tests.buckets import Service
 

@@ -281,13 +281,12 @@ def test_without_a_vault_in_the_configuration(original: Vaulted, drkit: Drkit) -
         fails(drkit, words, 4, "config_error", exactly(message), exactly(hint))
 
 
-@pytest.mark.parametrize("work", ["restore", "verify", "drill"])
+@pytest.mark.parametrize("work", ["restore", "drill"])
 def test_interrupted_while_the_vault_is_read(
     original: Vaulted, drkit: Drkit, server: Connection, s3: Service, work: str
 ) -> None:
     words = {
         "restore": ("restore", "latest", "--only", "blobs", "--yes", "--root", str(drkit.home / "root")),
-        "verify": ("verify", "--read-data-subset", "100%"),
         "drill": ("drill",),
     }[work]
     begun = len(original.inventory) // 3

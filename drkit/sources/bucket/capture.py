@@ -24,13 +24,14 @@ from drkit.errors import ObjectMissing, WrongBytes
 from drkit.harbor import links
 from drkit.model import Bucketed
 from drkit.progress import Listener, Meter, Update
-from drkit.sources import bucket_plan, inventory
-from drkit.sources.bucket_ends import Ends, below
-from drkit.sources.bucket_plan import Missing
-from drkit.sources.inventory import Entry
-from drkit.sources.links_packing import Packer
-from drkit.sources.locking import Locking
-from drkit.sources.vault_doubts import Doubts
+from drkit.sources.bucket import inventory
+from drkit.sources.bucket import plan as bucket_plan
+from drkit.sources.bucket.ends import Ends, below
+from drkit.sources.bucket.inventory import Entry
+from drkit.sources.bucket.links_packing import Packer
+from drkit.sources.bucket.plan import Missing
+from drkit.sources.vault.doubts import Doubts
+from drkit.sources.vault.locking import Locking
 from drkit.tools.parallel import for_each, in_order
 
 # So many copies are under way at once: small blobs are a matter of waiting, not of bytes.

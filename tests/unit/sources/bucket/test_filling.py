@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drkit.sources import links_archive
-from drkit.sources.bucket_filling import Census, _absent, _stage, _with_presence
-from drkit.sources.inventory import Entry
-from drkit.sources.links_archive import Link
+from drkit.sources.bucket import links_archive
+from drkit.sources.bucket.filling import Census, _absent, _stage, _with_presence
+from drkit.sources.bucket.inventory import Entry
+from drkit.sources.bucket.links_archive import Link
 from drkit.tools.s3 import Object
 
 TOP = "docker/registry/v2/repositories"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from drkit.errors import ObjectMissing, WrongBytes
 from drkit.model import BucketPlace
-from drkit.sources.vault_reading import key_of
+from drkit.sources.vault.reading import key_of
 from drkit.tools.s3 import Bucket
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
