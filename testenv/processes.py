@@ -115,9 +115,19 @@ def stop(running: Callable[[], Iterable[int]], *, polite: signal.Signals, second
         while time.monotonic() < deadline:
             _reap()
             if not list(running()):
+                _reap_ending()
                 return
             time.sleep(0.02)
     raise ServerError(f"these processes do not end: {list(running())}")
+
+
+def _reap_ending() -> None:
+    """One that is ending has no arguments any more, and for a moment is not yet to be waited for."""
+    for pid, process in list(_children.items()):
+        with contextlib.suppress(OSError):
+            if not Path(f"/proc/{pid}/cmdline").read_bytes():
+                process.wait()
+                del _children[pid]
 
 
 def _reap() -> None:
