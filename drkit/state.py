@@ -6,6 +6,7 @@ volumes/<name>.json            volume snapshots that a run made and has not remo
 sandbox/<drill id>/            sandboxes, likewise (or [drill] directory)
 catalog/, cache/               copies of what stands in the repository
 manifests.db                   what the manifests need, so that each is read once
+copying/                       blobs that a service copies for us and has not proven yet
 read_only.json                 says that Harbor is read-only because of us
 drills/<drill id>/             reports
 """
@@ -73,6 +74,11 @@ class State:
     def read_only(self) -> Path:
         """There while drkit keeps Harbor read-only, and afterwards if it was killed."""
         return self.root / "read_only.json"
+
+    @property
+    def copying(self) -> Path:
+        """Where the names of blobs stand that are being copied."""
+        return self.root / "copying"
 
     @property
     def volumes(self) -> Path:

@@ -26,7 +26,7 @@ from drkit.progress import Listener, silent
 from drkit.sources import changes, database, read_only
 from drkit.sources.capture import Capture, Captured, Spoilt
 from drkit.sources.collection import Watch
-from drkit.sources.vault_work import VaultWork
+from drkit.sources.vault.work import VaultWork
 from drkit.state import State, new_id, private_directory
 from drkit.tools import age, restic
 

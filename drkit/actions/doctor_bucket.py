@@ -11,10 +11,10 @@ from drkit import config
 from drkit.actions.finding import Finding
 from drkit.errors import BucketRefused, ConfigError, NotDeleted, ObjectMissing, ToolFailed
 from drkit.harbor import storage
-from drkit.sources import vault_marks
-from drkit.sources.bucket_ends import below, place_of_blobs, place_of_vault
-from drkit.sources.buckets import access
-from drkit.sources.locking import Locking, locking_of
+from drkit.sources.bucket.ends import below, place_of_blobs, place_of_vault
+from drkit.sources.bucket.opening import access
+from drkit.sources.vault import marks as vault_marks
+from drkit.sources.vault.locking import Locking, locking_of
 from drkit.tools.s3 import Access, Bucket
 
 # A person waits: what does not answer soon is said not to.

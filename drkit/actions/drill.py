@@ -34,7 +34,7 @@ from drkit.progress import Listener, silent
 from drkit.reports import page, statements
 from drkit.sandbox.build import Builder, Restored
 from drkit.sandbox.proof import Proof
-from drkit.sources import vault_reading
+from drkit.sources.vault import reading as vault_reading
 from drkit.state import State, new_id, private_directory
 from drkit.stopwatch import Stopwatch
 from drkit.tools import age, restic

@@ -14,7 +14,7 @@ from drkit.logs import register_secret
 from drkit.model import utc_now
 from drkit.reports import escrow as report
 from drkit.reports.escrow import Page, Printed, RecipientLine, RepositoryLine, VaultLine
-from drkit.sources.bucket_ends import place_of_vault
+from drkit.sources.bucket.ends import place_of_vault
 from drkit.tools import age, shamir
 from drkit.tools.shamir import Scheme
 

@@ -10,7 +10,7 @@ from drkit.actions import expire_vault
 from drkit.catalog import Catalog, open_catalog
 from drkit.model import Point, utc_now
 from drkit.retention import Decision
-from drkit.sources.vault_expiry import VaultExpiry
+from drkit.sources.vault.expiry import VaultExpiry
 from drkit.state import State
 from drkit.tools import restic
 

@@ -9,10 +9,10 @@ from drkit import config
 from drkit.catalog import Catalog, open_catalog
 from drkit.errors import DrkitError
 from drkit.model import Manifest, utc_now
-from drkit.sources import vault_reading
-from drkit.sources.bucket_ends import place_of_vault
-from drkit.sources.buckets import open_bucket
-from drkit.sources.vault_expiry import Keeper, VaultExpiry
+from drkit.sources.bucket.ends import place_of_vault
+from drkit.sources.bucket.opening import open_bucket
+from drkit.sources.vault import reading as vault_reading
+from drkit.sources.vault.expiry import Keeper, VaultExpiry
 from drkit.state import State, new_id, private_directory
 
 

@@ -15,8 +15,8 @@ from drkit import config
 from drkit.errors import ConfigError, UsageError
 from drkit.harbor import storage
 from drkit.harbor.storage_service import HarborBucket
-from drkit.sources.bucket_ends import below, place_of_blobs, place_of_vault
-from drkit.sources.buckets import access
+from drkit.sources.bucket.ends import below, place_of_blobs, place_of_vault
+from drkit.sources.bucket.opening import access
 from drkit.tools.s3 import Bucket
 
 _EXAMPLES = "s3://bucket/prefix at Amazon, else https://host/bucket/prefix"

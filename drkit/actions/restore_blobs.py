@@ -14,20 +14,17 @@ from drkit.harbor import closure, storage
 from drkit.harbor.closure import Blob
 from drkit.model import Bucketed, Manifest, Outcome
 from drkit.progress import Listener, Meter
-from drkit.sources import (
-    bucket_restore,
-    digests,
-    links_archive,
-    placing,
-    vault_reading,
-)
+from drkit.sources import digests, placing
 from drkit.sources import listing as captured
-from drkit.sources.bucket_ends import place_of_blobs
-from drkit.sources.bucket_filling import Census, Filling
-from drkit.sources.bucket_restore import Fetched
-from drkit.sources.buckets import open_bucket
-from drkit.sources.links_archive import Link
-from drkit.sources.vault_reading import Shelf
+from drkit.sources.bucket import links_archive
+from drkit.sources.bucket import restore as bucket_restore
+from drkit.sources.bucket.ends import place_of_blobs
+from drkit.sources.bucket.filling import Census, Filling
+from drkit.sources.bucket.links_archive import Link
+from drkit.sources.bucket.opening import open_bucket
+from drkit.sources.bucket.restore import Fetched
+from drkit.sources.vault import reading as vault_reading
+from drkit.sources.vault.reading import Shelf
 from drkit.state import remove_tree
 from drkit.stopwatch import Stopwatch
 from drkit.tools import tar_stream

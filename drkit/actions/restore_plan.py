@@ -13,7 +13,7 @@ from drkit.catalog import open_catalog, pick
 from drkit.errors import ConfigError, TargetNotEmpty, UsageError
 from drkit.model import DatabaseEvidence, Manifest, Part
 from drkit.sources import clients, database, database_swap, placing
-from drkit.sources.bucket_ends import place_of_blobs
+from drkit.sources.bucket.ends import place_of_blobs
 from drkit.tools import postgres, restic
 from drkit.tools.postgres import Target
 

@@ -8,10 +8,11 @@ from drkit import config
 from drkit.errors import ConfigError
 from drkit.harbor import storage
 from drkit.model import Manifest
-from drkit.sources import placing, vault_reading
-from drkit.sources.bucket_ends import below, place_of_blobs
-from drkit.sources.bucket_filling import MARK
-from drkit.sources.buckets import open_bucket
+from drkit.sources import placing
+from drkit.sources.bucket.ends import below, place_of_blobs
+from drkit.sources.bucket.filling import MARK
+from drkit.sources.bucket.opening import open_bucket
+from drkit.sources.vault import reading as vault_reading
 
 # Below --root: where a bucket's blobs go, which had no directory of their own.
 _DIRECTORY = "registry"

@@ -12,10 +12,10 @@ from drkit.catalog import Catalog, open_catalog
 from drkit.errors import DrkitError, ToolFailed, UsageError, VaultDamaged
 from drkit.model import Manifest
 from drkit.progress import Listener, silent
-from drkit.sources import vault_reading
-from drkit.sources.bucket_ends import place_of_vault
-from drkit.sources.buckets import open_bucket
-from drkit.sources.vault_verifying import VaultVerified, Verification
+from drkit.sources.bucket.ends import place_of_vault
+from drkit.sources.bucket.opening import open_bucket
+from drkit.sources.vault import reading as vault_reading
+from drkit.sources.vault.verifying import VaultVerified, Verification
 from drkit.state import State, private_directory
 from drkit.tools import restic, restic_output
 from drkit.tools.parallel import together

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from drkit.checks.finding import Control, Finding, Unplanted, failed, passed
-from drkit.sources import bucket_restore
-from drkit.sources.bucket_restore import Fetched
-from drkit.sources.inventory import Entry
-from drkit.sources.vault_reading import Shelf
+from drkit.sources.bucket import restore as bucket_restore
+from drkit.sources.bucket.inventory import Entry
+from drkit.sources.bucket.restore import Fetched
+from drkit.sources.vault.reading import Shelf
 
 NAME = "blobs from the vault"
 _NAMES = 3

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from drkit.actions.restore_plan import RestorePlan
     from drkit.actions.status import Status
     from drkit.actions.verify import VerifyResult
-    from drkit.sources.vault_verifying import VaultVerified
+    from drkit.sources.vault.verifying import VaultVerified
 
 
 def init(console: Console, result: InitResult) -> None:

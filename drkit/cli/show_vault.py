@@ -9,7 +9,7 @@ from rich.console import Console
 from drkit.reports.units import size
 
 if TYPE_CHECKING:
-    from drkit.sources.vault_expiry import VaultExpiry
+    from drkit.sources.vault.expiry import VaultExpiry
 
 
 def expiry(console: Console, found: VaultExpiry, *, dry_run: bool) -> None:

@@ -11,10 +11,12 @@ from drkit.errors import RestoreDamaged
 from drkit.harbor import storage
 from drkit.model import Bucketed, Manifest
 from drkit.progress import Listener, Meter
-from drkit.sources import bucket_restore, links_archive, vault_reading
-from drkit.sources.bucket_restore import Fetched
-from drkit.sources.inventory import Entry
-from drkit.sources.vault_reading import Shelf
+from drkit.sources.bucket import links_archive
+from drkit.sources.bucket import restore as bucket_restore
+from drkit.sources.bucket.inventory import Entry
+from drkit.sources.bucket.restore import Fetched
+from drkit.sources.vault import reading as vault_reading
+from drkit.sources.vault.reading import Shelf
 from drkit.tools.parallel import together
 from drkit.tools.restic import Repository
 

@@ -29,15 +29,17 @@ from drkit.model import (
     utc_now,
 )
 from drkit.progress import Listener, Update
-from drkit.sources import blobs, bucket_ends, database, digests, evidence, fingerprints, harbor_facts, secrets
-from drkit.sources.bucket_point import BucketPoint, InVault, Keep, Surroundings
+from drkit.sources import blobs, database, digests, evidence, fingerprints, harbor_facts, secrets
+from drkit.sources.bucket import ends as bucket_ends
+from drkit.sources.bucket.point import BucketPoint, InVault, Keep, Surroundings
 from drkit.sources.bundle import Member
 from drkit.sources.clients import Dumper, dumper
 from drkit.sources.closure import ARTIFACTS, Proof, Prover, prove_manifests
 from drkit.sources.collection import Watch
 from drkit.sources.database import Held
-from drkit.sources.locking import locking_of
-from drkit.sources.vault_work import VaultWork
+from drkit.sources.vault.doubts import Doubts
+from drkit.sources.vault.locking import locking_of
+from drkit.sources.vault.work import VaultWork
 from drkit.state import State
 from drkit.tools import postgres_programs
 from drkit.tools.parallel import together
@@ -265,9 +267,21 @@ class Capture:
         self._vault_work.begin()
         with bucket_ends.opened(source, vault) as ends:
             locking = locking_of(ends.vault, self._settings, utc_now())
-            memory = State(self._settings.site.state).manifests
+            state = State(self._settings.site.state)
+            doubts = Doubts(state.copying)
+            if wrong := doubts.settle(ends.vault, ends.vault_place):
+                self.captured.warnings.append(
+                    f"{wrong} blobs that a killed run had copied wrongly were removed from the vault again"
+                )
             run = Surroundings(
-                self._directory, memory, self._part, save, self._repository, self._before, self._listener
+                self._directory,
+                state.manifests,
+                self._part,
+                save,
+                self._repository,
+                self._before,
+                self._listener,
+                doubts,
             )
             point = BucketPoint(ends, locking, run, links_count=not self._settings.databases)
             point.capture()

@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from typing import Any, NoReturn, TypeVar
 
 import boto3
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 CONNECTIONS = 80
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
+_SMALL = 1 << 20
 LONGEST_PAUSE = 15.0
 
 TRANSIENT = frozenset({
@@ -80,6 +82,7 @@ class Client:
         # Servers without the newer checksums want this header for what changes many objects at once.
         for operation in ("DeleteObjects", "PutObjectRetention"):
             events.register(f"before-call.s3.{operation}", _add_md5)
+        events.register("before-sign.s3.PutObject", _do_not_ask_first)
 
     def close(self) -> None:
         """Close the connections."""
@@ -212,6 +215,13 @@ def _of_connection(subject: str, error: Exception) -> Exception:
 def _tell(state: RetryCallState) -> None:
     outcome = state.outcome
     log.debug("again: %s", outcome.exception() if outcome else "")
+
+
+def _do_not_ask_first(request: Any, **_event: object) -> None:
+    """A small body is sent at once: to ask whether it is welcome takes as long as to send it."""
+    body = request.data
+    if isinstance(body, BytesIO) and body.getbuffer().nbytes <= _SMALL:
+        del request.headers["Expect"]
 
 
 def _add_md5(params: dict[str, Any], **_event: object) -> None:

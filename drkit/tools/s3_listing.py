@@ -17,7 +17,7 @@ from drkit.tools.s3_client import Client
 from drkit.tools.s3_pages import Page, ask
 from drkit.tools.s3_ranges import Range, left
 
-AT_ONCE = 64
+AT_ONCE = 32
 
 
 def one_by_one(client: Client, prefix: str, *, versions: bool) -> Iterator[Object]:
@@ -104,7 +104,7 @@ class _Listing:
 def at_once(client: Client, prefix: str, *, versions: bool) -> Iterator[Object]:
     """The same objects in the same order, asked for side by side.
 
-    No more than 64 pages are on their way or wait to be taken, so that memory stays flat.
+    No more than 32 pages are on their way or wait to be taken, so that memory stays flat.
     """
     listing = _Listing(client, prefix, versions)
     row = [_Step(Range(prefix, prefix))]

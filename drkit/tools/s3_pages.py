@@ -1,11 +1,12 @@
 """One answer of a listing, read many times faster than boto3 does.
 
-boto3 takes some 50 ms to make 1,000 keys of an answer, and holds the interpreter while it does. Here expat
-reads the answer before boto3 does, which finds an empty document then.
+boto3 takes some 50 ms to make 1,000 keys of an answer, and holds the interpreter while it does. Here the
+answer is read before boto3 does, which finds an empty document then.
 """
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise, repeat
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -15,7 +16,15 @@ from drkit.errors import ToolFailed
 from drkit.tools.s3_access import Object
 from drkit.tools.s3_client import Client, Passing
 
+_OPERATIONS = ("ListObjectsV2", "ListObjectVersions")
 _PAGE = "drkit-page"
+_OPEN, _CLOSE = b"<Contents>", b"</Contents>"
+_NEXT = re.compile(r"</Contents>\s*<Contents>")
+_FIELDS = [
+    re.compile(f"<{name}>({kind})</{name}>")
+    for name, kind in (("Key", "[^<]*"), ("Size", "[0-9]+"), ("ETag", "[^<]*"), ("LastModified", "[^<]*"))
+]
+_EMPTY = b"<ListBucketResult/>"
 
 
 class Page(NamedTuple):
@@ -28,8 +37,9 @@ class Page(NamedTuple):
 
 def take_over(client: Client) -> None:
     """Read this client's listings here."""
-    for operation in ("ListObjectsV2", "ListObjectVersions"):
-        client.api.meta.events.register(f"before-parse.s3.{operation}", _before_parse)
+    # With these wildcards it comes before boto3's own handler, which reads the whole document, looking for an
+    # error; after that one it would work as well, and take twice the time.
+    client.api.meta.events.register_first("before-parse.*.*", _before_parse)
 
 
 def ask(client: Client, *, versions: bool, **arguments: object) -> Page:
@@ -47,21 +57,26 @@ def ask(client: Client, *, versions: bool, **arguments: object) -> Page:
 
 
 def _before_parse(
-    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_event: object
+    operation_model: Any,
+    response_dict: dict[str, Any],
+    customized_response_dict: dict[str, Any],
+    **_event: object,
 ) -> None:
-    if response_dict["status_code"] != 200:
+    if response_dict["status_code"] != 200 or operation_model.name not in _OPERATIONS:
         return
     page = parse(response_dict["body"])
     if page is not None:
         customized_response_dict[_PAGE] = page
-        response_dict["body"] = b""
+        response_dict["body"] = _EMPTY
 
 
 def parse(body: bytes) -> Page | None:
     """The page in an answer's XML; None where it is no whole listing, which boto3 then stumbles over."""
+    quick = _quick(body)
+    objects, rest = quick if quick is not None else (None, body)
     try:
         # expat has limits of its own against documents that grow without end.
-        root = ElementTree.fromstring(body)  # noqa: S314
+        root = ElementTree.fromstring(rest)  # noqa: S314
     except ElementTree.ParseError:
         return None
     namespace, brace, name = root.tag.rpartition("}")
@@ -70,7 +85,8 @@ def parse(body: bytes) -> Page | None:
     space = namespace + brace
     encoded = root.findtext(f"{space}EncodingType") == "url"
     plain = name == "ListBucketResult"
-    objects = _contents(root, space) if plain else _versions(root, space)
+    if objects is None:
+        objects = _contents(root, space) if plain else _versions(root, space)
     if encoded and b"%" in body:
         objects = [found._replace(key=unquote(found.key)) for found in objects]
     if plain:
@@ -83,19 +99,34 @@ def parse(body: bytes) -> Page | None:
     return Page(objects, prefixes, _following(root, space, encoded))
 
 
+def _quick(body: bytes) -> tuple[list[Object], bytes] | None:
+    """The objects of a listing that is as simple as it nearly always is, and the document without them.
+
+    All entries follow each other, each has the four fields once, no key needs an entity, and there is nothing
+    like a comment. Then columns of fields are all that there is to find, in a third of expat's time; anything
+    else is None.
+    """
+    start, last = body.find(_OPEN), body.rfind(_CLOSE)
+    if start < 0 or last < 0 or b"<!" in body:
+        return None
+    end = last + len(_CLOSE)
+    try:
+        text = body[start:end].decode()
+    except UnicodeDecodeError:
+        return None
+    keys, sizes, etags, times = (field.findall(text) for field in _FIELDS)
+    count = body.count(_OPEN)
+    # Where entries follow each other, one ends where the next begins, but for white space.
+    if not len(keys) == len(sizes) == len(etags) == len(times) == count == len(_NEXT.findall(text)) + 1:
+        return None
+    if "&" in "".join(keys):
+        return None
+    bare = (etag.replace("&quot;", "").strip('"') for etag in etags)
+    return list(map(Object, keys, map(int, sizes), bare, times, repeat(None))), body[:start] + body[end:]
+
+
 def _contents(root: ElementTree.Element, space: str) -> list[Object]:
-    """Column by column, which takes half the time of entry by entry."""
-    count = sum(1 for _ in root.iterfind(f"{space}Contents"))
-    columns = {
-        name: [found.text or "" for found in root.iter(f"{space}{name}")]
-        for name in ("Key", "Size", "ETag", "LastModified")
-    }
-    if any(len(column) != count for column in columns.values()):
-        return [_object(found, space) for found in root.iterfind(f"{space}Contents")]
-    etags = (etag.strip('"') for etag in columns["ETag"])
-    return list(
-        map(Object, columns["Key"], map(int, columns["Size"]), etags, columns["LastModified"], repeat(None))
-    )
+    return [_object(found, space) for found in root.iterfind(f"{space}Contents")]
 
 
 def _versions(root: ElementTree.Element, space: str) -> list[Object]:

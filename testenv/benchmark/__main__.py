@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from testenv.benchmark import closure, evidence, many, rounds, table, volumes
+from testenv.benchmark import buckets, closure, evidence, many, rounds, table, volumes
 from testenv.benchmark.watch import CommandFailedError
 from testenv.loops import LoopError
 from testenv.processes import ServerError
@@ -38,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
                 report = evidence.report(directory, options.rows, options.runs)
             elif options.closure:
                 report = closure.report(directory, many.Counts(options.closure, options.closure * 5))
+            elif options.buckets:
+                report = buckets.report(directory, options.buckets)
             elif options.volumes:
                 report = volumes.report(directory, size.blob_bytes, options.files, options.runs)
             else:
@@ -67,6 +69,14 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         metavar="BLOBS",
         help="instead: what the closure takes with so many tiny blobs, five rows each",
+    )
+    parser.add_argument(
+        "--buckets",
+        type=_positive,
+        metavar="KEYS",
+        nargs="?",
+        const=1_000_000,
+        help="instead: what planning takes with so many blobs in a bucket and its vault (default: %(const)s)",
     )
     parser.add_argument("--evidence", action="store_true", help="instead: what evidence adds to pg_dump")
     parser.add_argument("--volumes", action="store_true", help="instead: what freezing blobs costs")

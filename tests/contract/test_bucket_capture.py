@@ -13,11 +13,11 @@ import pytest
 from drkit.harbor import storage
 from drkit.model import BucketPlace
 from drkit.progress import silent
-from drkit.sources import inventory
-from drkit.sources.bucket_capture import BucketCapture
-from drkit.sources.bucket_ends import Ends
-from drkit.sources.inventory import Entry
-from drkit.sources.locking import Locking
+from drkit.sources.bucket import inventory
+from drkit.sources.bucket.capture import BucketCapture
+from drkit.sources.bucket.ends import Ends
+from drkit.sources.bucket.inventory import Entry
+from drkit.sources.vault.locking import Locking
 from drkit.tools.s3 import Bucket
 from tests import buckets
 

@@ -147,21 +147,17 @@ def test_a_service_that_forgets_where_to_go_on(bucket: Bucket, proxy: Proxy) -> 
     reading = bucket.read("blob")
     next(reading)
     # The service knows no ranges: what comes is the whole object from its beginning.
-    name = bucket.client.access.bucket
     original = proxy.forward
 
     def without_range(
         method: str, path: str, headers: list[tuple[str, str]], body: bytes
     ) -> tuple[int, list[tuple[str, str]], bytes]:
-        status, answered, content = original(
-            method, path, [each for each in headers if each[0].lower() != "range"], body
-        )
-        return status, [each for each in answered if each[0].lower() != "content-range"], content
+        _, answered, _ = original(method, path, headers, body)
+        return 200, [each for each in answered if each[0].lower() != "content-range"], DATA
 
     proxy.forward = without_range  # type: ignore[method-assign]
     with pytest.raises(ToolFailed, match="cannot be read from byte"):
         list(reading)
-    assert name in proxy.seen[0]
 
 
 def test_a_blob_that_comes_through_in_pieces_is_right(bucket: Bucket, proxy: Proxy) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from drkit.errors import NotOurs, SiteLocked, ToolFailed
 from drkit.model import BucketPlace
-from drkit.sources import vault_marks
-from drkit.sources.vault_marks import Held, backing_up, claim, held, marks, sweep
+from drkit.sources.vault import marks as vault_marks
+from drkit.sources.vault.marks import Held, backing_up, claim, held, marks, sweep
 from drkit.tools.s3 import Bucket
 from tests.buckets import Service
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import signal
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import Connection
 
 from testenv import Site
-from tests.bucket_points import Vaulted, blob_name, into_vault, section
+from testenv.s3_faults import Fault, Proxy
+from tests.bucket_points import PREFIX, Vaulted, blob_name, into_vault, section
 from tests.buckets import Service
 from tests.e2e import accounts
-from tests.e2e.commands import Drkit, clone, exactly, fails, to_toml
+from tests.e2e.commands import Drkit, assert_error, clone, exactly, fails, to_toml
 from tests.e2e.conftest import Drilled
+from tests.e2e.test_interrupted import assert_tidy, interrupt_when
 
 
 @pytest.fixture(scope="module")
@@ -275,3 +279,30 @@ def test_without_a_vault_in_the_configuration(original: Vaulted, drkit: Drkit) -
     )
     for words in (("drill",), ("restore", "latest", "--dry-run", "--root", "/nowhere")):
         fails(drkit, words, 4, "config_error", exactly(message), exactly(hint))
+
+
+@pytest.mark.parametrize("work", ["restore", "drill"])
+def test_interrupted_while_the_vault_is_read(
+    original: Vaulted, drkit: Drkit, server: Connection, s3: Service, work: str
+) -> None:
+    words = {
+        "restore": ("restore", "latest", "--only", "blobs", "--yes", "--root", str(drkit.home / "root")),
+        "drill": ("drill",),
+    }[work]
+    begun = len(original.inventory) // 3
+
+    def blobs_asked_for() -> int:
+        return sum(request.path.partition("?")[0].endswith("/data") for request in proxy.seen)
+
+    with Proxy(s3.endpoint) as proxy:
+        # From a third of the blobs on, no answer comes before drkit has long been told to stop.
+        proxy.add(Fault(where=f"GET /{original.vault}/{PREFIX}", skip=begun, times=10**6, delay=4))
+        drkit.change(lambda document: document["vault"].update(endpoint=proxy.endpoint))
+        ended = interrupt_when(
+            drkit, lambda: blobs_asked_for() > begun + 5, "blobs are read", signal.SIGINT, *words, "--json"
+        )
+    assert ended.code == 130
+    assert_error(ended, "interrupted", "interrupted", "")
+    assert_tidy(drkit, server)
+    left = [path.name for path in drkit.home.rglob(".drkit-restoring-*")]
+    assert len(left) == (1 if work == "restore" else 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drkit.errors import ToolFailed
+from drkit.tools import s3_pages
 from drkit.tools.s3_access import Object
 from drkit.tools.s3_pages import parse
 
@@ -42,6 +43,32 @@ def test_an_entry_that_lacks_something_or_has_more() -> None:
         ("a", 17, "abc-2"),
         ("c", 3, ""),
     ]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "<Contents><Key>c</Key><Size>3</Size></Contents>",
+        "<CommonPrefixes><Prefix>b/</Prefix></CommonPrefixes>" + entry("c"),
+        "<!-- <Contents> -->" + entry("c"),
+        entry("b&lt;") + entry("c"),
+        entry("c", "<Owner><ID>x</ID></Owner>"),
+        entry("c").replace("<Key>", "<Key >"),
+        "\n " + entry("b") + "\n " + entry("c"),
+    ],
+)
+def test_the_quick_way_and_the_other_find_the_same(odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = plain(entry("a") + odd + "<IsTruncated>false</IsTruncated>")
+    quick = parse(body)
+    monkeypatch.setattr(s3_pages, "_quick", lambda _body: None)
+    assert parse(body) == quick
+    assert quick is not None
+    assert [found.key for found in quick.objects][-1] == "c"
+
+
+def test_a_listing_that_is_cut_short_is_none() -> None:
+    body = plain(entry("a") + entry("b"))
+    assert [parse(body[:length]) for length in range(len(body))] == [None] * len(body)
 
 
 def test_names_that_are_encoded_and_prefixes() -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from drkit.errors import ToolFailed
 from drkit.harbor import storage
-from drkit.sources import bucket_plan
-from drkit.sources.bucket_plan import Blob, Missing, Tally
-from drkit.sources.inventory import Entry
+from drkit.sources.bucket import plan as bucket_plan
+from drkit.sources.bucket.inventory import Entry
+from drkit.sources.bucket.plan import Blob, Missing, Tally
 from drkit.tools.s3 import Object
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

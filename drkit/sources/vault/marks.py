@@ -24,7 +24,7 @@ from typing import Literal
 
 from drkit.errors import DrkitError, NotDeleted, NotOurs, ObjectMissing, SiteLocked, ToolFailed
 from drkit.model import BucketPlace
-from drkit.sources.bucket_ends import below
+from drkit.sources.bucket.ends import below
 from drkit.tools import process
 from drkit.tools.s3 import Bucket
 

@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from drkit.harbor import storage
-from drkit.sources.inventory import Entry
+from drkit.sources.bucket.inventory import Entry
 from drkit.tools.s3 import Object
 
 

@@ -12,10 +12,10 @@ from drkit import config
 from drkit.errors import ConfigError, RestoreDamaged
 from drkit.harbor import storage
 from drkit.model import Bucketed, BucketPlace, Manifest
-from drkit.sources import inventory
-from drkit.sources.bucket_ends import below, place_of_vault
-from drkit.sources.buckets import open_bucket
-from drkit.sources.inventory import Entry
+from drkit.sources.bucket import inventory
+from drkit.sources.bucket.ends import below, place_of_vault
+from drkit.sources.bucket.inventory import Entry
+from drkit.sources.bucket.opening import open_bucket
 from drkit.tools.restic import Repository
 from drkit.tools.s3 import Bucket
 

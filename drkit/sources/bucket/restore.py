@@ -16,9 +16,9 @@ from pathlib import Path
 from drkit.errors import ObjectMissing, ToolFailed
 from drkit.harbor import storage
 from drkit.progress import Meter
-from drkit.sources.inventory import Entry
-from drkit.sources.links_archive import make_directory
-from drkit.sources.vault_reading import WORKERS, Shelf
+from drkit.sources.bucket.inventory import Entry
+from drkit.sources.bucket.links_archive import make_directory
+from drkit.sources.vault.reading import WORKERS, Shelf
 from drkit.tools import process
 from drkit.tools.parallel import for_each
 

@@ -9,10 +9,10 @@ from types import TracebackType
 from drkit import config
 from drkit.errors import DrkitError
 from drkit.model import utc_now
-from drkit.sources import vault_marks
-from drkit.sources.bucket_ends import place_of_vault
-from drkit.sources.buckets import open_bucket
-from drkit.sources.vault_marks import Held
+from drkit.sources.bucket.ends import place_of_vault
+from drkit.sources.bucket.opening import open_bucket
+from drkit.sources.vault import marks as vault_marks
+from drkit.sources.vault.marks import Held
 from drkit.state import State, new_id
 
 log = logging.getLogger(__name__)

@@ -18,12 +18,12 @@ from drkit.harbor import storage
 from drkit.harbor.closure import Blob
 from drkit.model import BucketPlace, utc_now
 from drkit.progress import Meter
-from drkit.sources import links_archive
-from drkit.sources.bucket_ends import below
-from drkit.sources.bucket_restore import Fetched, Tally
-from drkit.sources.inventory import Entry
-from drkit.sources.links_archive import Link
-from drkit.sources.vault_reading import WORKERS, Shelf, key_of
+from drkit.sources.bucket import links_archive
+from drkit.sources.bucket.ends import below
+from drkit.sources.bucket.inventory import Entry
+from drkit.sources.bucket.links_archive import Link
+from drkit.sources.bucket.restore import Fetched, Tally
+from drkit.sources.vault.reading import WORKERS, Shelf, key_of
 from drkit.tools import process
 from drkit.tools.parallel import for_each
 from drkit.tools.s3 import Bucket, Object

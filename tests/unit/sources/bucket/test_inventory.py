@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from drkit.errors import RestoreDamaged
-from drkit.sources import inventory
-from drkit.sources.inventory import Entry
+from drkit.sources.bucket import inventory
+from drkit.sources.bucket.inventory import Entry
 
 ENTRIES = [
     Entry("sha256:" + "a" * 64, "registry/a", 3),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from drkit import retention
 from drkit.config import Retention, Schedule
-from drkit.sources.lock_horizon import lock_horizon, longest_interval
+from drkit.sources.vault.lock_horizon import lock_horizon, longest_interval
 from tests import samples
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from drkit import config
-from drkit.sources.inventory import Entry
-from drkit.sources.lock_horizon import lock_horizon
+from drkit.sources.bucket.inventory import Entry
+from drkit.sources.vault.lock_horizon import lock_horizon
 from drkit.tools.s3 import Bucket, Lock, LockMode
 
 _LEAST_SLACK = timedelta(days=7)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from drkit.model import BucketPlace
-from drkit.sources.inventory import Entry
-from drkit.sources.vault_reading import key_of
-from drkit.sources.vault_verifying import compared, share
+from drkit.sources.bucket.inventory import Entry
+from drkit.sources.vault.reading import key_of
+from drkit.sources.vault.verifying import compared, share
 from drkit.tools.s3 import Object
 
 PLACE = BucketPlace("vault", "kept")

@@ -15,8 +15,8 @@ from operator import attrgetter
 from pathlib import Path
 
 from drkit.errors import RestoreDamaged
-from drkit.sources import inventory
-from drkit.sources.inventory import Entry
+from drkit.sources.bucket import inventory
+from drkit.sources.bucket.inventory import Entry
 
 Stream = Callable[[], Iterable[bytes]]
 # Each stream is a restic of its own, which takes its memory; the others wait for their turn.

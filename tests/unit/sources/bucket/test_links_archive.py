@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drkit.errors import RestoreDamaged
-from drkit.sources import links_archive
+from drkit.sources.bucket import links_archive
 
 TOP = "docker/registry/v2/repositories"
 DIGITS = "ab" * 32

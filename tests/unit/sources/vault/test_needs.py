@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from drkit.harbor import storage
-from drkit.sources.inventory import Entry
-from drkit.sources.vault_needs import Surplus, Waiting, surplus
+from drkit.sources.bucket.inventory import Entry
+from drkit.sources.vault.needs import Surplus, Waiting, surplus
 from drkit.tools.s3 import Object
 
 OLD, SEALED, NEW = "2026-11-20T00:00:00Z", datetime(2026, 11, 21, tzinfo=UTC), "2026-11-22T00:00:00Z"

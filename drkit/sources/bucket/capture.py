@@ -6,6 +6,7 @@ sorted by digest, so that memory stays flat.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import sqlite3
 import threading
@@ -23,12 +24,14 @@ from drkit.errors import ObjectMissing, WrongBytes
 from drkit.harbor import links
 from drkit.model import Bucketed
 from drkit.progress import Listener, Meter, Update
-from drkit.sources import bucket_plan, inventory
-from drkit.sources.bucket_ends import Ends, below
-from drkit.sources.bucket_plan import Missing
-from drkit.sources.inventory import Entry
-from drkit.sources.links_packing import Packer
-from drkit.sources.locking import Locking
+from drkit.sources.bucket import inventory
+from drkit.sources.bucket import plan as bucket_plan
+from drkit.sources.bucket.ends import Ends, below
+from drkit.sources.bucket.inventory import Entry
+from drkit.sources.bucket.links_packing import Packer
+from drkit.sources.bucket.plan import Missing
+from drkit.sources.vault.doubts import Doubts
+from drkit.sources.vault.locking import Locking
 from drkit.tools.parallel import for_each, in_order
 
 # So many copies are under way at once: small blobs are a matter of waiting, not of bytes.
@@ -74,7 +77,10 @@ class BucketCapture:
         before: Callable[[], Iterable[Entry]],
         locking: Locking,
         listener: Listener,
+        doubts: Doubts | None = None,
     ) -> None:
+        # Only what a service copies by itself is there before it is proven.
+        self._doubts = doubts if ends.vault.same_service(ends.source) else None
         self.tally = bucket_plan.Tally()
         self.copied = Copied()
         self.links = links.Tally()
@@ -138,9 +144,10 @@ class BucketCapture:
         """Copy one; one that was deleted meanwhile is simply not there."""
         ends = self._ends
         try:
-            put = ends.vault.copy_blob(
-                ends.source, blob.source_key, blob.key, blob.size, blob.digest, self._locking.at_once
-            )
+            with self._doubts.under_way(blob.digest) if self._doubts else contextlib.nullcontext():
+                put = ends.vault.copy_blob(
+                    ends.source, blob.source_key, blob.key, blob.size, blob.digest, self._locking.at_once
+                )
         except WrongBytes:
             self.copied.wrong(blob.digest)
             work.spoil(blob.digest)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from drkit.errors import RestoreDamaged
 from drkit.harbor import storage
-from drkit.sources import inventory
-from drkit.sources.inventories import Stream, merged
-from drkit.sources.inventory import Entry
+from drkit.sources.bucket import inventory
+from drkit.sources.bucket.inventories import Stream, merged
+from drkit.sources.bucket.inventory import Entry
 
 DIGESTS = sorted(f"sha256:{hashlib.sha256(bytes([number])).hexdigest()}" for number in range(30))
 LOCKS = (None, datetime(2026, 12, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))

@@ -11,9 +11,10 @@ from drkit.errors import DrkitError, ObjectMissing, ToolFailed
 from drkit.harbor import manifests, storage
 from drkit.harbor.manifests import Needs
 from drkit.model import Closure, ManifestProof
-from drkit.sources import digests, inventory
-from drkit.sources.bucket_capture import BucketCapture
-from drkit.sources.bucket_ends import Ends, below
+from drkit.sources import digests
+from drkit.sources.bucket import inventory
+from drkit.sources.bucket.capture import BucketCapture
+from drkit.sources.bucket.ends import Ends, below
 from drkit.sources.closure import ARTIFACTS, DAMAGED, Damage, Proof, compare
 from drkit.sources.manifests import Memory
 from drkit.tools.parallel import together

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from drkit import config
 from drkit.harbor import storage
 from drkit.model import BucketPlace
-from drkit.sources.buckets import open_bucket
+from drkit.sources.bucket.opening import open_bucket
 from drkit.tools.s3 import Bucket
 
 

@@ -14,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from drkit.errors import ToolFailed
 from drkit.harbor import storage
-from drkit.sources.inventory import Entry
+from drkit.sources.bucket.inventory import Entry
 from drkit.tools.s3 import Object
 
 T = TypeVar("T")

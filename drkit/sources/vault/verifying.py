@@ -15,10 +15,12 @@ from pathlib import Path
 from drkit.harbor import storage
 from drkit.model import BucketPlace, Manifest
 from drkit.progress import Listener, Meter, Update
-from drkit.sources import bucket_restore, inventories, vault_reading
-from drkit.sources.bucket_ends import below
-from drkit.sources.inventory import Entry
-from drkit.sources.vault_reading import WORKERS, Shelf
+from drkit.sources.bucket import inventories
+from drkit.sources.bucket import restore as bucket_restore
+from drkit.sources.bucket.ends import below
+from drkit.sources.bucket.inventory import Entry
+from drkit.sources.vault import reading as vault_reading
+from drkit.sources.vault.reading import WORKERS, Shelf
 from drkit.tools import process
 from drkit.tools.parallel import for_each
 from drkit.tools.restic import Repository

@@ -17,7 +17,7 @@ from itertools import groupby
 
 from drkit.errors import ObjectMissing
 from drkit.harbor import links
-from drkit.sources.links_archive import Link, is_link
+from drkit.sources.bucket.links_archive import Link, is_link
 from drkit.tools.parallel import in_order
 from drkit.tools.s3 import Object
 

@@ -11,11 +11,13 @@ from pathlib import Path
 from drkit.errors import NotDeleted, ToolFailed
 from drkit.harbor import storage
 from drkit.model import BucketPlace
-from drkit.sources import inventories, vault_marks, vault_needs
-from drkit.sources.bucket_ends import below
-from drkit.sources.inventories import Stream
-from drkit.sources.vault_marks import Held
-from drkit.sources.vault_needs import Surplus, Waiting
+from drkit.sources.bucket import inventories
+from drkit.sources.bucket.ends import below
+from drkit.sources.bucket.inventories import Stream
+from drkit.sources.vault import marks as vault_marks
+from drkit.sources.vault import needs as vault_needs
+from drkit.sources.vault.marks import Held
+from drkit.sources.vault.needs import Surplus, Waiting
 from drkit.tools.s3 import Bucket
 
 _BATCH = 1000

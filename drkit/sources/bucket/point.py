@@ -11,14 +11,16 @@ from typing import NamedTuple, Protocol
 from drkit.errors import DrkitError
 from drkit.model import Bucketed, Manifest, PartKind
 from drkit.progress import Listener, Update
-from drkit.sources import digests, inventory, links_archive
-from drkit.sources.bucket_capture import BucketCapture
-from drkit.sources.bucket_closure import BucketProver
-from drkit.sources.bucket_ends import Ends
+from drkit.sources import digests
+from drkit.sources.bucket import inventory, links_archive
+from drkit.sources.bucket.capture import BucketCapture
+from drkit.sources.bucket.closure import BucketProver
+from drkit.sources.bucket.ends import Ends
+from drkit.sources.bucket.inventory import Entry
 from drkit.sources.closure import ARTIFACTS, Proof
-from drkit.sources.inventory import Entry
 from drkit.sources.link_spool import LinkSpool
-from drkit.sources.locking import Locking
+from drkit.sources.vault.doubts import Doubts
+from drkit.sources.vault.locking import Locking
 from drkit.tools.parallel import together
 from drkit.tools.restic import Repository
 from drkit.tools.restic_output import Saved
@@ -54,6 +56,7 @@ class Surroundings:
     repository: Repository
     before: Manifest | None
     listener: Listener
+    doubts: Doubts | None = None
 
 
 class BucketPoint:
@@ -67,7 +70,7 @@ class BucketPoint:
         self._run = run
         self._ends = ends
         self._spool = LinkSpool(run.directory) if links_count else None
-        self._capture = BucketCapture(ends, run.directory, self._before, locking, run.listener)
+        self._capture = BucketCapture(ends, run.directory, self._before, locking, run.listener, run.doubts)
 
     def capture(self) -> None:
         """Take links and blobs, side by side where a database says which blobs must be there."""

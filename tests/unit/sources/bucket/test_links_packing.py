@@ -6,9 +6,9 @@ import hashlib
 
 from drkit.errors import ObjectMissing
 from drkit.harbor import links
-from drkit.sources import links_archive
-from drkit.sources.links_archive import Link
-from drkit.sources.links_packing import Packer
+from drkit.sources.bucket import links_archive
+from drkit.sources.bucket.links_archive import Link
+from drkit.sources.bucket.links_packing import Packer
 from drkit.tools.s3 import Object
 
 A, B = "a" * 64, "b" * 64

@@ -1,0 +1,1 @@
+"""A registry's bucket: what is in it, how it is captured, and how it comes back."""
