@@ -108,12 +108,14 @@ def open_to_others(top: Path) -> Iterator[tuple[Path, bytes]]:
         with contextlib.suppress(OSError):
             if not _mode(directory) & stat.S_IXOTH:
                 continue
-            for entry in os.scandir(directory):
-                path = Path(entry.path)
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(path)
-                elif entry.is_file(follow_symlinks=False) and _mode(path) & stat.S_IROTH:
-                    yield path, path.read_bytes()
+            # Closed even where an entry vanishes meanwhile.
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    path = Path(entry.path)
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(path)
+                    elif entry.is_file(follow_symlinks=False) and _mode(path) & stat.S_IROTH:
+                        yield path, path.read_bytes()
 
 
 def private(top: Path) -> Iterator[tuple[Path, bytes]]:
