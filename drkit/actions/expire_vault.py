@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from functools import partial
+from pathlib import Path
 
 from drkit import config
 from drkit.catalog import Catalog, open_catalog
-from drkit.errors import DrkitError
+from drkit.errors import DrkitError, Interrupted
 from drkit.model import Manifest, utc_now
 from drkit.sources.bucket.ends import place_of_vault
 from drkit.sources.bucket.opening import open_bucket
 from drkit.sources.vault import reading as vault_reading
-from drkit.sources.vault.expiry import Keeper, VaultExpiry
+from drkit.sources.vault.expiry import Keeper, VaultExpiry, alone
 from drkit.state import State, new_id, private_directory
+from drkit.tools.s3 import Bucket
 
 
 def expire(
@@ -26,32 +28,38 @@ def expire(
     """
     if settings.vault is None:
         return None
+    place, run = place_of_vault(settings.vault), new_id(utc_now())
+    with private_directory(state.runs, run) as directory, open_bucket(settings.vault) as vault:
+        if dry_run:
+            keeper = _keeper(settings, doomed, vault, directory)
+            return VaultExpiry(place.where, left_alone=keeper) if isinstance(keeper, str) else keeper.look()
+        with alone(vault, place, run, settings.site.name, state.machine) as mark:
+            # Only now that our mark stands: a point that is sealed before it is one of those that remain.
+            keeper = mark if isinstance(mark, str) else _keeper(settings, doomed, vault, directory)
+            if isinstance(mark, str) or isinstance(keeper, str):
+                return VaultExpiry(place.where, left_alone=str(keeper))
+            return keeper.remove(mark)
+
+
+def _keeper(settings: config.Config, doomed: Collection[str], vault: Bucket, directory: Path) -> Keeper | str:
+    """What knows which blobs are needed, or why nothing does."""
+    assert settings.vault is not None
     place = place_of_vault(settings.vault)
     try:
         needed = list(_needed(settings, doomed))
+    except Interrupted:
+        raise
     except DrkitError as error:
-        return VaultExpiry(place.where, left_alone=f"not every repository can be read: {error.message}")
+        return f"not every repository can be read: {error.message}"
     # Also those that call their vault otherwise: it may well be this one, by another name of its service.
     needed = [(catalog, manifest) for catalog, manifest in needed if manifest.bucket is not None]
     if not needed:
-        return VaultExpiry(
-            place.where, left_alone="no point has its blobs there, so nothing tells what to keep"
-        )
-    run = new_id(utc_now())
-    with private_directory(state.runs, run) as directory, open_bucket(settings.vault) as vault:
-        keeper = Keeper(
-            vault,
-            place,
-            [
-                partial(vault_reading.lines_for, place, catalog.repository, manifest)
-                for catalog, manifest in needed
-            ],
-            max(manifest.finished_at for _, manifest in needed),
-            directory,
-        )
-        if dry_run:
-            return keeper.look()
-        return keeper.expire(run, settings.site.name, state.machine)
+        return "no point has its blobs there, so nothing tells what to keep"
+    streams = [
+        partial(vault_reading.lines_for, place, catalog.repository, manifest) for catalog, manifest in needed
+    ]
+    newest = max(manifest.finished_at for _, manifest in needed)
+    return Keeper(vault, place, streams, newest, directory)
 
 
 def _needed(settings: config.Config, doomed: Collection[str]) -> Iterator[tuple[Catalog, Manifest]]:

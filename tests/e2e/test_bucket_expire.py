@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from testenv import Site, buckets, damage
 from testenv.buckets import Storage
+from testenv.s3_faults import Proxy, Request
 from tests.e2e import bucketed
 from tests.e2e.commands import Drkit, clone
 
@@ -114,6 +116,39 @@ def test_another_site_keeps_out_of_the_vault(
     assert "belongs to the site" in told.envelope["error"]["message"]
     assert "this is another.example.com" in told.envelope["error"]["message"]
     assert buckets.versions(vault) == before
+
+
+def test_a_backup_that_ends_just_before_expire_begins_in_the_vault(
+    bucket_site: Site, bucket_empty: Drkit, new_home: Callable[[], Path]
+) -> None:
+    """Another machine's point needs what the doomed one needed; it is sealed before expire is to be seen."""
+    drkit, vault = bucketed.with_own_vault(bucket_empty, bucket_site, new_home())
+    images = bucketed.images(bucket_site)
+    try:
+        two_points(drkit, bucket_site)
+        other = clone(drkit, new_home())
+        other.change(lambda document: document["repository"][0].update(url=str(drkit.repository)))
+        shutil.rmtree(other.state)
+        buckets.put(images, NAME, CONTENT)
+        taken: list[str] = []
+
+        def backup_first(request: Request) -> None:
+            if request.method == "PUT" and "/running/" in request.path and not taken:
+                taken.append(other.ask("backup")["id"])
+
+        with Proxy(vault.endpoint) as proxy:
+            proxy.plan = backup_first
+            drkit.change(lambda document: document["vault"].update(endpoint=proxy.endpoint))
+            found = drkit.ask("expire")["vault"]
+        assert len(taken) == 1
+        assert (found["blobs"], found["left_alone"]) == (0, "")
+        assert NAME in blobs_of(vault)
+        root = drkit.home / "root"
+        other.ask("restore", taken[0], "--only", "blobs", "--yes", "--root", str(root))
+        assert [path.read_bytes() for path in root.rglob("data") if path.parent.name in DIGEST] == [CONTENT]
+    finally:
+        buckets.remove(images, NAME)
+        buckets.unmake(vault)
 
 
 def test_what_is_locked_stays_until_then(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -49,6 +50,22 @@ class VaultExpiry:
     left_alone: str = ""
 
 
+@contextlib.contextmanager
+def alone(vault: Bucket, place: BucketPlace, run: str, site: str, machine: str) -> Iterator[Held | str]:
+    """Our mark in the vault, or who works there and why it is to be left alone.
+
+    Raises NotOurs for another site's vault, and the bucket's errors.
+    """
+    if vault_marks.owner_of(vault, place) is not None:
+        vault_marks.claim(vault, place, site)
+    with vault_marks.held(vault, place, run, "expire", machine) as mark:
+        other = next(iter(mark.others()), None)
+        if other is not None:
+            yield f"{other.work} works there, on {other.host} (run {other.run})"
+        else:
+            yield mark
+
+
 @dataclass(frozen=True)
 class Keeper:
     """A vault, and what still needs it: the inventories of all remaining points of all repositories.
@@ -77,21 +94,12 @@ class Keeper:
             found = _counted(found, [each])
         return replace(found, waiting=waiting.blobs, waiting_bytes=waiting.bytes)
 
-    def expire(self, run: str, site: str, machine: str) -> VaultExpiry:
-        """Remove what nobody needs; raises NotOurs for another site's vault, and the bucket's errors."""
-        owner = vault_marks.owner_of(self.vault, self.place)
-        if owner is not None:
-            vault_marks.claim(self.vault, self.place, site)
-        with vault_marks.held(self.vault, self.place, run, "expire", machine) as mark:
-            other = next(iter(mark.others()), None)
-            if other is not None:
-                return VaultExpiry(
-                    self.place.where,
-                    left_alone=f"{other.work} works there, on {other.host} (run {other.run})",
-                )
-            return self._remove(mark)
+    def remove(self, mark: Held) -> VaultExpiry:
+        """Remove what nobody needs; raises the bucket's errors.
 
-    def _remove(self, mark: Held) -> VaultExpiry:
+        The inventories are to be those of all points that are sealed now that our mark stands: a point that
+        was sealed before it may need what none before needed.
+        """
         waiting, found = Waiting(), VaultExpiry(self.place.where)
         plan = self.plan(waiting)
         while batch := list(islice(plan, _BATCH)):
