@@ -31,7 +31,7 @@ def site_locked(drkit: Drkit) -> Moment:
 
 def login_written(drkit: Drkit) -> Moment:
     """The databases are held still, and the file to log in with is there."""
-    return lambda: list((drkit.state / "runs").glob("*/**/pgpass-*"))
+    return lambda: found(drkit.state / "runs", "*/**/pgpass-*")
 
 
 def program_runs(drkit: Drkit, program: str, *words: str) -> Moment:
@@ -40,25 +40,33 @@ def program_runs(drkit: Drkit, program: str, *words: str) -> Moment:
     def look() -> bool:
         # Going through all processes is work, which should not slow down what is looked at.
         time.sleep(0.01)
-        found = (p for p in processes.belonging_to(drkit.home) if p.program == program)
-        return any(set(words) <= set(process.words) for process in found)
+        alike = (p for p in processes.belonging_to(drkit.home) if p.program == program)
+        return any(set(words) <= set(process.words) for process in alike)
 
     return look
 
 
 def in_sandbox(drkit: Drkit, pattern: str) -> Moment:
     """A file of that name is in a sandbox."""
-    return lambda: list(drkit.sandboxes.glob(f"*/{pattern}"))
+    return lambda: found(drkit.sandboxes, f"*/{pattern}")
 
 
 def server_accepts(drkit: Drkit) -> Moment:
     """The sandbox's PostgreSQL is ready, and holds its shared memory."""
 
     def ready() -> bool:
-        files = list(drkit.sandboxes.glob("*/*/pg/data/postmaster.pid"))
+        files = found(drkit.sandboxes, "*/*/pg/data/postmaster.pid")
         return any("ready" in read_if_there(file) for file in files)
 
     return ready
+
+
+def found(directory: Path, pattern: str) -> list[Path]:
+    """What is there of that name, while a run makes and removes directories under our eyes."""
+    try:
+        return list(directory.glob(pattern))
+    except FileNotFoundError:
+        return []
 
 
 def read_if_there(path: Path) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from testenv import Site, buckets, damage
 from testenv.buckets import Storage
-from tests.e2e import bucketed
+from tests.e2e import bucketed, moments
 from tests.e2e.commands import Drkit
 from tests.e2e.moments import Moment
 from tests.e2e.test_killed import clean, kill_when, nothing_survives
@@ -82,11 +82,11 @@ def test_restore_to_a_bucket(interrupted: Interrupted) -> None:
     words = ("restore", "latest", "--only", "blobs", "--yes")
     with bucketed.new_bucket(images) as other:
         bucketed.bucket_of_blobs(drkit, other)
-        moments: tuple[Moment, ...] = (
+        some: tuple[Moment, ...] = (
             lambda: len(buckets.names(other)) > 10,
             lambda: any("/link" in name for name in buckets.names(other)),
         )
-        for moment in moments:
+        for moment in some:
             kill_when(drkit, moment, "some of it is there", *words)
             nothing_survives(drkit)
         drkit.ask(*words)
@@ -102,7 +102,7 @@ def test_restore_to_a_directory(interrupted: Interrupted) -> None:
         drkit.ask("backup")
     root = drkit.home / "root"
     words = ("restore", "latest", "--only", "blobs", "--yes", "--root", str(root))
-    assert kill_when(drkit, lambda: len(list(root.rglob("data"))) > 20, "some of it is there", *words)
+    assert kill_when(drkit, lambda: len(moments.found(root, "**/data")) > 20, "some of it is there", *words)
     nothing_survives(drkit)
     assert [path.name[:17] for path in root.iterdir()] == [".drkit-restoring-"], "all or nothing"
     (step,) = drkit.ask(*words)["steps"]

@@ -124,7 +124,7 @@ def test_restore(
     words = ["restore", "latest", "--yes", "--root", str(root), "--database-dsn", where]
     when = {
         "database half restored": lambda: accounts.exists(server, f"{name}_drkit_restoring"),
-        "blobs half restored": lambda: list(root.glob("**/.drkit-restoring-*/*")),
+        "blobs half restored": lambda: moments.found(root, "**/.drkit-restoring-*/*"),
     }
     ended = interrupt_when(copy, when[moment], moment, signal.SIGTERM, *words)
     assert_tidy(copy, server)

@@ -133,7 +133,7 @@ def test_drill(copy: Drkit, site: Site) -> None:
 
 def segments(drkit: Drkit) -> set[int]:
     """The shared memory segments that the servers of sandboxes say are theirs."""
-    files = drkit.sandboxes.glob("*/*/pg/data/postmaster.pid")
+    files = moments.found(drkit.sandboxes, "*/*/pg/data/postmaster.pid")
     lines = [file.read_text().splitlines() for file in files]
     return {int(found[6].split()[1]) for found in lines if len(found) > 6} & processes.shared_memory()
 
@@ -160,7 +160,7 @@ def test_restore(
     words = ["restore", "latest", "--yes", "--root", str(root), "--database-dsn", where]
     when = {
         "database half restored": lambda: accounts.exists(server, f"{name}_drkit_restoring"),
-        "blobs half restored": lambda: list(root.glob("**/.drkit-restoring-*/*")),
+        "blobs half restored": lambda: moments.found(root, "**/.drkit-restoring-*/*"),
         "database in place": lambda: accounts.exists(server, name),
     }
     assert kill_when(copy, when[moment], moment, *words), "it was over before"

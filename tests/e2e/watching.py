@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.e2e import processes
+from tests.e2e import moments, processes
 from tests.e2e.commands import Drkit, Ended, finish
 
 _WRAPPED = ("setpriv", "restic", "env")
@@ -82,7 +82,7 @@ class Watcher:
             for place in (self.drkit.state / "runs", self.drkit.sandboxes):
                 watch.open_files |= dict(open_to_others(place))
                 watch.private_files |= dict(private(place))
-            for file in (self.drkit.state / "runs").glob("**/pgpass-*"):
+            for file in moments.found(self.drkit.state / "runs", "**/pgpass-*"):
                 with contextlib.suppress(OSError):
                     watch.login_files[file] = (_mode(file), _mode(self._private(file)))
             time.sleep(0.02)
