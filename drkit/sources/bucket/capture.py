@@ -152,6 +152,7 @@ class BucketCapture:
             self.copied.wrong(blob.digest)
             work.spoil(blob.digest)
         except ObjectMissing:
+            # Not on the inventory then: if a database refers to it, the closure fails or tells of it.
             pass
         else:
             work.keep(blob.digest, put.version)
