@@ -15,7 +15,7 @@ from drkit.harbor.closure import Blob, Digest
 from drkit.model import Closure, ManifestProof
 from drkit.sources import digests
 from drkit.sources.link_spool import LinkSpool
-from drkit.sources.listing import captured_at_once, captured_links
+from drkit.sources.listing import captured_at_once, captured_links, captured_tree
 from drkit.sources.manifests import Memory
 from drkit.tools.parallel import together
 from drkit.tools.restic import Repository
@@ -25,7 +25,7 @@ from drkit.tools.restic_output import Saved
 ARTIFACTS = "artifacts.jsonl"
 # Told of a blob in production whose bytes are not what its name says.
 DAMAGED = -1
-# From so many blobs on, starting more restics takes less time than they save.
+# From so many files on, starting more restics takes less time than they save.
 _MANY = 100_000
 
 
@@ -181,7 +181,7 @@ class Prover:
             "blobs": lambda: self._compare(listed),
             "manifests": lambda: self._keep(proved()),
         }
-        if not self._links_seen:
+        if not self._links_seen and self._files >= _MANY:
             work["links"] = self._look_at_links
         done = together(work)
         for outcome in done.values():
@@ -194,9 +194,15 @@ class Prover:
         return Proof(str(self._root), whole, damage)
 
     def _compare(self, listed: Path) -> None:
-        where = (self._repository, self._snapshot, str(self._root))
-        present = captured_at_once(*where, self._directory, self._restics(digests.count(listed)))
+        present = self._present(digests.count(listed))
         self._compared = compare(partial(size_on_disk, self._root), digests.from_file(listed), present)
+
+    def _present(self, blobs: int) -> Iterator[Blob]:
+        """The blobs of the snapshot, about so many; looks at its links as well where that spares a restic."""
+        where = (self._repository, self._snapshot, str(self._root))
+        if self._files < _MANY and not self._links_seen:
+            return captured_tree(*where, self._links)
+        return captured_at_once(*where, self._directory, self._restics(blobs))
 
     def _restics(self, blobs: int) -> int:
         """How many restics list about so many blobs: one a processor, of which many links take one."""
