@@ -124,6 +124,13 @@ def _repository(settings: config.Config) -> Iterator[Finding]:
         points = catalog.points()
         sealed = [point for point in points if point.manifest]
         yield Finding(f"repository {repository.name}", "ok", f"opens; {len(sealed)} sealed recovery points")
+        for broken in (point for point in points if point.broken_seal):
+            yield Finding(
+                f"repository {repository.name}",
+                "warning",
+                f"point {broken.id} was sealed, but {broken.broken_seal}",
+                "look with `drkit verify`; nothing of it is removed by itself",
+            )
         local = Path(repository.url)
         if local.is_dir():
             yield _room(f"room in {repository.name}", local)

@@ -130,7 +130,7 @@ class _Restore:
         evidence = next(e for e in self.plan.manifest.databases if e.name == step.name)
         target = database_target(self.settings, evidence, self.plan.wishes)
         server = database_swap.maintenance(target)
-        beside = target.with_database(f"{target.database}_drkit_restoring")
+        beside = target.with_database(database_swap.with_ending(target.database, "_drkit_restoring"))
         entry = database_entry(self.settings, evidence, self.plan.wishes)
         with postgres.connect(server) as session:
             major = session.server_version // 10_000

@@ -108,12 +108,21 @@ def _rename(session: Session, old: str, new: str) -> None:
     )
 
 
+def with_ending(name: str, ending: str) -> str:
+    """A database's name made longer, as long as PostgreSQL lets it be: it cuts what is longer, unasked.
+
+    Without that, a name of 63 bytes with anything behind it is that very name again.
+    """
+    room = _NAME_BYTES - len(ending.encode())
+    return name.encode()[:room].decode("utf-8", "ignore") + ending
+
+
 def _free_name(session: Session, name: str, point: str) -> str:
     """A name for the old database that is not taken and not too long."""
     tail = "_before_" + point.replace("-", "_")
     for number in range(100):
         ending = f"{tail}_{number}" if number else tail
-        found = name[: _NAME_BYTES - len(ending)] + ending
+        found = with_ending(name, ending)
         if not exists(session, found):
             return found
     raise ToolFailed(
