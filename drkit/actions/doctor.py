@@ -23,7 +23,8 @@ from drkit.sandbox import build
 from drkit.sandbox import registry as sandbox_registry
 from drkit.sources import blobs, clients, collection, database, read_only, secrets
 from drkit.state import State, living_runs
-from drkit.tools import docker, postgres, postgres_programs, process, restic
+from drkit.tools import docker, postgres, postgres_programs, restic
+from drkit.tools.command import find_program
 from drkit.tools.postgres import Session
 from drkit.volumes import freeze
 from drkit.volumes.choice import choose, stray
@@ -100,7 +101,7 @@ def _restic() -> Iterator[Finding]:
 
 
 def _setpriv() -> Iterator[Finding]:
-    process.find_program("setpriv", hint="it is part of util-linux")
+    find_program("setpriv", hint="it is part of util-linux")
     yield Finding("setpriv", "ok", "ends child processes with drkit")
 
 
