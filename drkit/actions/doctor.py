@@ -23,7 +23,8 @@ from drkit.sandbox import build
 from drkit.sandbox import registry as sandbox_registry
 from drkit.sources import blobs, clients, collection, database, read_only, secrets
 from drkit.state import State, living_runs
-from drkit.tools import docker, postgres, postgres_programs, process, restic
+from drkit.tools import docker, postgres, postgres_programs, restic
+from drkit.tools.command import find_program
 from drkit.tools.postgres import Session
 from drkit.volumes import freeze
 from drkit.volumes.choice import choose, stray
@@ -100,7 +101,7 @@ def _restic() -> Iterator[Finding]:
 
 
 def _setpriv() -> Iterator[Finding]:
-    process.find_program("setpriv", hint="it is part of util-linux")
+    find_program("setpriv", hint="it is part of util-linux")
     yield Finding("setpriv", "ok", "ends child processes with drkit")
 
 
@@ -124,6 +125,13 @@ def _repository(settings: config.Config) -> Iterator[Finding]:
         points = catalog.points()
         sealed = [point for point in points if point.manifest]
         yield Finding(f"repository {repository.name}", "ok", f"opens; {len(sealed)} sealed recovery points")
+        for broken in (point for point in points if point.broken_seal):
+            yield Finding(
+                f"repository {repository.name}",
+                "warning",
+                f"point {broken.id} was sealed, but {broken.broken_seal}",
+                "look with `drkit verify`; nothing of it is removed by itself",
+            )
         local = Path(repository.url)
         if local.is_dir():
             yield _room(f"room in {repository.name}", local)
