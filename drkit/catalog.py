@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from drkit import config, recovery
+from drkit import config
 from drkit.errors import ConfigError, NoSuchPoint, RestoreDamaged
 from drkit.model import MANIFEST_SCHEMA, DrillNote, DrillReport, Manifest, Part, Point, PointStatus
 from drkit.state import State, private_directory
@@ -37,6 +38,9 @@ _MACHINE = "drkit:machine:"
 _BUNDLE = "drkit:part:secrets:secrets"
 # Each read costs restic half a second of key derivation; a few at once hide it.
 _READERS = 4
+
+_making = threading.Lock()
+_adapters: dict[type, TypeAdapter[Any]] = {}
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,10 @@ class Catalog:
 
         Beside it stands, for whoever has nothing but restic, how the point comes back without drkit.
         """
-        data = TypeAdapter(Manifest).dump_json(manifest, indent=1)
+        # Here, for what looks at points alone needs neither templates nor PostgreSQL.
+        from drkit import recovery
+
+        data = _adapter(Manifest).dump_json(manifest, indent=1)
         texts = recovery.files(manifest, f"{_POINT}{manifest.id},{_SEAL}")
         with private_directory(self.state.runs, f"seal-{manifest.id}-{os.getpid()}") as directory:
             (directory / MANIFEST_FILE).write_bytes(data)
@@ -112,7 +119,7 @@ class Catalog:
 
     def keep_drill(self, report: DrillReport) -> str:
         """Store a drill's report beside the point that it drilled. Returns its snapshot."""
-        data = TypeAdapter(DrillReport).dump_json(report, indent=1)
+        data = _adapter(DrillReport).dump_json(report, indent=1)
         tags = self.tags(report.point, _DRILL + report.id)
         saved = self.repository.save_stream([data], REPORT_FILE, tags, self.site)
         self._copy(saved.snapshot, data)
@@ -278,9 +285,17 @@ def _part_tag(kind: str, name: str) -> str:
     return f"drkit:part:{kind}:{name}"
 
 
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    """Made once a kind, by one of the readers: to make one takes far longer than to read with it."""
+    with _making:
+        if kind not in _adapters:
+            _adapters[kind] = TypeAdapter(kind)
+        return _adapters[kind]
+
+
 def _parse(kind: type[T], data: bytes) -> T | None:
     """What the bytes say, or None for bytes that are not of that kind: such a point is incomplete."""
     try:
-        return TypeAdapter(kind).validate_json(data)
+        return _adapter(kind).validate_json(data)
     except ValidationError:
         return None
