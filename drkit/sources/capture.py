@@ -61,11 +61,12 @@ class Capture:
                 work |= self._database_work(one, dumpers[one.name])
             # Without every database nobody knows which digests must be there, so nothing is compared.
             known = len(held) == len(settings.databases)
+            self._look_for_harbor(held)
             if settings.blobs:
                 work["blobs"] = partial(self._images.take, settings.blobs, close=known)
             if settings.blobs and known:
                 work["digests"] = lambda: self._digests(held)
-            if isinstance(settings.blobs, config.FilesystemBlobs) and held and known:
+            if isinstance(settings.blobs, config.FilesystemBlobs) and known and not self._images.by_links:
                 work["manifests"] = partial(self._images.manifests, settings.blobs)
             if settings.secrets.paths:
                 work["secrets"] = self._secrets
@@ -78,16 +79,30 @@ class Capture:
     def _outrun(self) -> Spoilt | None:
         """Whether nothing is wrong but that links were read whose blobs were pushed after blobs were read.
 
-        That can be where a registry without a database is read live: restic reads a directory's names in
-        order, `blobs` before `repositories`. Without pushes in between, every link's blob is there.
+        That can be where the links say what must be there and are read live: restic reads a directory's names
+        in order, `blobs` before `repositories`. Without pushes in between, every link's blob is there.
         """
         failures, found, volume = self.captured.failures, self.captured.closure, self.captured.volume
-        if self._settings.databases or set(failures) != {"blobs"} or not (found and found.present and volume):
+        if (
+            not self._images.by_links
+            or set(failures) != {"blobs"}
+            or not (found and found.present and volume)
+        ):
             return None
         if volume.kind != "live":
             return None
         hint = "run it when less is pushed, or where volume in [blobs] can be other than live"
         return Spoilt("images were pushed while links and blobs were read", hint, failures["blobs"].message)
+
+    def _look_for_harbor(self, held: Sequence[Held]) -> None:
+        """Let the tables say which blobs must be there, or the registry's own links where none does."""
+        self._images.by_links = not any(tables.is_harbor(one.session) for one in held)
+        if held and self._images.by_links and self._settings.blobs:
+            names = ", ".join(one.name for one in held)
+            self.captured.warnings.append(
+                f"no table of Harbor's is in {names}, so the registry's own links say "
+                "which blobs must be there: is dbname in [[database]] right?"
+            )
 
     def _hold_databases(self, stack: contextlib.ExitStack) -> tuple[Held, ...]:
         held = []
@@ -160,7 +175,7 @@ class Capture:
         except BaseException as error:
             self._images.listed.set_exception(error)
             raise
-        if held:
+        if not self._images.by_links:
             self.record.save_digests(listed)
 
     def _secrets(self) -> None:

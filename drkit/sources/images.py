@@ -24,9 +24,13 @@ from drkit.volumes import freeze
 
 
 class Images:
-    """Takes the blobs of one attempt; `listed` is where somebody else says which digests must be there."""
+    """Takes the blobs of one attempt; `listed` is where somebody else says which digests must be there.
+
+    With `by_links` nobody else knows, and it is the registry's own links that say so.
+    """
 
     def __init__(self, record: Record, vault_work: VaultWork) -> None:
+        self.by_links = False
         self.listed: Future[Path] = Future()
         self._proved: Future[ManifestProof] = Future()
         self._record = record
@@ -82,14 +86,14 @@ class Images:
                 self._record.listener,
                 doubts,
             )
-            point = BucketPoint(ends, locking, run, links_count=not self._record.settings.databases)
+            point = BucketPoint(ends, locking, run, links_count=self.by_links)
             point.capture()
             self._record.captured.bucket = point.summary
             self._record.captured.warnings += point.warnings
             if not close:
                 return
             listed = self.listed.result()
-            if not self._record.settings.databases:
+            if self.by_links:
                 self._record.captured.digest_count = point.list_links(listed)
                 self._record.save_digests(listed)
             self._record.keep_proof(point.prove(listed))
@@ -135,7 +139,7 @@ class Images:
         self._record.listener(Update("closure"))
         prover = Prover(self._record.repository, source.path.resolve(), saved, self._record.directory)
         proved = self._proved.result
-        if not self._record.settings.databases:
+        if self.by_links:
             self._record.captured.digest_count = prover.list_links(listed)
             self._record.save_digests(listed)
             proved = partial(self._prove, source, listed)
