@@ -13,13 +13,15 @@ _FROM_DISK = 1 << 20
 
 def together(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Whole lines in pieces of about 64 KiB; none are one empty line, for restic stores no empty stream."""
-    piece = bytearray()
+    piece, any_yet = bytearray(), False
     for line in lines:
         piece += line
         if len(piece) > _PIECE:
             yield bytes(piece)
             piece.clear()
-    yield bytes(piece) or b"\n"
+            any_yet = True
+    if piece or not any_yet:
+        yield bytes(piece) or b"\n"
 
 
 def whole(pieces: Iterable[bytes], what: str) -> Iterator[bytes]:
