@@ -10,15 +10,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from drkit import config, recovery, seals
+from drkit import config, seals
 from drkit.errors import ConfigError, NoSuchPoint, RestoreDamaged, ToolFailed
 from drkit.model import (
     MANIFEST_SCHEMA,
@@ -44,6 +45,9 @@ REPORT_FILE = "drill.json"
 _READERS = 4
 # Clocks of two machines may differ by this much, and no more, before "the newest" means nothing.
 SKEW = timedelta(hours=1)
+
+_making = threading.Lock()
+_adapters: dict[type, TypeAdapter[Any]] = {}
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,10 @@ class Catalog:
 
         Beside it stands, for whoever has nothing but restic, how the point comes back without drkit.
         """
-        data = TypeAdapter(Manifest).dump_json(manifest, indent=1)
+        # Here, for what looks at points alone needs neither templates nor PostgreSQL.
+        from drkit import recovery
+
+        data = _adapter(Manifest).dump_json(manifest, indent=1)
         texts = recovery.files(manifest, f"{seals.POINT}{manifest.id},{seals.SEAL}")
         with private_directory(self.state.runs, f"seal-{manifest.id}-{os.getpid()}") as directory:
             (directory / MANIFEST_FILE).write_bytes(data)
@@ -132,7 +139,7 @@ class Catalog:
 
     def keep_drill(self, report: DrillReport) -> str:
         """Store a drill's report beside the point that it drilled. Returns its snapshot."""
-        data = TypeAdapter(DrillReport).dump_json(report, indent=1)
+        data = _adapter(DrillReport).dump_json(report, indent=1)
         tags = self.tags(report.point, seals.DRILL + report.id)
         saved = self.repository.save_stream([data], REPORT_FILE, tags, self.site)
         self._copy(saved.snapshot, data)
@@ -266,9 +273,17 @@ def part_tags(catalog: Catalog, point: str, kind: str, name: str) -> tuple[str, 
     return catalog.tags(point, seals.part_tag(kind, name))
 
 
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    """Made once a kind, by one of the readers: to make one takes far longer than to read with it."""
+    with _making:
+        if kind not in _adapters:
+            _adapters[kind] = TypeAdapter(kind)
+        return _adapters[kind]
+
+
 def _parse(kind: type[T], data: bytes) -> T | None:
     """What the bytes say, or None for bytes that are not of that kind."""
     try:
-        return TypeAdapter(kind).validate_json(data)
+        return _adapter(kind).validate_json(data)
     except ValidationError:
         return None

@@ -37,8 +37,18 @@ def look_at_database(settings: config.Config, entry: config.Database) -> Iterato
         passwords = database.can_read_passwords(session)
         skew = _skew(session)
         client, programs, caveat = _dump_programs(entry, major)
-    kind = "Harbor's tables" if harbor else "no Harbor tables: images cannot be compared with it"
+        empty = not database.list_tables(session)
+    kind = "Harbor's tables" if harbor else "no tables of Harbor's"
+    if empty:
+        raise ConfigError(f"{target.where} has no table at all", hint=database.WRONG_ONE)
     yield Finding(name, "ok", f"PostgreSQL {major} at {target.where}, pg_dump {programs}, {kind}")
+    if settings.blobs and not harbor and len(settings.databases) == 1:
+        yield Finding(
+            f"images of {entry.name}",
+            "warning",
+            "only the registry's own links will say which images must be there, for it is not Harbor's",
+            "see dbname in dsn, if this is Harbor",
+        )
     if caveat:
         yield Finding(f"pg_dump for {entry.name}", "warning", caveat, f"install postgresql-client-{major}")
     if unreadable:

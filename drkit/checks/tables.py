@@ -24,8 +24,8 @@ def checks(target: Target, evidence: DatabaseEvidence) -> Iterator[Check]:
 def tables_equal(target: Target, evidence: DatabaseEvidence) -> Finding:
     """Every table has the rows and the content that it had in the snapshot that was dumped."""
     faults = evidences.differences(target, evidence)
-    if not faults and not evidence.tables:
-        return not_provable("the database has no table")
+    if not evidence.tables and not faults:
+        return not_provable("the database had no table when it was backed up")
     return verdict(faults, evidences.what_agreed(evidence))
 
 

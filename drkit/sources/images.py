@@ -24,13 +24,9 @@ from drkit.volumes import freeze
 
 
 class Images:
-    """Takes the blobs of one attempt; `listed` is where somebody else says which digests must be there.
-
-    With `by_links` nobody else knows, and it is the registry's own links that say so.
-    """
+    """Takes the blobs of one attempt; `listed` is where somebody else says which digests must be there."""
 
     def __init__(self, record: Record, vault_work: VaultWork) -> None:
-        self.by_links = False
         self.listed: Future[Path] = Future()
         self._proved: Future[ManifestProof] = Future()
         self._record = record
@@ -52,17 +48,22 @@ class Images:
         memory = self._record.state.manifests
         return prove_manifests(source.path.resolve(), self._record.directory, listed, memory)
 
-    def take(self, source: config.FilesystemBlobs | config.BucketBlobs, *, close: bool) -> None:
-        """Store the blobs; with `close`, compare them with what must be there. Raises ToolFailed."""
+    def take(
+        self, source: config.FilesystemBlobs | config.BucketBlobs, *, close: bool, by_links: bool
+    ) -> None:
+        """Store the blobs; with `close`, compare them with what must be there. Raises ToolFailed.
+
+        That is what a database refers to, or with `by_links` what the registry's own links do.
+        """
         match source:
             case config.FilesystemBlobs():
-                self._from_directory(source, close=close)
+                self._from_directory(source, close=close, by_links=by_links)
             case config.BucketBlobs():
-                self._from_bucket(source, close=close)
+                self._from_bucket(source, close=close, by_links=by_links)
             case _:
                 assert_never(source)
 
-    def _from_bucket(self, source: config.BucketBlobs, *, close: bool) -> None:
+    def _from_bucket(self, source: config.BucketBlobs, *, close: bool, by_links: bool) -> None:
         """Copy what the vault lacks; then compare what it has with what the databases refer to."""
         vault = self._record.settings.vault
         assert vault is not None  # the configuration has been checked
@@ -86,26 +87,26 @@ class Images:
                 self._record.listener,
                 doubts,
             )
-            point = BucketPoint(ends, locking, run, links_count=self.by_links)
+            point = BucketPoint(ends, locking, run, links_count=by_links)
             point.capture()
             self._record.captured.bucket = point.summary
             self._record.captured.warnings += point.warnings
             if not close:
                 return
             listed = self.listed.result()
-            if self.by_links:
+            if by_links:
                 self._record.captured.digest_count = point.list_links(listed)
                 self._record.save_digests(listed)
             self._record.keep_proof(point.prove(listed))
 
-    def _from_directory(self, source: config.FilesystemBlobs, *, close: bool) -> None:
+    def _from_directory(self, source: config.FilesystemBlobs, *, close: bool, by_links: bool) -> None:
         for last in (False, False, True):
             saved = self._store_blobs(source)
             if not close:
                 return
             listed = self.listed.result()
             try:
-                self._close(source, saved, listed)
+                self._close(source, saved, listed, by_links=by_links)
             except SourceChanged:
                 if last:
                     raise
@@ -130,8 +131,8 @@ class Images:
             keep(saved)
         return saved
 
-    def _close(self, source: config.FilesystemBlobs, saved: Saved, listed: Path) -> None:
-        """Compare what was captured with what the databases refer to.
+    def _close(self, source: config.FilesystemBlobs, saved: Saved, listed: Path, *, by_links: bool) -> None:
+        """Compare what was captured with what must be there.
 
         Raises SourceChanged where a link was caught while it was being written, ToolFailed where the capture
         lacks what production has.
@@ -139,7 +140,7 @@ class Images:
         self._record.listener(Update("closure"))
         prover = Prover(self._record.repository, source.path.resolve(), saved, self._record.directory)
         proved = self._proved.result
-        if self.by_links:
+        if by_links:
             self._record.captured.digest_count = prover.list_links(listed)
             self._record.save_digests(listed)
             proved = partial(self._prove, source, listed)

@@ -43,6 +43,8 @@ _CANCEL_SECONDS = 2.0
 # libpq's words about encryption; there is no code for them.
 _TLS = re.compile(r"\bSSL\b|certificate|private key", re.IGNORECASE)
 _TLS_HINT = "see sslmode, sslrootcert (whose CA signed the server's certificate), sslcert and sslkey in dsn"
+_CLOSED = "is not currently accepting connections"
+_CLOSED_HINT = "a killed restore may have closed it: `ALTER DATABASE ... ALLOW_CONNECTIONS true` opens it"
 _HINT = "see that it runs and that dsn, user and password_file are right"
 # libpq's own advice, which stands on lines of its own.
 _ADVICE = ("Is the server running", "Either provide the file")
@@ -254,6 +256,12 @@ class Session:
             yield from cursor.execute(query)
 
     @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A stretch whose changes are made together at its end; an error undoes them."""
+        with self._translated(), self._connection.transaction():
+            yield
+
+    @contextlib.contextmanager
     def undone(self) -> Iterator[None]:
         """A stretch whose changes are rolled back, whatever happens."""
         with self._translated(), self._connection.transaction(force_rollback=True):
@@ -288,7 +296,7 @@ def connect(
         connection = psycopg.connect(make_conninfo("", **settings), password=where.password, autocommit=True)
     except psycopg.Error as error:
         said = _sentence(error)
-        hint = _TLS_HINT if _TLS.search(said) else _HINT
+        hint = _TLS_HINT if _TLS.search(said) else _CLOSED_HINT if _CLOSED in said else _HINT
         raise DatabaseUnreachable(f"cannot connect to {where.where}: {said}", hint=hint) from None
     try:
         session = Session(connection)

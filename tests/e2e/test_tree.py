@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from psycopg import Connection
 
 import testenv
 from testenv import Site, content, damage, rows
@@ -96,24 +92,3 @@ def test_without_a_database_the_manifests_tell_what_the_links_do_not(fresh: Drki
         assert (again["read"], again["unlisted"]) == (0, 1), "read once, and told every time"
     ended = failed_drill(fresh, "manifests resolve")
     assert f"{_NAME}@{image}: {lost} is not there" in detail(ended, "manifests resolve")
-
-
-def test_with_a_database_of_others_the_links_tell_what_must_be_there(
-    fresh: Drkit, server: Connection, name: str
-) -> None:
-    """As where dbname is misspelt: a closure of nothing would always hold."""
-    server.execute(f"CREATE DATABASE {name}".encode())
-    fresh.change(only("database", "blobs"))
-    fresh.change(lambda document: document["database"][0].update(dsn=_in(name, document)))
-    result = fresh.ask("backup")
-    closure = result["closure"]
-    assert closure["referenced"] == closure["present"] > 0
-    assert closure["manifests"]["manifests"] > 0
-    assert any("no table of Harbor's is in registry" in warning for warning in result["warnings"])
-    checks = {check["name"]: check["outcome"] for check in fresh.ask("drill")["checks"]}
-    assert checks["closure"] == "passed"
-    assert checks["tables of registry"] == "not_provable"
-
-
-def _in(name: str, document: dict[str, Any]) -> str:
-    return re.sub(r"dbname=\S+", f"dbname={name}", str(document["database"][0]["dsn"]))
