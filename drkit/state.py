@@ -111,10 +111,29 @@ class State:
 
     @property
     def machine(self) -> str:
-        """The name of this state directory among all that use a repository; made once."""
+        """The name of this state directory among all that use a repository; made once, by whoever is first.
+
+        It is there whole or not at all: two machines without a name would take each other's runs for dead
+        ones of their own. Raises OSError.
+        """
         path = self.root / "machine"
-        with contextlib.suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
-            file.write(secrets.token_hex(8))
+        with contextlib.suppress(OSError):
+            if name := path.read_text(encoding="utf-8").strip():
+                return name
+            # A power cut has emptied it.
+            path.unlink()
+        made = self.root / f".machine-{secrets.token_hex(8)}"
+        try:
+            replace_file(made, secrets.token_hex(8), mode=0o600)
+            try:
+                path.hardlink_to(made)
+            except FileExistsError:
+                pass
+            except OSError:
+                # A file system without links.
+                made.replace(path)
+        finally:
+            made.unlink(missing_ok=True)
         return path.read_text(encoding="utf-8")
 
     def outcomes(self) -> dict[str, tuple[datetime, bool]]:
