@@ -32,6 +32,7 @@ from drkit.model import utc_now
 
 _LOCK = "lock"
 _OUTCOMES = "outcomes.json"
+_REMOVALS = 5
 
 
 def new_id(now: datetime) -> str:
@@ -251,19 +252,28 @@ def living_runs(parent: Path) -> frozenset[str]:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory of ours and everything in it; raises ToolFailed if something stays."""
-    try:
+    """Remove a directory of ours and everything in it; raises ToolFailed if something stays.
+
+    Another run may sweep it at the same time, or look whether it is alive: then it is tried again.
+    """
+    tries = 0
+    while path.exists():
         try:
             shutil.rmtree(path)
-        except PermissionError:
-            _make_writable(path)
-            shutil.rmtree(path)
-    except OSError as error:
-        raise ToolFailed(f"cannot remove {path}: {error}", hint="remove it by hand") from None
+        except FileNotFoundError:
+            # Somebody else is removing it as well, and has been quicker.
+            continue
+        except OSError as error:
+            tries += 1
+            if tries == _REMOVALS:
+                raise ToolFailed(f"cannot remove {path}: {error}", hint="remove it by hand") from None
+            if isinstance(error, PermissionError):
+                _make_writable(path)
 
 
 def _make_writable(path: Path) -> None:
     """Restored directories may be read-only, and then an ordinary user cannot empty them."""
     for parent, directories, _ in os.walk(path):
         for name in directories:
-            Path(parent, name).chmod(0o700)
+            with contextlib.suppress(FileNotFoundError):
+                Path(parent, name).chmod(0o700)
