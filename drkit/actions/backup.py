@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import get_args
 
 import drkit
-from drkit import config
+from drkit import config, seals
 from drkit.actions import leftovers, secret_warnings
 from drkit.catalog import Catalog, open_catalog, part_tags
 from drkit.errors import BackupIncomplete, ConfigError, DrkitError, ToolFailed
@@ -228,7 +228,17 @@ def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
     if captured.failures:
         raise _incomplete(captured.failures, result)
     context.vault.check()
-    context.catalog.seal(_manifest(context, captured, result))
+    manifest = _manifest(context, captured, result)
+    gone = seals.foreign_parts(manifest, point, context.catalog.snapshots_of(point))
+    if gone:
+        # Somebody has removed what we have only just stored: a seal would lie.
+        raise BackupIncomplete(
+            f"no recovery point was sealed: {'; '.join(gone[:3])}",
+            hint="see who else removes snapshots from this repository; no two machines may share a state "
+            "directory, or a copy of one",
+            result=result,
+        )
+    context.catalog.seal(manifest)
     return replace(result, status=PointStatus.SEALED)
 
 

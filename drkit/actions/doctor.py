@@ -23,7 +23,8 @@ from drkit.sandbox import build
 from drkit.sandbox import registry as sandbox_registry
 from drkit.sources import blobs, clients, collection, database, read_only, secrets
 from drkit.state import State, living_runs
-from drkit.tools import docker, postgres, postgres_programs, process, restic
+from drkit.tools import docker, postgres, postgres_programs, restic
+from drkit.tools.command import find_program
 from drkit.tools.postgres import Session
 from drkit.volumes import freeze
 from drkit.volumes.choice import choose, stray
@@ -100,7 +101,7 @@ def _restic() -> Iterator[Finding]:
 
 
 def _setpriv() -> Iterator[Finding]:
-    process.find_program("setpriv", hint="it is part of util-linux")
+    find_program("setpriv", hint="it is part of util-linux")
     yield Finding("setpriv", "ok", "ends child processes with drkit")
 
 
@@ -124,6 +125,13 @@ def _repository(settings: config.Config) -> Iterator[Finding]:
         points = catalog.points()
         sealed = [point for point in points if point.manifest]
         yield Finding(f"repository {repository.name}", "ok", f"opens; {len(sealed)} sealed recovery points")
+        for broken in (point for point in points if point.broken_seal):
+            yield Finding(
+                f"repository {repository.name}",
+                "warning",
+                f"point {broken.id} was sealed, but {broken.broken_seal}",
+                "look with `drkit verify`; nothing of it is removed by itself",
+            )
         local = Path(repository.url)
         if local.is_dir():
             yield _room(f"room in {repository.name}", local)
@@ -151,8 +159,18 @@ def _database(settings: config.Config, entry: config.Database) -> Iterator[Findi
         passwords = database.can_read_passwords(session)
         skew = _skew(session)
         client, programs, caveat = _dump_programs(entry, major)
-    kind = "Harbor's tables" if harbor else "no Harbor tables: images cannot be compared with it"
+        empty = not database.list_tables(session)
+    kind = "Harbor's tables" if harbor else "no tables of Harbor's"
+    if empty:
+        raise ConfigError(f"{target.where} has no table at all", hint=database.WRONG_ONE)
     yield Finding(name, "ok", f"PostgreSQL {major} at {target.where}, pg_dump {programs}, {kind}")
+    if settings.blobs and not harbor and len(settings.databases) == 1:
+        yield Finding(
+            f"images of {entry.name}",
+            "warning",
+            "only the registry's own links will say which images must be there, for it is not Harbor's",
+            "see dbname in dsn, if this is Harbor",
+        )
     if caveat:
         yield Finding(f"pg_dump for {entry.name}", "warning", caveat, f"install postgresql-client-{major}")
     if unreadable:

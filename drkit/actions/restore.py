@@ -146,7 +146,7 @@ class _Restore:
             )
             for part in (dump, roles):
                 self.catalog.repository.restore(part.snapshot, scratch, listener=self.listener)
-            database_swap.drop_leftover(server, beside.database)
+            database_swap.drop(server, beside.database)
             try:
                 made = database_restore.bring_back(
                     server,
@@ -163,7 +163,7 @@ class _Restore:
                     )
             except BaseException:
                 with suppress(DrkitError):
-                    database_swap.drop_leftover(server, beside.database)
+                    database_swap.drop(server, beside.database)
                 raise
             aside = database_swap.swap(server, beside.database, target.database, self.plan.point)
             self.set_aside += [f"database {aside}"] if aside else []

@@ -93,7 +93,7 @@ class Proof:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Damage that production has as well, each kind in a sentence that names some."""
-        return tuple(filter(None, (self._blobs(), self._links(), *self._manifests())))
+        return tuple(filter(None, (self._nothing(), self._blobs(), self._links(), *self._manifests())))
 
     def raise_if_torn(self) -> None:
         """Raise ToolFailed where the capture lacks what production has, or where nothing at all is there."""
@@ -110,6 +110,17 @@ class Proof:
                 if self.root.startswith("/")
                 else "see bucket and root in [blobs]",
             )
+
+    def _nothing(self) -> str:
+        """A closure over nothing is whole, and proves nothing."""
+        if self.closure.referenced:
+            return ""
+        if self.closure.unreferenced:
+            return (
+                f"nothing refers to any of the {self.closure.unreferenced:,} blobs in {self.root}: "
+                "is it the database of this registry?"
+            )
+        return f"there is not one image in {self.root}"
 
     def _blobs(self) -> str:
         if not self.damage.in_production:

@@ -37,6 +37,7 @@ WHERE l.mode = 'AccessExclusiveLock' AND l.granted AND a.datname = current_datab
   AND n.nspname NOT LIKE 'pg\\_%' ORDER BY a.xact_start, 1 LIMIT 1"""
 
 
+WRONG_ONE = "see dbname in dsn; a registry that has no database needs no [[database]]"
 # What Harbor's own database container has.
 _IN_A_CONTAINER = {"user": "postgres", "dbname": "registry"}
 

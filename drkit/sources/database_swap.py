@@ -23,8 +23,13 @@ NAME_BYTES = 63
 
 
 def maintenance(target: Target) -> Target:
-    """The same server through a database that is always there, to make and rename others from."""
+    """The same server through a database that is always there, to make and rename others from.
+
+    It is another than the target's own, for who is in a database cannot rename it.
+    """
     for name in ("postgres", "template1"):
+        if name == target.database:
+            continue
         candidate = target.with_database(name)
         try:
             with postgres.connect(candidate):
@@ -55,11 +60,10 @@ def beside(name: str) -> str:
     return _named(name, "_drkit_restoring")
 
 
-def drop_leftover(server: Target, name: str) -> None:
-    """Drop the half-restored database of an earlier run; the name is drkit's own."""
+def drop(server: Target, name: str) -> None:
+    """Drop a database of drkit's own, if it is there, with whatever a killed run has left at work in it."""
     with postgres.connect(server) as session:
         if exists(session, name):
-            # What a killed run has left at work in there.
             _end_sessions(session, name)
             session.execute(postgres.compose("DROP DATABASE {name}", name=postgres.identifier(name)))
 

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from drkit.errors import DrkitError, Interrupted
-from drkit.tools import process
+from drkit.tools import stopping
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -29,7 +29,7 @@ def together(work: Mapping[Name, Callable[[], T]]) -> dict[Name, T | DrkitError]
         try:
             return {name: future.result() for name, future in futures.items()}
         except BaseException:
-            process.stop_all()
+            stopping.stop_all()
             raise
 
 

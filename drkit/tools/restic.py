@@ -31,7 +31,7 @@ from drkit.errors import (
 from drkit.logs import redact, register_secret
 from drkit.progress import Listener, Update, silent, wants_totals
 from drkit.tools import process
-from drkit.tools.process import Command, Completed
+from drkit.tools.command import Command, Completed, clean_environment, failure, find_program
 from drkit.tools.restic_output import (
     ListedFile,
     Node,
@@ -63,7 +63,7 @@ _GET_IT = "older ones store a failed dump as if it were whole; Debian 13's packa
 
 def version() -> tuple[int, int, int]:
     """The installed restic's version; raises ToolMissing."""
-    program = process.find_program("restic", hint=f"restic 0.17 or later is needed; {_GET_IT}")
+    program = find_program("restic", hint=f"restic 0.17 or later is needed; {_GET_IT}")
     return parse_version(process.check(Command((program, "version"))).text)
 
 
@@ -154,7 +154,7 @@ class Repository:
 
         The command runs below restic, yet with an environment of its own: neither sees the other's secrets.
         """
-        settings = process.clean_environment(command.environment)
+        settings = clean_environment(command.environment)
         inner = ("env", "-i", *(f"{name}={value}" for name, value in settings.items()), *command.arguments)
         options = ("--stdin-from-command", "--stdin-filename", filename)
         with tempfile.TemporaryFile() as said:
@@ -412,5 +412,5 @@ class Repository:
             case _:
                 pass
         said = "\n".join(telling(below, [plain(line) for line in completed.stderr.splitlines()]))
-        error = process.failure(command, Completed(completed.code, b"", said))
+        error = failure(command, Completed(completed.code, b"", said))
         raise ToolFailed(error.message, hint=hint_for(said))

@@ -108,7 +108,7 @@ def test_long_names_are_not_cut_to_another_s(cluster: Cluster, before: set[str],
     """PostgreSQL cuts a name that is too long: what is beside a database would be the database itself."""
     make(cluster, name, "old")
     beside = database_swap.beside(name)
-    database_swap.drop_leftover(cluster.target, beside)
+    database_swap.drop(cluster.target, beside)
     assert word(cluster, name) == "old"
     make(cluster, beside, "new")
     aside = swap(cluster, name)
@@ -126,5 +126,18 @@ def test_names_that_begin_alike_stay_apart() -> None:
 def test_what_a_killed_run_has_at_work_goes_too(cluster: Cluster, before: set[str]) -> None:
     left = make(cluster, database_swap.beside("harbor"), "half")
     with connect(left):
-        database_swap.drop_leftover(cluster.target, database_swap.beside("harbor"))
+        database_swap.drop(cluster.target, database_swap.beside("harbor"))
+    assert names(cluster) == before
+
+
+def test_one_that_is_called_postgres(cluster: Cluster, before: set[str]) -> None:
+    """Every server has one, and drkit is in it when it makes and renames others."""
+    server = database_swap.maintenance(cluster.target)
+    assert server.database == "template1"
+    assert database_swap.maintenance(server).database == "postgres"
+    make(cluster, database_swap.beside("postgres"), "new")
+    assert database_swap.swap(server, database_swap.beside("postgres"), "postgres", POINT) is None
+    assert word(cluster, "postgres") == "new"
+    with connect(cluster.target) as session:
+        session.execute("DROP TABLE public.kept")
     assert names(cluster) == before

@@ -11,6 +11,7 @@ import pytest
 
 from drkit.errors import DatabaseUnreachable, ToolFailed, ToolMissing
 from drkit.tools import postgres, postgres_programs, process
+from drkit.tools.command import Command
 from drkit.tools.postgres import Target, compose, connect, identifier, literal
 from tests.cluster import LOGIN, Cluster
 
@@ -203,7 +204,7 @@ def test_what_a_program_needs_to_log_in(cluster: Cluster, login: Target, tmp_pat
         (path,) = tmp_path.iterdir()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert environment == {"PGPASSFILE": str(path)}
-        done = process.check(process.Command((psql, *arguments, f"--dbname={where.dsn}"), environment))
+        done = process.check(Command((psql, *arguments, f"--dbname={where.dsn}"), environment))
         assert done.text == "keeper\n"
     assert list(tmp_path.iterdir()) == []
 

@@ -20,7 +20,7 @@ from drkit.errors import (
 )
 from drkit.progress import Update
 from drkit.tools import restic
-from drkit.tools.process import Command
+from drkit.tools.command import Command
 from drkit.tools.restic import Repository
 from drkit.tools.restic_output import Node
 from tests import needs

@@ -14,7 +14,7 @@ from drkit.errors import (
     ToolTooOld,
 )
 from drkit.tools import restic, restic_output
-from drkit.tools.process import Completed
+from drkit.tools.command import Completed
 
 
 @pytest.mark.parametrize(
