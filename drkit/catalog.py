@@ -177,6 +177,11 @@ def open_catalog(settings: config.Config, name: str | None = None) -> Catalog:
 
 def pick(wanted: str, points: Sequence[Point]) -> tuple[Point, Manifest]:
     """The sealed point that `wanted` means, with its manifest; raises NoSuchPoint."""
+    if not wanted:
+        # It would be the beginning of every id. Most likely a variable of a shell is not set.
+        raise NoSuchPoint(
+            "a recovery point has no empty name", hint="say an id, a prefix of one, or `latest`"
+        )
     sealed = [point for point in points if point.manifest]
     if not sealed:
         raise NoSuchPoint("there is no sealed recovery point", hint="take one with `drkit backup`")
