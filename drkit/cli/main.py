@@ -292,4 +292,5 @@ def main() -> None:
         code = app(prog_name="drkit", standalone_mode=False)
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a user
         code = report_usage(error, sys.argv[1:])
+    streams.finish()
     sys.exit(code if isinstance(code, int) else 0)

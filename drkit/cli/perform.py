@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from drkit import logs
+from drkit.cli import streams
 from drkit.errors import DrkitError, Interrupted, ToolFailed, UsageError
 from drkit.progress import Listener, silent
 
@@ -155,19 +156,12 @@ def _written(write: Callable[[], None]) -> DrkitError | None:
         write()
         sys.stdout.flush()
     except OSError as error:
-        _hush(sys.stdout)
+        streams.hush(sys.stdout)
         if isinstance(error, BrokenPipeError):
             return None
         said = f"the result could not be written: {error.strerror}"
         return ToolFailed(said, hint="what was asked for is done; see where standard output goes")
     return None
-
-
-def _hush(stream: TextIO) -> None:
-    """Let nothing more go there: what is still buffered would fail once more when Python ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
 
 
 def _show_error(command: str, as_json: bool, error: DrkitError, show: Callable[[Paper, Any], None]) -> None:
@@ -190,7 +184,7 @@ def _complain(error: DrkitError) -> None:
             print(f"hint: {_one_line(error.hint)}", file=sys.stderr)
         sys.stderr.flush()
     except OSError:
-        _hush(sys.stderr)
+        streams.hush(sys.stderr)
 
 
 def _one_line(words: str) -> str:
