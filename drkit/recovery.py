@@ -6,6 +6,7 @@ from a site is quoted for where it stands, by default: a template has to ask for
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta
@@ -97,7 +98,7 @@ def _environment(finalize: Any) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"size": size, "sh": shell_word}
+    environment.filters |= {"size": size, "sh": shell_word, "json": json.dumps}
     return environment
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -74,6 +75,7 @@ def perform(
 ) -> None:
     """Do the work, show its result or its error, and leave with the right exit code."""
     _listen_to_signals()
+    _forbid_core_dumps()
     options: Options = context.obj
     logs.set_up(f"{command}[{os.getpid()}]", verbose=options.verbose, quiet=options.quiet)
     run = Run(options)
@@ -110,6 +112,13 @@ def _listen_to_signals() -> None:
         # What we were told to ignore (by nohup, say) stays ignored.
         if signal.getsignal(sign) is not signal.SIG_IGN:
             signal.signal(sign, _interrupt)
+
+
+def _forbid_core_dumps() -> None:
+    # Loaded here for the same reason: `--help` holds no secrets.
+    from drkit.tools import core_dumps
+
+    core_dumps.forbid()
 
 
 def _watch(stack: ExitStack) -> Listener:
@@ -219,7 +228,8 @@ def _usage_hint(error: Exception) -> str:
 def _bug(error: Exception) -> DrkitError:
     """A bug is one sentence too; the traceback is there for whoever asks for it."""
     if os.environ.get("DRKIT_TRACEBACK"):
-        raise error
+        # By ourselves: what an exception quotes may be a secret.
+        print(logs.redact("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     said = f"{type(error).__name__}: {error}"
     return DrkitError(
         f"a bug in drkit: {said}", hint="run it again with DRKIT_TRACEBACK=1 and report what it shows"

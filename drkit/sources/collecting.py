@@ -7,10 +7,11 @@ too late.
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import stat
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,8 +40,9 @@ def collect(paths: Sequence[Path]) -> Collected:
             _walk(match, found)
     _follow_directories(found)
     collected = Collected()
+    above = _above(found)
     for path in found.values():
-        member = _read(path, found.keys())
+        member = _read(path, found, above)
         if member is None:
             collected.left_out.append(f"{path} is a socket, and not in the backup")
         else:
@@ -86,10 +88,13 @@ def _walk(path: Path, found: dict[str, Path]) -> None:
 def _follow_directories(found: dict[str, Path]) -> None:
     """Look behind links to directories that are not collected anyway, each once however the links go."""
     seen: set[str] = set()
+    above = _above(found)
     pending = list(found.values())
     while pending:
         path = pending.pop()
-        if not (path.is_symlink() and path.is_dir()) or _leads_to(path) in found:
+        if not (path.is_symlink() and path.is_dir()):
+            continue
+        if _stays_link(path, found) and str(path) not in above:
             continue
         real = os.path.realpath(path)
         if real in seen or real in (os.path.realpath(parent) for parent in path.parents):
@@ -103,19 +108,51 @@ def _follow_directories(found: dict[str, Path]) -> None:
         pending += [each for name, each in found.items() if name not in before]
 
 
+def _above(found: Mapping[str, Path]) -> set[str]:
+    """The directories that something stands in: nothing is unpacked below a link, so none may stay one."""
+    return {str(parent) for path in found.values() for parent in path.parents}
+
+
 def _leads_to(path: Path) -> str:
-    return bundle_paths.link_target(str(path), str(path.readlink()))
+    return bundle_paths.link_target(str(path), _link(path))
 
 
-def _read(path: Path, collected: Container[str]) -> Member | None:
+def _link(path: Path) -> str:
+    return os.readlink(path)  # noqa: PTH115 - pathlib would tidy it up, and it shall come back as it was
+
+
+def _stays_link(path: Path, collected: Container[str]) -> bool:
+    """Whether a link leads to what is collected too, by its words and as the kernel follows it.
+
+    Raises ConfigError for one that leads nowhere, or in a circle.
+    """
+    if not path.is_symlink() or _leads_to(path) not in collected:
+        return False
+    parts = _link(path).split("/")
+    if ".." in parts[next((n for n, part in enumerate(parts) if part not in ("", ".", "..")), 0) :]:
+        # A way round: through another link it could end elsewhere, and a bundle takes none.
+        return False
+    try:
+        return os.path.realpath(path, strict=True) == os.path.realpath(_leads_to(path), strict=True)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _read(path: Path, collected: Container[str], above: Container[str]) -> Member | None:
     if bundle_paths.unprintable(str(path)):
         raise ConfigError(
             f"there is a control character in the name of {str(path)!r}",
             hint="rename the file; such a name could forge a line of a report",
         )
     try:
-        if path.is_symlink() and _leads_to(path) in collected:
-            return _member(path, path.lstat(), "link", link=str(path.readlink()))
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"the name of {str(path)!r} is no UTF-8", hint="rename the file; a report could not name it"
+        ) from None
+    try:
+        if str(path) not in above and _stays_link(path, collected):
+            return _member(path, path.lstat(), "link", link=_link(path))
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
             return _member(path, status, "directory")
@@ -136,13 +173,17 @@ def _read(path: Path, collected: Container[str]) -> Member | None:
             f"cannot read {path}", hint="drkit's user must be able to read every secret"
         ) from None
     except OSError as error:
-        raise ConfigError(
-            f"cannot read {path}: {_why(path, error)}", hint="mend it, or leave it out of paths in [secrets]"
-        ) from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"cannot read {path}: {_why(path, error)}", hint="mend it, or leave it out of paths in [secrets]"
+    )
 
 
 def _why(path: Path, error: OSError) -> str:
-    if path.is_symlink() and not path.exists():
+    if error.errno != errno.ELOOP and path.is_symlink() and not path.exists():
         return f"it is a link to {path.readlink()}, which is not there"
     return error.strerror or str(error)
 

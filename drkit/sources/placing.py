@@ -35,30 +35,45 @@ def place_members(members: Sequence[Member], root: Path | None, suffix: str, *, 
     placed = Placed()
     _refuse_links_out(members, root)
     for member in members:
-        target = below(root, member.path)
-        if member.kind != "directory" and not replace and _there(target):
+        obstacle = None if replace else _in_the_way(member, below(root, member.path))
+        if obstacle is not None:
             raise TargetNotEmpty(
-                f"{target} is there already", hint="--replace sets it aside; nothing was written"
+                f"{obstacle} is there already", hint="--replace sets it aside; nothing was written"
             )
     made: list[tuple[Member, Path]] = []
     for member in sorted(members, key=lambda member: member.path):
         target = below(root, member.path)
-        if member.kind == "directory":
-            if not target.is_dir():
-                target.mkdir(mode=0o700, parents=True)
-                made.append((member, target))
-            continue
-        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        if _there(target):
-            aside = _free_name(target.name + suffix, target.parent)
-            target.rename(aside)
-            placed.set_aside.append(aside)
-        _write(member, target)
+        try:
+            _make_room(member, target, suffix, placed)
+            if member.kind == "directory":
+                if not target.is_dir():
+                    target.mkdir(mode=0o700, parents=True)
+                    made.append((member, target))
+                continue
+            target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            _write(member, target)
+        except OSError as error:
+            raise ToolFailed(f"cannot write {target}: {error.strerror}") from None
         placed.files += 1
     # Last and deepest first, since writing into a directory changes its time.
     for member, target in reversed(made):
         _give(member, target)
     return placed
+
+
+def _in_the_way(member: Member, target: Path) -> Path | None:
+    """What has to go before a member can stand there: itself, or what is no directory where one is needed."""
+    above = next((path for path in reversed(target.parents) if _there(path) and not path.is_dir()), None)
+    if above is not None:
+        return above
+    return target if _there(target) and not (member.kind == "directory" and target.is_dir()) else None
+
+
+def _make_room(member: Member, target: Path, suffix: str, placed: Placed) -> None:
+    while (obstacle := _in_the_way(member, target)) is not None:
+        aside = _free_name(obstacle.name + suffix, obstacle.parent)
+        obstacle.rename(aside)
+        placed.set_aside.append(aside)
 
 
 def _there(path: Path) -> bool:
@@ -86,16 +101,14 @@ def _refuse_links_out(members: Sequence[Member], root: Path | None) -> None:
 
 
 def _write(member: Member, target: Path) -> None:
-    try:
-        if member.kind == "link":
-            target.symlink_to(member.link)
-        else:
-            # Private from the first byte on; its own mode comes with _give.
-            with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(member.data)
-        _give(member, target)
-    except OSError as error:
-        raise ToolFailed(f"cannot write {target}: {error.strerror}") from None
+    if member.kind == "link":
+        # Not by pathlib, which would tidy up what it says.
+        os.symlink(member.link, target)  # noqa: PTH211
+    else:
+        # Private from the first byte on; its own mode comes with _give.
+        with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(member.data)
+    _give(member, target)
 
 
 def _give(member: Member, target: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drkit import config
-from drkit.errors import IdentityRefused, RestoreDamaged
+from drkit.errors import ConfigError, IdentityRefused, RestoreDamaged
 from drkit.model import CertificateFacts, SecretFile
 from drkit.sources import bundle, collecting, kinds
 from drkit.sources.bundle import Bundle, Member
@@ -17,6 +17,7 @@ from drkit.tools.age import Identity
 
 FILE_NAME = "secrets.tar.age"
 # The tar's headers and age's own bytes on top of the files.
+_PACKING = "name files and directories, each by one path, in paths in [secrets]"
 _LARGEST = bundle.LIMIT + (bundle.LIMIT >> 2)
 
 
@@ -53,8 +54,18 @@ def described(members: Sequence[Member]) -> tuple[Member, ...]:
 
 
 def seal(members: Sequence[Member], recipients: Sequence[str], key: FingerprintKey) -> bytes:
-    """The bundle's bytes, readable by any of the recipients and by nobody else."""
-    return age.encrypt(bundle.pack(members, key.secret), recipients)
+    """The bundle's bytes, readable by any of the recipients and by nobody else.
+
+    Raises ConfigError for members that would not come back from it: that must not wait for the day of need.
+    """
+    packed = bundle.pack(members, key.secret)
+    try:
+        found = bundle.unpack(packed).members
+    except RestoreDamaged as error:
+        raise ConfigError(f"the secrets cannot be packed: {error.message}", hint=_PACKING) from None
+    if sorted(found, key=lambda m: m.path) != sorted(members, key=lambda m: m.path):
+        raise ConfigError("the secrets do not come back from their bundle as they were", hint=_PACKING)
+    return age.encrypt(packed, recipients)
 
 
 def unseal(data: bytes, identities: Sequence[Identity], recipients: Sequence[str] = ()) -> tuple[Member, ...]:
@@ -65,13 +76,20 @@ def unseal(data: bytes, identities: Sequence[Identity], recipients: Sequence[str
 def open_bundle(data: bytes, identities: Sequence[Identity], recipients: Sequence[str] = ()) -> Bundle:
     """An encrypted bundle, opened in memory.
 
-    Raises IdentityRefused, which names the recipients whose identities would do, or RestoreDamaged.
+    Raises IdentityRefused, which names the recipients whose identities would do, or RestoreDamaged: also
+    where it does not open for somebody whom it was sent to.
     """
     try:
         opened = bundle.unpack(age.decrypt(data, identities))
     except IdentityRefused as error:
         if not recipients:
             raise
+        if mine := next((each for each in recipients if age.opens(each, identities)), None):
+            raise RestoreDamaged(
+                f"the secrets bundle is damaged: it does not open for its recipient {age.short(mine)}, whose "
+                "identity is at hand",
+                hint="restore the secrets from another point",
+            ) from None
         wanted = ", ".join(map(age.short, recipients))
         raise IdentityRefused(f"{error.message}, which is for {wanted}", hint=error.hint) from None
     return replace(opened, members=described(opened.members))

@@ -157,6 +157,8 @@ def decrypt(data: bytes, identities: Sequence[Identity]) -> bytes:
                 "no age identity at hand opens the secrets bundle",
                 hint="give the identity of one of its recipients (see `drkit show`) with --identity",
             ) from None
+        # pyrage says more than one sentence of some.
+        why = (str(error).splitlines() or ["no reason given"])[0].rstrip(".")
         raise RestoreDamaged(
-            f"the secrets bundle is damaged: {error}", hint="restore from another point"
+            f"the secrets bundle is damaged: {why}", hint="restore from another point"
         ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shutil
 import socket
 import subprocess
@@ -26,8 +27,8 @@ from tests.e2e.conftest import Drilled
 
 _TOOLS = ("restic", "age", "tar")
 _UNIX = (
-    "awk", "cat", "find", "id", "mkdir", "mktemp", "mv", "nproc", "rm", "rmdir", "sed", "sh", "sha256sum",
-    "sort", "wc",
+    "awk", "cat", "find", "id", "mkdir", "mktemp", "mv", "nproc", "readlink", "rm", "rmdir", "sed", "sh",
+    "sha256sum", "sort", "wc",
 )  # fmt: skip
 _DATABASE = "registry"
 # Who is there before and stays as he is: the superuser, and the role that this server's rules name.
@@ -265,8 +266,13 @@ def test_odd_names_and_what_is_in_the_way(odd: Odd, new_home: Callable[[], Path]
     in_place = odd.run(shell, *words)
     assert in_place.returncode == 1
     assert "registry is not empty: move away what is there" in in_place.stderr
+    before = odd.secret.stat().st_mtime_ns
+    odd.secret.write_text("something else")
     secrets_in_place = odd.run(shell, *words, "--only", "secrets")
     assert "secret is there already: move it away first" in secrets_in_place.stderr
+    assert odd.secret.read_text() == "something else"
+    odd.secret.write_text("opens everything")
+    os.utime(odd.secret, ns=(before, before))
     without = odd.run(shell, "--only", "secrets", "--yes", "--root", odd.drkit.home / "x")
     assert "the secrets need --identity FILE" in without.stderr
 
@@ -305,6 +311,31 @@ def test_a_damaged_blob_is_found_and_a_missing_one_is_said(odd: Odd, tmp_path: P
     assert damaged.returncode == 1
     assert "1 of 2 blobs do not hash to their name" in damaged.stderr
     assert not Path(f"{tmp_path}/damaged{odd.blobs}").exists(), "nothing damaged takes the place"
+
+
+def test_what_an_interrupted_run_left_is_gone_on_with(odd: Odd, tmp_path: Path) -> None:
+    """Files that are there as they were packed are no obstacle; any other is left as it is."""
+    link = odd.secret.with_name("link")
+    link.symlink_to("secret")
+    index = odd.secret.with_name("drkit-bundle.json")
+    index.write_text("one that somebody unpacked by hand, and that is a file like any other")
+    odd.drkit.change(lambda document: document["secrets"]["paths"].extend([str(link), str(index)]))
+    odd.back_up()
+    root = tmp_path / "root"
+    words = ("--identity", odd.drkit.identity, "--only", "secrets", "--yes", "--root", root)
+    for _ in range(2):
+        ended = odd.run("dash", *words)
+        assert ended.returncode == 0, ended.stderr
+        assert [path.name for path in root.iterdir()] == [odd.secret.parts[1]], "the index does not stay"
+        assert Path(f"{root}{index}").read_text() == index.read_text()
+        Path(f"{root}{odd.secret}").unlink()
+    there = Path(f"{root}{link}")
+    there.unlink()
+    there.write_text("mine")
+    ended = odd.run("dash", *words)
+    assert f"{there} is there already: move it away first" in ended.stderr
+    assert there.read_text() == "mine"
+    assert not Path(f"{root}{odd.secret}").exists()
 
 
 @pytest.mark.parametrize("bare", ["dash"], indirect=True)

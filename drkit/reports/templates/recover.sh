@@ -1,6 +1,6 @@
 #!/bin/sh
 # Brings one recovery point back without drkit: with restic, age, tar, pg_restore, psql{{ ", rclone" if vault else "" }}, and what every
-# Unix has (sh, awk, sed, find, sort, sha256sum). Nothing secret stands in this file.
+# Unix has (sh, awk, sed, find, sort, readlink, sha256sum). Nothing secret stands in this file.
 #
 #   RESTIC_REPOSITORY=... RESTIC_PASSWORD_FILE=... sh recover.sh --identity FILE
 #
@@ -8,7 +8,9 @@
 set -eu
 umask 077
 LC_ALL=C
-export LC_ALL
+# GNU tar's own: names as they are, and directories that exist as they are.
+TAR_OPTIONS='--quoting-style=literal --no-overwrite-dir'
+export LC_ALL TAR_OPTIONS
 
 point={{ manifest.id }}
 site={{ manifest.site }}
@@ -68,11 +70,12 @@ esac
 wants() { [ -z "$only" ] || [ "$only" = "$1" ]; }
 need() { command -v "$1" >/dev/null 2>&1 || die "$1 is not installed"; }
 
-scratch=
-began=
+scratch='' began='' index=''
 cleanup() {
+  [ -z "$index" ] || rm -f -- "$index"
   [ -z "$scratch" ] || rm -rf -- "$scratch"
-  [ "$1" -eq 0 ] || [ -z "$began" ] || printf 'recover: not everything is back; run it again\n' >&2
+  [ "$1" -eq 0 ] || [ -z "$began" ] ||
+    printf 'recover: not everything is back; run it again, with --only for the parts that are not\n' >&2
 }
 trap 'cleanup $?' EXIT
 trap 'exit 130' HUP INT TERM
@@ -357,22 +360,114 @@ secrets={{ secrets.snapshot }}
 secrets_path={{ secrets.path }}
 secrets_count={{ manifest.secret_files | length }}
 
+# Calls "$1" with the path of each file, and with what the bundle's index has in front of its hash.
 each_secret() {
 {% for file in manifest.secret_files %}
-  "$1" {{ file.path }}
+  "$1" {{ file.path }} {{ file.path | json }}
 {% endfor %}
 }
 
+name_secret() { say "$1"; }
+
+# A line as the index has it.
+hash_secret() { say "$2: \"$(sha256sum <"$root$1" | sed 's/ .*//')\""; }
+
+# What an interrupted run of this script left is as it should be; nothing else may be there.
 refuse_secret() {
   if [ -e "$root$1" ] || [ -L "$root$1" ]; then
+    if [ ! -L "$root$1" ] && [ -f "$root$1" ]; then
+      case "
+$wanted
+" in *"
+$(hash_secret "$1" "$2")
+"*) return 0 ;;
+      esac
+    fi
     die "$root$1 is there already: move it away first, or use --root DIR"
   fi
 }
 
-hash_secret() { sha256sum <"$root$1" | sed 's/ .*//'; }
+refuse_others() {
+  # The index comes with the rest, and goes again.
+  if [ -e "$root/drkit-bundle.json" ] || [ -L "$root/drkit-bundle.json" ]; then
+    { [ -f "$root/drkit-bundle.json" ] && [ "$(show_index | sha256sum)" = "$(sha256sum <"$root/drkit-bundle.json")" ]; } ||
+      die "$root/drkit-bundle.json is there already: move it away first, or use --root DIR"
+  fi
+  while IFS= read -r kind && IFS= read -r path && IFS= read -r link; do
+    [ -e "$root/$path" ] || [ -L "$root/$path" ] || continue
+    case $kind in
+      d) [ ! -d "$root/$path" ] || continue ;;
+      l) [ ! -L "$root/$path" ] || [ "$(readlink "$root/$path")" != "$link" ] || continue ;;
+    esac
+    die "$root/$path is there already: move it away first, or use --root DIR"
+  done <"$scratch/others"
+}
 
 # The bundle in the clear goes through a pipe, and is never a file.
+show_index() { open_bundle | tar -xOf - drkit-bundle.json; }
 open_bundle() { age -d -i "$identity" "$scratch/secrets.age" || : >"$scratch/refused"; }
+
+# Before anything is written, tar says what it would write: only files, directories and links, nothing twice,
+# nothing that leaves or stands below a link, and of files those of this point.
+look_at_members() {
+  each_secret name_secret >"$scratch/expected"
+  open_bundle | tar -tf - >"$scratch/names" || die 'the secrets bundle is no tar: use another point'
+  open_bundle | tar -tvf - >"$scratch/kinds"
+  : >"$scratch/others"
+  cat >"$scratch/members.awk" <<'END_OF_AWK'
+function refuse(why) { if (!refused) print why; refused = 1 }
+# Where a link leads, by its words, without the first slash.
+function target_of(name, link,   parts, place, count, deep, path) {
+  if (link ~ /^\//) name = ""
+  else if (!sub(/\/[^\/]*$/, "", name)) name = ""
+  count = split(name "/" link, parts, "/")
+  deep = 0
+  for (place = 1; place <= count; place++) {
+    if (parts[place] == "" || parts[place] == ".") continue
+    if (parts[place] == "..") { if (deep) deep--; continue }
+    path[++deep] = parts[place]
+  }
+  link = ""
+  for (place = 1; place <= deep; place++) link = link (place > 1 ? "/" : "") path[place]
+  return link
+}
+part == 1 { expected[substr($0, 2)]; left++; next }
+part == 2 { names[++listed] = $0; next }
+{
+  name = names[++lines]
+  kind = substr($0, 1, 1)
+  if (kind == "l") {
+    place = index($0, " " name " -> ")
+    if (place) links[name] = substr($0, place + length(name) + 5)
+  } else place = substr($0, length($0) - length(name)) == " " name
+  if (!place || kind !~ /^[-dl]$/) refuse(name " is neither file, directory nor symbolic link")
+  if (kind == "d") sub(/\/$/, "", name)
+  if (("/" name "/") ~ /\/(\.|\.\.)?\//) refuse(name " leaves its root")
+  if (name in kinds) refuse(name " appears twice")
+  kinds[name] = kind
+  if (name == "drkit-bundle.json") {
+    if (kind != "-") refuse(name " is no file")
+    next
+  }
+  if ((kind == "-") != (name in expected)) refuse(name " is not what this point lists")
+  if (kind == "-") left--
+  else print kind "\n" name "\n" (kind == "l" ? links[name] : "") >others
+}
+END {
+  if (lines != listed) refuse("its list cannot be read")
+  for (name in kinds) {
+    parent = name
+    while (sub(/\/[^\/]*$/, "", parent))
+      if (parent in kinds && kinds[parent] != "d") refuse(name " stands below " parent)
+  }
+  for (name in links) if (!(target_of(name, links[name]) in kinds)) refuse(name " leads out of it")
+  if (left) refuse(left " of its files are not there")
+}
+END_OF_AWK
+  said=$(awk -f "$scratch/members.awk" others="$scratch/others" \
+    part=1 "$scratch/expected" part=2 "$scratch/names" part=3 "$scratch/kinds") || die 'the bundle cannot be read'
+  [ -z "$said" ] || die "the secrets bundle is refused: $said: use another point, or GNU tar"
+}
 
 look_at_secrets() {
   need age
@@ -382,21 +477,26 @@ look_at_secrets() {
   restic dump "$secrets" "$secrets_path" >"$scratch/secrets.age"
   open_bundle >/dev/null
   [ ! -e "$scratch/refused" ] || die "$identity does not open the secrets bundle"
+  look_at_members
+  # The index has a path and a hash in a line.
+  wanted=$(show_index | sed -n 's/^  \(".*": "[0-9a-f]\{64\}"\),\{0,1\}$/\1/p' | sort)
+  [ -n "$wanted" ] || [ "$secrets_count" -eq 0 ] || die 'the secrets bundle has no index: unpack it by hand (see RECOVERY.txt)'
   each_secret refuse_secret
+  refuse_others
   say "  $secrets_count secret files to ${root:-their old places}"
 }
 
 restore_secrets() {
   say "restores the secrets"
-  # The index has a path and a hash in a line; a line that looks like one holds the key of fingerprints.
-  wanted=$(open_bundle | tar -xOf - drkit-bundle.json |
-    sed -n -e '/^ "fingerprint_key": /d' -e 's/.*: "\([0-9a-f]\{64\}\)",\{0,1\}$/\1/p' | sort)
   # Directories that have to be made are for everybody; files and directories of the bundle bring their modes.
+  index=$root/drkit-bundle.json
   (
     umask 022
     mkdir -p "$root/"
-    open_bundle | tar -xpf - -C "$root/" --exclude=drkit-bundle.json
+    open_bundle | tar --numeric-owner -xpf - -C "$root/"
   )
+  rm -f -- "$index"
+  index=
   [ ! -e "$scratch/refused" ] || die 'the secrets bundle could not be read to its end: use another point'
   found=$(each_secret hash_secret | sort)
   [ "$found" = "$wanted" ] || die 'the secret files are not what was packed: use another point'

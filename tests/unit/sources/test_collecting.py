@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from drkit.errors import ConfigError
+from drkit.sources.bundle import pack, unpack
 from drkit.sources.collecting import collect
 
 
@@ -81,6 +82,54 @@ def test_links_are_followed_where_their_target_is_not_saved(top: Path, tmp_path:
     found = {Path(m.path).name: m for m in collect([top]).members}
     assert (found["live.pem"].kind, found["live.pem"].data) == ("file", b"live")
     assert (found["same.pem"].kind, found["same.pem"].link) == ("link", "a.pem")
+
+
+def test_a_link_comes_back_as_it_was_written(top: Path) -> None:
+    os.symlink("./sub/../a.pem", top / "round.pem")  # noqa: PTH211 - pathlib would tidy it up
+    os.symlink("./a.pem", top / "odd.pem")  # noqa: PTH211
+    found = {Path(m.path).name: m for m in collect([top]).members}
+    assert (found["odd.pem"].kind, found["odd.pem"].link) == ("link", "./a.pem")
+    assert (found["round.pem"].kind, found["round.pem"].data) == ("file", b"a.pem"), (
+        "no way round in a bundle"
+    )
+
+
+def test_a_link_that_only_by_its_words_leads_to_what_is_saved(top: Path, tmp_path: Path) -> None:
+    """The kernel follows the links on the way, and what it finds there is what counts."""
+    other = tmp_path / "other"
+    (other / "deep").mkdir(parents=True)
+    (other / "a.pem").write_text("another a.pem")
+    (top / "way").symlink_to(other / "deep")
+    (top / "link.pem").symlink_to("way/../a.pem")
+    found = {Path(m.path).name: m for m in collect([top]).members}
+    assert (found["link.pem"].kind, found["link.pem"].data) == ("file", b"another a.pem")
+
+
+def test_a_link_to_itself_and_links_in_a_circle(top: Path) -> None:
+    (top / "self.pem").symlink_to("self.pem")
+    with pytest.raises(ConfigError, match=r"cannot read .*self.pem: Too many levels of symbolic links"):
+        collect([top])
+    (top / "self.pem").unlink()
+    (top / "one.pem").symlink_to("two.pem")
+    (top / "two.pem").symlink_to("one.pem")
+    with pytest.raises(ConfigError, match=r"cannot read .*(one|two).pem: Too many levels"):
+        collect([top])
+
+
+def test_what_is_named_below_a_link_comes_back(top: Path) -> None:
+    """A bundle that nobody can unpack is worse than a link that comes back as a directory."""
+    (top / "current").symlink_to("sub")
+    found = collect([top, top / "current/d.pem"]).members
+    assert sorted(unpack(pack(found)).members, key=lambda m: m.path) == sorted(found, key=lambda m: m.path)
+    kinds = {str(Path(m.path).relative_to(top)): m.kind for m in found}
+    assert (kinds["current"], kinds["current/d.pem"], kinds["sub/d.pem"]) == ("directory", "file", "file")
+    assert {m.kind for m in collect([top]).members if m.path.endswith("current")} == {"link"}
+
+
+def test_a_name_that_is_no_utf_8(top: Path) -> None:
+    (top / os.fsdecode(b"k\xff.pem")).write_text("x")
+    with pytest.raises(ConfigError, match=r"the name of '.*k\\udcff.pem' is no UTF-8"):
+        collect([top])
 
 
 def test_a_linked_directory_is_looked_into(top: Path, tmp_path: Path) -> None:

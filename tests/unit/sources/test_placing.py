@@ -63,3 +63,27 @@ def test_what_was_there_comes_back_where_its_successor_cannot_be_moved(tmp_path:
         take_place(tmp_path / "vanished", target, ".before-p")
     assert (target / "image").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["registry"]
+
+
+@pytest.mark.parametrize("what", ["file", "link", "above"])
+def test_a_file_where_a_directory_belongs(tmp_path: Path, what: str) -> None:
+    """Refused before anything is written, or set aside where the user says so; never an error half way."""
+    there = tmp_path / ("data" if what == "above" else "data/secret")
+    there.parent.mkdir(exist_ok=True)
+    if what == "link":
+        there.symlink_to("nowhere")
+    else:
+        there.write_text("mine")
+    members = (Member("/a", "file", 0o600, UID, GID, TIME, b"first"), *MEMBERS)
+    with pytest.raises(TargetNotEmpty, match=f"{there} is there already"):
+        place_members(members, tmp_path, ".old", replace=False)
+    assert not (tmp_path / "a").exists()
+    placed = place_members(members, tmp_path, ".old", replace=True)
+    assert placed.set_aside == [there.with_name(f"{there.name}.old")]
+    assert (tmp_path / "data/secret/key").read_bytes() == b"key"
+
+
+def test_a_link_says_what_it_said(tmp_path: Path) -> None:
+    members = (Member("/a", "file", 0o600, 0, 0, TIME), Member("/l", "link", 0o777, 0, 0, TIME, link="./a"))
+    place_members(members, tmp_path, ".old", replace=False)
+    assert os.readlink(tmp_path / "l") == "./a"  # noqa: PTH115 - pathlib would tidy it up
