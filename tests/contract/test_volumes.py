@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from drkit.errors import Interrupted, ToolFailed
-from drkit.tools import process
+from drkit.tools import process, stopping
 from drkit.tools.command import Command
 from drkit.tools.restic import Repository
 from drkit.volumes import freeze
@@ -75,15 +75,15 @@ def test_nothing_stays_after_an_error(case: Case) -> None:
 
 def test_nothing_stays_after_an_interruption(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then no process may be started any more, but for those that tidy up."""
-    stopping = threading.Event()
-    monkeypatch.setattr(process, "_stopping", stopping)
+    asked = threading.Event()
+    monkeypatch.setattr(stopping, "_asked", asked)
     with pytest.raises(Interrupted), case.frozen():
-        be_interrupted(stopping)
+        be_interrupted(asked)
     assert case.left() == []
 
 
-def be_interrupted(stopping: threading.Event) -> None:
-    stopping.set()
+def be_interrupted(asked: threading.Event) -> None:
+    asked.set()
     process.run(Command(("true",)))
 
 
