@@ -12,7 +12,6 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,8 +30,10 @@ from drkit.model import (
     utc_now,
 )
 from drkit.state import State, private_directory
-from drkit.tools import restic
+from drkit.tools.credentials import read_credentials
+from drkit.tools.parallel import in_order
 from drkit.tools.restic import Repository
+from drkit.tools.restic_access import Access
 from drkit.tools.restic_output import Snapshot
 
 T = TypeVar("T")
@@ -78,9 +79,10 @@ class Catalog:
             if point and not seals.value(snapshot, seals.DRILL):
                 groups.setdefault(point, []).append(snapshot)
         sealing = [s for group in groups.values() for s in group if seals.SEAL in s.tags]
-        with ThreadPoolExecutor(_READERS) as pool:
-            manifests = dict(zip((s.id for s in sealing), pool.map(self._manifest, sealing), strict=True))
-            read = tuple(pool.map(self._note, reports))
+        manifests = dict(
+            zip((s.id for s in sealing), in_order(sealing, self._manifest, _READERS), strict=True)
+        )
+        read = tuple(in_order(reports, self._note, _READERS))
         notes = tuple(note for note in read if isinstance(note, DrillNote))
         for why in (note for note in read if isinstance(note, str)):
             if strict:
@@ -204,14 +206,14 @@ def open_catalog(settings: config.Config, name: str | None = None) -> Catalog:
     # Looking at a repository works without it, only slower.
     with contextlib.suppress(ConfigError):
         state.prepare()
-    repository = Repository(
+    access = Access(
         url=chosen.url,
         password_file=chosen.password_file,
         cache=state.cache,
         lock_wait=chosen.lock_wait,
-        credentials=restic.read_credentials(chosen.credentials_file),
+        credentials=read_credentials(chosen.credentials_file),
     )
-    return Catalog(repository, settings.site.name, state, state.catalog / chosen.name)
+    return Catalog(Repository(access), settings.site.name, state, state.catalog / chosen.name)
 
 
 def pick(wanted: str, points: Sequence[Point], now: datetime | None = None) -> tuple[Point, Manifest]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,7 +17,7 @@ from drkit.sources.closure import ARTIFACTS
 from drkit.sources.collection import Watch
 from drkit.sources.database import Held
 from drkit.sources.images import Images
-from drkit.sources.record import Record
+from drkit.sources.record import Captured, Record
 from drkit.sources.vault.work import VaultWork
 from drkit.tools import postgres_programs
 from drkit.tools.parallel import together
@@ -36,12 +36,21 @@ _COLLECTED = Spoilt("a garbage collection ran", "schedule the backup away from H
 
 
 class Capture:
-    """The capture of all sources of a site; what it gives stands in the `record`."""
+    """The capture of all sources of a site; what it gives stands in the `record`.
 
-    def __init__(self, record: Record, vault_work: VaultWork | None = None) -> None:
+    `remarks` says what there is to warn of in the secrets that were captured.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        vault_work: VaultWork | None = None,
+        remarks: Callable[[Captured], Iterable[str]] = lambda _captured: (),
+    ) -> None:
         self.record = record
         self.captured = record.captured
         self._settings = record.settings
+        self._remarks = remarks
         self._images = Images(record, vault_work or VaultWork(record.settings))
         # The databases that know which images there are.
         self._harbor: tuple[Held, ...] = ()
@@ -190,6 +199,7 @@ class Capture:
             self.captured.fingerprint_key = key.id
             tags = self.record.tags("secrets", "secrets")
             keep(self.record.repository.save_stream([sealed], secrets.FILE_NAME, tags, self.record.host))
+        self.captured.warnings += self._remarks(self.captured)
 
 
 def _refuse_nothing(held: Held) -> None:

@@ -68,7 +68,7 @@ def test_several_restics_list_what_one_does(repository: Repository, root: Path, 
         assert list(together) == alone
     assert list(directory.iterdir()) == []
     # The first one is ended early each time, and takes its lock away.
-    assert list(Path(repository.url, "locks").iterdir()) == []
+    assert list(Path(repository.access.url, "locks").iterdir()) == []
 
 
 def test_whose_fault_a_gap_is(repository: Repository, root: Path) -> None:
