@@ -11,8 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import httpx
-
 from drkit.errors import NotServed, ToolFailed
 
 _MANIFEST_TYPES = (
@@ -53,6 +51,10 @@ class Client:
     """A registry; every method raises ToolFailed with what was asked and came back, NotServed for a 404."""
 
     def __init__(self, *, socket: Path | None = None, url: str = "http://registry.local") -> None:
+        # Here, for manifests are parsed by many who ask no registry.
+        import httpx
+
+        self._failures = httpx.HTTPError
         # Plain HTTP: every certificate authority that the machine knows would be loaded for nothing.
         nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         transport = httpx.HTTPTransport(verify=nobody, uds=str(socket) if socket else None, retries=0)
@@ -70,7 +72,7 @@ class Client:
         """Whether a registry is there and speaks the API's second version."""
         try:
             return self._http.get("/v2/").status_code == 200
-        except httpx.HTTPError:
+        except self._failures:
             return False
 
     def manifest(self, repository: str, digest: str) -> Manifest:
@@ -96,7 +98,7 @@ class Client:
         path = f"/v2/{repository}/blobs/{blob.digest}"
         try:
             answer = self._http.head(path)
-        except httpx.HTTPError as error:
+        except self._failures as error:
             raise ToolFailed(f"HEAD {path}: {error}") from None
         if answer.status_code == 404:
             raise NotServed(f"{repository}: blob {blob.digest} is not served")
@@ -116,7 +118,7 @@ class Client:
                     if limit is not None and length > limit:
                         raise ToolFailed(f"GET {path}: more than {limit} bytes")
                     yield piece
-        except httpx.HTTPError as error:
+        except self._failures as error:
             raise ToolFailed(f"GET {path}: {error}") from None
 
 
