@@ -25,15 +25,28 @@ class Status:
     last_passed_drill: DrillNote | None
     points: int
     problems: tuple[str, ...]
+    not_passed: tuple[DrillNote, ...] = ()
 
 
 def status(settings: config.Config) -> Status:
-    """The status; raises ObjectiveMissed (with the Status) if an objective is missed."""
+    """The status; raises ObjectiveMissed (with it) if an objective is missed or the last drill did not pass."""
     found = judge(settings, open_catalog(settings).points(), utc_now())
     missed = [objective.name for objective in found.objectives if not objective.met]
     if missed:
         raise ObjectiveMissed(f"missed: {', '.join(missed)}", hint=_hint(found.objectives), result=found)
+    if found.not_passed:
+        raise ObjectiveMissed(
+            f"every objective is met, but {_outcome(found.not_passed[0])}",
+            hint="its report says why; mend that, and run `drkit drill` again",
+            result=found,
+        )
     return found
+
+
+def _outcome(drill: DrillNote) -> str:
+    if drill.outcome is Outcome.FAILED:
+        return f"the last {drill.level} drill ({drill.id}) failed"
+    return f"the last {drill.level} drill ({drill.id}) came to no verdict"
 
 
 def _hint(objectives: Sequence[Objective]) -> str:
@@ -59,6 +72,9 @@ def judge(settings: config.Config, points: Sequence[Point], now: datetime) -> St
     newest = sealed[0] if sealed else None
     proof = proofs[-1] if proofs else None
     last = drills[-1] if drills else None
+    # A quick one that passes takes nothing back of what a full one has found.
+    newest_of_each = [*drills[-1:], *[drill for drill in drills if drill.level == "full"][-1:]]
+    not_passed = tuple(d for d in dict.fromkeys(newest_of_each) if d.outcome is not Outcome.PASSED)
     objectives = tuple(_objectives(settings, newest, proof, now))
     return Status(
         site=settings.site.name,
@@ -69,10 +85,12 @@ def judge(settings: config.Config, points: Sequence[Point], now: datetime) -> St
         last_passed_drill=proof,
         points=sum(point.status is PointStatus.SEALED for point in points),
         problems=(
-            *_problems(objectives, points, last),
+            *_problems(objectives, points),
+            *map(_outcome, not_passed),
             *_doubtful(points, now),
             *secret_warnings.of_points(sealed, now, settings.secrets.expiry_warning),
         ),
+        not_passed=not_passed,
     )
 
 
@@ -94,7 +112,7 @@ def _objectives(
     return found
 
 
-def _problems(objectives: Sequence[Objective], points: Sequence[Point], last: DrillNote | None) -> list[str]:
+def _problems(objectives: Sequence[Objective], points: Sequence[Point]) -> list[str]:
     never = {
         "rpo": "there is no sealed recovery point: run `drkit backup`",
         "rto": "no full drill has passed, so nobody knows how long recovery takes: run `drkit drill`",
@@ -111,8 +129,6 @@ def _problems(objectives: Sequence[Objective], points: Sequence[Point], last: Dr
         said.append(
             f"{len(incomplete)} incomplete recovery points: a backup failed, was killed, or is under way"
         )
-    if last and last.outcome is not Outcome.PASSED:
-        said.append(f"the last drill ({last.id}) {last.outcome}")
     return said
 
 

@@ -10,11 +10,12 @@ import pytest
 
 from drkit import config
 from drkit.actions.status import Status, judge
-from drkit.model import Point
+from drkit.model import Outcome, Point
 from tests.samples import drill_note, incomplete, sealed
 
 NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -71,3 +72,22 @@ def test_a_broken_seal_is_a_problem_of_its_own(settings: config.Config) -> None:
     )
     killed = judge(settings, [incomplete("killed", NOW), good], NOW).problems
     assert killed == ("1 incomplete recovery points: a backup failed, was killed, or is under way",)
+
+
+def test_a_drill_that_did_not_pass_is_not_forgotten(settings: config.Config) -> None:
+    """Not for an older one that did, and not for a quick one after it."""
+    passed = drill_note("p", NOW - 3 * HOUR)
+    failed = replace(drill_note("p", NOW - 2 * HOUR), id="red", outcome=Outcome.FAILED)
+    quick = replace(drill_note("p", NOW - HOUR), id="quick", level="quick")
+    found = judge(settings, [sealed("p", NOW - 4 * HOUR, passed, failed, quick)], NOW)
+    assert met(found) == {"rpo": True, "rto": True, "drill": True}
+    assert [drill.id for drill in found.not_passed] == ["red"]
+    assert found.problems == ("the last full drill (red) failed",)
+    stuck = replace(quick, outcome=Outcome.ERROR)
+    again = drill_note("p", NOW - HOUR / 2)
+    found = judge(settings, [sealed("p", NOW - 4 * HOUR, passed, failed, stuck)], NOW)
+    assert found.problems == (
+        "the last quick drill (quick) came to no verdict",
+        "the last full drill (red) failed",
+    )
+    assert judge(settings, [sealed("p", NOW - 4 * HOUR, failed, stuck, again)], NOW).problems == ()
