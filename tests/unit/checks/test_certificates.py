@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from drkit.checks import certificates
 from drkit.checks.finding import Control, Finding, Unplanted
@@ -131,6 +132,21 @@ def test_an_authority_with_two_keys_of_one_name() -> None:
     """A renewed CA beside the old one: whichever signed it will do."""
     found = outcomes(members(a_crt=MIDDLE.pem, old_crt=STRANGER.pem, new_crt=ROOT.pem))
     assert found["certificate chains"].outcome == "passed"
+
+
+def test_an_issuer_that_two_authorities_have_signed() -> None:
+    """One way to a root is enough, whichever of the two certificates comes first."""
+    nowhere = issue("a root that is nowhere", authority=True, days=3650)
+    crossed = issue("in the middle", nowhere, authority=True, days=900, key_of=MIDDLE)
+    for first, second in ((crossed, MIDDLE), (MIDDLE, crossed)):
+        found = outcomes(members(a_crt=LEAF.pem, b_crt=first.pem, c_crt=second.pem, ca_crt=ROOT.pem))
+        assert "/a.crt" not in found["certificate chains"].detail, "only the crossed one leads nowhere"
+
+
+def test_a_key_in_der_pairs() -> None:
+    der = LEAF.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    files = {"/x/a.crt": LEAF.pem, "/x/a.key": der}
+    assert pairs_match(files, find_pairs(files)).outcome == "passed"
 
 
 # The hostname
