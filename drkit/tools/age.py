@@ -72,7 +72,7 @@ def short(recipient: str) -> str:
     return " ".join((words[0], *(words[2:] or [f"...{words[1][-12:]}"])))
 
 
-# What is asked for, or comes through a pipe (`--identity <(...)`), is there once: a plan and its doing share it.
+# What is typed, or comes through a pipe (`--identity <(...)`), is there once; a plan and the work share it.
 _once: dict[Path, list[Identity]] = {}
 
 

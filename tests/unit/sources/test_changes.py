@@ -88,7 +88,7 @@ def test_an_authority_that_changed_or_is_gone_is_a_problem() -> None:
 
 
 def test_a_key_that_others_may_read_from_now_on() -> None:
-    """The same content with another mode or owner; nothing is said of a point that did not write them down."""
+    """The same content with another mode or owner; nothing is said of a point without them."""
 
     def with_rights(rights: str) -> Manifest:
         made = listed(BEFORE)
