@@ -179,8 +179,12 @@ def hostname_is_covered(members: Sequence[Member]) -> Finding:
 
 
 def encrypted_keys(members: Sequence[Member]) -> list[str]:
-    """The private keys that need a password, but for cosign's, which have a check of their own."""
-    return [m.path for m in members if m.what.endswith(", encrypted") and m.what != kinds.COSIGN_KEY]
+    """The keys and key stores that need a password, but for cosign's, which have a check of their own."""
+    return [
+        m.path
+        for m in members
+        if m.what in kinds.KEY_STORES or (m.what.endswith(", encrypted") and m.what != kinds.COSIGN_KEY)
+    ]
 
 
 def encrypted_keys_said(members: Sequence[Member]) -> Finding:
@@ -194,7 +198,7 @@ def controls(
     members: Sequence[Member], outcomes: Mapping[str, Outcome], now: datetime
 ) -> Iterator[Control | Unplanted]:
     """A clock set after the end of a certificate, and a certificate that its issuer did not sign."""
-    leaf = next((m for m in members if m.what in (kinds.CERTIFICATE, kinds.BOTH)), None)
+    leaf = next((m for m in members if m.what in (kinds.CERTIFICATE, kinds.BOTH, kinds.BOTH_ENCRYPTED)), None)
     if outcomes.get("certificate expiry") is Outcome.PASSED:
         late = datetime.max.replace(tzinfo=UTC)
         yield Control(

@@ -143,10 +143,21 @@ def test_an_issuer_that_two_authorities_have_signed() -> None:
         assert "/a.crt" not in found["certificate chains"].detail, "only the crossed one leads nowhere"
 
 
-def test_a_key_in_der_pairs() -> None:
+def test_what_is_in_der_pairs() -> None:
     der = LEAF.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    files = {"/x/a.crt": LEAF.pem, "/x/a.key": der}
-    assert pairs_match(files, find_pairs(files)).outcome == "passed"
+    for files in ({"/x/a.crt": LEAF.pem, "/x/a.key": der}, {"/x/a.crt": LEAF.der, "/x/a.key": LEAF.key_pem}):
+        (pair,) = find_pairs(files)
+        assert pairs_match(files, [pair]).outcome == "passed"
+        assert pairs_match({**files, "/x/a.key": ROOT.key_pem}, [pair]).outcome == "failed"
+
+
+def test_what_needs_a_password_is_named_wherever_it_stands() -> None:
+    """An encrypted key behind its certificate, and a store that nobody looked into."""
+    bundle = members(both_pem=LEAF.pem + LEAF.sealed_key, store_p12=b"\x30\x82", ca_crt=ROOT.pem)
+    found = outcomes(bundle)
+    assert found["encrypted private keys"].detail.endswith(": /both.pem, /store.p12")
+    assert found["encrypted private keys"].outcome == "not_provable"
+    assert found["certificate expiry"].detail.startswith("the first of 2 ")
 
 
 # The hostname
