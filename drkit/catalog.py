@@ -222,6 +222,11 @@ def pick(wanted: str, points: Sequence[Point], now: datetime | None = None) -> t
     `latest` is never guessed: where the newest seal is broken, or a wrong clock has dated it, somebody has to
     say which point is meant.
     """
+    if not wanted:
+        # It would be the beginning of every id. Most likely a variable of a shell is not set.
+        raise NoSuchPoint(
+            "a recovery point has no empty name", hint="say an id, a prefix of one, or `latest`"
+        )
     sealed = [point for point in points if point.manifest]
     if not sealed:
         broken = next((p for p in points if p.broken_seal), None)

@@ -19,7 +19,7 @@ from drkit.files import replace_file
 def write_recipients(path: Path, recipients: Sequence[str]) -> None:
     """Make these the recipients of the secrets; raises ConfigError, and then the file is as it was."""
     try:
-        text = with_recipients(path.read_text(encoding="utf-8"), recipients)
+        text = with_recipients(path.read_text(encoding="utf-8-sig"), recipients)
         if parse_config(text, str(path)).secrets.recipients != tuple(recipients):
             raise ConfigError(f"cannot change the recipients in {path}", hint="change them by hand")
         before = path.stat()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
+from collections.abc import Callable
+from typing import TextIO
 
 _CREDENTIALS_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
 _MASK = "***"
@@ -28,6 +31,27 @@ def redact(text: str) -> str:
     return _CREDENTIALS_IN_URL.sub(rf"\1:{_MASK}@", text)
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    def emit(self, record: logging.LogRecord) -> None:
+        """Past what is drawn on a terminal, if something is; and where nobody listens, nothing goes wrong."""
+        with contextlib.suppress(OSError, ValueError):
+            _write(self.format(record))
+
+
+def _plainly(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+_write: Callable[[str], None] = _plainly
+
+
+def write_through(write: Callable[[str], None] | None) -> None:
+    """Let lines of the log be written by whoever draws on the terminal; None: straight to stderr again."""
+    global _write  # noqa: PLW0603 - there is one terminal
+    _write = write or _plainly
+
+
 class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
@@ -35,7 +59,7 @@ class _Formatter(logging.Formatter):
 
 def set_up(run_id: str, *, verbose: bool = False, quiet: bool = False) -> None:
     """Send drkit's log to stderr; `verbose` shows which outside programs run, `quiet` only what is wrong."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(_Formatter(f"%(asctime)s {run_id} %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
     root = logging.getLogger("drkit")
     root.handlers = [handler]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,6 +33,28 @@ def wants_totals(listener: Listener) -> bool:
 
 def silent(_update: Update) -> None:
     """The listener of work that nobody watches."""
+
+
+_holders: list[Callable[[], AbstractContextManager[None]]] = []
+
+
+@contextmanager
+def drawn(hold: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """A stretch in which progress is drawn on the terminal; `hold` is a stretch in which it is not."""
+    _holders.append(hold)
+    try:
+        yield
+    finally:
+        _holders.remove(hold)
+
+
+@contextmanager
+def question() -> Iterator[None]:
+    """A stretch in which the terminal belongs to a question: nothing is drawn over it."""
+    with ExitStack() as stack:
+        for hold in _holders:
+            stack.enter_context(hold())
+        yield
 
 
 class Meter:

@@ -133,8 +133,10 @@ def run(jobs: Mapping[str, str], act: Callable[[str], int], state: Path, *, stop
 
 @contextlib.contextmanager
 def _told_to_stop(stopping: threading.Event) -> Iterator[None]:
-    """A stretch in which SIGTERM and SIGINT only set the event."""
-    signals = (signal.SIGTERM, signal.SIGINT)
+    """A stretch in which the signals that tell drkit to stop only set the event."""
+    every = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+    # What we were told to ignore (by nohup, say) stays ignored.
+    signals = [sign for sign in every if signal.getsignal(sign) is not signal.SIG_IGN]
     before = [signal.signal(sign, lambda _number, _frame: stopping.set()) for sign in signals]
     try:
         yield

@@ -16,7 +16,7 @@ from drkit import config
 from drkit.actions import leftovers, verdict
 from drkit.catalog import SKEW, Catalog, open_catalog, pick
 from drkit.checks.binding import Binding
-from drkit.errors import DrillError, DrkitError, Interrupted
+from drkit.errors import DrillError, DrkitError, Interrupted, UsageError
 from drkit.model import (
     CheckResult,
     ControlResult,
@@ -43,7 +43,7 @@ from drkit.tools.age import Identity
 class Wishes:
     """What the command line says."""
 
-    point: str = "latest"
+    point: str | None = None
     random: bool = False
     oldest: bool = False
     level: Level = "full"
@@ -55,8 +55,9 @@ def drill(settings: config.Config, wishes: Wishes, listener: Listener = silent) 
     """Drill one point.
 
     Raises DrillFailed or DrillError with the DrillReport where it did not pass, and DrillError without one
-    where it could not even begin; NoSuchPoint and the repository's errors.
+    where it could not even begin; UsageError, NoSuchPoint and the repository's errors.
     """
+    _refuse_several(wishes)
     restic.require(restic.version())
     state = State(settings.site.state)
     state.prepare()
@@ -82,6 +83,15 @@ def drill(settings: config.Config, wishes: Wishes, listener: Listener = silent) 
     return report
 
 
+def _refuse_several(wishes: Wishes) -> None:
+    """One way to choose the point at a time: with another, somebody means something else."""
+    ways = [*(["a POINT"] if wishes.point is not None else [])]
+    ways += ["--random"] if wishes.random else []
+    ways += ["--oldest"] if wishes.oldest else []
+    if len(ways) > 1:
+        raise UsageError(f"{' and '.join(ways)} choose different points", hint="leave all but one out")
+
+
 def choose(points: Sequence[Point], wishes: Wishes) -> Point:
     """The point to drill; raises NoSuchPoint."""
     sealed = [point for point in points if point.manifest]
@@ -89,7 +99,7 @@ def choose(points: Sequence[Point], wishes: Wishes) -> Point:
         return random.SystemRandom().choice(sealed)
     if sealed and wishes.oldest:
         return sealed[-1]
-    return pick(wishes.point, points)[0]
+    return pick("latest" if wishes.point is None else wishes.point, points)[0]
 
 
 def _identities(settings: config.Config, wishes: Wishes, manifest: Manifest) -> list[Identity]:

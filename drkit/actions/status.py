@@ -32,10 +32,16 @@ def status(settings: config.Config) -> Status:
     found = judge(settings, open_catalog(settings).points(), utc_now())
     missed = [objective.name for objective in found.objectives if not objective.met]
     if missed:
-        raise ObjectiveMissed(
-            f"missed: {', '.join(missed)}", hint="; ".join(found.problems) or "see above", result=found
-        )
+        raise ObjectiveMissed(f"missed: {', '.join(missed)}", hint=_hint(found.objectives), result=found)
     return found
+
+
+def _hint(objectives: Sequence[Objective]) -> str:
+    """What to do about the first objective that is missed; what else is wrong stands among the problems."""
+    first = next(objective for objective in objectives if not objective.met)
+    if first.actual_seconds is None or first.name != "rto":
+        return f"run `drkit {'backup' if first.name == 'rpo' else 'drill'}`; if it fails, it says why"
+    return "the last drill's report has its stages: make the slow ones faster, or allow more in [objectives]"
 
 
 def judge(settings: config.Config, points: Sequence[Point], now: datetime) -> Status:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from drkit import progress
 from drkit.config import find_config
 from drkit.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.console import Console
-
     from drkit.actions.init_plan import Wishes
     from drkit.actions.restore_plan import RestorePlan
+    from drkit.cli.paper import Paper
 
 
 def complete(wishes: Wishes, config: Path | None) -> Wishes:
@@ -68,24 +68,28 @@ def _ask_for_keys() -> Path | None:
 
 
 def _ask(question: str) -> str:
-    return str(typer.prompt(question, default="", show_default=False, err=True)).strip()
+    with progress.question():
+        return str(typer.prompt(question, default="", show_default=False, err=True)).strip()
 
 
 def confirm_restore(plan: RestorePlan) -> None:
     """Show the plan and ask, as `confirm` does."""
     from drkit.cli import show
 
-    confirm(lambda console: show.restore_plan(console, plan), "the restore")
+    confirm(lambda paper: show.restore_plan(paper, plan), "the restore")
 
 
-def confirm(show_plan: Callable[[Console], None], what: str) -> None:
+def confirm(show_plan: Callable[[Paper], None], what: str) -> None:
     """Show what will be done and ask; raises UsageError if nobody can answer, Abort if the answer is no."""
-    from rich.console import Console
+    from drkit.cli.paper import Paper
 
-    show_plan(Console(stderr=True, highlight=False, markup=False))
-    if not sys.stdin.isatty():
-        raise UsageError(f"nobody is here to confirm {what}", hint="say --yes, or look first with --dry-run")
-    typer.confirm("Go ahead?", abort=True, err=True)
+    with progress.question():
+        show_plan(Paper(sys.stderr))
+        if not sys.stdin.isatty():
+            raise UsageError(
+                f"nobody is here to confirm {what}", hint="say --yes, or look first with --dry-run"
+            )
+        typer.confirm("Go ahead?", abort=True, err=True)
 
 
 def shares() -> str:
@@ -93,13 +97,6 @@ def shares() -> str:
     if not sys.stdin.isatty():
         return sys.stdin.read()
     lines: list[str] = []
-    while line := str(
-        typer.prompt(
-            f"Share {len(lines) + 1} (empty: no more)",
-            default="",
-            show_default=False,
-            err=True,
-        )
-    ).strip():
+    while line := _ask(f"Share {len(lines) + 1} (empty: no more)"):
         lines.append(line)
     return "\n".join(lines)

@@ -1,22 +1,17 @@
-"""What results are laid out with: tables, lists of facts, and the words for outcomes.
-
-Text that comes from elsewhere is put in as Text: nothing in it is taken for markup.
-"""
+"""What results are laid out with: lists of facts, warnings, and the words for outcomes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
 from rich.text import Text
 
+from drkit.cli.paper import Paper, Table
 from drkit.model import Closure, Outcome
 from drkit.reports.units import duration, moment, size
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from drkit.model import Bucketed, DrillNote, Part, Volume
 
 _COLOURS = {
@@ -27,35 +22,24 @@ _COLOURS = {
 }
 
 
-def table(*headings: str) -> Table:
-    """A table without lines; `>` before a heading puts its column to the right."""
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in headings:
-        right = heading.startswith(">")
-        made.add_column(heading.lstrip(">"), justify="right" if right else "left", overflow="fold")
-    return made
-
-
-def facts(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
+def facts(paper: Paper, pairs: Iterable[tuple[str, str | Text]]) -> None:
     """Names and what there is to say of each."""
-    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    made.add_column(no_wrap=True)
-    made.add_column(overflow="fold")
+    made = Table()
     for name, value in pairs:
-        made.add_row(Text(name, style="bold"), Text(value))
-    console.print(made)
+        made.add_row(Text(name, style="bold"), value)
+    paper.print(made)
 
 
-def heading(console: Console, words: str) -> None:
+def heading(paper: Paper, words: str) -> None:
     """A heading with an empty line before it."""
-    console.print()
-    console.print(Text(words, style="bold"))
+    paper.print()
+    paper.print(Text(words, style="bold"))
 
 
-def warn(console: Console, warnings: Sequence[str]) -> None:
+def warn(paper: Paper, warnings: Sequence[str]) -> None:
     """Warnings, one a line."""
     for warning in warnings:
-        console.print(Text("warning: ", style="yellow").append(warning, style="default"))
+        paper.print(Text("warning: ", style="yellow").append(warning, style="default"))
 
 
 def outcome(found: Outcome) -> Text:
@@ -65,7 +49,7 @@ def outcome(found: Outcome) -> Text:
 
 def parts(found: Sequence[Part]) -> Table:
     """The parts of a point."""
-    made = table("part", "name", ">size", ">new", ">time", "snapshot")
+    made = Table("part", "name", ">size", ">new", ">time", "snapshot")
     for part in found:
         new = size(part.added_bytes)
         made.add_row(part.kind, part.name, size(part.bytes), new, duration(part.seconds), part.snapshot[:8])
@@ -97,7 +81,7 @@ def _proofs(found: Closure) -> Iterator[str]:
         yield f"{manifests.manifests:,} manifests, {manifests.read:,} read anew{faults}{unlisted}"
 
 
-def gaps(console: Console, found: Closure | None) -> None:
+def gaps(paper: Paper, found: Closure | None) -> None:
     """The blobs by name: up to twenty of each kind."""
     if found is None:
         return
@@ -109,9 +93,9 @@ def gaps(console: Console, found: Closure | None) -> None:
     lines += [f"manifest: {sentence}" for sentence in (proof.fault_names if proof else ())]
     lines += [f"on no list: {sentence}" for sentence in (proof.unlisted_names if proof else ())]
     if lines:
-        console.print()
+        paper.print()
     for line in lines:
-        console.print(line)
+        paper.print(line)
 
 
 def volume(found: Volume | None) -> list[tuple[str, str]]:
@@ -137,6 +121,14 @@ def bucket(found: Bucketed | None) -> list[tuple[str, str]]:
         names = ", ".join(found.bad_names[:3])
         pairs.append(("left out", f"{found.bad:,} blobs whose bytes do not hash to their name: {names}"))
     return pairs
+
+
+def drilled(note: DrillNote | None) -> Text:
+    """The same in a list, where there is little room."""
+    if note is None:
+        return Text("never", style="dim")
+    level = "" if note.level == "full" else f" ({note.level})"
+    return outcome(note.outcome).append(f" {note.finished_at.astimezone():%Y-%m-%d}{level}", style="default")
 
 
 def drill_note(note: DrillNote | None) -> Text:

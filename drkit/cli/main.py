@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from drkit.cli import keys
+from drkit.cli import keys, streams
 from drkit.cli.perform import Options, Run, perform, report_usage
 
 app = typer.Typer(
@@ -165,8 +165,8 @@ def status(context: typer.Context, json: Json = False) -> None:
 def drill(
     context: typer.Context,
     point: Annotated[
-        str, typer.Argument(metavar="[POINT]", help="Default: the newest sealed point.")
-    ] = "latest",
+        str | None, typer.Argument(metavar="[POINT]", help="Default: the newest sealed point.")
+    ] = None,
     random: Annotated[bool, typer.Option("--random", help="Any sealed point, by chance.")] = False,
     oldest: Annotated[bool, typer.Option("--oldest", help="The oldest sealed point.")] = False,
     level: Annotated[
@@ -287,8 +287,10 @@ def timers(
 
 def main() -> None:
     """The console script: run one command and leave with its exit code."""
+    streams.prepare()
     try:
         code = app(prog_name="drkit", standalone_mode=False)
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a user
         code = report_usage(error, sys.argv[1:])
+    streams.finish()
     sys.exit(code if isinstance(code, int) else 0)

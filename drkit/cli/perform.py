@@ -19,20 +19,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from drkit import logs
-from drkit.errors import DrkitError, Interrupted, UsageError
+from drkit.cli import streams
+from drkit.errors import DrkitError, Interrupted, ToolFailed, UsageError
 from drkit.progress import Listener, silent
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from drkit.cli.paper import Paper
     from drkit.config import Config
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _LATER_SECONDS = 0.01
+# Options of drkit itself, which people write after the verb.
+_BEFORE = ("--config", "--verbose", "-v", "--quiet", "-q")
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def perform(
     command: str,
     as_json: bool,
     work: Callable[[Run], T],
-    show: Callable[[Console, T], None],
+    show: Callable[[Paper, T], None],
 ) -> None:
     """Do the work, show its result or its error, and leave with the right exit code."""
     _listen_to_signals()
@@ -82,16 +84,18 @@ def perform(
     try:
         with ExitStack() as stack:
             if not options.quiet:
-                run.listener = _watch(stack)
+                run.listener = _watch(stack, command)
             result = work(run)
     except (DrkitError, KeyboardInterrupt, typer.Abort) as error:
         known = error if isinstance(error, DrkitError) else Interrupted("interrupted")
         _show_error(command, as_json, known, show)
         _aftermath(run, command, known)
         raise typer.Exit(known.exit_code) from None
-    if as_json or not options.quiet:
-        _show_result(command, as_json, result, show)
+    lost = _show_result(command, as_json, result, show) if as_json or not options.quiet else None
     _aftermath(run, command, None)
+    if lost is not None:
+        _complain(lost)
+        raise typer.Exit(lost.exit_code)
 
 
 def _listen_to_signals() -> None:
@@ -121,10 +125,10 @@ def _forbid_core_dumps() -> None:
     core_dumps.forbid()
 
 
-def _watch(stack: ExitStack) -> Listener:
+def _watch(stack: ExitStack, command: str) -> Listener:
     from drkit.cli.watching import Watcher
 
-    return stack.enter_context(Watcher(sys.stderr))
+    return stack.enter_context(Watcher(sys.stderr, command))
 
 
 def _aftermath(run: Run, command: str, error: DrkitError | None) -> None:
@@ -141,22 +145,60 @@ def _aftermath(run: Run, command: str, error: DrkitError | None) -> None:
             log.warning("%s", problem.message)
 
 
-def _show_result(command: str, as_json: bool, result: T, show: Callable[[Console, T], None]) -> None:
-    if as_json:
-        _print_json(command, True, result, None)
-    else:
-        show(_console(), result)
+def _show_result(
+    command: str, as_json: bool, result: T, show: Callable[[Paper, T], None]
+) -> DrkitError | None:
+    """Print a result; returns what to say where it could not be written."""
+
+    def write() -> None:
+        if as_json:
+            _print_json(command, True, result, None)
+        else:
+            show(_paper(), result)
+
+    return _written(write)
 
 
-def _show_error(command: str, as_json: bool, error: DrkitError, show: Callable[[Console, Any], None]) -> None:
-    if as_json:
-        _print_json(command, False, error.result, error)
-        return
-    if error.result is not None:
-        show(_console(), error.result)
-    print(f"error: {logs.redact(error.message)}", file=sys.stderr)
-    if error.hint:
-        print(f"hint: {logs.redact(error.hint)}", file=sys.stderr)
+def _written(write: Callable[[], None]) -> DrkitError | None:
+    """Write to stdout. Where its reader has gone (`| head`), nobody wants the rest: that is no error."""
+    try:
+        write()
+        sys.stdout.flush()
+    except OSError as error:
+        streams.hush(sys.stdout)
+        if isinstance(error, BrokenPipeError):
+            return None
+        said = f"the result could not be written: {error.strerror}"
+        return ToolFailed(said, hint="what was asked for is done; see where standard output goes")
+    return None
+
+
+def _show_error(command: str, as_json: bool, error: DrkitError, show: Callable[[Paper, Any], None]) -> None:
+    def write() -> None:
+        if as_json:
+            _print_json(command, False, error.result, error)
+        elif error.result is not None:
+            show(_paper(), error.result)
+
+    lost = _written(write)
+    if lost or not as_json:
+        _complain(error)
+
+
+def _complain(error: DrkitError) -> None:
+    """The two lines for a person, if anybody is there to read them."""
+    try:
+        print(f"error: {_one_line(error.message)}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {_one_line(error.hint)}", file=sys.stderr)
+        sys.stderr.flush()
+    except OSError:
+        streams.hush(sys.stderr)
+
+
+def _one_line(words: str) -> str:
+    """Without secrets, and without anything that moves the cursor: a file's name may hold it."""
+    return "".join(letter if letter.isprintable() else " " for letter in logs.redact(words))
 
 
 def _print_json(command: str, ok: bool, result: object, error: DrkitError | None) -> None:
@@ -171,15 +213,10 @@ def _print_json(command: str, ok: bool, result: object, error: DrkitError | None
     print(json.dumps(envelope))
 
 
-def _console() -> Console:
-    from rich.console import Console
+def _paper() -> Paper:
+    from drkit.cli.paper import Paper
 
-    # In a pipe nothing may be wrapped or cut: scripts and grep read whole lines.
-    return (
-        Console(highlight=False, markup=False)
-        if sys.stdout.isatty()
-        else Console(highlight=False, markup=False, width=400)
-    )
+    return Paper(sys.stdout)
 
 
 def report_usage(error: Exception, arguments: Sequence[str]) -> int:
@@ -193,7 +230,7 @@ def report_usage(error: Exception, arguments: Sequence[str]) -> int:
     else:
         known = _bug(error)
     command = _verb(arguments)
-    _show_error(command, "--json" in arguments, known, lambda _console, _result: None)
+    _show_error(command, "--json" in arguments, known, lambda _paper, _result: None)
     return known.exit_code
 
 
@@ -221,6 +258,11 @@ def _usage_message(error: Exception) -> str:
 
 
 def _usage_hint(error: Exception) -> str:
+    option = getattr(error, "option_name", None)
+    if option in _BEFORE and getattr(getattr(error, "ctx", None), "parent", None) is not None:
+        return f"it stands before the verb: drkit {option}{' FILE' if option == '--config' else ''} VERB"
+    if option == "--json":
+        return "it stands after the verb: drkit VERB --json"
     context = getattr(error, "ctx", None)
     return f"see `{context.command_path} --help`" if context else "see `drkit --help`"
 

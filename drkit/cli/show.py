@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from drkit.cli import show_vault
-from drkit.cli.layout import bucket, closure
+from drkit.cli.layout import bucket, closure, drilled
 from drkit.cli.layout import drill_note as _drill
 from drkit.cli.layout import facts as _facts
 from drkit.cli.layout import parts as _parts
-from drkit.cli.layout import table as _table
 from drkit.cli.layout import volume as _volume_facts
 from drkit.cli.layout import warn as _warn
+from drkit.cli.paper import Table
 from drkit.model import PointStatus
-from drkit.reports.units import duration, moment, size
+from drkit.reports.units import duration, minute, moment, size
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from drkit.actions.backup import BackupResult, PlannedPart
     from drkit.actions.doctor import Diagnosis
     from drkit.actions.expire import ExpireResult
@@ -30,13 +29,14 @@ if TYPE_CHECKING:
     from drkit.actions.restore_plan import RestorePlan
     from drkit.actions.status import Status
     from drkit.actions.verify import VerifyResult
+    from drkit.cli.paper import Paper
     from drkit.sources.vault.verifying import VaultVerified
 
 
-def init(console: Console, result: InitResult) -> None:
+def init(paper: Paper, result: InitResult) -> None:
     """What `init` wrote, and the two secrets that must live elsewhere too."""
     _facts(
-        console,
+        paper,
         [
             ("site", result.site),
             ("database", result.database or "none"),
@@ -50,54 +50,55 @@ def init(console: Console, result: InitResult) -> None:
             ("written", "\n".join(map(str, result.written))),
         ],
     )
-    _warn(console, result.warnings)
+    _warn(paper, result.warnings)
     purposes = (
         "opens the repository; without it every backup is noise",
         "opens the certificates and keys inside it",
         "reads the images out of the vault",
     )
     count = {2: "two", 3: "three"}[len(result.keep_outside)]
-    console.print()
-    console.print(
-        Text(f"Keep these {count} secrets outside this machine, or a backup cannot be opened when it burns:")
+    paper.print()
+    paper.print(
+        f"Keep these {count} secrets outside this machine, or a backup cannot be opened when it burns:"
     )
-    _facts(console, [(f"  {path}", said) for path, said in zip(result.keep_outside, purposes, strict=False)])
-    console.print(f"\nNext: drkit --config {result.config} doctor")
+    _facts(paper, [(f"  {path}", said) for path, said in zip(result.keep_outside, purposes, strict=False)])
+    paper.print()
+    paper.line(f"Next: drkit --config {shlex.quote(str(result.config))} doctor")
 
 
-def doctor(console: Console, diagnosis: Diagnosis) -> None:
+def doctor(paper: Paper, diagnosis: Diagnosis) -> None:
     """The findings, problems last so that they stay on the screen."""
     marks = {
         "ok": Text("ok", style="green"),
         "warning": Text("warning", style="yellow"),
         "problem": Text("problem", style="red"),
     }
-    table = _table("", "looked at", "found")
+    table = Table("", "looked at", "found")
     order = {"ok": 0, "warning": 1, "problem": 2}
     for finding in sorted(diagnosis.findings, key=lambda f: order[f.state]):
         detail = f"{finding.detail}\n-> {finding.hint}" if finding.hint else finding.detail
         table.add_row(marks[finding.state], finding.name, detail)
-    console.print(table)
+    paper.print(table)
     if not diagnosis.problems:
-        console.print("\nNothing stands in the way of a backup.")
+        paper.print("\nNothing stands in the way of a backup.")
 
 
-def backup_plan(console: Console, parts: Sequence[PlannedPart]) -> None:
+def backup_plan(paper: Paper, parts: Sequence[PlannedPart]) -> None:
     """What a backup would capture."""
-    table = _table("part", "name", "from")
+    table = Table("part", "name", "from")
     for part in parts:
         table.add_row(part.kind, part.name, part.source)
-    console.print(table)
+    paper.print(table)
 
 
-def backup(console: Console, result: BackupResult) -> None:
+def backup(paper: Paper, result: BackupResult) -> None:
     """A backup, in a few lines."""
     sealed = result.status is PointStatus.SEALED
     homes = "repository and vault" if result.bucket else "repository"
     took = (result.finished_at - result.started_at).total_seconds()
-    console.print(_parts(result.parts))
+    paper.print(_parts(result.parts))
     _facts(
-        console,
+        paper,
         [
             ("consistent at", moment(result.consistent_at)),
             ("rows", f"{result.rows:,}"),
@@ -109,19 +110,19 @@ def backup(console: Console, result: BackupResult) -> None:
         ],
     )
     for line in result.swept:
-        console.print(line)
-    _warn(console, result.warnings)
+        paper.print(line)
+    _warn(paper, result.warnings)
     word = Text("sealed" if sealed else "incomplete", style="green" if sealed else "red")
-    console.print(Text("recovery point ").append(result.id, style="bold").append(" is ").append_text(word))
+    paper.print(Text("recovery point ").append(result.id, style="bold").append(" is ").append_text(word))
 
 
-def points(console: Console, found: PointList) -> None:
+def points(paper: Paper, found: PointList) -> None:
     """The list, newest first."""
     if not found.points:
-        console.print(f"no recovery points in {found.repository}")
+        paper.print(f"no recovery points in {found.repository}")
         return
     vaults = any(point.vault for point in found.points)
-    table = _table(
+    table = Table(
         "point", "status", "consistent at", ">size", "last drill", *(["blobs in"] if vaults else [])
     )
     for point in found.points:
@@ -129,98 +130,100 @@ def points(console: Console, found: PointList) -> None:
         status = Text(point.status.value, style="green" if sealed else "yellow")
         bytes_ = size(point.bytes) if point.bytes is not None else "-"
         # Of one that is not sealed nobody knows.
-        where = [Text(point.vault or ("the repository" if sealed else "-"))] if vaults else []
-        table.add_row(point.id, status, moment(point.consistent_at), bytes_, _drill(point.last_drill), *where)
-    console.print(table)
+        where = [point.vault or ("the repository" if sealed else "-")] if vaults else []
+        table.add_row(
+            point.id, status, minute(point.consistent_at), bytes_, drilled(point.last_drill), *where
+        )
+    paper.print(table)
 
 
-def status(console: Console, found: Status) -> None:
+def status(paper: Paper, found: Status) -> None:
     """The objectives, and what wants attention."""
     names = {"rpo": "newest point is", "rto": "recovery takes", "drill": "last passed drill was"}
-    table = _table("objective", "", ">actual", ">target")
+    table = Table("objective", "", ">actual", ">target")
     for objective in found.objectives:
         word = Text("met", style="green") if objective.met else Text("missed", style="red")
         target, actual = duration(objective.target_seconds), duration(objective.actual_seconds)
         table.add_row(f"{objective.name}: {names[objective.name]}", word, actual, target)
-    console.print(table if found.objectives else "no objectives are configured")
+    paper.print(table if found.objectives else "no objectives are configured")
     _facts(
-        console,
+        paper,
         [
             ("newest point", f"{found.newest_point or 'none'} ({moment(found.newest_point_at)})"),
             ("sealed points", str(found.points)),
             ("last drill", str(_drill(found.last_drill))),
         ],
     )
-    _warn(console, found.problems)
+    _warn(paper, found.problems)
 
 
-def verify(console: Console, result: VerifyResult) -> None:
+def verify(paper: Paper, result: VerifyResult) -> None:
     """The repository's integrity, and the vault's."""
     data = f" and {result.read_data_subset} of its data" if result.read_data_subset else ""
     took = "" if result.vault else f" ({duration(result.seconds)})"
-    console.print(f"the structure of {result.repository}{data} is sound{took}")
+    paper.print(f"the structure of {result.repository}{data} is sound{took}")
     if result.vault:
-        _verified_vault(console, result.vault)
-        console.print(f"it took {duration(result.seconds)}")
+        _verified_vault(paper, result.vault)
+        paper.print(f"it took {duration(result.seconds)}")
     if not result.read_data_subset:
-        console.print("no data was read: --read-data-subset 5% reads some, a full drill reads all of a point")
+        paper.print("no data was read: --read-data-subset 5% reads some, a full drill reads all of a point")
 
 
-def _verified_vault(console: Console, vault: VaultVerified) -> None:
+def _verified_vault(paper: Paper, vault: VaultVerified) -> None:
     points = "the recovery point" if vault.points == 1 else f"{vault.points} recovery points"
     needed = f"{vault.blobs:,} blobs ({size(vault.bytes)}) that {points} rely on"
     read = f", {vault.read:,} of them ({size(vault.read_bytes)}) read and hashed" if vault.read else ""
     there = f"{vault.bad:,} are not as they should be" if vault.bad else "all are there"
-    console.print(f"the vault {vault.where}: of {needed}, {there}{read}", soft_wrap=True)
+    paper.print(f"the vault {vault.where}: of {needed}, {there}{read}")
     for fault in vault.faults:
-        console.print(Text(f"  {fault}"), soft_wrap=True)
+        paper.print(f"  {fault}")
     if vault.hidden:
         said = (
             f"{vault.hidden:,} blobs in the vault were deleted or written over; what points need are versions"
         )
-        _warn(console, [f"{said} that are still there"])
+        _warn(paper, [f"{said} that are still there"])
 
 
-def restore_plan(console: Console, plan: RestorePlan) -> None:
+def restore_plan(paper: Paper, plan: RestorePlan) -> None:
     """What a restore will do, step by step."""
-    console.print(
+    paper.print(
         f"recovery point {plan.point}, consistent at {moment(plan.manifest.consistent_at)}, for {plan.site}"
     )
     vault = any(step.source for step in plan.steps)
-    table = _table("restore", *(["from"] if vault else []), "to", "size", "there now")
+    table = Table("restore", *(["from"] if vault else []), "to", ">size", "there now")
     for step in plan.steps:
         source = [step.source or "the repository"] if vault else []
         table.add_row(step.what, *source, step.target, size(step.bytes), step.present)
-    console.print(table)
+    paper.print(table)
 
 
-def restore(console: Console, result: RestoreResult | RestorePlan) -> None:
+def restore(paper: Paper, result: RestoreResult | RestorePlan) -> None:
     """What a restore did, or what it would have done had nothing been in the way."""
     from drkit.actions.restore_plan import RestorePlan
 
     if isinstance(result, RestorePlan):
-        restore_plan(console, result)
+        restore_plan(paper, result)
         return
-    table = _table("restored", "to", ">time", "verified")
+    table = Table("restored", "to", ">time", "verified")
     for step in result.steps:
         table.add_row(step.what, step.target, duration(step.seconds), step.verified)
-    console.print(table)
+    paper.print(table)
     for line in result.swept:
-        console.print(line)
+        paper.print(line)
     for path in result.set_aside:
-        console.print(f"set aside: {path}")
-    _warn(console, result.warnings)
-    console.print(f"recovery point {result.point} is back ({duration(result.seconds)})")
+        paper.print(f"set aside: {path}")
+    _warn(paper, result.warnings)
+    paper.print(f"recovery point {result.point} is back ({duration(result.seconds)})")
 
 
-def expire(console: Console, result: ExpireResult) -> None:
+def expire(paper: Paper, result: ExpireResult) -> None:
     """Each point, and why it is kept or removed."""
-    table = _table("point", "", "why")
+    table = Table("point", "", "why")
     for line in result.decisions:
         word = Text("keep", style="green") if line.keep else Text("remove", style="red")
         table.add_row(line.point, word, ", ".join(line.reasons))
-    console.print(table)
+    paper.print(table)
     verb = "would be removed" if result.dry_run else "removed"
-    console.print(f"{result.removed} recovery points {verb}, {result.kept} kept")
+    paper.print(f"{result.removed} recovery points {verb}, {result.kept} kept")
     if result.vault is not None:
-        show_vault.expiry(console, result.vault, dry_run=result.dry_run)
+        show_vault.expiry(paper, result.vault, dry_run=result.dry_run)

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.text import Text
 
 from drkit.reports.units import size
 
 if TYPE_CHECKING:
+    from drkit.cli.paper import Paper
     from drkit.sources.vault.expiry import VaultExpiry
 
 
-def expiry(console: Console, found: VaultExpiry, *, dry_run: bool) -> None:
+def expiry(paper: Paper, found: VaultExpiry, *, dry_run: bool) -> None:
     """What `expire` removed from the vault, and what stays and why."""
     if found.left_alone:
-        console.print(f"the vault {found.where} was left alone: {found.left_alone}")
+        paper.print(f"the vault {found.where} was left alone: {found.left_alone}")
         return
     verb = "would be removed from" if dry_run else "removed from"
     versions = f" and {found.versions} old versions" if found.versions else ""
-    console.print(f"{found.blobs} blobs{versions} ({size(found.bytes)}) {verb} the vault {found.where}")
+    paper.print(f"{found.blobs} blobs{versions} ({size(found.bytes)}) {verb} the vault {found.where}")
     if found.locked:
         first = f", the first until {found.locked_until:%Y-%m-%d %H:%M} UTC" if found.locked_until else ""
-        console.print(f"{found.locked} objects ({size(found.locked_bytes)}) stay, for they are locked{first}")
+        paper.print(f"{found.locked} objects ({size(found.locked_bytes)}) stay, for they are locked{first}")
     if found.waiting:
         words = f"{found.waiting} blobs ({size(found.waiting_bytes)}) are of a backup that has not ended well"
-        console.print(f"{words}: the next one takes them up")
+        paper.print(f"{words}: the next one takes them up")
     if found.refused:
-        console.print(f"{found.refused} objects could not be removed: {found.refusal}", style="yellow")
+        said = f"{found.refused} objects could not be removed: {found.refusal}"
+        paper.print(Text(said, style="yellow"))

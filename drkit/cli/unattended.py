@@ -17,8 +17,7 @@ from drkit.tools import process, stopping
 from drkit.tools.command import Command
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from drkit.cli.paper import Paper
 
 # A verb that is told to stop ends its own tools and tears down what it built; that takes a while.
 _GRACE_SECONDS = 90.0
@@ -48,7 +47,7 @@ def run_scheduler(run: Run) -> None:
         scheduler.run(settings.schedule.jobs, act, state.root, stop=lambda: stopping.stop_all(_GRACE_SECONDS))
 
 
-def show_end(_console: Console, _result: None) -> None:
+def show_end(_paper: Paper, _result: None) -> None:
     """The scheduler ends without a word; its log has said so."""
 
 
@@ -73,12 +72,13 @@ def make_timers(run: Run, *, systemd: bool, cron: bool, install: Path | None) ->
     return Timers(text, tuple(units), changed, str(install) if install else None)
 
 
-def show_timers(console: Console, found: Timers) -> None:
+def show_timers(paper: Paper, found: Timers) -> None:
     """Print the units or lines, or say what was installed."""
     if found.directory is None:
-        console.out(found.text, end="")
+        paper.line(found.text, end="")
         return
     for name in found.files:
-        console.print(f"{found.directory}/{name}{'' if name in found.installed else ' (as it was)'}")
+        paper.print(f"{found.directory}/{name}{'' if name in found.installed else ' (as it was)'}")
     names = " ".join(name for name in found.files if name.endswith(".timer"))
-    console.print(f"\nNext: systemctl daemon-reload && systemctl enable --now {names}")
+    paper.print()
+    paper.line(f"Next: systemctl daemon-reload && systemctl enable --now {names}")

@@ -32,9 +32,7 @@ def explain(error: ValidationError, source: str) -> ConfigError:
             hint = f'did you mean "{near[0]}"?' if near else f"known keys are: {known}"
             return ConfigError(f'{source}: unknown key "{key}" {place}', hint=hint)
         case "missing":
-            return ConfigError(
-                f'{source}: "{key}" is missing {place}', hint="every site needs it; see the README"
-            )
+            return _missing(source, key, place, top=len(location) == 1)
         case "union_tag_invalid":
             kinds = " or ".join(f'"{kind}"' for kind in KINDS_OF_BLOBS)
             return ConfigError(f'{source}: "kind" in [{key}] is wrong', hint=f"it is {kinds}")
@@ -47,6 +45,15 @@ def explain(error: ValidationError, source: str) -> ConfigError:
     said = first["msg"][0].lower() + first["msg"][1:]
     return ConfigError(
         f'{source}: "{key}" {place} is wrong: {said}', hint="see the README for its type and an example"
+    )
+
+
+def _missing(source: str, key: str, place: str, *, top: bool) -> ConfigError:
+    if not top:
+        return ConfigError(f'{source}: "{key}" is missing {place}', hint="it has no default; see the README")
+    heading = f"[[{key}]]" if key == "repository" else f"[{key}]"
+    return ConfigError(
+        f"{source}: there is no {heading}", hint="every site needs one; `drkit init` writes it"
     )
 
 

@@ -11,14 +11,15 @@ from pydantic import AfterValidator, BeforeValidator
 
 from drkit import cron
 
-_DURATION = re.compile(r"(\d+)\s*(s|m|h|d|w)")
+_DURATION = re.compile(r"(\d{1,9})\s*(s|m|h|d|w)")
+_LONGEST = timedelta(days=36_525)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def parse_duration(text: str) -> timedelta:
     """`"90d"`, `"1h30m"` or `"45s"` as a timedelta.
 
-    Raises ValueError for anything else, zero included.
+    Raises ValueError for anything else, zero and more than a hundred years included.
     """
     pieces = _DURATION.findall(text)
     if not pieces or _DURATION.sub("", text).strip():
@@ -26,6 +27,8 @@ def parse_duration(text: str) -> timedelta:
     seconds = sum(int(number) * _UNITS[unit] for number, unit in pieces)
     if seconds == 0:
         raise ValueError("a duration is longer than nothing")
+    if seconds > _LONGEST.total_seconds():
+        raise ValueError("a duration is at most a hundred years")
     return timedelta(seconds=seconds)
 
 

@@ -24,13 +24,19 @@ def find_config(option: Path | None) -> Path:
 def load_config(path: Path) -> Config:
     """Read and check the file; raises ConfigError that names the key, its place and the nearest known key."""
     try:
-        text = path.read_text(encoding="utf-8")
+        # Some editors put a byte order mark before it.
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         hint = "make one with `drkit init`, or name it with --config or DRKIT_CONFIG"
         raise ConfigError(f"there is no configuration at {path}", hint=hint) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise ConfigError(
-            f"cannot read {path}: {error}", hint="it is a UTF-8 text file that drkit's user may read"
+            f"cannot read {path}: {error.strerror}", hint="name a file that drkit's user may read"
+        ) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{path} is no text in UTF-8: see line {line}", hint="mend that line, or name another file"
         ) from None
     return parse_config(text, str(path))
 
@@ -40,7 +46,8 @@ def parse_config(text: str, source: str) -> Config:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source} is not TOML: {error}", hint="strings stand in double quotes") from None
+        hint = 'a line is a [section], key = "string" in double quotes, or a # comment'
+        raise ConfigError(f"{source} is not TOML: {error}", hint=hint) from None
     try:
         # Through JSON, since only there do strict types and paths given as strings go together.
         config = Config.model_validate_json(json.dumps(document, default=str))

@@ -19,6 +19,13 @@ def amount(count: float, unit: str) -> str:
     return size(count) if unit == "bytes" else f"{count:,.0f}"
 
 
+def how_far(done: float, total: float | None, unit: str) -> str:
+    """`1.2 GiB of 1.4 GiB`; `under way` where there is nothing to count."""
+    if total:
+        return f"{amount(done, unit)} of {amount(total, unit)}"
+    return amount(done, unit) if done else "under way"
+
+
 def duration(seconds: float | None) -> str:
     """`3.2 s`, `4 min 10 s`, `2 h 5 min`, `3 d 4 h`; `never` where there is nothing to measure."""
     if seconds is None:
@@ -37,3 +44,8 @@ def duration(seconds: float | None) -> str:
 def moment(when: datetime | None) -> str:
     """A time in the reader's own zone."""
     return when.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z") if when else "-"
+
+
+def minute(when: datetime | None) -> str:
+    """The same for a list, where its zone would stand in every line."""
+    return when.astimezone().strftime("%Y-%m-%d %H:%M") if when else "-"

@@ -15,6 +15,7 @@ import pyrage
 
 from drkit.errors import ConfigError
 from drkit.logs import register_secret
+from drkit.progress import question
 from drkit.tools import ssh
 
 _AGE = b"age-encryption.org/v1\n"
@@ -40,7 +41,8 @@ def ask(source: str) -> str:
             f"{source} is sealed with a passphrase, and there is no terminal to ask for it",
             hint="run this at a terminal; for drills that run by themselves, use an identity without one",
         ) from None
-    return register_secret(getpass.getpass(f"Passphrase of {source}: "))
+    with question():
+        return register_secret(getpass.getpass(f"Passphrase of {source}: "))
 
 
 def unsealed(data: bytes, passphrase: str, source: str) -> bytes:

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and SIGHUP: one sentence, exit code 130, and everything is tidied up at once."""
+"""SIGTERM, SIGINT, SIGHUP and SIGQUIT: one sentence, exit code 130, and everything is tidied up at once."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _BACKUP: dict[str, tuple[signal.Signals, Callable[[Drkit], Moment]]] = {
     "databases held": (signal.SIGINT, moments.login_written),
     "pg_dump runs": (signal.SIGTERM, lambda drkit: moments.program_runs(drkit, "pg_dump")),
     "first part stored": (signal.SIGHUP, lambda drkit: moments.snapshots(drkit, 1)),
-    "third part stored": (signal.SIGTERM, lambda drkit: moments.snapshots(drkit, 3)),
+    "third part stored": (signal.SIGQUIT, lambda drkit: moments.snapshots(drkit, 3)),
 }
 
 

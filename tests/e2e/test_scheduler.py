@@ -87,7 +87,8 @@ def test_ended_in_the_middle_of_a_backup_it_makes_up_for_it(overdue: Drkit) -> N
     before = last_backup(overdue)
     with scheduler(overdue) as process:
         wait_for(moments.site_locked(overdue), "the backup has begun")
-        ended = end(process)
+        # As from a terminal that hangs up.
+        ended = end(process, signal.SIGHUP)
     assert ended.code == 0
     assert "backup was interrupted: it runs again when the scheduler starts" in ended.stderr
     assert processes.belonging_to(overdue.home) == []

@@ -194,7 +194,7 @@ def test_what_is_not_toml() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config("[site]\nname = registry", "drkit.toml")
     assert caught.value.message == "drkit.toml is not TOML: Invalid value (at line 2, column 8)"
-    assert caught.value.hint == "strings stand in double quotes"
+    assert caught.value.hint == 'a line is a [section], key = "string" in double quotes, or a # comment'
 
 
 def test_a_file(tmp_path: Path) -> None:
@@ -220,11 +220,24 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "drkit.toml"
-    path.write_bytes(b"\xff\xfe")
+    path.write_bytes(b"[site]\n\xff\xfe")
     with pytest.raises(ConfigError) as caught:
         load_config(path)
-    assert caught.value.message.startswith(f"cannot read {path}: 'utf-8' codec can't decode")
-    assert caught.value.hint == "it is a UTF-8 text file that drkit's user may read"
+    assert caught.value.message == f"{path} is no text in UTF-8: see line 2"
+    assert caught.value.hint == "mend that line, or name another file"
+
+
+def test_a_directory_for_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path)
+    assert caught.value.message == f"cannot read {tmp_path}: Is a directory"
+    assert caught.value.hint == "name a file that drkit's user may read"
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "drkit.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + FULL.encode())
+    assert load_config(path) == parse_config(FULL, "drkit.toml")
 
 
 def test_which_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,16 +53,16 @@ BAD = [
         "known keys are: name, state, lock_wait",
     ),
     # Missing keys
-    (REPOSITORY, '"site" is missing at the top level', "every site needs it; see the README"),
-    (SITE, '"repository" is missing at the top level', "every site needs it; see the README"),
+    (REPOSITORY, "there is no [site]", "every site needs one; `drkit init` writes it"),
+    (SITE, "there is no [[repository]]", "every site needs one; `drkit init` writes it"),
     ("repository = []\n" + SITE, '"repository" at the top level is empty', "give at least one"),
-    ("[site]\n" + REPOSITORY, '"name" is missing in [site]', "every site needs it; see the README"),
+    ("[site]\n" + REPOSITORY, '"name" is missing in [site]', "it has no default; see the README"),
     (
         LEAST + '[[database]]\nname = "registry"',
         '"dsn" is missing in [[database]] number 1',
         'every database needs it, or container = "harbor-db"; see the README',
     ),
-    (LEAST + "[metrics]", '"textfile" is missing in [metrics]', "every site needs it; see the README"),
+    (LEAST + "[metrics]", '"textfile" is missing in [metrics]', "it has no default; see the README"),
     # Wrong types
     (
         LEAST + '[retention]\nkeep_daily = "7"',
@@ -260,7 +260,7 @@ VAULT = '[vault]\nbucket = "vault"\n'
         (
             BUCKET.replace('bucket = "harbor"', "") + VAULT,
             'drkit.toml: "bucket" is missing in [blobs]',
-            "every site needs it; see the README",
+            "it has no default; see the README",
         ),
         (
             BUCKET + VAULT + 'lok = "none"\n',

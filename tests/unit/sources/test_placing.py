@@ -55,6 +55,16 @@ def test_a_link_that_stands_there_leads_nothing_out(tmp_path: Path) -> None:
     assert list(outside.iterdir()) == []
 
 
+def test_what_was_there_comes_back_where_its_successor_cannot_be_moved(tmp_path: Path) -> None:
+    target = tmp_path / "registry"
+    target.mkdir()
+    (target / "image").write_text("old")
+    with pytest.raises(ToolFailed, match="cannot move"):
+        take_place(tmp_path / "vanished", target, ".before-p")
+    assert (target / "image").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["registry"]
+
+
 @pytest.mark.parametrize("what", ["file", "link", "above"])
 def test_a_file_where_a_directory_belongs(tmp_path: Path, what: str) -> None:
     """Refused before anything is written, or set aside where the user says so; never an error half way."""
@@ -77,13 +87,3 @@ def test_a_link_says_what_it_said(tmp_path: Path) -> None:
     members = (Member("/a", "file", 0o600, 0, 0, TIME), Member("/l", "link", 0o777, 0, 0, TIME, link="./a"))
     place_members(members, tmp_path, ".old", replace=False)
     assert os.readlink(tmp_path / "l") == "./a"  # noqa: PTH115 - pathlib would tidy it up
-
-
-def test_what_was_there_comes_back_where_its_successor_cannot_be_moved(tmp_path: Path) -> None:
-    target = tmp_path / "registry"
-    target.mkdir()
-    (target / "image").write_text("old")
-    with pytest.raises(ToolFailed, match="cannot move"):
-        take_place(tmp_path / "vanished", target, ".before-p")
-    assert (target / "image").read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["registry"]
