@@ -122,7 +122,7 @@ def _printed(label: str, path: Path) -> Printed:
 
 
 def _split(page: Page, secrets: Sequence[Printed], scheme: Scheme) -> list[Page]:
-    shares = [shamir.split(secret.text, scheme) for secret in secrets]
+    shares = shamir.split_all([secret.text for secret in secrets], scheme)
     return [
         replace(
             page,

@@ -149,7 +149,7 @@ def check(
     if manifest.part("secrets") is None:
         raise UsageError(f"point {point.id} has no secrets", hint="see paths in [secrets]")
     part = manifest.need("secrets", "secrets")
-    sealed = b"".join(catalog.repository.read(part.snapshot, part.path))
+    sealed = secrets.fetch(catalog.repository.read(part.snapshot, part.path))
     opened = {path: members for path, own in ring.items() if (members := _open(sealed, own)) is not None}
     recipients = tuple(_of_bundle(settings, manifest, ring, opened.keys()))
     result = KeyCheck(

@@ -180,7 +180,7 @@ def reencrypt(
     """Encrypt a point's secrets to other recipients and seal it again; returns the new bundle's snapshot."""
     manifest = catalog.manifest_of(point)
     old = manifest.need("secrets", "secrets")
-    plain = age.decrypt(b"".join(catalog.repository.read(old.snapshot, old.path)), identities)
+    plain = age.decrypt(secrets.fetch(catalog.repository.read(old.snapshot, old.path)), identities)
     # What is damaged must not get a fresh seal.
     bundle.unpack(plain)
     tags = part_tags(catalog, point.id, "secrets", "secrets")

@@ -18,6 +18,8 @@ from drkit.tools.x509 import Certificate
 
 # Deeper than any chain that a client follows; a circle of issuers ends there too.
 _DEPTH = 8
+# More certificates of one issuer than any cross-signing makes; each is a way to follow.
+_WAYS = 3
 
 
 def checks(members: Sequence[Member], now: datetime, warning: timedelta) -> Iterator[Check]:
@@ -99,26 +101,39 @@ def chains_are_whole(members: Sequence[Member]) -> Finding:
     return not_provable("; ".join(unknown[:3]) + more)
 
 
-def _follow(certificate: Certificate, pool: Sequence[Certificate]) -> tuple[str | None, bool]:
-    """What keeps a chain from its end, if anything does, and whether that is certain to be a fault."""
-    current = certificate
-    for _ in range(_DEPTH):
-        if current.self_signed:
-            return None, True
-        named = x509.named_issuers(current, pool) or x509.named_issuers(current, x509.system_authorities())
-        if not named:
-            return (
-                f"is issued by {current.issuer}, which is neither in the bundle nor among the authorities "
-                "of this machine",
-                False,
-            )
-        issuers = [each for each in named if x509.issued_by(current, each)]
-        if not issuers:
-            return f"says that {current.issuer} issued it, whose key did not sign it", True
-        if not issuers[0].authority:
-            return f"is issued by {current.issuer}, which is no authority", True
-        current = issuers[0]
-    return "has a chain of issuers without end", True
+def _follow(
+    certificate: Certificate, pool: Sequence[Certificate], depth: int = _DEPTH
+) -> tuple[str | None, bool]:
+    """What keeps a chain from its end, if anything does, and whether that is certain to be a fault.
+
+    One way to an authority is enough: an issuer may be there twice, signed by itself and by another.
+    """
+    if certificate.self_signed:
+        return None, True
+    if not depth:
+        return "has a chain of issuers without end", True
+    named = [
+        *x509.named_issuers(certificate, pool),
+        *x509.named_issuers(certificate, x509.system_authorities()),
+    ]
+    if not named:
+        return (
+            f"is issued by {certificate.issuer}, which is neither in the bundle nor among the authorities "
+            "of this machine",
+            False,
+        )
+    issuers = [each for each in named if x509.issued_by(certificate, each)]
+    if not issuers:
+        return f"says that {certificate.issuer} issued it, whose key did not sign it", True
+    able = [each for each in issuers if each.authority]
+    if not able:
+        return f"is issued by {certificate.issuer}, which is no authority", True
+    unique = {each.parsed: each for each in able}.values()
+    found = [
+        _follow(each, pool, depth - 1)
+        for each in sorted(unique, key=lambda each: not each.self_signed)[:_WAYS]
+    ]
+    return next((way for way in found if way[0] is None), found[0])
 
 
 def _all_certificates(members: Sequence[Member]) -> list[Certificate]:
@@ -164,8 +179,12 @@ def hostname_is_covered(members: Sequence[Member]) -> Finding:
 
 
 def encrypted_keys(members: Sequence[Member]) -> list[str]:
-    """The private keys that need a password, but for cosign's, which have a check of their own."""
-    return [m.path for m in members if m.what.endswith(", encrypted") and m.what != kinds.COSIGN_KEY]
+    """The keys and key stores that need a password, but for cosign's, which have a check of their own."""
+    return [
+        m.path
+        for m in members
+        if m.what in kinds.KEY_STORES or (m.what.endswith(", encrypted") and m.what != kinds.COSIGN_KEY)
+    ]
 
 
 def encrypted_keys_said(members: Sequence[Member]) -> Finding:
@@ -179,7 +198,7 @@ def controls(
     members: Sequence[Member], outcomes: Mapping[str, Outcome], now: datetime
 ) -> Iterator[Control | Unplanted]:
     """A clock set after the end of a certificate, and a certificate that its issuer did not sign."""
-    leaf = next((m for m in members if m.what in (kinds.CERTIFICATE, kinds.BOTH)), None)
+    leaf = next((m for m in members if m.what in (kinds.CERTIFICATE, kinds.BOTH, kinds.BOTH_ENCRYPTED)), None)
     if outcomes.get("certificate expiry") is Outcome.PASSED:
         late = datetime.max.replace(tzinfo=UTC)
         yield Control(

@@ -14,7 +14,7 @@ from drkit.harbor import secretkey, tables
 from drkit.harbor.installation import parse_installation
 from drkit.harbor.tables import EncryptedValue
 from drkit.model import Manifest
-from drkit.sources import secrets
+from drkit.sources import kinds, secrets
 from drkit.sources.bundle import Bundle, Member
 from drkit.sources.fingerprints import FingerprintKey
 from drkit.tools import age, postgres, x509
@@ -104,7 +104,7 @@ def find_pairs(files: Mapping[str, bytes]) -> tuple[Pair, ...]:
         certificate = path.removesuffix(_TOKEN_PAIR[0]) + _TOKEN_PAIR[0]
         if path == certificate:
             found[path] = Pair(path, path.removesuffix(_TOKEN_PAIR[0]) + _TOKEN_PAIR[1])
-        if x509.holds_certificate(data):
+        if x509.holds_certificate(data) or kinds.what_is(path, data) in (kinds.CERTIFICATE, kinds.AUTHORITY):
             # A file with both is its own sibling.
             sibling = next(
                 (key for key in _siblings(path) if key in files), path if x509.holds_key(data) else None

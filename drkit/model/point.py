@@ -46,13 +46,15 @@ class Part:
 class SecretFile:
     """One file of the secrets bundle: where it stood, how long it is, and what it is (see kinds.py).
 
-    `fingerprint` is a keyed hash, which tells nobody anything but whether the file is still the same.
+    `fingerprint` is a keyed hash, which tells nobody anything but whether the file is still the same;
+    `rights` are mode and owner, as in `0600 10000:10000`, empty in points of older versions.
     """
 
     path: str
     bytes: int
     what: str = ""
     fingerprint: str = ""
+    rights: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ class Changes:
     appeared: tuple[SecretFile, ...]
     changed: tuple[SecretFile, ...]
     comparable: bool
+    # Before and after, of files whose content is the same as far as one can tell.
+    other_rights: tuple[tuple[SecretFile, SecretFile], ...] = ()
 
     @property
     def grave(self) -> tuple[SecretFile, ...]:
@@ -46,6 +48,13 @@ def compare(before: Manifest, files: Sequence[SecretFile], fingerprint_key: str)
         appeared=tuple(new[path] for path in sorted(new.keys() - old.keys())),
         changed=tuple(new[p] for p in both if _differs(old[p], new[p], comparable=comparable)),
         comparable=comparable,
+        other_rights=tuple(
+            (old[p], new[p])
+            for p in both
+            if old[p].rights
+            and old[p].rights != new[p].rights
+            and not _differs(old[p], new[p], comparable=comparable)
+        ),
     )
 
 
@@ -61,6 +70,9 @@ def sentences(found: Changes, since: str) -> Iterator[str]:
     for what, files in (("gone", gone), ("new", found.appeared), ("changed", rest)):
         if files:
             yield f"secret files {what} since point {since}: {_listed(files)}"
+    if found.other_rights:
+        said = [f"{new.path} (was {old.rights}, is {new.rights})" for old, new in found.other_rights]
+        yield f"secret files whose mode or owner changed since point {since}: {_first(said)}"
     if not found.comparable:
         yield (
             f"whether secret files changed since point {since} cannot be told: it was made by another "
@@ -76,7 +88,7 @@ def grave_sentences(found: Changes, since: str) -> Iterator[str]:
         advice = (
             "what Harbor encrypted before does not open with a new one"
             if what != kinds.AUTHORITY
-            else "what it issued is not trusted by means of a new one"
+            else "what it issued is not trusted by means of a new one, unless that has the same key"
         )
         yield f"the {what} {file.path} {became} since point {since}: {advice}"
 
@@ -85,5 +97,9 @@ def _listed(files: Sequence[SecretFile]) -> str:
     named = [
         f"{file.path} ({file.what})" if file.what not in ("", kinds.OTHER) else file.path for file in files
     ]
+    return _first(named)
+
+
+def _first(named: Sequence[str]) -> str:
     more = f" and {len(named) - _NAMES} more" if len(named) > _NAMES else ""
     return ", ".join(named[:_NAMES]) + more

@@ -19,6 +19,7 @@ TRUST_STORE = "trusted CA certificates"
 PRIVATE_KEY = "private key"
 ENCRYPTED_KEY = "private key, encrypted"
 BOTH = "certificate and private key"
+BOTH_ENCRYPTED = "certificate and private key, encrypted"
 PUBLIC_KEY = "public key"
 COSIGN_KEY = "cosign private key, encrypted"
 COSIGN_PASSWORD = "cosign password"
@@ -30,7 +31,10 @@ PLACES = {
     "secret/core/private_key.pem": TOKEN_KEY,
     "secret/registry/root.crt": TOKEN_CERTIFICATE,
 }
-_CERTIFICATES = frozenset((CERTIFICATE, AUTHORITY, BOTH, TOKEN_CERTIFICATE))
+_CERTIFICATES = frozenset((CERTIFICATE, AUTHORITY, BOTH, BOTH_ENCRYPTED, TOKEN_CERTIFICATE))
+PKCS12, JAVA = "PKCS#12 key store", "Java key store"
+# Nothing in them is looked at: they open with a password.
+KEY_STORES = frozenset((PKCS12, JAVA))
 
 # A mark stands near the beginning; what is larger is no key.
 _LOOKED_AT = 1 << 20
@@ -50,7 +54,7 @@ _MARKS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
         (rb"\A(ssh-(ed25519|rsa|dss)|ecdsa-sha2-\S+|sk-\S+) AAAA", "SSH public key"),
         (rb"^[ \t]*\[Interface\][^\[]*^[ \t]*PrivateKey[ \t]*=", "WireGuard configuration"),
         (rb'"type"\s*:\s*"service_account"', "Google service account key"),
-        (rb"\A\xfe\xed\xfe\xed", "Java key store"),
+        (rb"\A\xfe\xed\xfe\xed", JAVA),
     )
 )
 # The end of the path -> what it is, where the content is binary or might be anybody's.
@@ -59,7 +63,7 @@ _ENDINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, what in (
         (r"/private-keys-v1\.d/[0-9A-F]{40}\.key$", "GPG private key"),
         (r"/(pubring\.(kbx|gpg)|trustdb\.gpg)$", "GPG keyring"),
-        (r"\.(p12|pfx)$", "PKCS#12 key store"),
+        (r"\.(p12|pfx)$", PKCS12),
         (r"/signingkeys\.json$", "Notation key list"),
         (r"/trustpolicy(\.oci)?\.json$", "Notation trust policy"),
         (r"/docker-compose\.ya?ml$", "docker-compose.yml"),
@@ -95,6 +99,8 @@ def _by_content(path: str, data: bytes) -> str | None:
 
 
 def _certificate(data: bytes) -> str:
+    if x509.holds_encrypted_key(data):
+        return BOTH_ENCRYPTED
     if x509.holds_key(data):
         return BOTH
     try:

@@ -114,7 +114,8 @@ def fetch(pieces: Iterable[bytes]) -> bytes:
 def listing(members: Sequence[Member], key: FingerprintKey) -> tuple[SecretFile, ...]:
     """What is in the bundle, by path, length and kind; no plain hash of a secret is put in the open."""
     return tuple(
-        SecretFile(m.path, len(m.data), m.what, key.of(m.path, m.data)) for m in collecting.files(members)
+        SecretFile(m.path, len(m.data), m.what, key.of(m.path, m.data), f"{m.mode:04o} {m.uid}:{m.gid}")
+        for m in collecting.files(members)
     )
 
 

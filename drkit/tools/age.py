@@ -72,6 +72,10 @@ def short(recipient: str) -> str:
     return " ".join((words[0], *(words[2:] or [f"...{words[1][-12:]}"])))
 
 
+# What is typed, or comes through a pipe (`--identity <(...)`), is there once; a plan and the work share it.
+_once: dict[Path, list[Identity]] = {}
+
+
 def read_identities(path: Path) -> list[Identity]:
     """The identities in an age key file, or the one in an SSH private key file; raises ConfigError.
 
@@ -80,6 +84,8 @@ def read_identities(path: Path) -> list[Identity]:
     file a second one beside it, and to write that anew with every backup the passphrase would have to stand
     on the very machine that it protects from.
     """
+    if path in _once:
+        return _once[path]
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -87,10 +93,14 @@ def read_identities(path: Path) -> list[Identity]:
             f"cannot read the age identity {path}: {error.strerror}",
             hint="see identity_file, or --identity FILE",
         ) from None
-    if passphrases.needed(data):
+    sealed = passphrases.needed(data)
+    if sealed:
         data = passphrases.unsealed(data, passphrases.ask(str(path)), str(path))
     register_secret(data.decode("utf-8", "replace").strip())
-    return parse_identities(data, str(path))
+    found = parse_identities(data, str(path))
+    if sealed or not path.is_file():
+        _once[path] = found
+    return found
 
 
 def parse_identities(data: bytes, source: str) -> list[Identity]:

@@ -58,6 +58,22 @@ def split(secret: str, scheme: Scheme) -> list[str]:
     return [register_secret(words) for words in group]
 
 
+def split_all(secrets: Sequence[str], scheme: Scheme) -> list[list[str]]:
+    """The shares of each text, told apart by their identifiers; raises UsageError.
+
+    Those are numbers of fifteen bits, drawn by chance: two of the same would mix up two secrets for ever.
+    """
+    found: list[list[str]] = []
+    taken: set[int] = set()
+    for secret in secrets:
+        shares = split(secret, scheme)
+        while (identifier := Share.from_mnemonic(shares[0]).identifier) in taken:
+            shares = split(secret, scheme)
+        taken.add(identifier)
+        found.append(shares)
+    return found
+
+
 def find(text: str) -> list[str]:
     """The shares in a text: a line of twenty words or more, or shorter ones that follow one another.
 

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_der_private_key,
     load_pem_private_key,
 )
 from cryptography.x509.oid import NameOID
@@ -198,9 +199,10 @@ def chain_of(certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
 
 
 def public_half(data: bytes) -> bytes:
-    """The public key (DER) of a PEM private key; raises ValueError."""
+    """The public key (DER) of a private key in PEM or DER; raises ValueError."""
     try:
-        key = load_pem_private_key(data, password=None)
+        load = load_pem_private_key if b"-----BEGIN" in data else load_der_private_key
+        key = load(data, password=None)
     except (TypeError, UnsupportedAlgorithm) as error:
         raise ValueError(str(error)) from None
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

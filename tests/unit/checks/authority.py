@@ -53,9 +53,10 @@ def issue(
     names: tuple[str, ...] = (),
     days: float = 90,
     start: datetime = NOW - timedelta(days=1),
+    key_of: Issued | None = None,
 ) -> Issued:
     """A certificate by an issuer, or by itself; valid for so many days from `start`."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key_of.key if key_of else ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
     builder = (
         x509.CertificateBuilder()

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from drkit.checks import certificates
 from drkit.checks.finding import Control, Finding, Unplanted
@@ -131,6 +132,32 @@ def test_an_authority_with_two_keys_of_one_name() -> None:
     """A renewed CA beside the old one: whichever signed it will do."""
     found = outcomes(members(a_crt=MIDDLE.pem, old_crt=STRANGER.pem, new_crt=ROOT.pem))
     assert found["certificate chains"].outcome == "passed"
+
+
+def test_an_issuer_that_two_authorities_have_signed() -> None:
+    """One way to a root is enough, whichever of the two certificates comes first."""
+    nowhere = issue("a root that is nowhere", authority=True, days=3650)
+    crossed = issue("in the middle", nowhere, authority=True, days=900, key_of=MIDDLE)
+    for first, second in ((crossed, MIDDLE), (MIDDLE, crossed)):
+        found = outcomes(members(a_crt=LEAF.pem, b_crt=first.pem, c_crt=second.pem, ca_crt=ROOT.pem))
+        assert "/a.crt" not in found["certificate chains"].detail, "only the crossed one leads nowhere"
+
+
+def test_what_is_in_der_pairs() -> None:
+    der = LEAF.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    for files in ({"/x/a.crt": LEAF.pem, "/x/a.key": der}, {"/x/a.crt": LEAF.der, "/x/a.key": LEAF.key_pem}):
+        (pair,) = find_pairs(files)
+        assert pairs_match(files, [pair]).outcome == "passed"
+        assert pairs_match({**files, "/x/a.key": ROOT.key_pem}, [pair]).outcome == "failed"
+
+
+def test_what_needs_a_password_is_named_wherever_it_stands() -> None:
+    """An encrypted key behind its certificate, and a store that nobody looked into."""
+    bundle = members(both_pem=LEAF.pem + LEAF.sealed_key, store_p12=b"\x30\x82", ca_crt=ROOT.pem)
+    found = outcomes(bundle)
+    assert found["encrypted private keys"].detail.endswith(": /both.pem, /store.p12")
+    assert found["encrypted private keys"].outcome == "not_provable"
+    assert found["certificate expiry"].detail.startswith("the first of 2 ")
 
 
 # The hostname

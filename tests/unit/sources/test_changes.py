@@ -81,10 +81,27 @@ def test_an_authority_that_changed_or_is_gone_is_a_problem() -> None:
     changed = said({**BEFORE, "/tls/ca.crt": b"ca two"})
     assert changed == [
         "the CA certificate /tls/ca.crt is another one since point 20261124-020000-aaaaaa: "
-        "what it issued is not trusted by means of a new one"
+        "what it issued is not trusted by means of a new one, unless that has the same key"
     ]
     gone = said({path: data for path, data in BEFORE.items() if path != "/tls/ca.crt"})
     assert gone == [changed[0].replace("is another one", "is gone")]
+
+
+def test_a_key_that_others_may_read_from_now_on() -> None:
+    """The same content with another mode or owner; nothing is said of a point without them."""
+
+    def with_rights(rights: str) -> Manifest:
+        made = listed(BEFORE)
+        return replace(
+            made, secret_files=tuple(replace(file, rights=rights) for file in made.secret_files[:1])
+        )
+
+    before, after = with_rights("0600 10000:10000"), with_rights("0644 10000:0")
+    found = list(sentences(compare(before, after.secret_files, KEY.id), "p"))
+    was = f"{PLACE} (was 0600 10000:10000, is 0644 10000:0)"
+    assert found == [f"secret files whose mode or owner changed since point p: {was}"]
+    assert not list(sentences(compare(before, before.secret_files, KEY.id), "p"))
+    assert not list(sentences(compare(with_rights(""), after.secret_files, KEY.id), "p"))
 
 
 def test_another_machines_fingerprints_tell_nothing_and_that_is_said() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,3 +192,15 @@ def test_a_header_tells_for_how_many_it_is(pairs: dict[str, Pair]) -> None:
             assert age.count_recipients(age.encrypt(DATA, recipients[:count])) == count
     by_program = run(needs.program("age"), "-r", recipients[0], "-r", recipients[1], stdin=DATA)
     assert age.count_recipients(by_program) == 2
+
+
+def test_an_identity_that_comes_through_a_pipe_is_there_for_all_who_ask(tmp_path: Path) -> None:
+    """A plan asks for it, and then the doing: nobody writes a pipe twice."""
+    line, recipient = age.generate()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writing = threading.Thread(target=pipe.write_text, args=(line,))
+    writing.start()
+    found = age.read_identities(pipe)
+    writing.join()
+    assert age.recipients_of(age.read_identities(pipe)) == age.recipients_of(found) == [recipient]

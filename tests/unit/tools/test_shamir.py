@@ -95,3 +95,12 @@ def test_the_program_of_the_library_needs_no_drkit() -> None:
     )
     number = done.stdout.rpartition("Your master secret is: ")[2].strip()
     assert bytes.fromhex(number).decode() == SECRET
+
+
+def test_two_secrets_never_share_an_identifier(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn again where chance gives the same twice: shares of both on one page must come apart."""
+    drawn = itertools.chain([7, 7, 7, 8])
+    monkeypatch.setattr("shamir_mnemonic.shamir._random_identifier", lambda: next(drawn))
+    secrets = ["a secret of some one", "a secret of another."]
+    first, second = shamir.split_all(secrets, Scheme(2, 2))
+    assert shamir.combine([*first, *second]) == secrets
