@@ -32,6 +32,7 @@ from drkit.model import utc_now
 
 _LOCK = "lock"
 _OUTCOMES = "outcomes.json"
+_REMOVALS = 5
 
 
 def new_id(now: datetime) -> str:
@@ -111,10 +112,29 @@ class State:
 
     @property
     def machine(self) -> str:
-        """The name of this state directory among all that use a repository; made once."""
+        """The name of this state directory among all that use a repository; made once, by whoever is first.
+
+        It is there whole or not at all: two machines without a name would take each other's runs for dead
+        ones of their own. Raises OSError.
+        """
         path = self.root / "machine"
-        with contextlib.suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
-            file.write(secrets.token_hex(8))
+        with contextlib.suppress(OSError):
+            if name := path.read_text(encoding="utf-8").strip():
+                return name
+            # A power cut has emptied it.
+            path.unlink()
+        made = self.root / f".machine-{secrets.token_hex(8)}"
+        try:
+            replace_file(made, secrets.token_hex(8), mode=0o600)
+            try:
+                path.hardlink_to(made)
+            except FileExistsError:
+                pass
+            except OSError:
+                # A file system without links.
+                made.replace(path)
+        finally:
+            made.unlink(missing_ok=True)
         return path.read_text(encoding="utf-8")
 
     def outcomes(self) -> dict[str, tuple[datetime, bool]]:
@@ -232,19 +252,28 @@ def living_runs(parent: Path) -> frozenset[str]:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory of ours and everything in it; raises ToolFailed if something stays."""
-    try:
+    """Remove a directory of ours and everything in it; raises ToolFailed if something stays.
+
+    Another run may sweep it at the same time, or look whether it is alive: then it is tried again.
+    """
+    tries = 0
+    while path.exists():
         try:
             shutil.rmtree(path)
-        except PermissionError:
-            _make_writable(path)
-            shutil.rmtree(path)
-    except OSError as error:
-        raise ToolFailed(f"cannot remove {path}: {error}", hint="remove it by hand") from None
+        except FileNotFoundError:
+            # Somebody else is removing it as well, and has been quicker.
+            continue
+        except OSError as error:
+            tries += 1
+            if tries == _REMOVALS:
+                raise ToolFailed(f"cannot remove {path}: {error}", hint="remove it by hand") from None
+            if isinstance(error, PermissionError):
+                _make_writable(path)
 
 
 def _make_writable(path: Path) -> None:
     """Restored directories may be read-only, and then an ordinary user cannot empty them."""
     for parent, directories, _ in os.walk(path):
         for name in directories:
-            Path(parent, name).chmod(0o700)
+            with contextlib.suppress(FileNotFoundError):
+                Path(parent, name).chmod(0o700)

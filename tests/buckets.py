@@ -13,7 +13,7 @@ from typing import Any
 
 import boto3
 
-from drkit.tools.restic import read_credentials
+from drkit.tools.credentials import read_credentials
 from drkit.tools.s3 import Access
 from testenv import s3_server
 

@@ -16,7 +16,8 @@ from types import MappingProxyType
 
 from drkit.errors import DatabaseUnreachable
 from drkit.tools import postgres, postgres_programs, process
-from drkit.tools.process import Command, Server
+from drkit.tools.command import Command
+from drkit.tools.server import Server
 from tests import needs
 
 # Members of this role need a password; everybody else is let in.

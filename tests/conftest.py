@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +27,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let through what a library that we cannot change warns of."""
     # apprise looks for a module of the standard library that Python 3.13 no longer has.
     config.addinivalue_line("filterwarnings", "ignore:'imghdr' is deprecated:DeprecationWarning")
+    _let_children_hear_signals()
+
+
+def _let_children_hear_signals() -> None:
+    """What nohup or a shell's background has us ignore we go on ignoring, and our children do not.
+
+    A child inherits what is ignored, but not a handler; tests send these signals to drkit.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for sign in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            if signal.getsignal(sign) is signal.SIG_IGN:
+                signal.signal(sign, lambda _number, _frame: None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

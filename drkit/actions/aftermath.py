@@ -5,25 +5,42 @@ Also after an error that came before anything ran: a backup that never started m
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from drkit import config, metrics, notify
 from drkit.actions.status import judge
 from drkit.catalog import open_catalog
-from drkit.errors import DrkitError, Interrupted
+from drkit.errors import ConfigError, DrkitError, Interrupted
 from drkit.model import utc_now
 from drkit.state import State
 
 
 def tell(settings: config.Config, command: str, error: DrkitError | None) -> None:
-    """Write metrics and send messages as the configuration asks; raises DrkitError if that fails."""
+    """Write metrics and send messages as the configuration asks; raises DrkitError if that fails.
+
+    Neither waits for the other: metrics that cannot be written do not keep anybody from being told, nor the
+    other way round.
+    """
     state = State(settings.site.state)
     state.prepare()
     before, now = state.outcomes(), utc_now()
     failed_before = before.get(command, (now, True))[1] is False
-    _notify(settings, command, error, failed_before=failed_before)
-    if isinstance(error, Interrupted):
-        # Nothing was learnt, and no process may start any more to look.
-        return
-    state.note_outcome(command, now, good=error is None)
+    try:
+        if not isinstance(error, Interrupted):
+            # Else nothing was learnt, and no process may start any more to look.
+            _record(settings, state, command, now, good=error is None)
+    finally:
+        _notify(settings, command, error, failed_before=failed_before)
+
+
+def _record(settings: config.Config, state: State, command: str, now: datetime, *, good: bool) -> None:
+    try:
+        state.note_outcome(command, now, good=good)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot note down in {state.root} how {command} ended: {error.strerror}",
+            hint="is its disk full?",
+        ) from None
     if settings.metrics:
         metrics.write(settings.metrics.textfile, _facts(settings, state))
 
@@ -51,7 +68,7 @@ def _facts(settings: config.Config, state: State) -> metrics.Facts:
     except DrkitError:
         points = ()
     found = judge(settings, points, now)
-    newest = next((point for point in points if point.manifest), None)
+    newest = next((point for point in points if point.id == found.newest_point), None)
     return metrics.Facts(
         site=settings.site.name,
         written_at=now,

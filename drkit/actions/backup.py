@@ -13,11 +13,12 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 import drkit
-from drkit import config
+from drkit import config, seals
 from drkit.actions import leftovers, secret_warnings
 from drkit.catalog import Catalog, open_catalog, part_tags
 from drkit.errors import BackupIncomplete, ConfigError, DrkitError, ToolFailed
@@ -197,7 +198,7 @@ def _attempt(context: _Context, given_up: list[Record]) -> BackupResult | Spoilt
     with private_directory(state.runs, point) as directory:
         repository = context.catalog.repository
         record = Record(context.settings, repository, directory, tags, context.listener, context.previous)
-        capture = Capture(record, context.vault)
+        capture = Capture(record, context.vault, partial(_of_secrets, context))
         spoilt = capture.run()
         if spoilt:
             given_up.append(record)
@@ -217,7 +218,7 @@ def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
         finished_at=utc_now(),
         parts=parts,
         closure=captured.closure,
-        warnings=(*context.warnings, *captured.warnings, *_of_secrets(context, captured)),
+        warnings=(*context.warnings, *captured.warnings),
         rows=sum(evidence.rows for evidence in captured.evidence),
         bytes=sum(part.bytes for part in parts),
         added_bytes=sum(part.added_bytes for part in parts),
@@ -228,14 +229,22 @@ def _finish(context: _Context, point: str, captured: Captured) -> BackupResult:
     if captured.failures:
         raise _incomplete(captured.failures, result)
     context.vault.check()
-    context.catalog.seal(_manifest(context, captured, result))
+    manifest = _manifest(context, captured, result)
+    gone = seals.foreign_parts(manifest, point, context.catalog.snapshots_of(point))
+    if gone:
+        # Somebody has removed what we have only just stored: a seal would lie.
+        raise BackupIncomplete(
+            f"no recovery point was sealed: {'; '.join(gone[:3])}",
+            hint="see who else removes snapshots from this repository; no two machines may share a state "
+            "directory, or a copy of one",
+            result=result,
+        )
+    context.catalog.seal(manifest)
     return replace(result, status=PointStatus.SEALED)
 
 
 def _of_secrets(context: _Context, captured: Captured) -> tuple[str, ...]:
-    """What there is to say of the secrets that were captured, if they were."""
-    if not captured.secret_files:
-        return ()
+    """What there is to say of the secrets that were captured."""
     warning = context.settings.secrets.expiry_warning
     found = secret_warnings.of_content(captured.members, context.started_at, warning)
     if context.previous is not None and context.previous.secret_files:

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import drkit
 from drkit import config
-from drkit.actions import leftovers
-from drkit.catalog import Catalog, open_catalog, pick
+from drkit.actions import leftovers, verdict
+from drkit.catalog import SKEW, Catalog, open_catalog, pick
 from drkit.checks.binding import Binding
-from drkit.errors import DrillError, DrillFailed, DrkitError, Interrupted, UsageError
-from drkit.harbor import relations
+from drkit.errors import DrillError, DrkitError, Interrupted, UsageError
 from drkit.model import (
     CheckResult,
     ControlResult,
@@ -25,7 +24,6 @@ from drkit.model import (
     Level,
     Manifest,
     Objective,
-    Outcome,
     Point,
     Unplanted,
     utc_now,
@@ -79,9 +77,9 @@ def drill(settings: config.Config, wishes: Wishes, listener: Listener = silent) 
     binding = Binding(manifest, lambda: catalog.snapshots_of(point.id), other)
     name = new_id(started)
     run = _Run(settings, catalog, manifest, binding, wishes, name, started, identities, listener, stopwatch)
-    report = run.drill(newest=point.id == pick("latest", points)[0].id)
+    report = run.drill(newest=point.id == next(p.id for p in points if p.manifest))
     report = _keep(report, state, catalog, wishes, swept)
-    judge(report)
+    verdict.judge(report)
     return report
 
 
@@ -203,7 +201,7 @@ class _Run:
             site=self.manifest.site,
             point=self.manifest.id,
             level=self.wishes.level,
-            outcome=decide(checks, controls, problems),
+            outcome=verdict.decide(checks, controls, problems),
             started_at=self.started_at,
             finished_at=utc_now(),
             consistent_at=self.manifest.consistent_at,
@@ -233,24 +231,9 @@ class _Run:
             found.append(Objective("rto", target, actual, actual is not None and actual <= target))
         if goals.rpo and newest:
             target, actual = goals.rpo.total_seconds(), report.recovery_point_age_seconds
-            found.append(Objective("rpo", target, actual, actual <= target))
+            # Of a point from the future nobody knows how old it is.
+            found.append(Objective("rpo", target, actual, -SKEW.total_seconds() <= actual <= target))
         return tuple(found)
-
-
-def decide(
-    checks: Sequence[CheckResult], controls: Sequence[ControlResult], problems: Sequence[str]
-) -> Outcome:
-    """Passed only if checks ran, all of them came to a verdict, none failed, and each fault was caught."""
-    if problems or not checks:
-        return Outcome.ERROR
-    if any(not control.caught for control in controls):
-        return Outcome.ERROR
-    if any(check.outcome is Outcome.FAILED for check in checks):
-        return Outcome.FAILED
-    # Without a control a green means nothing; that a check turned red, as above, means what it says.
-    if not controls or any(check.outcome is Outcome.ERROR for check in checks):
-        return Outcome.ERROR
-    return Outcome.PASSED
 
 
 @contextlib.contextmanager
@@ -282,43 +265,3 @@ def _keep(
     for home in homes:
         page.write(report, home)
     return report
-
-
-def judge(report: DrillReport) -> None:
-    """Raise what the outcome deserves; a missed objective is not green either."""
-    missed = [objective.name for objective in report.objectives if not objective.met]
-    match report.outcome:
-        case Outcome.PASSED if missed:
-            raise DrillFailed(
-                f"the drill passed, but missed: {', '.join(missed)}",
-                hint="see the stages in the report",
-                result=report,
-            )
-        case Outcome.PASSED:
-            return
-        case Outcome.FAILED:
-            message, hint = _why_failed(report)
-            raise DrillFailed(message, hint=hint, result=report)
-        case _:
-            raise DrillError(_why_error(report), hint=f"see {report.report}", result=report)
-
-
-def _why_failed(report: DrillReport) -> tuple[str, str]:
-    """What a failed drill says, and what is to be done: another backup mends nothing that production has."""
-    broken = [check for check in report.checks if check.outcome is Outcome.FAILED]
-    names = ", ".join(check.name for check in broken)
-    if all(relations.TORN_BEFORE in check.detail for check in broken):
-        said = f"point {report.point} restores as it was taken, but its database was torn already: {names}"
-        return said, f"mend production, then take a new backup and drill it; see {report.report}"
-    said = f"point {report.point} does not restore whole: {names}"
-    return said, f"see {report.report}; take a new backup and drill it"
-
-
-def _why_error(report: DrillReport) -> str:
-    uncaught = [control.name for control in report.controls if not control.caught]
-    if uncaught:
-        return (
-            f"faults planted on purpose were not caught, so a green would mean nothing: {', '.join(uncaught)}"
-        )
-    stuck = [f"{check.name}: {check.detail}" for check in report.checks if check.outcome is Outcome.ERROR]
-    return f"the drill came to no verdict: {'; '.join([*report.problems, *stuck]) or 'nothing was checked'}"

@@ -43,7 +43,7 @@ def expire(settings: config.Config, *, dry_run: bool) -> ExpireResult:
     state.prepare()
     catalog = open_catalog(settings)
     with state.site_lock("expire", settings.site.lock_wait):
-        decisions = retention.plan(catalog.points(locked=True), settings.retention, utc_now())
+        decisions = retention.plan(catalog.points(locked=True, strict=True), settings.retention, utc_now())
         doomed = [decision.point for decision in decisions if not decision.keep]
         if not dry_run:
             remove(catalog, doomed)

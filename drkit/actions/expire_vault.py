@@ -8,7 +8,7 @@ from pathlib import Path
 
 from drkit import config
 from drkit.catalog import Catalog, open_catalog
-from drkit.errors import DrkitError, Interrupted
+from drkit.errors import DrkitError, Interrupted, RestoreDamaged
 from drkit.model import Manifest, utc_now
 from drkit.sources.bucket.ends import place_of_vault
 from drkit.sources.bucket.opening import open_bucket
@@ -50,7 +50,7 @@ def _keeper(settings: config.Config, doomed: Collection[str], vault: Bucket, dir
     except Interrupted:
         raise
     except DrkitError as error:
-        return f"not every repository can be read: {error.message}"
+        return f"not every repository can be read whole: {error.message}"
     # Also those that call their vault otherwise: it may well be this one, by another name of its service.
     needed = [(catalog, manifest) for catalog, manifest in needed if manifest.bucket is not None]
     if not needed:
@@ -63,11 +63,16 @@ def _keeper(settings: config.Config, doomed: Collection[str], vault: Bucket, dir
 
 
 def _needed(settings: config.Config, doomed: Collection[str]) -> Iterator[tuple[Catalog, Manifest]]:
-    """Every sealed point that remains, each once: copies of one have the same inventory."""
+    """Every sealed point that remains, each once: copies of one have the same inventory.
+
+    Raises RestoreDamaged for a point whose seal is broken: nobody knows which blobs it needs.
+    """
     seen = set()
     for number, repository in enumerate(settings.repositories):
         catalog = open_catalog(settings, repository.name)
         for point in catalog.points(locked=number == 0):
+            if point.broken_seal:
+                raise RestoreDamaged(f"point {point.id} was sealed, but {point.broken_seal}")
             gone = number == 0 and point.id in doomed
             if point.manifest is not None and not gone and point.id not in seen:
                 seen.add(point.id)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 Verdict = Literal["ok", "warning", "problem"]
+# What clocks may differ by without a word.
+SKEW = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)

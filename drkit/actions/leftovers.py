@@ -41,14 +41,16 @@ def sweep_sandboxes(sandboxes: Path) -> tuple[str, ...]:
 
 
 def dead_points(points: Sequence[Point], machine: str, now: datetime) -> tuple[Point, ...]:
-    """Unsealed points that nobody works on: this machine's own, or too old for any run.
+    """Points that were never sealed and that nobody works on: this machine's own, or too old for any run.
 
-    The caller holds the site's lock, so that no backup of this machine is under way.
+    One with a broken seal is none of them: what made it unusable may be mended, and it is worth more than its
+    room. The caller holds the site's lock, so that no backup of this machine is under way.
     """
     return tuple(
         point
         for point in points
         if point.status is PointStatus.INCOMPLETE
+        and not point.broken_seal
         and (point.machine == machine or now - point.taken_at > _FOREIGN_AGE)
     )
 
@@ -68,7 +70,14 @@ def sweep_superseded(catalog: Catalog, points: Sequence[Point]) -> tuple[str, ..
 
 
 def sweep_points(catalog: Catalog, dead: Sequence[Point]) -> tuple[str, ...]:
-    """Remove the snapshots of dead unsealed points; returns what was done."""
-    if dead:
-        catalog.repository.forget([snapshot for point in dead for snapshot in point.snapshots])
-    return tuple(f"removed the incomplete point {point.id} of an earlier run" for point in dead)
+    """Remove the snapshots of dead unsealed points; returns what was done.
+
+    They are looked at once more: who took them for dead some hours ago may share its name with the machine
+    (a clone, say) that has sealed them since.
+    """
+    if not dead:
+        return ()
+    sealed = {point.id for point in catalog.points() if point.manifest or point.broken_seal}
+    still = [point for point in dead if point.id not in sealed]
+    catalog.repository.forget([snapshot for point in still for snapshot in point.snapshots])
+    return tuple(f"removed the incomplete point {point.id} of an earlier run" for point in still)

@@ -130,7 +130,7 @@ class _Restore:
         evidence = next(e for e in self.plan.manifest.databases if e.name == step.name)
         target = database_target(self.settings, evidence, self.plan.wishes)
         server = database_swap.maintenance(target)
-        beside = target.with_database(f"{target.database}_drkit_restoring")
+        beside = target.with_database(database_swap.beside(target.database))
         entry = database_entry(self.settings, evidence, self.plan.wishes)
         with postgres.connect(server) as session:
             major = session.server_version // 10_000
@@ -146,7 +146,7 @@ class _Restore:
             )
             for part in (dump, roles):
                 self.catalog.repository.restore(part.snapshot, scratch, listener=self.listener)
-            database_swap.drop_leftover(server, beside.database)
+            database_swap.drop(server, beside.database)
             try:
                 made = database_restore.bring_back(
                     server,
@@ -163,7 +163,7 @@ class _Restore:
                     )
             except BaseException:
                 with suppress(DrkitError):
-                    database_swap.drop_leftover(server, beside.database)
+                    database_swap.drop(server, beside.database)
                 raise
             aside = database_swap.swap(server, beside.database, target.database, self.plan.point)
             self.set_aside += [f"database {aside}"] if aside else []

@@ -164,7 +164,7 @@ class BlobsRestore:
             found = images.blobs_hash(root, ledger)
         finally:
             ledger.close()
-        if found.outcome is not Outcome.PASSED:
+        if found.outcome is Outcome.FAILED:
             raise RestoreDamaged(
                 f"restored blobs are damaged: {found.detail}",
                 hint=f"they are in {staging}; use another point",
@@ -280,4 +280,4 @@ def _elsewhere(shelf: Shelf, bucketed: Bucketed) -> tuple[str, ...]:
 
 def _gaps(found: Finding) -> tuple[str, ...]:
     """Images that lack something: they did in production too when the point was sealed, and it says so."""
-    return () if found.outcome is Outcome.PASSED else (f"some images cannot be pulled: {found.detail}",)
+    return () if found.outcome is not Outcome.FAILED else (f"some images cannot be pulled: {found.detail}",)

@@ -15,7 +15,7 @@ from drkit.model import DatabaseEvidence, Manifest, Part
 from drkit.sources import clients, database, database_swap, placing
 from drkit.sources.bucket.ends import place_of_blobs
 from drkit.tools import postgres, restic
-from drkit.tools.postgres import Target
+from drkit.tools.postgres import Session, Target
 
 What = Literal["database", "blobs", "secrets"]
 
@@ -164,12 +164,26 @@ def _database_step(
     settings: config.Config, manifest: Manifest, evidence: DatabaseEvidence, wishes: Wishes
 ) -> RestoreStep:
     target = database_target(settings, evidence, wishes)
+    if len(target.database.encode()) > database_swap.NAME_BYTES:
+        raise UsageError(
+            f"PostgreSQL would cut the name of the database {target.database}",
+            hint=f"a name has {database_swap.NAME_BYTES} bytes at most",
+        )
     with postgres.connect(database_swap.maintenance(target)) as session:
         server = session.server_version // 10_000
-        exists = database_swap.exists(session, target.database)
+        present = _present(session, target)
     clients.look_for_loader(database_entry(settings, evidence, wishes), evidence.archive_major, server)
-    tables = database_swap.objects(target) if exists else 0
     part = manifest.part("database", evidence.name)
-    present = f"{tables} tables and other objects" if tables else ""
     size = part.bytes if part else 0
     return _step("database", evidence.name, f"database {evidence.name}", target.where, size, present, wishes)
+
+
+def _present(session: Session, target: Target) -> str:
+    """What is in the way of a database, in a word or two; empty where nothing is."""
+    if not database_swap.exists(session, target.database):
+        return ""
+    if not database_swap.admits(session, target.database):
+        # Perhaps a restore was killed just when it put another in its place.
+        return "a database that lets nobody in"
+    objects = database_swap.objects(target)
+    return f"{objects} tables and other objects" if objects else ""

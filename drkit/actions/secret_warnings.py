@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from drkit import config
-from drkit.checks import certificates, keys, signatures
+from drkit.checks import certificates
 from drkit.checks.certificates import expiry_fault
 from drkit.model import Manifest, Outcome, Point
 from drkit.sources import changes
@@ -17,6 +17,9 @@ from drkit.sources.bundle import Member
 
 def of_content(members: Sequence[Member], now: datetime, warning: timedelta) -> tuple[str, ...]:
     """What the drill's own checks would turn red for, without a sandbox to try it in."""
+    # Here and below, for `status` reads manifests alone, and needs no database and no signatures.
+    from drkit.checks import keys
+
     files = keys.contents(members)
     pairs = keys.find_pairs(files)
     found = [keys.pairs_match(files, pairs)] if pairs else []
@@ -30,6 +33,8 @@ def of_signing_keys(settings: config.Secrets, members: Sequence[Member]) -> tupl
 
     Raises ConfigError where the password file cannot be read.
     """
+    from drkit.checks import signatures
+
     passwords = partial(signatures.passwords, settings, members)
     found = [check.look() for check in signatures.checks(members, passwords, None)]
     return tuple(finding.detail for finding in found if finding.outcome is Outcome.FAILED)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from drkit import config
 from drkit.actions import secret_warnings
-from drkit.catalog import open_catalog
+from drkit.catalog import SKEW, open_catalog
 from drkit.errors import ObjectiveMissed
 from drkit.model import DrillNote, Objective, Outcome, Point, PointStatus, utc_now
 
@@ -45,10 +45,15 @@ def _hint(objectives: Sequence[Objective]) -> str:
 
 
 def judge(settings: config.Config, points: Sequence[Point], now: datetime) -> Status:
-    """The status at a moment; pure. What never happened is infinitely late, not fine."""
-    sealed = [point for point in points if point.status is PointStatus.SEALED]
+    """The status at a moment; pure. What never happened is infinitely late, not fine.
+
+    Nor does what is dated in the future count: an objective would be met until that day comes, whatever
+    happens meanwhile.
+    """
+    sealed = [p for p in points if p.status is PointStatus.SEALED and p.taken_at <= now + SKEW]
     drills = sorted(
-        (drill for point in sealed for drill in point.drills), key=lambda drill: drill.finished_at
+        (drill for point in sealed for drill in point.drills if drill.finished_at <= now + SKEW),
+        key=lambda drill: drill.finished_at,
     )
     proofs = [drill for drill in drills if drill.proves]
     newest = sealed[0] if sealed else None
@@ -62,9 +67,10 @@ def judge(settings: config.Config, points: Sequence[Point], now: datetime) -> St
         newest_point_at=newest.taken_at if newest else None,
         last_drill=last,
         last_passed_drill=proof,
-        points=len(sealed),
+        points=sum(point.status is PointStatus.SEALED for point in points),
         problems=(
             *_problems(objectives, points, last),
+            *_doubtful(points, now),
             *secret_warnings.of_points(sealed, now, settings.secrets.expiry_warning),
         ),
     )
@@ -100,7 +106,7 @@ def _problems(objectives: Sequence[Objective], points: Sequence[Point], last: Dr
         "drill": "the last passed drill is too long ago: run `drkit drill`",
     }
     said = [(late if o.actual_seconds is not None else never)[o.name] for o in objectives if not o.met]
-    incomplete = [point for point in points if point.status is PointStatus.INCOMPLETE]
+    incomplete = [p for p in points if p.status is PointStatus.INCOMPLETE and not p.broken_seal]
     if incomplete:
         said.append(
             f"{len(incomplete)} incomplete recovery points: a backup failed, was killed, or is under way"
@@ -108,3 +114,13 @@ def _problems(objectives: Sequence[Objective], points: Sequence[Point], last: Dr
     if last and last.outcome is not Outcome.PASSED:
         said.append(f"the last drill ({last.id}) {last.outcome}")
     return said
+
+
+def _doubtful(points: Sequence[Point], now: datetime) -> Iterator[str]:
+    """Points that cannot be counted on, and drills that cannot be dated."""
+    yield from (f"point {p.id} was sealed, but {p.broken_seal}" for p in points if p.broken_seal)
+    future = [p.id for p in points if p.status is PointStatus.SEALED and p.taken_at > now + SKEW]
+    future += [f"drill {d.id}" for p in points for d in p.drills if d.finished_at > now + SKEW]
+    if future:
+        names = ", ".join(future[:3])
+        yield f"dated in the future, and counted for nothing: {names}; is or was a clock wrong?"

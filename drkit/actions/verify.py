@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from drkit import config
 from drkit.catalog import Catalog, open_catalog
 from drkit.errors import DrkitError, ToolFailed, UsageError, VaultDamaged
-from drkit.model import Manifest
+from drkit.model import Manifest, Point
 from drkit.progress import Listener, silent
 from drkit.sources.bucket.ends import place_of_vault
 from drkit.sources.bucket.opening import open_bucket
@@ -42,8 +42,9 @@ def verify(
 ) -> VerifyResult:
     """Let restic check itself, and compare the vault with what the sealed points need of it.
 
-    Raises ToolFailed if anything is damaged: VaultDamaged with the result where it is the vault. Without a
-    subset only the structure is looked at: a damaged pack of data, or a blob of the right size, goes unseen.
+    Raises ToolFailed if anything is damaged, a seal too, of which restic knows nothing; VaultDamaged with the
+    result where it is the vault. Without a subset only the structure is looked at: a damaged pack of data, or
+    a blob of the right size, goes unseen.
     """
     if read_data_subset is not None and not restic_output.is_subset(read_data_subset):
         raise UsageError(
@@ -54,7 +55,9 @@ def verify(
     restic.require(restic.version())
     catalog = open_catalog(settings, repository)
     catalog.repository.check(read_data_subset)
-    sealed = [point.manifest for point in catalog.points() if point.manifest]
+    points = catalog.points()
+    _refuse_broken(points)
+    sealed = [point.manifest for point in points if point.manifest]
     relying = [manifest for manifest in sealed if manifest.bucket is not None]
     vault = _vault(settings, catalog, relying, read_data_subset, listener) if relying else None
     took = round(time.monotonic() - started, 3)
@@ -68,6 +71,16 @@ def verify(
             result=result,
         )
     return result
+
+
+def _refuse_broken(points: Sequence[Point]) -> None:
+    """A repository may be sound and lack what a point needs: somebody has removed it."""
+    broken = [f"{point.id}: {point.broken_seal}" for point in points if point.broken_seal]
+    if broken:
+        raise ToolFailed(
+            f"{len(broken)} recovery points were sealed and cannot be used: {'; '.join(broken[:3])}",
+            hint="a new backup makes a whole one; `restic forget` removes what is left of those",
+        )
 
 
 def _vault(

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from drkit.catalog import foreign_parts
 from drkit.checks.finding import Check, Control, Finding, verdict
 from drkit.model import Manifest
+from drkit.seals import foreign_parts
 from drkit.tools.restic_output import Snapshot
 
 

@@ -52,14 +52,8 @@ class Check:
 
     def run(self) -> CheckResult:
         """Run it; what stops it from coming to a verdict is an error, never a pass."""
-        started = time.monotonic()
-        try:
-            finding = self.look()
-        except Interrupted:
-            raise
-        except DrkitError as error:
-            finding = Finding(Outcome.ERROR, error.message)
-        return CheckResult(self.name, finding.outcome, finding.detail, round(time.monotonic() - started, 3))
+        finding, seconds = _timed(self.look)
+        return CheckResult(self.name, finding.outcome, finding.detail, seconds)
 
 
 @dataclass(frozen=True)
@@ -72,15 +66,21 @@ class Control:
 
     def run(self) -> ControlResult:
         """Plant the fault; only a failed check counts as caught, not one that could not run."""
-        started = time.monotonic()
-        try:
-            finding = self.look()
-        except Interrupted:
-            raise
-        except DrkitError as error:
-            finding = Finding(Outcome.ERROR, error.message)
+        finding, seconds = _timed(self.look)
         caught = finding.outcome is Outcome.FAILED
         detail = (
             self.planted if caught else f"{self.planted}: the check said {finding.outcome}, {finding.detail}"
         )
-        return ControlResult(self.name, caught, detail, round(time.monotonic() - started, 3))
+        return ControlResult(self.name, caught, detail, seconds)
+
+
+def _timed(look: Callable[[], Finding]) -> tuple[Finding, float]:
+    """What was found, or that nothing was because of an error, and how long that took."""
+    started = time.monotonic()
+    try:
+        finding = look()
+    except Interrupted:
+        raise
+    except DrkitError as error:
+        finding = Finding(Outcome.ERROR, error.message)
+    return finding, round(time.monotonic() - started, 3)

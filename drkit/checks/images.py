@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from drkit.checks.finding import Control, Finding, Unplanted, failed, passed
+from drkit.checks.finding import Control, Finding, Unplanted, failed, not_provable, passed
 from drkit.checks.manifests import links_hold
 from drkit.errors import NotServed, ToolFailed
 from drkit.harbor import closure, links, storage
@@ -85,10 +85,10 @@ class _Tally:
             if len(self.faults) < _NAMES:
                 self.faults.append(sentence)
 
-    def verdict(self, good: str) -> Finding:
-        if not self.count:
-            return passed(good)
-        return failed(f"{self.count} faults: " + "; ".join(self.faults[:3]))
+    def verdict(self, good: str, nothing: str) -> Finding:
+        if self.count:
+            return failed(f"{self.count} faults: " + "; ".join(self.faults[:3]))
+        return passed(good) if self.done else not_provable(nothing)
 
 
 def tags_pull(socket: Path, tags: Iterable[Tag], ledger: Ledger) -> Finding:
@@ -101,7 +101,8 @@ def tags_pull(socket: Path, tags: Iterable[Tag], ledger: Ledger) -> Finding:
     with Client(socket=socket) as client:
         for_each(tags, _Puller(client, ledger, tally).pull, _WORKERS)
     size = f"{tally.bytes / (1 << 20):,.1f} MiB"
-    return tally.verdict(f"{tally.done:,} tags pulled by digest, {size} read through the registry")
+    said = f"{tally.done:,} tags pulled by digest, {size} read through the registry"
+    return tally.verdict(said, "there is no tag to pull")
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,8 @@ def blobs_hash(root: Path, ledger: Ledger) -> Finding:
         tally.read(size)
 
     for_each(storage.stored_blobs(root), look, _WORKERS)
-    return tally.verdict(f"{tally.done:,} blobs, {tally.bytes / (1 << 20):,.1f} MiB, every byte hashed")
+    said = f"{tally.done:,} blobs, {tally.bytes / (1 << 20):,.1f} MiB, every byte hashed"
+    return tally.verdict(said, "there is no blob")
 
 
 def hash_file(path: Path) -> str:
@@ -178,8 +180,10 @@ def closure_holds(root: Path, referenced: Iterable[tuple[str, int | None]]) -> F
 def closure_of(referenced: Iterable[tuple[str, int | None]], present: Iterable[tuple[str, int]]) -> Finding:
     """The same of any blobs, sorted by digest: of a bucket's listing, say."""
     found: Closure = closure.closure(referenced, present)
+    more = f", {found.unreferenced:,} unreferenced" if found.unreferenced else ""
+    if not found.referenced:
+        return not_provable(f"no blob is referred to{more}")
     if found.whole:
-        more = f", {found.unreferenced:,} unreferenced" if found.unreferenced else ""
         return passed(f"all {found.referenced:,} blobs that are referred to are there{more}")
     names = ", ".join((found.missing_names + found.mismatch_names)[:3])
     return failed(f"{found.missing:,} blobs missing, {found.size_mismatch:,} of the wrong size: {names}")
@@ -194,6 +198,8 @@ def digests_agree(
         if here != there:
             return failed(f"the list says {here}, the restored database {there}")
         count += 1
+    if not count:
+        return not_provable("no digest, as at the backup")
     return passed(f"{count:,} digests, the same as at the backup")
 
 

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from drkit.checks.finding import Control, Finding, failed, passed
+from drkit.checks.finding import Control, Finding, failed, not_provable, passed
 from drkit.errors import ToolFailed
 from drkit.harbor import links, manifests, storage
 from drkit.harbor.closure import Digest
@@ -60,6 +60,8 @@ class _Walk:
     def finding(self) -> Finding:
         if self.count:
             return failed(f"{self.count:,} faults: " + "; ".join(self.faults))
+        if not self.images:
+            return not_provable("there is no manifest")
         return passed(f"{self.images:,} manifests, and all that they need is there")
 
     def _look(self, image: Image) -> list[str]:
@@ -136,6 +138,8 @@ def links_hold(root: Path) -> Finding:
         return failed(
             f"{found.bad:,} of {found.links:,} links are bad: {', '.join(found.bad_names[:_NAMES])}"
         )
+    if not found.links:
+        return not_provable("no repository has a link")
     return passed(f"{found.links:,} links hold the digest that they stand for")
 
 

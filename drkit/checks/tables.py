@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from drkit.checks import rows
-from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, passed, verdict
+from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not_provable, passed, verdict
 from drkit.errors import ToolFailed
 from drkit.model import DatabaseEvidence
 from drkit.sources import evidence as evidences
@@ -24,6 +24,8 @@ def checks(target: Target, evidence: DatabaseEvidence) -> Iterator[Check]:
 def tables_equal(target: Target, evidence: DatabaseEvidence) -> Finding:
     """Every table has the rows and the content that it had in the snapshot that was dumped."""
     faults = evidences.differences(target, evidence)
+    if not evidence.tables and not faults:
+        return not_provable("the database had no table when it was backed up")
     return verdict(faults, evidences.what_agreed(evidence))
 
 

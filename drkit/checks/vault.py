@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from drkit.checks.finding import Control, Finding, Unplanted, failed, passed
+from drkit.checks.finding import Control, Finding, Unplanted, failed, not_provable, passed
 from drkit.sources.bucket import restore as bucket_restore
 from drkit.sources.bucket.inventory import Entry
 from drkit.sources.bucket.restore import Fetched
@@ -17,6 +17,8 @@ _NAMES = 3
 
 def came(fetched: Fetched, where: str) -> Finding:
     """What the fetching of an inventory's blobs came to."""
+    if not fetched.bad and not fetched.blobs:
+        return not_provable(f"no blob is needed of {where}")
     if not fetched.bad:
         return passed(fetched.describe(where))
     return failed(f"{fetched.bad:,} faults: {'; '.join(fetched.faults[:_NAMES])} ({where})")

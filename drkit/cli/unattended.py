@@ -13,8 +13,8 @@ from drkit import scheduler, timers
 from drkit.cli.perform import Run
 from drkit.errors import ConfigError, UsageError
 from drkit.state import State
-from drkit.tools import process
-from drkit.tools.process import Command
+from drkit.tools import process, stopping
+from drkit.tools.command import Command
 
 if TYPE_CHECKING:
     from drkit.cli.paper import Paper
@@ -44,7 +44,7 @@ def run_scheduler(run: Run) -> None:
         return process.pass_through(Command((*program, verb), dict(os.environ)))
 
     with state.scheduler_lock():
-        scheduler.run(settings.schedule.jobs, act, state.root, stop=lambda: process.stop_all(_GRACE_SECONDS))
+        scheduler.run(settings.schedule.jobs, act, state.root, stop=lambda: stopping.stop_all(_GRACE_SECONDS))
 
 
 def show_end(_paper: Paper, _result: None) -> None:

@@ -22,6 +22,8 @@ UPLOADS_PATTERN = f"{REPOSITORIES}/**/_uploads"
 
 _BLOB_LENGTH = len("/blobs/sha256/ab//data") + 64
 _BLOB = re.compile(r"/blobs/sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})/data$")
+_PREFIX = re.compile(r"[0-9a-f]{2}")
+_DIGITS = re.compile(r"[0-9a-f]{64}")
 _LINK = re.compile(r"/(?:_layers|_manifests/revisions)/sha256/([0-9a-f]{64})/link$")
 
 
@@ -62,23 +64,46 @@ def link_in_trunk(root: Path) -> Path | None:
 
 
 def stored_blobs(root: Path) -> Iterator[tuple[str, int]]:
-    """Digest and size of every blob on disk, sorted by digest; memory for 1/256 of them at a time."""
+    """Digest and size of every blob on disk, sorted by digest; memory for 1/256 of them at a time.
+
+    What else somebody has put there is no blob: a registry does not serve it.
+    """
     top = root / BLOBS / "sha256"
-    if not top.is_dir():
-        return
-    for prefix in sorted(os.listdir(top)):  # noqa: PTH208 - names alone: a million Paths take their time
+    for prefix in sorted(filter(_PREFIX.fullmatch, _names(top))):
         directory = f"{top}/{prefix}"
-        for name in sorted(os.listdir(directory)):  # noqa: PTH208
+        for name in sorted(_names(directory)):
+            if not name.startswith(prefix) or not _DIGITS.fullmatch(name):
+                continue
             try:
                 size = os.stat(f"{directory}/{name}/data").st_size  # noqa: PTH116
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 continue
             yield f"sha256:{name}", size
+
+
+def _names(directory: Path | str) -> list[str]:
+    try:
+        return os.listdir(directory)  # noqa: PTH208 - names alone: a million Paths take their time
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def tags(root: Path) -> Iterator[Tag]:
     """Every tag that the tree itself knows; Harbor from 2.15 on keeps them in its database alone."""
     top = root / REPOSITORIES
-    for link in sorted(top.glob("**/_manifests/tags/*/current/link")):
-        repository = link.parents[4].relative_to(top)
-        yield Tag(str(repository), link.parents[1].name, link.read_text(encoding="utf-8").strip())
+    for directory, names, _files in os.walk(top):
+        if os.path.basename(directory) == "_manifests":  # noqa: PTH119 - there may be millions
+            names.clear()
+            yield from _tags_in(Path(directory), os.path.relpath(os.path.dirname(directory), top))  # noqa: PTH120
+        # Links of layers are many more than tags, and among them there is none.
+        names[:] = sorted(name for name in names if name not in ("_layers", "_uploads"))
+
+
+def _tags_in(manifests: Path, repository: str) -> Iterator[Tag]:
+    for name in sorted(_names(manifests / "tags")):
+        link = manifests / "tags" / name / "current" / "link"
+        try:
+            held = link.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        yield Tag(repository, name, held.decode("utf-8", "replace").strip())

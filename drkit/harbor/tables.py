@@ -160,15 +160,6 @@ def tags(session: Session) -> Iterator[Tag]:
         yield Tag(*row)
 
 
-def artifact_children(session: Session) -> Iterator[tuple[str, str, str]]:
-    """(repository, parent digest, child digest) of every image index."""
-    query = (
-        "SELECT r.name, a.digest, f.child_digest FROM public.artifact_reference f"
-        " JOIN public.artifact a ON a.id = f.parent_id JOIN public.repository r USING (repository_id)"
-    )
-    yield from session.stream(query)
-
-
 def digests_of_images(session: Session, images: Sequence[str]) -> tuple[str, ...]:
     """Every digest that those images need: manifests, the children of an index, configurations and layers."""
     query = (

@@ -9,7 +9,7 @@ from typing import Literal
 
 from drkit.errors import RestoreDamaged
 from drkit.model.closure import Closure
-from drkit.model.drill import DrillNote
+from drkit.model.drill import DrillNote, Outcome
 from drkit.model.evidence import DatabaseEvidence
 
 MANIFEST_SCHEMA = 1
@@ -175,6 +175,8 @@ class Point:
     """A recovery point as the repository has it: sealed with its manifest, or incomplete without one.
 
     `machine` names the state directory that made it, `superseded` what a later seal took the place of.
+    `broken_seal` says why a point that bears a seal counts as incomplete all the same: it was whole once, so
+    nothing of it is ever swept away.
     """
 
     id: str
@@ -186,6 +188,7 @@ class Point:
     drills: tuple[DrillNote, ...] = ()
     machine: str | None = None
     superseded: tuple[str, ...] = ()
+    broken_seal: str = ""
 
     @property
     def last_drill(self) -> DrillNote | None:
@@ -194,5 +197,7 @@ class Point:
 
     @property
     def proven(self) -> bool:
-        """Whether a full drill of this point has passed."""
-        return any(drill.proves for drill in self.drills)
+        """Whether a full drill of this point has passed, and none has failed since."""
+        verdicts = [drill for drill in self.drills if drill.proves or drill.outcome is Outcome.FAILED]
+        last = max(verdicts, key=lambda drill: drill.finished_at, default=None)
+        return last is not None and last.proves

@@ -17,7 +17,7 @@ from drkit.sandbox import container as sandbox_container
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
 from drkit.sandbox.blobs import STAGE, BlobsBuilder, OpenVault, RestoredBlobs
-from drkit.sources import clients, database_restore, secrets
+from drkit.sources import clients, database_restore, database_swap, secrets
 from drkit.sources.bundle import Bundle, Member
 from drkit.stopwatch import Stopwatch
 from drkit.tools import postgres, postgres_programs
@@ -171,7 +171,10 @@ class Builder:
         _raise_first(together({"start": start, "fetch": fetch, "roles": fetch_roles}))
         archive = fetched / self._manifest.need("database", name).path.lstrip("/")
         roles = (fetched / self._manifest.need("roles", name).path.lstrip("/")).read_text(encoding="utf-8")
-        server, programs = servers[0]
+        made, programs = servers[0]
+        server = database_swap.maintenance(made.with_database(evidence.shape.database))
+        # A new server has a database `postgres`, and the restored one may be called that too.
+        database_swap.drop(server, evidence.shape.database)
         with self._stopwatch.stage(f"load {name}"):
             database_restore.bring_back(
                 server,

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from drkit.errors import ConfigError, DatabaseUnreachable, ToolFailed
 from drkit.tools import postgres, process
+from drkit.tools.command import Command
 from drkit.tools.postgres import Target
 from drkit.tools.postgres_programs import Programs
-from drkit.tools.process import Command, Server
+from drkit.tools.server import Server
 
 _SOCKET = ".s.PGSQL.5432"
 # sockaddr_un holds 108 bytes, the closing zero included.

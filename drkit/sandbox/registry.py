@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from drkit.errors import ToolFailed, ToolMissing
-from drkit.tools.process import Command, Server
+from drkit.tools.command import Command
 from drkit.tools.registry import Client
+from drkit.tools.server import Server
 
 # Debian's name for distribution's program, then its own.
 _PROGRAMS = ("docker-registry", "registry")

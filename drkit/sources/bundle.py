@@ -21,14 +21,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import posixpath
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from drkit.errors import RestoreDamaged
+from drkit.sources import bundle_paths
+from drkit.tools import tar_plain
 
 Kind = Literal["file", "directory", "link"]
 
@@ -37,6 +39,8 @@ LIMIT = 256 << 20
 # The kernel's highest user id but one: the last means "leave it as it is" to chown.
 _LAST_ID = (1 << 32) - 2
 _BLOCK = 512
+# Of a name that may be as long as the archive.
+_SHOWN = 80
 
 
 @dataclass(frozen=True)
@@ -104,9 +108,8 @@ def _add(tar: tarfile.TarFile, member: Member) -> None:
     info = tarfile.TarInfo(member.path.lstrip("/"))
     info.mode, info.uid, info.gid = member.mode, member.uid, member.gid
     info.mtime = member.mtime_ns // 1_000_000_000
-    fraction = member.mtime_ns % 1_000_000_000
-    if fraction:
-        info.pax_headers = {"mtime": f"{info.mtime}.{fraction:09d}"}
+    if member.mtime_ns % 1_000_000_000:
+        info.pax_headers = {"mtime": f"{Decimal(member.mtime_ns) / 1_000_000_000:.9f}"}
     match member.kind:
         case "file":
             info.size = len(member.data)
@@ -122,13 +125,15 @@ def _add(tar: tarfile.TarFile, member: Member) -> None:
 def unpack(data: bytes) -> Bundle:
     """The members of a bundle, its index checked and left out; raises RestoreDamaged, naming the culprit."""
     members: list[Member] = []
-    total = 0
+    total, rooted = 0, False
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
             for info in tar:
-                if info.isdir() and not PurePosixPath(info.name).parts:
-                    continue  # `tar -C DIR -c .` begins with the directory itself
-                members.append(_member(tar, info, total))
+                _refuse_odd(data, info, total)
+                if info.isdir() and not members and not PurePosixPath(info.name).parts:
+                    rooted = True  # `tar -C DIR -c .` begins with the directory itself
+                    continue
+                members.append(_member(tar, info))
                 total += len(members[-1].data)
             if tar.pax_headers:
                 raise _refused("it has attributes that are meant for all of its members")
@@ -138,19 +143,31 @@ def unpack(data: bytes) -> Bundle:
         raise _refused(f"it is no tar: {error}") from None
     _refuse_doubles(members)
     _refuse_links(members)
-    return _checked(members)
+    found = _checked(members)
+    if rooted and found.indexed:
+        # Whoever unpacks it would give the target directory, even `/`, its mode and owner.
+        raise _refused("its root directory is one of its members")
+    return found
 
 
-def _member(tar: tarfile.TarFile, info: tarfile.TarInfo, so_far: int) -> Member:
+def _refuse_odd(archive: bytes, info: tarfile.TarInfo, so_far: int) -> None:
+    """Refuse what cannot be held in memory, and what other readers of tars could take otherwise."""
+    if so_far + info.size > LIMIT:
+        raise _refused(f"member {info.name[:_SHOWN]!r} makes it larger than {LIMIT >> 20} MiB")
+    if info.issparse():
+        raise _refused(f"member {info.name[:_SHOWN]!r} is a sparse file")
+    if (ambiguity := tar_plain.ambiguity(archive, info)) is not None:
+        raise _refused(f"member {info.name[:_SHOWN]!r} {ambiguity}")
+
+
+def _member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
     parts = PurePosixPath(info.name).parts
     if info.name.startswith("/") or ".." in parts or not parts or "\0" in info.name:
         raise _refused(f"member {info.name!r} leaves its root")
-    if unprintable(info.name) or unprintable(info.linkname):
+    if bundle_paths.unprintable(info.name) or bundle_paths.unprintable(info.linkname):
         raise _refused(f"member {info.name!r} has a control character in its name")
-    if so_far + info.size > LIMIT:
-        raise _refused(f"member {info.name!r} makes it larger than {LIMIT >> 20} MiB")
-    if info.issparse():
-        raise _refused(f"member {info.name!r} is a sparse file")
+    if bundle_paths.too_long(info.name) or bundle_paths.too_long(info.linkname):
+        raise _refused(f"member {info.name[:_SHOWN]!r}... has a longer name than any file can have")
     path = "/" + "/".join(parts)
     owner = (info.mode & 0o7777, *_ids(info), _time(info))
     if info.isreg():
@@ -166,11 +183,6 @@ def _member(tar: tarfile.TarFile, info: tarfile.TarInfo, so_far: int) -> Member:
     raise _refused(f"member {info.name!r} is neither file, directory nor symbolic link")
 
 
-def unprintable(name: str) -> bool:
-    """Whether a name holds control characters: it could forge a line of a report or steer a terminal."""
-    return any(ord(character) < 0x20 or ord(character) == 0x7F for character in name)
-
-
 def _ids(info: tarfile.TarInfo) -> tuple[int, int]:
     if not (0 <= info.uid <= _LAST_ID and 0 <= info.gid <= _LAST_ID):
         raise _refused(f"member {info.name!r} belongs to nobody that there can be")
@@ -178,8 +190,7 @@ def _ids(info: tarfile.TarInfo) -> tuple[int, int]:
 
 
 def _time(info: tarfile.TarInfo) -> int:
-    whole, _, fraction = info.pax_headers.get("mtime", str(info.mtime)).partition(".")
-    time = int(whole) * 1_000_000_000 + int(fraction.ljust(9, "0")[:9] or 0)
+    time = int(Decimal(info.pax_headers.get("mtime", str(info.mtime))) * 1_000_000_000)
     # os.utime takes nanoseconds in 64 bits; times before 1970 are negative.
     if abs(time) >= 1 << 63:
         raise _refused(f"member {info.name!r} is from no time that there can be")
@@ -203,18 +214,17 @@ def _refuse_doubles(members: Sequence[Member]) -> None:
 def _refuse_links(members: Sequence[Member]) -> None:
     """Links lead to members of the bundle, and no member is written through a link or below a file."""
     kinds = {member.path: member.kind for member in members}
+    links = {member.path: member.link for member in members if member.kind == "link"}
+    for path, link in links.items():
+        # By its words as well: one that takes a way round is none that drkit packs.
+        ends = {bundle_paths.link_target(path, link), bundle_paths.leads_to(path, links)}
+        if not link or not ends <= kinds.keys():
+            raise _refused(f"link {path!r} leaves the bundle")
     for member in members:
-        if member.kind == "link" and link_target(member.path, member.link) not in kinds:
-            raise _refused(f"link {member.path!r} leaves the bundle")
         for parent in PurePosixPath(member.path).parents:
             kind = kinds.get(str(parent), "directory")
             if kind != "directory":
                 raise _refused(f"member {member.path!r} stands below a {kind}")
-
-
-def link_target(path: str, link: str) -> str:
-    """Where a link at `path` leads, as an absolute path."""
-    return posixpath.normpath(posixpath.join(posixpath.dirname(path), link))
 
 
 def _checked(members: Sequence[Member]) -> Bundle:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,7 +17,7 @@ from drkit.sources.closure import ARTIFACTS
 from drkit.sources.collection import Watch
 from drkit.sources.database import Held
 from drkit.sources.images import Images
-from drkit.sources.record import Record
+from drkit.sources.record import Captured, Record
 from drkit.sources.vault.work import VaultWork
 from drkit.tools import postgres_programs
 from drkit.tools.parallel import together
@@ -36,13 +36,24 @@ _COLLECTED = Spoilt("a garbage collection ran", "schedule the backup away from H
 
 
 class Capture:
-    """The capture of all sources of a site; what it gives stands in the `record`."""
+    """The capture of all sources of a site; what it gives stands in the `record`.
 
-    def __init__(self, record: Record, vault_work: VaultWork | None = None) -> None:
+    `remarks` says what there is to warn of in the secrets that were captured.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        vault_work: VaultWork | None = None,
+        remarks: Callable[[Captured], Iterable[str]] = lambda _captured: (),
+    ) -> None:
         self.record = record
         self.captured = record.captured
         self._settings = record.settings
+        self._remarks = remarks
         self._images = Images(record, vault_work or VaultWork(record.settings))
+        # The databases that know which images there are.
+        self._harbor: tuple[Held, ...] = ()
 
     def run(self) -> Spoilt | None:
         """Capture everything; says why, if it must be done again."""
@@ -61,11 +72,14 @@ class Capture:
                 work |= self._database_work(one, dumpers[one.name])
             # Without every database nobody knows which digests must be there, so nothing is compared.
             known = len(held) == len(settings.databases)
+            self._harbor = tuple(h for h in held if tables.is_harbor(h.session))
+            by_links = not self._harbor
             if settings.blobs:
-                work["blobs"] = partial(self._images.take, settings.blobs, close=known)
+                work["blobs"] = partial(self._images.take, settings.blobs, close=known, by_links=by_links)
             if settings.blobs and known:
-                work["digests"] = lambda: self._digests(held)
-            if isinstance(settings.blobs, config.FilesystemBlobs) and held and known:
+                work["digests"] = self._digests
+                self._say_who_knows(held)
+            if isinstance(settings.blobs, config.FilesystemBlobs) and known and not by_links:
                 work["manifests"] = partial(self._images.manifests, settings.blobs)
             if settings.secrets.paths:
                 work["secrets"] = self._secrets
@@ -75,14 +89,22 @@ class Capture:
                 return _COLLECTED
             return _disturbed(self.captured.failures, set(work) - {"blobs", "secrets"}) or self._outrun()
 
+    def _say_who_knows(self, held: Sequence[Held]) -> None:
+        if held and not self._harbor:
+            names = ", ".join(h.name for h in held)
+            self.captured.warnings.append(
+                f"database {names} has no tables of Harbor's: which images must be there was read from the "
+                "registry's own links"
+            )
+
     def _outrun(self) -> Spoilt | None:
         """Whether nothing is wrong but that links were read whose blobs were pushed after blobs were read.
 
-        That can be where a registry without a database is read live: restic reads a directory's names in
-        order, `blobs` before `repositories`. Without pushes in between, every link's blob is there.
+        That can be where a registry without Harbor's database is read live: restic reads a directory's names
+        in order, `blobs` before `repositories`. Without pushes in between, every link's blob is there.
         """
         failures, found, volume = self.captured.failures, self.captured.closure, self.captured.volume
-        if self._settings.databases or set(failures) != {"blobs"} or not (found and found.present and volume):
+        if self._harbor or set(failures) != {"blobs"} or not (found and found.present and volume):
             return None
         if volume.kind != "live":
             return None
@@ -93,7 +115,9 @@ class Capture:
         held = []
         for entry in self._settings.databases:
             try:
-                held.append(stack.enter_context(database.hold(entry)))
+                found = stack.enter_context(database.hold(entry))
+                _refuse_nothing(found)
+                held.append(found)
             except DrkitError as error:
                 self.captured.failures[f"database {entry.name}"] = error
         return tuple(held)
@@ -146,21 +170,21 @@ class Capture:
         self.captured.warnings += warnings
         self.captured.evidence.append(replace(found, dumped_by=dumping.major))
 
-    def _digests(self, held: Sequence[Held]) -> None:
+    def _digests(self) -> None:
         """List what must be there: in the database's own order, so that nothing is sorted here."""
         listed = self.record.directory / digests.FILE_NAME
         try:
             with contextlib.ExitStack() as stack:
-                sessions = [stack.enter_context(database.shared_session(one)) for one in held]
-                streams = [tables.digests(session) for session in sessions if tables.is_harbor(session)]
+                sessions = [stack.enter_context(database.shared_session(one)) for one in self._harbor]
+                streams = [tables.digests(session) for session in sessions]
                 self.captured.digest_count = digests.write(listed, digests.merged(streams))
-                images = [tables.artifacts(session) for session in sessions if tables.is_harbor(session)]
+                images = [tables.artifacts(session) for session in sessions]
                 digests.write(self.record.directory / ARTIFACTS, digests.merged(images))
             self._images.listed.set_result(listed)
         except BaseException as error:
             self._images.listed.set_exception(error)
             raise
-        if held:
+        if self._harbor:
             self.record.save_digests(listed)
 
     def _secrets(self) -> None:
@@ -175,6 +199,16 @@ class Capture:
             self.captured.fingerprint_key = key.id
             tags = self.record.tags("secrets", "secrets")
             keep(self.record.repository.save_stream([sealed], secrets.FILE_NAME, tags, self.record.host))
+        self.captured.warnings += self._remarks(self.captured)
+
+
+def _refuse_nothing(held: Held) -> None:
+    """A dump of an empty database restores perfectly, and is worth nothing: it is the wrong one."""
+    if not held.tables:
+        raise ToolFailed(
+            f"{held.target.where} has no table at all",
+            hint=database.WRONG_ONE,
+        )
 
 
 def _failures(outcomes: Mapping[str, object]) -> dict[str, DrkitError]:

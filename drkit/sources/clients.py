@@ -14,10 +14,10 @@ from typing import Protocol
 from drkit import config
 from drkit.errors import ToolMissing
 from drkit.tools import docker, postgres, postgres_programs, process
+from drkit.tools.command import Command
 from drkit.tools.docker import Container
 from drkit.tools.postgres import Target
 from drkit.tools.postgres_programs import Programs
-from drkit.tools.process import Command
 
 
 class Loader(Protocol):

@@ -15,7 +15,7 @@ from drkit.harbor.closure import Blob, Digest
 from drkit.model import Closure, ManifestProof
 from drkit.sources import digests
 from drkit.sources.link_spool import LinkSpool
-from drkit.sources.listing import captured_at_once, captured_links
+from drkit.sources.listing import captured_at_once, captured_links, captured_tree
 from drkit.sources.manifests import Memory
 from drkit.tools.parallel import together
 from drkit.tools.restic import Repository
@@ -25,7 +25,7 @@ from drkit.tools.restic_output import Saved
 ARTIFACTS = "artifacts.jsonl"
 # Told of a blob in production whose bytes are not what its name says.
 DAMAGED = -1
-# From so many blobs on, starting more restics takes less time than they save.
+# From so many files on, starting more restics takes less time than they save.
 _MANY = 100_000
 
 
@@ -93,7 +93,7 @@ class Proof:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Damage that production has as well, each kind in a sentence that names some."""
-        return tuple(filter(None, (self._blobs(), self._links(), *self._manifests())))
+        return tuple(filter(None, (self._nothing(), self._blobs(), self._links(), *self._manifests())))
 
     def raise_if_torn(self) -> None:
         """Raise ToolFailed where the capture lacks what production has, or where nothing at all is there."""
@@ -110,6 +110,17 @@ class Proof:
                 if self.root.startswith("/")
                 else "see bucket and root in [blobs]",
             )
+
+    def _nothing(self) -> str:
+        """A closure over nothing is whole, and proves nothing."""
+        if self.closure.referenced:
+            return ""
+        if self.closure.unreferenced:
+            return (
+                f"nothing refers to any of the {self.closure.unreferenced:,} blobs in {self.root}: "
+                "is it the database of this registry?"
+            )
+        return f"there is not one image in {self.root}"
 
     def _blobs(self) -> str:
         if not self.damage.in_production:
@@ -181,7 +192,7 @@ class Prover:
             "blobs": lambda: self._compare(listed),
             "manifests": lambda: self._keep(proved()),
         }
-        if not self._links_seen:
+        if not self._links_seen and self._files >= _MANY:
             work["links"] = self._look_at_links
         done = together(work)
         for outcome in done.values():
@@ -194,9 +205,15 @@ class Prover:
         return Proof(str(self._root), whole, damage)
 
     def _compare(self, listed: Path) -> None:
-        where = (self._repository, self._snapshot, str(self._root))
-        present = captured_at_once(*where, self._directory, self._restics(digests.count(listed)))
+        present = self._present(digests.count(listed))
         self._compared = compare(partial(size_on_disk, self._root), digests.from_file(listed), present)
+
+    def _present(self, blobs: int) -> Iterator[Blob]:
+        """The blobs of the snapshot, about so many; looks at its links as well where that spares a restic."""
+        where = (self._repository, self._snapshot, str(self._root))
+        if self._files < _MANY and not self._links_seen:
+            return captured_tree(*where, self._links)
+        return captured_at_once(*where, self._directory, self._restics(blobs))
 
     def _restics(self, blobs: int) -> int:
         """How many restics list about so many blobs: one a processor, of which many links take one."""

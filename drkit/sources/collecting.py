@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drkit.errors import ConfigError
-from drkit.sources import bundle
+from drkit.sources import bundle, bundle_paths
 from drkit.sources.bundle import Member
 
 
@@ -104,11 +104,11 @@ def _follow_directories(found: dict[str, Path]) -> None:
 
 
 def _leads_to(path: Path) -> str:
-    return bundle.link_target(str(path), str(path.readlink()))
+    return bundle_paths.link_target(str(path), str(path.readlink()))
 
 
 def _read(path: Path, collected: Container[str]) -> Member | None:
-    if bundle.unprintable(str(path)):
+    if bundle_paths.unprintable(str(path)):
         raise ConfigError(
             f"there is a control character in the name of {str(path)!r}",
             hint="rename the file; such a name could forge a line of a report",

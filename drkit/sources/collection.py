@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from drkit import config
 from drkit.errors import BackupIncomplete, DrkitError, Interrupted
@@ -16,8 +17,10 @@ from drkit.harbor.collection import Collection, Mark
 from drkit.progress import Listener, Update
 from drkit.sources import database
 from drkit.sources.database import Held
-from drkit.tools import harbor_api, postgres
-from drkit.tools.harbor_api import HarborApi
+from drkit.tools import postgres
+
+if TYPE_CHECKING:
+    from drkit.tools.harbor_api import HarborApi
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +35,10 @@ def api_of(settings: config.Config) -> HarborApi | None:
         return None
     assert harbor.user is not None
     assert harbor.password_file is not None
-    return HarborApi(harbor.url, harbor.user, harbor_api.read_password(harbor.password_file), harbor.ca_file)
+    # Here, for most have none, and httpx brings all of its own command line along.
+    from drkit.tools.harbor_api import HarborApi, read_password
+
+    return HarborApi(harbor.url, harbor.user, read_password(harbor.password_file), harbor.ca_file)
 
 
 class Watch:

@@ -37,6 +37,7 @@ WHERE l.mode = 'AccessExclusiveLock' AND l.granted AND a.datname = current_datab
   AND n.nspname NOT LIKE 'pg\\_%' ORDER BY a.xact_start, 1 LIMIT 1"""
 
 
+WRONG_ONE = "see dbname in dsn; a registry that has no database needs no [[database]]"
 # What Harbor's own database container has.
 _IN_A_CONTAINER = {"user": "postgres", "dbname": "registry"}
 
@@ -100,7 +101,7 @@ def hold(database: config.Database) -> Iterator[Held]:
     production queue up behind itself. Raises DatabaseBusy, DatabaseUnreachable, ToolFailed.
     """
     target = target_of(database)
-    with postgres.connect(target) as session:
+    with postgres.connect(target, reads=True) as session:
         session.execute("SELECT set_config('lock_timeout', %s, false)", (_LOCK_TIMEOUT,))
         end = time.monotonic() + database.lock_wait.total_seconds()
         while True:
@@ -169,7 +170,7 @@ def shared_session(held: Held) -> Iterator[Session]:
     Whoever came in between to change one waits for `held`, and this session would wait for him: it gives up
     after LOCK_TIMEOUT with DatabaseBusy, lest all of them, and production behind them, wait for ever.
     """
-    with postgres.connect(held.target) as session:
+    with postgres.connect(held.target, reads=True) as session:
         session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         snapshot = postgres.literal(held.snapshot)
         session.execute(postgres.compose("SET TRANSACTION SNAPSHOT {snapshot}", snapshot=snapshot))

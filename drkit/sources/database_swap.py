@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from drkit.errors import DatabaseUnreachable, ToolFailed
 from drkit.tools import postgres
 from drkit.tools.postgres import Session, Target
@@ -16,12 +18,18 @@ SELECT (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relname
      + (SELECT count(*) FROM pg_namespace
         WHERE nspname NOT LIKE 'pg\\_%' AND nspname NOT IN ('information_schema', 'public'))
      + (SELECT count(*) FROM pg_largeobject_metadata)"""
-_NAME_BYTES = 63
+# PostgreSQL cuts longer names (NAMEDATALEN in its pg_config_manual.h).
+NAME_BYTES = 63
 
 
 def maintenance(target: Target) -> Target:
-    """The same server through a database that is always there, to make and rename others from."""
+    """The same server through a database that is always there, to make and rename others from.
+
+    It is another than the target's own, for who is in a database cannot rename it.
+    """
     for name in ("postgres", "template1"):
+        if name == target.database:
+            continue
         candidate = target.with_database(name)
         try:
             with postgres.connect(candidate):
@@ -42,10 +50,22 @@ def objects(target: Target) -> int:
         return int(session.value(_OBJECTS))
 
 
-def drop_leftover(server: Target, name: str) -> None:
-    """Drop the half-restored database of an earlier run; the name is drkit's own."""
+def admits(session: Session, name: str) -> bool:
+    """Whether a database that is there lets anybody in."""
+    return bool(session.value("SELECT datallowconn FROM pg_database WHERE datname = %s", (name,)))
+
+
+def beside(name: str) -> str:
+    """What a database is called until it takes that name."""
+    return _named(name, "_drkit_restoring")
+
+
+def drop(server: Target, name: str) -> None:
+    """Drop a database of drkit's own, if it is there, with whatever a killed run has left at work in it."""
     with postgres.connect(server) as session:
-        session.execute(postgres.compose("DROP DATABASE IF EXISTS {name}", name=postgres.identifier(name)))
+        if exists(session, name):
+            _end_sessions(session, name)
+            session.execute(postgres.compose("DROP DATABASE {name}", name=postgres.identifier(name)))
 
 
 def swap(server: Target, restored: str, name: str, point: str) -> str | None:
@@ -54,35 +74,36 @@ def swap(server: Target, restored: str, name: str, point: str) -> str | None:
     An empty one is dropped. Raises ToolFailed if somebody keeps connecting to the old one.
     """
     with postgres.connect(server) as session:
-        aside = None
-        if exists(session, name):
-            empty = objects(server.with_database(name)) == 0
-            aside = None if empty else _free_name(session, name, point)
-            _clear_out(session, name)
-            try:
-                if aside is None:
-                    session.execute(postgres.compose("DROP DATABASE {name}", name=postgres.identifier(name)))
-                else:
-                    _rename(session, name, aside)
-            except ToolFailed as error:
-                _allow(session, name, True)
-                raise ToolFailed(
-                    f"cannot set the database {name} aside: {error.message}", hint="stop the registry first"
-                ) from None
-            if aside is not None:
-                _allow(session, aside, True)
-        try:
+        if not exists(session, name):
             _rename(session, restored, name)
-        except ToolFailed:
-            if aside is not None:
-                _rename(session, aside, name)
-            raise
-    return aside
+            return None
+        aside = _free_name(session, name, point)
+        empty = admits(session, name) and objects(server.with_database(name)) == 0
+        _clear_out(session, name)
+        try:
+            # Both names or none: whoever dies here leaves the old database in its place, or the new one.
+            with session.transaction():
+                _rename(session, name, aside)
+                _allow(session, aside, True)
+                _rename(session, restored, name)
+        except ToolFailed as error:
+            _allow(session, name, True)
+            raise ToolFailed(
+                f"cannot set the database {name} aside: {error.message}", hint="stop the registry first"
+            ) from None
+        if not empty:
+            return aside
+        session.execute(postgres.compose("DROP DATABASE {name}", name=postgres.identifier(aside)))
+        return None
 
 
 def _clear_out(session: Session, name: str) -> None:
     """Let nobody in any more, and end the sessions that are there: a database in use cannot be renamed."""
     _allow(session, name, False)
+    _end_sessions(session, name)
+
+
+def _end_sessions(session: Session, name: str) -> None:
     session.rows(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = %s AND pid <> pg_backend_pid()",
@@ -112,10 +133,17 @@ def _free_name(session: Session, name: str, point: str) -> str:
     """A name for the old database that is not taken and not too long."""
     tail = "_before_" + point.replace("-", "_")
     for number in range(100):
-        ending = f"{tail}_{number}" if number else tail
-        found = name[: _NAME_BYTES - len(ending)] + ending
+        found = _named(name, f"{tail}_{number}" if number else tail)
         if not exists(session, found):
             return found
     raise ToolFailed(
         f"there is no free name to set {name} aside under", hint="drop old ones named ..._before_..."
     )
+
+
+def _named(name: str, ending: str) -> str:
+    """`name` with an ending. PostgreSQL would cut what is too long, and another's name might come out."""
+    if len(f"{name}{ending}".encode()) <= NAME_BYTES:
+        return name + ending
+    ending = f"_{hashlib.sha256(name.encode()).hexdigest()[:8]}{ending}"
+    return name.encode()[: NAME_BYTES - len(ending)].decode(errors="ignore") + ending

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from fnmatch import fnmatchcase
-from queue import Empty, SimpleQueue
 
 from drkit.harbor import tables
 from drkit.model import DatabaseEvidence, LargeObjects, SequenceEvidence, TableEvidence
@@ -15,6 +13,7 @@ from drkit.sources import rowhash
 from drkit.sources.database import Held, TableName, can_read_passwords, list_tables, shared_session
 from drkit.sources.shape import read_shape
 from drkit.tools import postgres
+from drkit.tools.parallel import for_each_with
 from drkit.tools.postgres import Session, Target
 
 # What a restore depends on, or what an application may notice if it is another afterwards.
@@ -97,23 +96,13 @@ def of_tables(
 
     `alone` says which are only counted. There are as many `sessions` as processors, but four at most.
     """
-    queue: SimpleQueue[TableName] = SimpleQueue()
-    for name in names:
-        queue.put(name)
+    done: list[TableEvidence] = []
 
-    def work(_number: int) -> list[TableEvidence]:
-        found: list[TableEvidence] = []
-        with session() as own:
-            while True:
-                try:
-                    name = queue.get_nowait()
-                except Empty:
-                    return found
-                found.append(count_table(own, *name) if alone(name) else hash_table(own, *name))
+    def look(own: Session, name: TableName) -> None:
+        done.append(count_table(own, *name) if alone(name) else hash_table(own, *name))
 
     workers = max(1, min(4, _processors() if sessions is None else sessions, len(names)))
-    with ThreadPoolExecutor(workers) as pool:
-        done = [evidence for share in pool.map(work, range(workers)) for evidence in share]
+    for_each_with(names, session, look, workers)
     return tuple(sorted(done, key=lambda evidence: (evidence.schema, evidence.table)))
 
 
@@ -169,7 +158,7 @@ def differences(target: Target, evidence: DatabaseEvidence) -> tuple[str, ...]:
     said += [f"table {s}.{t} was not in the backup" for s, t in sorted(set(names) - expected.keys())]
     found = of_tables(
         [name for name in names if name in expected],
-        lambda: postgres.connect(target),
+        lambda: postgres.connect(target, reads=True),
         lambda name: expected[name].hash is None,
     )
     said += [fault for table in found for fault in table_faults(table, expected[table.schema, table.table])]

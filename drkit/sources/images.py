@@ -48,17 +48,22 @@ class Images:
         memory = self._record.state.manifests
         return prove_manifests(source.path.resolve(), self._record.directory, listed, memory)
 
-    def take(self, source: config.FilesystemBlobs | config.BucketBlobs, *, close: bool) -> None:
-        """Store the blobs; with `close`, compare them with what must be there. Raises ToolFailed."""
+    def take(
+        self, source: config.FilesystemBlobs | config.BucketBlobs, *, close: bool, by_links: bool
+    ) -> None:
+        """Store the blobs; with `close`, compare them with what must be there. Raises ToolFailed.
+
+        That is what a database refers to, or with `by_links` what the registry's own links do.
+        """
         match source:
             case config.FilesystemBlobs():
-                self._from_directory(source, close=close)
+                self._from_directory(source, close=close, by_links=by_links)
             case config.BucketBlobs():
-                self._from_bucket(source, close=close)
+                self._from_bucket(source, close=close, by_links=by_links)
             case _:
                 assert_never(source)
 
-    def _from_bucket(self, source: config.BucketBlobs, *, close: bool) -> None:
+    def _from_bucket(self, source: config.BucketBlobs, *, close: bool, by_links: bool) -> None:
         """Copy what the vault lacks; then compare what it has with what the databases refer to."""
         vault = self._record.settings.vault
         assert vault is not None  # the configuration has been checked
@@ -82,26 +87,26 @@ class Images:
                 self._record.listener,
                 doubts,
             )
-            point = BucketPoint(ends, locking, run, links_count=not self._record.settings.databases)
+            point = BucketPoint(ends, locking, run, links_count=by_links)
             point.capture()
             self._record.captured.bucket = point.summary
             self._record.captured.warnings += point.warnings
             if not close:
                 return
             listed = self.listed.result()
-            if not self._record.settings.databases:
+            if by_links:
                 self._record.captured.digest_count = point.list_links(listed)
                 self._record.save_digests(listed)
             self._record.keep_proof(point.prove(listed))
 
-    def _from_directory(self, source: config.FilesystemBlobs, *, close: bool) -> None:
+    def _from_directory(self, source: config.FilesystemBlobs, *, close: bool, by_links: bool) -> None:
         for last in (False, False, True):
             saved = self._store_blobs(source)
             if not close:
                 return
             listed = self.listed.result()
             try:
-                self._close(source, saved, listed)
+                self._close(source, saved, listed, by_links=by_links)
             except SourceChanged:
                 if last:
                     raise
@@ -126,8 +131,8 @@ class Images:
             keep(saved)
         return saved
 
-    def _close(self, source: config.FilesystemBlobs, saved: Saved, listed: Path) -> None:
-        """Compare what was captured with what the databases refer to.
+    def _close(self, source: config.FilesystemBlobs, saved: Saved, listed: Path, *, by_links: bool) -> None:
+        """Compare what was captured with what must be there.
 
         Raises SourceChanged where a link was caught while it was being written, ToolFailed where the capture
         lacks what production has.
@@ -135,7 +140,7 @@ class Images:
         self._record.listener(Update("closure"))
         prover = Prover(self._record.repository, source.path.resolve(), saved, self._record.directory)
         proved = self._proved.result
-        if not self._record.settings.databases:
+        if by_links:
             self._record.captured.digest_count = prover.list_links(listed)
             self._record.save_digests(listed)
             proved = partial(self._prove, source, listed)

@@ -141,7 +141,13 @@ def take_place(restored: Path, target: Path, suffix: str) -> Path | None:
             target.rename(aside)
         elif target.is_dir():
             target.rmdir()
-        restored.rename(target)
+        try:
+            restored.rename(target)
+        except OSError:
+            if aside is not None:
+                # Better what was there than nothing.
+                aside.rename(target)
+            raise
     except OSError as error:
         raise ToolFailed(
             f"cannot move {restored} to {target}: {error.strerror}",

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from drkit import config
 from drkit.errors import DrkitError, Interrupted, ToolFailed
@@ -19,7 +20,9 @@ from drkit.files import replace_file
 from drkit.model import utc_now
 from drkit.sources.collection import api_of
 from drkit.state import State
-from drkit.tools.harbor_api import HarborApi
+
+if TYPE_CHECKING:
+    from drkit.tools.harbor_api import HarborApi
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from drkit.model import (
     Volume,
 )
 from drkit.progress import Listener
-from drkit.sources import digests
+from drkit.sources import digests, json_lines
 from drkit.sources.bucket.point import InVault, Keep
 from drkit.sources.bundle import Member
 from drkit.sources.closure import Proof
@@ -102,7 +102,7 @@ class Record:
     def save_digests(self, listed: Path) -> None:
         """Store the list of digests that must be there."""
         with self.part("digests", "digests", digests.FILE_NAME) as keep:
-            keep(self.save_stream(digests.pieces(listed), digests.FILE_NAME, "digests"))
+            keep(self.save_stream(json_lines.pieces(listed), digests.FILE_NAME, "digests"))
 
     def keep_proof(self, proof: Proof) -> None:
         """Remember what was proved; raises ToolFailed where the capture lacks what production has."""

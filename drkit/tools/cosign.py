@@ -36,7 +36,7 @@ from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
 from drkit.tools import process
-from drkit.tools.process import Command
+from drkit.tools.command import Command, find_program
 
 _KEY = re.compile(rb"-----BEGIN ENCRYPTED (?:SIGSTORE|COSIGN) PRIVATE KEY-----([^-]*)-----END ")
 # What cosign itself uses is 2^16, 8, 1. More would be memory that a forged key file asks for.
@@ -199,7 +199,7 @@ def program_verifies(public: bytes, signature: Signature, payload: bytes, direct
     files = {"key": public, "signature": base64.b64encode(signature.value), "payload": payload}
     for name, data in files.items():
         (directory / name).write_bytes(data)
-    program = process.find_program("cosign")
+    program = find_program("cosign")
     options = ("--key", "key", "--signature", "signature", "--insecure-ignore-tlog=true", "--offline=true")
     command = Command(
         (program, "verify-blob", *options, "payload"), {"HOME": str(directory)}, directory=directory

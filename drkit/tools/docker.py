@@ -17,7 +17,7 @@ from typing import Any
 from drkit.errors import ConfigError, ToolFailed
 from drkit.logs import redact
 from drkit.tools import process
-from drkit.tools.process import Command, Completed
+from drkit.tools.command import Command, Completed, failure, find_program
 
 # How docker's client finds its server, when it is not where it usually is.
 _OWN_SETTINGS = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY")
@@ -161,7 +161,7 @@ def logs(container: str) -> str:
 
 def ask(*words: str) -> str:
     """What docker's client says; raises ToolMissing, ToolFailed."""
-    program = process.find_program("docker", hint="install it, or give the database's address as dsn")
+    program = find_program("docker", hint="install it, or give the database's address as dsn")
     command = Command((program, *words), environment())
     done = process.run(command)
     judge(command, done)
@@ -181,4 +181,4 @@ def judge(command: Command, done: Completed) -> None:
         raise ToolFailed(
             "docker does not answer: is its daemon running?", hint="systemctl start docker; see DOCKER_HOST"
         )
-    raise process.failure(command, done)
+    raise failure(command, done)

@@ -6,13 +6,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
 from drkit.errors import DrkitError, Interrupted
-from drkit.tools import process
+from drkit.tools import stopping
 
 T = TypeVar("T")
 R = TypeVar("R")
+H = TypeVar("H")
 Name = TypeVar("Name", bound=str)
 _END = object()
 
@@ -29,8 +31,19 @@ def together(work: Mapping[Name, Callable[[], T]]) -> dict[Name, T | DrkitError]
         try:
             return {name: future.result() for name, future in futures.items()}
         except BaseException:
-            process.stop_all()
+            stopping.stop_all()
             raise
+
+
+@contextmanager
+def _interrupted(end: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Where the caller waits for threads: interrupted, it ends what they wait for, or it would wait on."""
+    try:
+        yield
+    except Interrupted:
+        end()
+        stopping.stop_all()
+        raise
 
 
 def _outcome(item: Callable[[], T]) -> T | DrkitError:
@@ -47,6 +60,16 @@ def for_each(items: Iterable[T], work: Callable[[T], object], workers: int) -> N
 
     The first error ends it, when the items under way are done, and is raised.
     """
+    for_each_with(items, nullcontext, lambda _nothing, item: work(item), workers)
+
+
+def for_each_with(
+    items: Iterable[T],
+    helper: Callable[[], AbstractContextManager[H]],
+    work: Callable[[H, T], object],
+    workers: int,
+) -> None:
+    """The same, where each thread has a helper of its own for all that it does: a session, say."""
     source = iter(items)
     turn = threading.Lock()
     broken = threading.Event()
@@ -61,13 +84,14 @@ def for_each(items: Iterable[T], work: Callable[[T], object], workers: int) -> N
 
     def loop(_number: int) -> None:
         try:
-            for item in take():
-                work(item)
+            with helper() as own:
+                for item in take():
+                    work(own, item)
         except BaseException:
             broken.set()
             raise
 
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers) as pool, _interrupted(broken.set):
         list(pool.map(loop, range(workers)))
 
 
@@ -77,7 +101,7 @@ def in_order(items: Iterable[T], work: Callable[[T], R], workers: int) -> Genera
     Four items a thread are held at most. The first error is raised in its place; what was begun ends first.
     """
     ahead: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers) as pool, _interrupted():
         try:
             for item in items:
                 ahead.append(pool.submit(work, item))

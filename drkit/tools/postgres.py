@@ -21,10 +21,12 @@ from drkit.errors import (
     ConfigError,
     DatabaseBusy,
     DatabaseUnreachable,
+    Interrupted,
     SourceChanged,
     ToolFailed,
 )
 from drkit.logs import redact, register_secret
+from drkit.tools import stopping
 
 Query = LiteralString | sql.SQL | sql.Composed
 Row = tuple[Any, ...]
@@ -34,9 +36,15 @@ Statement = sql.Composed
 _FETCH = 2_000
 # Longer than any lock that production takes in passing, shorter than anybody's patience.
 LOCK_TIMEOUT = "5s"
+# A server whose machine has vanished is given up after two minutes, not after the two hours that Linux waits
+# (libpq, "Connection Parameter Key Words"). For one that is busy its kernel answers.
+_KEEPALIVES = {"keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
+_CANCEL_SECONDS = 2.0
 # libpq's words about encryption; there is no code for them.
 _TLS = re.compile(r"\bSSL\b|certificate|private key", re.IGNORECASE)
 _TLS_HINT = "see sslmode, sslrootcert (whose CA signed the server's certificate), sslcert and sslkey in dsn"
+_CLOSED = "is not currently accepting connections"
+_CLOSED_HINT = "a killed restore may have closed it: `ALTER DATABASE ... ALLOW_CONNECTIONS true` opens it"
 _HINT = "see that it runs and that dsn, user and password_file are right"
 # libpq's own advice, which stands on lines of its own.
 _ADVICE = ("Is the server running", "Either provide the file")
@@ -127,8 +135,8 @@ class Target:
 
     @property
     def dsn(self) -> str:
-        """The settings as a connection string; holds no password."""
-        return make_conninfo("", **self.settings)
+        """The settings as a connection string for PostgreSQL's programs; holds no password."""
+        return make_conninfo("", **{**_KEEPALIVES, **self.settings})
 
     @property
     def where(self) -> str:
@@ -194,15 +202,35 @@ def password_environment(where: Target, directory: Path) -> Iterator[dict[str, s
 class Session:
     """One connection. Every method raises ToolFailed with the server's own sentence.
 
-    DatabaseBusy where a lock was waited for in vain, SourceChanged where a table is not there (any more).
+    DatabaseBusy where a lock was waited for in vain, SourceChanged where a table is not there (any more), and
+    Interrupted for a session that was ended because drkit is being interrupted.
     """
 
     def __init__(self, connection: psycopg.Connection[Row]) -> None:
         self._connection = connection
+        self._ended = False
+
+    def end(self, grace: float) -> None:
+        """Let the query that is under way in another thread end, and let no other begin."""
+        self._ended = True
+        with contextlib.suppress(psycopg.Error):
+            self._connection.cancel_safe(timeout=min(grace, _CANCEL_SECONDS))
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        if self._ended:
+            raise Interrupted("interrupted")
+        try:
+            with _translated():
+                yield
+        except ToolFailed:
+            if self._ended:
+                raise Interrupted("interrupted") from None
+            raise
 
     def rows(self, query: Query, parameters: Sequence[object] = ()) -> list[Row]:
         """All rows of a query whose result is small."""
-        with _translated():
+        with self._translated():
             return self._connection.execute(query, parameters or None).fetchall()
 
     def row(self, query: Query, parameters: Sequence[object] = ()) -> Row:
@@ -218,19 +246,25 @@ class Session:
 
     def execute(self, query: Query, parameters: Sequence[object] = ()) -> int:
         """Run a statement; returns the number of rows that it touched."""
-        with _translated():
+        with self._translated():
             return self._connection.execute(query, parameters or None).rowcount
 
     def stream(self, query: Query) -> Iterator[Row]:
         """The rows of a query of any size, through a server-side cursor: memory stays flat."""
-        with _translated(), self._connection.cursor(name="drkit_stream") as cursor:
+        with self._translated(), self._connection.cursor(name="drkit_stream") as cursor:
             cursor.itersize = _FETCH
             yield from cursor.execute(query)
 
     @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A stretch whose changes are made together at its end; an error undoes them."""
+        with self._translated(), self._connection.transaction():
+            yield
+
+    @contextlib.contextmanager
     def undone(self) -> Iterator[None]:
         """A stretch whose changes are rolled back, whatever happens."""
-        with _translated(), self._connection.transaction(force_rollback=True):
+        with self._translated(), self._connection.transaction(force_rollback=True):
             yield
 
     @property
@@ -244,14 +278,25 @@ class Session:
 
 
 @contextlib.contextmanager
-def connect(where: Target, *, autocommit: bool = True, patience: int = 10) -> Iterator[Session]:
-    """A session with canonical settings; raises DatabaseUnreachable after `patience` seconds."""
-    settings = {"connect_timeout": str(patience), **where.settings, "application_name": "drkit"}
+def connect(
+    where: Target, *, autocommit: bool = True, patience: int = 10, reads: bool = False
+) -> Iterator[Session]:
+    """A session with canonical settings; raises DatabaseUnreachable after `patience` seconds.
+
+    One that only `reads` is ended when drkit is interrupted, in the middle of a query that may take hours;
+    any other does what it has begun.
+    """
+    settings = {
+        "connect_timeout": str(patience),
+        **_KEEPALIVES,
+        **where.settings,
+        "application_name": "drkit",
+    }
     try:
         connection = psycopg.connect(make_conninfo("", **settings), password=where.password, autocommit=True)
     except psycopg.Error as error:
         said = _sentence(error)
-        hint = _TLS_HINT if _TLS.search(said) else _HINT
+        hint = _TLS_HINT if _TLS.search(said) else _CLOSED_HINT if _CLOSED in said else _HINT
         raise DatabaseUnreachable(f"cannot connect to {where.where}: {said}", hint=hint) from None
     try:
         session = Session(connection)
@@ -259,8 +304,11 @@ def connect(where: Target, *, autocommit: bool = True, patience: int = 10) -> It
             session.execute("SELECT set_config(%s, %s, false)", (name, value))
         session.execute("SET statement_timeout = 0")
         session.execute("SET idle_in_transaction_session_timeout = 0")
+        if session.server_version >= 170_000:
+            session.execute("SET transaction_timeout = 0")
         connection.autocommit = autocommit
-        yield session
+        with stopping.ended_by(session.end) if reads else contextlib.nullcontext():
+            yield session
     finally:
         connection.close()
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from drkit.errors import DatabaseBusy, SourceChanged, ToolFailed, ToolMissing, ToolTooOld
 from drkit.tools import postgres
+from drkit.tools.command import Command, Completed, failure
 from drkit.tools.postgres import Target
-from drkit.tools.process import Command, Completed, failure
 
 # Where distributions put several majors side by side: Debian and Ubuntu, then the PostgreSQL project's RPMs.
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")

@@ -1,37 +1,27 @@
 """restic, spoken over its JSON output and its exit codes (docs: restic.readthedocs.io, "Scripting").
 
-A repository object holds an address and the names of the files with its secrets, never a secret itself.
+What it takes to reach a repository stands in restic_access.py, what restic says in restic_output.py.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import math
 import os
-import re
 import tempfile
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from drkit.errors import (
-    ConfigError,
-    RepositoryLocked,
-    RepositoryMissing,
-    RepositoryRefused,
-    SourceChanged,
     ToolFailed,
     ToolTooOld,
 )
-from drkit.logs import redact, register_secret
-from drkit.progress import Listener, Update, silent, wants_totals
+from drkit.progress import Listener, silent, wants_totals
 from drkit.tools import process
-from drkit.tools.process import Command, Completed
+from drkit.tools.command import Command, Completed, clean_environment, find_program
+from drkit.tools.restic_access import Access
 from drkit.tools.restic_output import (
     ListedFile,
     Node,
@@ -39,22 +29,11 @@ from drkit.tools.restic_output import (
     Saved,
     Snapshot,
     files_in,
-    hint_for,
     lacks,
-    last_words,
-    message_in,
     parse_version,
-    plain,
     snapshot_of,
-    telling,
     whole_lines,
-    words_below,
-    words_of,
 )
-
-log = logging.getLogger(__name__)
-
-_LOOK_AGAIN = timedelta(seconds=5)
 
 OLDEST = (0, 17, 0)
 _FEATURE = "device-id-for-hardlinks"
@@ -63,7 +42,7 @@ _GET_IT = "older ones store a failed dump as if it were whole; Debian 13's packa
 
 def version() -> tuple[int, int, int]:
     """The installed restic's version; raises ToolMissing."""
-    program = process.find_program("restic", hint=f"restic 0.17 or later is needed; {_GET_IT}")
+    program = find_program("restic", hint=f"restic 0.17 or later is needed; {_GET_IT}")
     return parse_version(process.check(Command((program, "version"))).text)
 
 
@@ -85,53 +64,22 @@ def _stable_devices() -> dict[str, str]:
     return {"RESTIC_FEATURES": f"{_FEATURE}=true"} if _FEATURE in known.text else {}
 
 
-def read_credentials(path: Path | None) -> dict[str, str]:
-    """The `KEY=value` lines of a credentials file; empty lines and `#` comments are passed over."""
-    if path is None:
-        return {}
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"cannot read the credentials file {path}: {error.strerror}", hint="see credentials_file"
-        ) from None
-    found = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        key, equals, value = line.strip().removeprefix("export ").partition("=")
-        if not equals or not re.fullmatch(r"[A-Z_][A-Z0-9_]*", key):
-            raise ConfigError(
-                f"{path}, line {number}: not KEY=value", hint="for example AWS_ACCESS_KEY_ID=..."
-            )
-        found[key] = register_secret(value.strip().strip("'\""))
-    return found
-
-
 @dataclass(frozen=True)
 class Repository:
-    """A restic repository.
+    """A restic repository; errors of every method as of Access."""
 
-    Errors of every method: RepositoryMissing, RepositoryLocked (after `lock_wait`), RepositoryRefused,
-    ToolMissing, else ToolFailed.
-    """
-
-    url: str
-    password_file: Path
-    cache: Path
-    lock_wait: timedelta = timedelta(minutes=5)
-    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    access: Access
 
     def initialise(self) -> None:
         """Make the repository."""
-        self._check(self._command("init"))
+        self.access.check(self.access.command("init"))
 
     def open(self) -> None:
         """Try to open it: raises the fitting error if it is missing, locked or refuses the password.
 
         A lock whose owner is dead is removed, so that what comes after is not stopped by it.
         """
-        self._check_mending("cat", "config")
+        self.access.check_mending("cat", "config")
 
     def snapshots(self, tag: str, *, locked: bool = False) -> tuple[Snapshot, ...]:
         """The snapshots that bear a tag, oldest first.
@@ -139,7 +87,11 @@ class Repository:
         `locked` is for whoever goes on to work with them: it tries the repository's lock as `open` does.
         """
         wanted = ("snapshots", "--json", "--tag", tag)
-        done = self._check_mending(*wanted) if locked else self._check(self._command(*wanted, "--no-lock"))
+        done = (
+            self.access.check_mending(*wanted)
+            if locked
+            else self.access.check(self.access.command(*wanted, "--no-lock"))
+        )
         output = done.text
         try:
             entries = json.loads(output or "[]") or []
@@ -154,7 +106,7 @@ class Repository:
 
         The command runs below restic, yet with an environment of its own: neither sees the other's secrets.
         """
-        settings = process.clean_environment(command.environment)
+        settings = clean_environment(command.environment)
         inner = ("env", "-i", *(f"{name}={value}" for name, value in settings.items()), *command.arguments)
         options = ("--stdin-from-command", "--stdin-filename", filename)
         with tempfile.TemporaryFile() as said:
@@ -202,18 +154,18 @@ class Repository:
 
     def read(self, snapshot: str, path: str) -> Iterator[bytes]:
         """The bytes of one file of a snapshot, as a stream."""
-        command = self._command("dump", snapshot, path)
-        yield from process.chunks(command, ended=lambda done: self._judge(command, done))
+        command = self.access.command("dump", snapshot, path)
+        yield from process.chunks(command, ended=lambda done: self.access.judge(command, done))
 
     def archive(self, snapshot: str, path: str) -> Iterator[bytes]:
         """A directory of a snapshot (`ID` or `ID:/folder`) as a tar, as a stream; its names tell the path."""
-        command = self._command("dump", "--archive", "tar", snapshot, path)
-        yield from process.chunks(command, ended=lambda done: self._judge(command, done))
+        command = self.access.command("dump", "--archive", "tar", snapshot, path)
+        yield from process.chunks(command, ended=lambda done: self.access.judge(command, done))
 
     def nodes(self, snapshot: str, path: str = "/") -> Iterator[Node]:
         """Everything below a directory of a snapshot, names sorted bytewise, as a stream."""
-        command = self._command("ls", "--json", "--recursive", snapshot, path)
-        for line in process.lines(command, ended=lambda done: self._judge(command, done)):
+        command = self.access.command("ls", "--json", "--recursive", snapshot, path)
+        for line in process.lines(command, ended=lambda done: self.access.judge(command, done)):
             entry = json.loads(line)
             if entry.get("struct_type") == "node":
                 yield Node(entry["path"], entry["type"], entry.get("size"))
@@ -226,11 +178,11 @@ class Repository:
         without. A directory that is not there has no files in it.
         """
         wanted = (f"/{part}" for part in parts)
-        command = self._command("ls", "--json", "--recursive", f"{snapshot}:{folder}", *wanted)
+        command = self.access.command("ls", "--json", "--recursive", f"{snapshot}:{folder}", *wanted)
 
         def ended(done: Completed) -> None:
             if not (done.code == 1 and lacks(done, folder)):
-                self._judge(command, done)
+                self.access.judge(command, done)
 
         for lines in whole_lines(process.chunks(command, ended=ended)):
             for path, size in files_in(lines):
@@ -244,50 +196,26 @@ class Repository:
         `include` names a file of patterns, one a line, to restore only those.
         """
         options = ("--include-file", str(include)) if include else ()
-        command = self._command("restore", "--json", snapshot, "--target", str(target), *options)
-        summary = self._follow(command, str(target), listener)
+        command = self.access.command("restore", "--json", snapshot, "--target", str(target), *options)
+        summary = self.access.follow(command, str(target), listener)
         return Restored(summary.get("files_restored", 0), summary.get("bytes_restored", 0))
 
     def forget(self, snapshots: Sequence[str]) -> None:
         """Remove snapshots by id; their data stays until `prune`."""
         for start in range(0, len(snapshots), 200):
-            self._check_mending("forget", "--json", *snapshots[start : start + 200])
+            self.access.check_mending("forget", "--json", *snapshots[start : start + 200])
 
     def prune(self, *, everything: bool = False) -> None:
         """Remove data that no snapshot needs.
 
         restic leaves some (up to 5 %) where removing it costs much rewriting, unless `everything` must go.
         """
-        self._check_mending("prune", *(("--max-unused=0",) if everything else ()))
+        self.access.check_mending("prune", *(("--max-unused=0",) if everything else ()))
 
     def check(self, read_data_subset: str | None = None) -> None:
         """The repository's own integrity; with a subset (`5%`, `1/7`, `2G`) reads that much data as well."""
         options = (f"--read-data-subset={read_data_subset}",) if read_data_subset else ()
-        self._check_mending("check", *options)
-
-    def unlock(self) -> None:
-        """Remove locks whose owner is gone; never those of a living restic."""
-        said = self._check(self._command("unlock")).text.strip()
-        if said:
-            log.warning("restic on %s: %s", redact(self.url), said)
-
-    def _check_mending(self, *arguments: str) -> Completed:
-        """Wait for a lock up to `lock_wait`, and remove it as soon as its owner is dead.
-
-        A killed restic leaves its lock, which nobody need wait for; unlock removes that kind only. The owner
-        may also die while we wait, or its death become known late.
-        """
-        end = time.monotonic() + self.lock_wait.total_seconds()
-        wait = timedelta(0)
-        while True:
-            try:
-                return self._check(self._command(*arguments, wait=wait))
-            except RepositoryLocked:
-                left = timedelta(seconds=end - time.monotonic())
-                if left <= timedelta(0):
-                    raise
-                self.unlock()
-                wait = min(left, _LOOK_AGAIN)
+        self.access.check_mending("check", *options)
 
     def _save(
         self,
@@ -304,13 +232,13 @@ class Repository:
         # Without the scan a total is unknown; it costs a second walk, worth it only where somebody looks.
         scan = () if wants_totals(listener) and stdin is None else ("--no-scan",)
         labels = [f"--tag={tag}" for tag in tags]
-        command = self._command("backup", "--json", "--host", host, *labels, *scan, *what)
+        command = self.access.command("backup", "--json", "--host", host, *labels, *scan, *what)
         environment = {**command.environment, **_stable_devices()}
-        if directory is not None and Path(self.url).exists():
+        if directory is not None and Path(self.access.url).exists():
             # A repository on a path that is relative to where drkit runs must stay the one that it is.
-            environment["RESTIC_REPOSITORY"] = str(Path(self.url).absolute())
+            environment["RESTIC_REPOSITORY"] = str(Path(self.access.url).absolute())
         command = replace(command, environment=environment, mounts=mounts, directory=directory)
-        summary = self._follow(command, stage, listener, stdin, below)
+        summary = self.access.follow(command, stage, listener, stdin, below)
         if "snapshot_id" not in summary:
             raise ToolFailed("restic ended without naming a snapshot", hint="see its messages above")
         return Saved(
@@ -320,97 +248,3 @@ class Repository:
             summary["total_files_processed"],
             summary.get("files_unmodified", 0),
         )
-
-    def _follow(
-        self,
-        command: Command,
-        stage: str,
-        listener: Listener,
-        stdin: Iterable[bytes] | None = None,
-        below: IO[bytes] | None = None,
-    ) -> dict[str, Any]:
-        """Run a command that reports progress as JSON lines; returns its summary.
-
-        `below` is where a command that restic runs has said what went wrong.
-        """
-        summary: dict[str, Any] = {}
-        complaints: list[str] = []
-
-        def ended(done: Completed) -> None:
-            said = "\n".join([*complaints, *done.stderr.splitlines()])
-            self._judge(command, Completed(done.code, b"", said), words_below(below) if below else ())
-
-        for line in process.lines(command, stdin=stdin, ended=ended):
-            message = message_in(line)
-            match message.get("message_type"):
-                case "status":
-                    done = message.get("bytes_done", message.get("bytes_restored", 0))
-                    listener(Update(stage, done, message.get("total_bytes"), "bytes"))
-                case "summary":
-                    summary = message
-                case "error" | "exit_error":
-                    complaints.append(words_of(message))
-                case _:
-                    pass
-        listener(Update(stage, finished=True))
-        return summary
-
-    def _command(self, *arguments: str, wait: timedelta | None = None) -> Command:
-        """restic with its secrets, waiting for a lock that long: `lock_wait` where nothing is said."""
-        self._look_at_password_file()
-        environment = {
-            **self.credentials,
-            "RESTIC_REPOSITORY": self.url,
-            "RESTIC_PASSWORD_FILE": str(self.password_file),
-            "RESTIC_CACHE_DIR": str(self.cache),
-            "RESTIC_PROGRESS_FPS": "2",
-            # restic collects its garbage twice as often as Go does; a tenth of a backup's time goes there.
-            "GOGC": os.environ.get("GOGC", "100"),
-        }
-        seconds = math.ceil((self.lock_wait if wait is None else wait).total_seconds())
-        waiting = ("--retry-lock", f"{seconds}s") if seconds else ()
-        return Command(("restic", *waiting, *arguments), environment)
-
-    def _check(self, command: Command) -> Completed:
-        completed = process.run(command)
-        self._judge(command, completed)
-        return completed
-
-    def _look_at_password_file(self) -> None:
-        if not os.access(self.password_file, os.R_OK):
-            raise ConfigError(
-                f"cannot read the repository's password file {self.password_file}",
-                hint="see password_file in [[repository]]",
-            )
-
-    def _judge(self, command: Command, completed: Completed, below: Sequence[str] = ()) -> None:
-        """Turn restic's exit code into an error; an unknown code is a failure."""
-        where = redact(self.url)
-        match completed.code:
-            case 0:
-                return
-            case 3:
-                raise SourceChanged(
-                    f"some files could not be read: {last_words(completed)}",
-                    hint="they vanished meanwhile, or drkit's user may not read them",
-                )
-            case 10:
-                raise RepositoryMissing(
-                    f"there is no restic repository at {where}",
-                    hint="make it with `drkit init`, or see that the disk or network is there",
-                )
-            case 11:
-                raise RepositoryLocked(
-                    f"another restic holds a lock on {where}, and still did after {self.lock_wait}",
-                    hint="wait for it to end; if it died, `restic unlock` removes its stale lock",
-                )
-            case 12:
-                raise RepositoryRefused(
-                    f"the repository {where} does not open with the password in {self.password_file}",
-                    hint="look for the password that was written down when the repository was made",
-                )
-            case _:
-                pass
-        said = "\n".join(telling(below, [plain(line) for line in completed.stderr.splitlines()]))
-        error = process.failure(command, Completed(completed.code, b"", said))
-        raise ToolFailed(error.message, hint=hint_for(said))

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from drkit.errors import ToolFailed
 from drkit.logs import redact
-from drkit.tools.process import Completed
+from drkit.tools.command import Completed
 
 # A file in `restic ls --json`, its fields in the order in which restic has written them since 0.17. Within a
 # name quotation marks are escaped, so that these words stand in the line of a file and nowhere else.

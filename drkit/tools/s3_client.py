@@ -24,7 +24,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from tenacity.wait import wait_random_exponential
 
 from drkit.errors import BucketFailed, BucketMissing, BucketRefused, ConfigError, ObjectMissing, ToolFailed
-from drkit.tools import process
+from drkit.tools import stopping
 from drkit.tools.s3_access import Access
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ class Client:
         """
 
         def once() -> Any:
-            process.stop_if_asked()
+            stopping.stop_if_asked()
             return self._send(method, arguments)
 
         return self.persist(once)
@@ -130,7 +130,7 @@ class Client:
     def pause(self, stumbles: int) -> None:
         """Wait before something is taken up again that has failed so many times."""
         time.sleep(min(LONGEST_PAUSE, 0.2 * 2**stumbles) * random.random())  # noqa: S311
-        process.stop_if_asked()
+        stopping.stop_if_asked()
 
     def _count(self, **_event: object) -> None:
         with self._counting:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from drkit.errors import BucketFailed, SourceChanged, ToolFailed
-from drkit.tools import process
+from drkit.tools import stopping
 from drkit.tools.s3_client import BROKEN_STREAM, Client
 
 PIECE = 256 << 10
@@ -21,7 +21,7 @@ def read(client: Client, key: str, version: str | None) -> Iterator[bytes]:
         with contextlib.closing(answer["Body"]) as body:
             try:
                 for piece in body.iter_chunks(PIECE):
-                    process.stop_if_asked()
+                    stopping.stop_if_asked()
                     done += len(piece)
                     stumbles = 0
                     yield piece

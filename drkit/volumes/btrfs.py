@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from drkit.errors import CannotFreeze, NotOurs, ToolFailed
 from drkit.tools import process
-from drkit.tools.process import Command
+from drkit.tools.command import Command, find_program
 from drkit.volumes.standing import Order, Standing
 
 _LINE = re.compile(r"^ID \d+ .*\bparent_uuid (\S+)\s+uuid (\S+)\s+path (.*)$")
@@ -85,7 +85,7 @@ class Btrfs:
 
 def look(standing: Standing, name: str, top: Path) -> Btrfs:
     """How to freeze a directory that stands on btrfs; raises CannotFreeze."""
-    process.find_program("btrfs", hint="install btrfs-progs")
+    find_program("btrfs", hint="install btrfs-progs")
     found = subvolumes(standing.source, top)
     subvolume, inside = locate(standing.inside, [s.path for s in found])
     shown = process.check(_command(standing.source, top, "subvolume", "show", str(top / subvolume))).text

@@ -19,7 +19,7 @@ from pathlib import Path
 from drkit.errors import NotOurs, ToolFailed
 from drkit.files import replace_file
 from drkit.tools import process
-from drkit.tools.process import Command
+from drkit.tools.command import Command
 from drkit.volumes.choice import Choice, Volume, Wanted, choose, from_record, to_record
 from drkit.volumes.standing import Order
 

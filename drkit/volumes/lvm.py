@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from drkit.errors import CannotFreeze, NotOurs, ToolFailed
 from drkit.tools import process
-from drkit.tools.process import Command
+from drkit.tools.command import Command, find_program
 from drkit.volumes.standing import Order, Standing
 
 _COLUMNS = "vg_name,lv_name,lv_uuid,lv_attr,lv_size,pool_lv,origin,origin_uuid,vg_free,lv_tags"
@@ -114,7 +114,7 @@ def is_logical(source: str, blocks: Path = Path("/sys/class/block")) -> bool:
 
 def look(standing: Standing, name: str) -> Lvm:
     """How to freeze a directory that stands on a logical volume; raises CannotFreeze, ToolMissing."""
-    process.find_program("lvs", hint="install lvm2")
+    find_program("lvs", hint="install lvm2")
     found = parse(process.check(Command(lvs_words(standing.source))).text)
     if len(found) != 1:
         raise CannotFreeze(f"lvs knows no logical volume {standing.source}", hint="set volume to live")

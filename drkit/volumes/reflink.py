@@ -19,7 +19,7 @@ from typing import ClassVar, Literal
 
 from drkit.errors import CannotFreeze, NotOurs, ToolFailed
 from drkit.state import remove_tree
-from drkit.tools import process
+from drkit.tools import stopping
 from drkit.volumes.standing import Order, Standing
 
 # _IOW(0x94, 9, int) in <linux/fs.h>.
@@ -92,7 +92,7 @@ def clone_tree(source: Path, target: Path, order: Order) -> None:
     """
     target.mkdir(mode=0o700)
     for path, names in _walk(source, target, order):
-        process.stop_if_asked()
+        stopping.stop_if_asked()
         _clone_directory(source / path, target / path, names)
     # Last and deepest first: writing into a directory changes its time.
     for directory, _, _ in os.walk(target, topdown=False):

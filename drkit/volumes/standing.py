@@ -10,7 +10,7 @@ from typing import Any
 
 from drkit.errors import ToolFailed
 from drkit.tools import process
-from drkit.tools.process import Command
+from drkit.tools.command import Command, find_program
 
 # Given a directory, relative to the top, and its names sorted: those that are to be read, in that order.
 Order = Callable[[PurePosixPath, list[str]], list[str]]
@@ -35,7 +35,7 @@ class Standing:
 
 def look(path: Path) -> Standing:
     """What an existing directory, given by its real path, stands on; raises ToolFailed."""
-    findmnt = process.find_program("findmnt", hint="it is part of util-linux")
+    findmnt = find_program("findmnt", hint="it is part of util-linux")
     here = Command((findmnt, "--json", "--nofsroot", "--output", _COLUMNS, "--target", str(path)))
     every = Command((findmnt, "--json", "--list", "--output", "TARGET"))
     return parse(process.check(here).text, process.check(every).text, path)

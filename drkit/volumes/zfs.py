@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 from drkit.errors import NotOurs, ToolFailed
 from drkit.tools import process
-from drkit.tools.process import Command
+from drkit.tools.command import Command, find_program
 from drkit.volumes.standing import Order, Standing
 
 # A user property (zfsprops(7)) by which a snapshot says who made it.
@@ -63,7 +63,7 @@ class Zfs:
 
 def look(standing: Standing, name: str) -> Zfs:
     """How to freeze a directory that stands on ZFS; raises ToolMissing, ToolFailed."""
-    process.find_program("zfs", hint="install zfsutils-linux")
+    find_program("zfs", hint="install zfsutils-linux")
     return Zfs(name, standing.source, _guid(standing.source), str(standing.inside).lstrip("/") or ".")
 
 

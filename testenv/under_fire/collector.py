@@ -14,18 +14,16 @@ import json
 import shutil
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import psycopg
 
 from testenv import content, damage
-from testenv import site as sites
-from testenv.push import MANIFEST_TYPES, Pusher, UnexpectedAnswerError
+from testenv.push import MANIFEST_TYPES, UnexpectedAnswerError
 from testenv.under_fire import deletion
+from testenv.under_fire.connected import Connected
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from testenv.site import Site
     from testenv.under_fire.traffic import Traffic
 
@@ -38,24 +36,13 @@ class _Candidate:
     version: int
 
 
-class Collector:
+class Collector(Connected):
     """One collector; `window` and `pause` (after each blob, to make a sweep long) are seconds."""
 
     def __init__(self, site: Site, traffic: Traffic, *, window: float, pause: float = 0.0) -> None:
+        super().__init__(site)
         self._site, self._traffic = site, traffic
         self._window, self._pause = window, pause
-        self._pusher = Pusher(site.registry_url)
-        self._connection = sites.connect(site)
-        self._connection.autocommit = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pusher.__exit__(kind, error, trace)
-        self._connection.close()
 
     def collect(self) -> int:
         """One run from its first row to its last; returns how many blobs were deleted."""
@@ -79,14 +66,14 @@ class Collector:
 
     def _begin(self) -> int:
         attributes = {"delete_untagged": True, "dry_run": False, "time_window": 2, "workers": 1}
-        row = self._connection.execute(
+        row = self.connection.execute(
             "INSERT INTO execution (vendor_type, vendor_id, status, status_message, trigger, extra_attrs,"
             "   start_time, update_time, revision)"
             " VALUES ('GARBAGE_COLLECTION', -1, 'Running', '', 'SCHEDULE', %s, now(), now(), 0) RETURNING id",
             (json.dumps(attributes),),
         ).fetchone()
         assert row is not None
-        self._connection.execute(
+        self.connection.execute(
             "INSERT INTO task (execution_id, job_id, status, status_code, run_count, vendor_type,"
             "   extra_attrs, start_time, update_time)"
             " VALUES (%s, md5(%s::text), 'Running', 1, 1, 'GARBAGE_COLLECTION', '{}', now(), now())",
@@ -96,13 +83,13 @@ class Collector:
 
     def _end(self, execution: int, status: str, deleted: int) -> None:
         """The task ends first; the execution takes over its end a little later, as Harbor's does."""
-        self._connection.execute(
+        self.connection.execute(
             "UPDATE task SET status = %s, status_code = 3, end_time = now(), update_time = now(),"
             "   extra_attrs = %s WHERE execution_id = %s",
             (status, json.dumps({"purged_blobs": deleted}), execution),
         )
         time.sleep(self._pause)
-        self._connection.execute(
+        self.connection.execute(
             "UPDATE execution e SET status = t.status, end_time = t.end_time, update_time = now(),"
             "   revision = e.revision + 1 FROM task t WHERE t.execution_id = e.id AND e.id = %s",
             (execution,),
@@ -110,7 +97,7 @@ class Collector:
 
     def _delete_untagged(self, settled: datetime.datetime) -> None:
         """Only what was pushed before the window: an index may be about to name its new child."""
-        found = self._connection.execute(
+        found = self.connection.execute(
             "SELECT a.id, p.name FROM artifact a JOIN project p USING (project_id)"
             " WHERE p.name LIKE 'fire-%%' AND a.push_time <= %s"
             "   AND NOT EXISTS (SELECT FROM tag t WHERE t.artifact_id = a.id)"
@@ -123,14 +110,14 @@ class Collector:
             with (
                 contextlib.suppress(psycopg.errors.ForeignKeyViolation),
                 self._traffic.alone_in(project),
-                self._connection.transaction(),
+                self.connection.transaction(),
             ):
                 if not self._in_use_again(artifact):
-                    gone = deletion.delete(self._connection, artifact)
+                    gone = deletion.delete(self.connection, artifact)
                     self._traffic.count("untagged artifacts deleted", gone)
 
     def _in_use_again(self, artifact: int) -> bool:
-        found = self._connection.execute(
+        found = self.connection.execute(
             "SELECT 1 FROM tag WHERE artifact_id = %(id)s"
             " UNION ALL SELECT 1 FROM artifact_reference WHERE child_id = %(id)s LIMIT 1",
             {"id": artifact},
@@ -138,10 +125,10 @@ class Collector:
         return found.fetchone() is not None
 
     def _clean_projects(self, settled: datetime.datetime) -> None:
-        projects = self._connection.execute("SELECT project_id, name FROM project ORDER BY 1").fetchall()
+        projects = self.connection.execute("SELECT project_id, name FROM project ORDER BY 1").fetchall()
         for project, name in projects:
             with self._traffic.alone_in(name):
-                self._connection.execute(
+                self.connection.execute(
                     "DELETE FROM project_blob pb USING blob b WHERE pb.project_id = %(project)s"
                     " AND b.id = pb.blob_id AND b.update_time <= %(settled)s"
                     " AND NOT EXISTS (SELECT FROM artifact a JOIN artifact_blob ab ON ab.digest_af = a.digest"
@@ -151,7 +138,7 @@ class Collector:
 
     def _mark(self, settled: datetime.datetime) -> list[_Candidate]:
         """Candidates in the state `delete`, with the version that marking has given them."""
-        found = self._connection.execute(
+        found = self.connection.execute(
             "SELECT b.id, b.digest, b.content_type, b.version FROM blob b"
             " LEFT JOIN project_blob pb ON pb.blob_id = b.id WHERE pb.id IS NULL AND b.update_time <= %s",
             (settled,),
@@ -173,7 +160,7 @@ class Collector:
             # A migration was in the way, or the registry stumbled over a tag that was just being written.
             # The next run tries again; a push meanwhile brings the files back.
             self._traffic.count("blobs that could not be collected")
-            self._connection.execute("UPDATE blob SET status = 'deletefailed' WHERE id = %s", (blob.id,))
+            self.connection.execute("UPDATE blob SET status = 'deletefailed' WHERE id = %s", (blob.id,))
             return False
         time.sleep(self._pause)
         return True
@@ -183,10 +170,10 @@ class Collector:
             self._delete_manifest(blob.digest)
         if blob.content_type != content.FOREIGN_LAYER:
             shutil.rmtree(damage.blob_path(self._site, blob.digest).parent, ignore_errors=True)
-        self._connection.execute("DELETE FROM blob WHERE id = %s", (blob.id,))
+        self.connection.execute("DELETE FROM blob WHERE id = %s", (blob.id,))
 
     def _transition(self, blob: _Candidate, status: str, before: tuple[str, ...]) -> bool:
-        done = self._connection.execute(
+        done = self.connection.execute(
             "UPDATE blob SET version = version + 1, update_time = clock_timestamp(), status = %s"
             " WHERE id = %s AND version = %s AND status = ANY (%s)",
             (status, blob.id, blob.version, list(before)),
@@ -195,7 +182,7 @@ class Collector:
 
     def _delete_manifest(self, digest: str) -> None:
         """Tags and revisions in the storage of every repository that had it, then the rows about it."""
-        trash = self._connection.execute(
+        trash = self.connection.execute(
             "SELECT t.id, t.repository_name FROM artifact_trash t WHERE t.digest = %s AND NOT EXISTS ("
             "   SELECT FROM artifact a WHERE a.repository_name = t.repository_name AND a.digest = t.digest)",
             (digest,),
@@ -204,5 +191,5 @@ class Collector:
             self._pusher.delete_manifest(repository, digest)
             home = self._site.blobs / "docker/registry/v2/repositories" / repository
             shutil.rmtree(home / "_manifests/revisions" / digest.replace(":", "/"), ignore_errors=True)
-            self._connection.execute("DELETE FROM artifact_blob WHERE digest_af = %s", (digest,))
-            self._connection.execute("DELETE FROM artifact_trash WHERE id = %s", (entry,))
+            self.connection.execute("DELETE FROM artifact_blob WHERE digest_af = %s", (digest,))
+            self.connection.execute("DELETE FROM artifact_trash WHERE id = %s", (entry,))

@@ -8,20 +8,18 @@ probeBlob), server/registry/manifest.go, controller/artifact, pkg/blob/dao.
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import httpx
 import psycopg
 
 from testenv import rows
-from testenv import site as sites
-from testenv.push import Pusher, UnexpectedAnswerError
+from testenv.push import UnexpectedAnswerError
 from testenv.rows import Pushed
 from testenv.under_fire import deletion
+from testenv.under_fire.connected import Connected
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from testenv.content import Manifest
     from testenv.site import Site
     from testenv.under_fire.traffic import Traffic
@@ -31,23 +29,12 @@ class RefusedError(RuntimeError):
     """Harbor would answer with an error here; a client tries again later, or gives up."""
 
 
-class Core:
+class Core(Connected):
     """One thread's connections to storage and database."""
 
     def __init__(self, site: Site, traffic: Traffic) -> None:
+        super().__init__(site)
         self.traffic = traffic
-        self._pusher = Pusher(site.registry_url)
-        self.connection = sites.connect(site)
-        self.connection.autocommit = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pusher.__exit__(kind, error, trace)
-        self.connection.close()
 
     def has_blob(self, repository: str, digest: str) -> bool:
         """HEAD of a blob: one that is there is touched, one that is being collected is not there."""

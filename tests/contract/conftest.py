@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from drkit.tools.restic import Repository
+from drkit.tools.restic_access import Access
 from tests import filesystems, needs
 from tests.weak_key import weaken
 
@@ -22,19 +23,20 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     directory = tmp_path_factory.mktemp("restic")
     password = directory / "password"
     password.write_text("correct horse battery staple\n")
-    repository = Repository(
+    access = Access(
         str(directory / "repository"), password, directory / "cache", lock_wait=timedelta(seconds=1)
     )
+    repository = Repository(access)
     repository.initialise()
-    weaken(Path(repository.url), "correct horse battery staple")
+    weaken(Path(access.url), "correct horse battery staple")
     return repository
 
 
 @pytest.fixture
 def repository(pristine: Repository, tmp_path: Path) -> Repository:
     """An empty repository of the test's own."""
-    shutil.copytree(pristine.url, tmp_path / "repository")
-    return replace(pristine, url=str(tmp_path / "repository"))
+    shutil.copytree(pristine.access.url, tmp_path / "repository")
+    return Repository(replace(pristine.access, url=str(tmp_path / "repository")))
 
 
 @pytest.fixture(scope="session")

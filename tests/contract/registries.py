@@ -10,7 +10,7 @@ from random import Random
 
 from drkit.sources.blobs import reading_order
 from drkit.tools import process
-from drkit.tools.process import Command
+from drkit.tools.command import Command
 from drkit.volumes import freeze
 from drkit.volumes.choice import Wanted
 from drkit.volumes.freeze import Place, View, frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def test_several_restics_list_what_one_does(repository: Repository, root: Path, 
         assert list(together) == alone
     assert list(directory.iterdir()) == []
     # The first one is ended early each time, and takes its lock away.
-    assert list(Path(repository.url, "locks").iterdir()) == []
+    assert list(Path(repository.access.url, "locks").iterdir()) == []
 
 
 def test_whose_fault_a_gap_is(repository: Repository, root: Path) -> None:
@@ -94,6 +95,26 @@ def test_links_by_their_length(repository: Repository, root: Path) -> None:
     assert tally.proof() == LinkProof(41, 2, (empty, cut))
     assert [digest for digest, revision in found if revision] == [second]
     assert len(found) == 41
+
+
+def test_one_pass_sees_what_two_do(repository: Repository, root: Path, directory: Path) -> None:
+    first = next(digest for digest, _ in storage.stored_blobs(root))
+    empty = link(root, "_layers", first, "")
+    saved, tally = save(repository, root), links.Tally()
+    alone = list(listing.captured_blobs(repository, saved.snapshot, str(root)))
+    assert list(listing.captured_tree(repository, saved.snapshot, str(root), tally)) == alone
+    assert tally.proof() == LinkProof(40, 1, (empty,))
+    listed = directory / digests.FILE_NAME
+    digests.write(listed, iter(alone[:-1]))
+    digests.write(directory / ARTIFACTS, iter(()))
+    found = []
+    # So many files that a restic of its own lists the links.
+    for files in (saved.files, 100_000):
+        prover = Prover(repository, root, replace(saved, files=files), directory)
+        found.append(prover.prove(listed, lambda: proved_manifests(root, directory)).closure)
+    assert found[0].links == found[1].links == tally.proof()
+    assert replace(found[0], seconds=0) == replace(found[1], seconds=0)
+    assert (found[0].present, found[0].unreferenced) == (39, 1)
 
 
 def test_a_registry_without_a_database_is_proved_by_its_links(

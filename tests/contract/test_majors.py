@@ -21,6 +21,7 @@ from drkit.model import DatabaseEvidence
 from drkit.sources import clients, database, database_restore, evidence
 from drkit.sources.database import Held
 from drkit.tools import postgres_programs, process
+from drkit.tools.command import Command
 from drkit.tools.postgres import Target
 from testenv.engine import Engine
 from tests.cluster import Cluster
@@ -91,7 +92,7 @@ def here(cluster: Cluster) -> DatabaseEvidence:
     """The same content on this machine's own server."""
     target = cluster.new_database()
     psql = (cluster.programs.program("psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", f"--dbname={target.dsn}")
-    process.check(process.Command(psql), stdin=ODD.read_bytes())
+    process.check(Command(psql), stdin=ODD.read_bytes())
     return gathered(config.Database(name="registry", dsn=target.dsn))[1]
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import stat
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
-from drkit.errors import DatabaseUnreachable, ToolFailed, ToolMissing
-from drkit.tools import postgres, postgres_programs, process
+from drkit.errors import DatabaseUnreachable, Interrupted, ToolFailed, ToolMissing
+from drkit.tools import postgres, postgres_programs, process, stopping
+from drkit.tools.command import Command
 from drkit.tools.postgres import Target, compose, connect, identifier, literal
 from tests.cluster import LOGIN, Cluster
 
@@ -116,6 +121,40 @@ def test_a_connection_that_is_cut(filled: Target) -> None:
         list(ended())
 
 
+def test_a_long_query_ends_when_drkit_is_interrupted(
+    database: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody else's children and sessions are ended with it.
+    monkeypatch.setattr(stopping, "_asked", threading.Event())
+    monkeypatch.setattr(stopping, "_ends", [])
+    query = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+
+    def interrupt() -> None:
+        with connect(database) as other:
+            while not other.value(query):
+                time.sleep(0.01)
+        stopping.stop_all(1.0)
+
+    with connect(database, reads=True) as session, ThreadPoolExecutor(1) as pool:
+        interrupting = pool.submit(interrupt)
+        with pytest.raises(Interrupted):
+            session.rows("SELECT pg_sleep(600)")
+        interrupting.result()
+        with pytest.raises(Interrupted):
+            session.rows("SELECT 1")
+    with connect(database) as session:
+        assert session.value("SELECT 1") == 1, "what has to be tidied can be"
+        assert session.value(query) == 0
+
+
+def test_a_server_that_has_vanished_is_given_up(cluster: Cluster) -> None:
+    """Both by drkit's own sessions and by PostgreSQL's programs; whoever says otherwise is heard."""
+    theirs = conninfo_to_dict(cluster.target.dsn)
+    assert (theirs["keepalives_idle"], theirs["keepalives_count"]) == ("60", "6")
+    other = Target({**cluster.target.settings, "keepalives_idle": "7200"})
+    assert conninfo_to_dict(other.dsn)["keepalives_idle"] == "7200"
+
+
 def test_changes_that_are_undone(filled: Target) -> None:
     with connect(filled) as session:
         with session.undone():
@@ -203,7 +242,7 @@ def test_what_a_program_needs_to_log_in(cluster: Cluster, login: Target, tmp_pat
         (path,) = tmp_path.iterdir()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert environment == {"PGPASSFILE": str(path)}
-        done = process.check(process.Command((psql, *arguments, f"--dbname={where.dsn}"), environment))
+        done = process.check(Command((psql, *arguments, f"--dbname={where.dsn}"), environment))
         assert done.text == "keeper\n"
     assert list(tmp_path.iterdir()) == []
 

@@ -20,7 +20,7 @@ from drkit.errors import (
 )
 from drkit.progress import Update
 from drkit.tools import restic
-from drkit.tools.process import Command
+from drkit.tools.command import Command
 from drkit.tools.restic import Repository
 from drkit.tools.restic_output import Node
 from tests import needs
@@ -62,7 +62,7 @@ def test_one_is_not_made_over_another(repository: Repository) -> None:
 
 
 def test_a_repository_that_is_not_there(pristine: Repository, tmp_path: Path) -> None:
-    missing = replace(pristine, url=str(tmp_path / "none"))
+    missing = Repository(replace(pristine.access, url=str(tmp_path / "none")))
     for ask in (missing.open, lambda: missing.snapshots(TAG), missing.prune):
         with pytest.raises(RepositoryMissing) as caught:
             ask()
@@ -75,17 +75,17 @@ def test_a_repository_that_is_not_there(pristine: Repository, tmp_path: Path) ->
 
 def test_a_wrong_password(repository: Repository, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("wrong\n")
-    refused = replace(repository, password_file=tmp_path / "password")
+    refused = Repository(replace(repository.access, password_file=tmp_path / "password"))
     for ask in (refused.open, lambda: refused.snapshots(TAG)):
         with pytest.raises(RepositoryRefused) as caught:
             ask()
         assert caught.value.message == (
-            f"the repository {repository.url} does not open with the password in {tmp_path}/password"
+            f"the repository {repository.access.url} does not open with the password in {tmp_path}/password"
         )
 
 
 def test_a_password_file_that_is_not_there(repository: Repository, tmp_path: Path) -> None:
-    nobody = replace(repository, password_file=tmp_path / "none")
+    nobody = Repository(replace(repository.access, password_file=tmp_path / "none"))
     with pytest.raises(ConfigError) as caught:
         nobody.open()
     assert caught.value.message == f"cannot read the repository's password file {tmp_path}/none"
@@ -134,7 +134,7 @@ def test_a_command_that_is_killed_leaves_no_snapshot(repository: Repository) -> 
 
 def test_the_command_and_restic_do_not_see_each_others_secrets(repository: Repository) -> None:
     credentials = {"AWS_SECRET_ACCESS_KEY": "hunter2", "AWS_ACCESS_KEY_ID": "id"}
-    with_credentials = replace(repository, credentials=credentials)
+    with_credentials = Repository(replace(repository.access, credentials=credentials))
     command = sh("env; tr '\\0' '\\n' </proc/$PPID/environ >&2", PGPASSFILE="/private/pgpass")
     saved = with_credentials.save_command(command, "environment", [TAG], HOST)
     seen = content(repository, saved.snapshot, "/environment").decode()
@@ -306,7 +306,9 @@ def test_snapshots_by_tag_oldest_first_and_forgetting(repository: Repository) ->
 
 
 def stored(repository: Repository) -> int:
-    return sum(path.stat().st_size for path in Path(repository.url, "data").rglob("*") if path.is_file())
+    return sum(
+        path.stat().st_size for path in Path(repository.access.url, "data").rglob("*") if path.is_file()
+    )
 
 
 def test_forgetting_nothing_forgets_nothing(repository: Repository) -> None:
@@ -320,7 +322,9 @@ def test_forgetting_nothing_forgets_nothing(repository: Repository) -> None:
 
 def test_a_flipped_byte_is_found_by_reading(repository: Repository) -> None:
     saved = repository.save_stream([DATA], "x", [TAG], HOST)
-    pack = max(Path(repository.url, "data").rglob("*"), key=lambda path: path.stat().st_size * path.is_file())
+    pack = max(
+        Path(repository.access.url, "data").rglob("*"), key=lambda path: path.stat().st_size * path.is_file()
+    )
     pack.chmod(0o600)
     with pack.open("r+b") as stream:
         stream.seek(1000)

@@ -40,7 +40,7 @@ class Holder:
 
 def locks(repository: Repository) -> list[str]:
     """The locks that are there; not those that are only being written."""
-    return [path.name for path in Path(repository.url, "locks").iterdir() if len(path.name) == 64]
+    return [path.name for path in Path(repository.access.url, "locks").iterdir() if len(path.name) == 64]
 
 
 @contextmanager
@@ -50,9 +50,9 @@ def holding(repository: Repository, *arguments: str) -> Iterator[Holder]:
         [needs.program("restic"), *arguments],
         env={
             "PATH": os.environ["PATH"],
-            "RESTIC_REPOSITORY": repository.url,
-            "RESTIC_PASSWORD_FILE": str(repository.password_file),
-            "RESTIC_CACHE_DIR": str(repository.cache),
+            "RESTIC_REPOSITORY": repository.access.url,
+            "RESTIC_PASSWORD_FILE": str(repository.access.password_file),
+            "RESTIC_CACHE_DIR": str(repository.access.cache),
         },
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -86,7 +86,7 @@ def test_a_repository_that_somebody_else_has_to_himself(repository: Repository) 
         with pytest.raises(RepositoryLocked) as caught:
             repository.save_stream([b"y"], "y", [TAG], HOST)
         assert caught.value.message == (
-            f"another restic holds a lock on {repository.url}, and still did after 0:00:01"
+            f"another restic holds a lock on {repository.access.url}, and still did after 0:00:01"
         )
         with pytest.raises(RepositoryLocked):
             repository.prune()
@@ -109,7 +109,7 @@ def test_the_lock_of_a_killed_restic_stops_nothing(
     repository: Repository, how: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Neither the next backup, once the repository was opened, nor retention; and nobody waits for it."""
-    hasty = replace(repository, lock_wait=timedelta(minutes=10))
+    hasty = Repository(replace(repository.access, lock_wait=timedelta(minutes=10)))
     hasty.save_stream([DATA], "x", [TAG], HOST)
     with holding(hasty, *how) as holder:
         holder.kill()
@@ -117,11 +117,11 @@ def test_the_lock_of_a_killed_restic_stops_nothing(
     hasty.save_stream([b"y"], "y", [TAG], HOST)
     hasty.prune()
     assert locks(repository) == []
-    assert caplog.messages == [f"restic on {repository.url}: successfully removed 1 locks"]
+    assert caplog.messages == [f"restic on {repository.access.url}: successfully removed 1 locks"]
 
 
 def test_a_lock_is_waited_for(repository: Repository) -> None:
-    patient = replace(repository, lock_wait=timedelta(seconds=30))
+    patient = Repository(replace(repository.access, lock_wait=timedelta(seconds=30)))
     with holding(repository, *SHARED) as holder:
         assert holder.process.stdin is not None
         holder.process.stdin.close()

@@ -17,7 +17,7 @@ import pytest
 
 from drkit.errors import Interrupted, ToolFailed
 from drkit.tools import process
-from drkit.tools.process import Command
+from drkit.tools.command import Command
 from drkit.tools.restic import Repository
 from drkit.volumes import freeze
 from drkit.volumes.choice import Wanted

@@ -14,7 +14,7 @@ import pytest
 
 from drkit.errors import ConfigError, Interrupted
 from drkit.sources.blobs import reading_order
-from drkit.tools import process
+from drkit.tools import stopping
 from drkit.volumes import freeze
 from drkit.volumes.choice import Wanted, choose, stray
 from drkit.volumes.freeze import frozen
@@ -135,14 +135,14 @@ def test_who_is_not_root_reads_live_and_is_told(registry: Case, monkeypatch: pyt
 def test_a_copy_that_takes_long_is_given_up_when_drkit_is_interrupted(
     registry: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stopping = threading.Event()
-    monkeypatch.setattr(process, "_stopping", stopping)
+    asked = threading.Event()
+    monkeypatch.setattr(stopping, "_asked", asked)
     copied: list[PurePosixPath] = []
 
     def order(directory: PurePosixPath, names: list[str]) -> list[str]:
         copied.append(directory)
         if len(copied) == 4:
-            stopping.set()
+            asked.set()
         return names
 
     with pytest.raises(Interrupted), frozen(registry.root, "reflink", registry.place, order):

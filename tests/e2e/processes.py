@@ -51,11 +51,15 @@ def _look(pid: int) -> Process:
 
 
 def family(pid: int) -> list[Process]:
-    """A process and all that descend from it."""
-    everyone = list(everybody())
-    found = [process for process in everyone if process.pid == pid]
-    for one in found:  # grows while it is walked
-        found += [process for process in everyone if process.parent == one.pid]
+    """A process and all that descend from it; who has no parent any more is not among them."""
+    numbers, found = [pid], []
+    for number in numbers:  # grows while it is walked
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            found.append(_look(number))
+        # A child belongs to the thread that started it.
+        for children in Path(f"/proc/{number}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                numbers += map(int, children.read_text().split())
     return found
 
 

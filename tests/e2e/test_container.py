@@ -16,7 +16,7 @@ from drkit.errors import ToolFailed, ToolMissing
 from drkit.sandbox.container import LABEL
 from drkit.sources import clients
 from drkit.tools import docker, process
-from drkit.tools.process import Command
+from drkit.tools.command import Command
 from testenv import Site, cluster, witness
 from testenv.engine import Engine
 from tests.e2e import processes

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from drkit.catalog import foreign_parts
 from drkit.checks.binding import Binding, parts_belong
 from drkit.model import Manifest, Outcome, Part, PartKind
+from drkit.seals import foreign_parts
 from drkit.tools.restic_output import Snapshot
 from tests.samples import manifest
 

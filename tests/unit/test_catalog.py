@@ -1,76 +1,51 @@
-"""Which manifest counts, from every state that a rotation may be cut off in."""
+"""Which point is meant, where that can be said."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from drkit import catalog
-from drkit.model import Manifest, Part, Point, PointStatus
-from drkit.tools.restic_output import Snapshot
-from tests import samples
+from drkit.catalog import pick
+from drkit.errors import NoSuchPoint
+from drkit.model import Point
+from tests.samples import incomplete, sealed
 
-NAME = "20261124-020000-4f2a9c"
-AT = datetime(2026, 11, 24, 2, tzinfo=UTC)
-HERE, ELSEWHERE = "here", "elsewhere"
-
-
-def snapshot(name: str, tag: str, minute: int, machine: str = HERE) -> Snapshot:
-    tags = (f"drkit:point:{NAME}", f"drkit:machine:{machine}", tag)
-    return Snapshot(name, AT + timedelta(minutes=minute), "site", tags, ())
+NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
+OLDER = sealed("20261122-020000-aaaaaa", NOW - timedelta(days=2))
+NEWER = sealed("20261123-020000-bbbbbb", NOW - timedelta(days=1))
+KILLED = incomplete("20261124-020000-cccccc", NOW - timedelta(hours=4))
+BROKEN = replace(KILLED, broken_seal="its manifest cannot be read")
+FUTURE = sealed("20301124-020000-dddddd", NOW + timedelta(days=1461))
 
 
-def manifest(bundle: str, revision: int, *replaces: str) -> Manifest:
-    parts = (Part("roles", "r", "dump", "/x", 1, 1, 1.0), Part("secrets", "secrets", bundle, "/y", 1, 1, 1.0))
-    return replace(samples.manifest(NAME, AT), parts=parts, revision=revision, replaces=replaces)
+def test_the_latest_is_the_newest_sealed_point() -> None:
+    assert pick("latest", [KILLED, NEWER, OLDER], NOW)[0] == NEWER
+    a_little_fast = sealed("20261124-063000-eeeeee", NOW + timedelta(minutes=30))
+    assert pick("latest", [a_little_fast, NEWER], NOW)[0] == a_little_fast
 
 
-BUNDLE, SEAL = "drkit:part:secrets:secrets", "drkit:manifest"
-DUMP = snapshot("dump", "drkit:part:roles:r", 0)
-OLD = (snapshot("old bundle", BUNDLE, 1), snapshot("old seal", SEAL, 2))
-MANIFESTS: dict[str, Manifest | None] = {
-    "old seal": manifest("old bundle", 0),
-    "new seal": manifest("new bundle", 1, "old seal", "old bundle"),
-}
+@pytest.mark.parametrize(
+    ("newest", "why"),
+    [
+        (BROKEN, f"the newest recovery point, {BROKEN.id}, was sealed, but its manifest cannot be read"),
+        (
+            FUTURE,
+            f"recovery point {FUTURE.id} is dated in the future, so nobody can tell which is the newest",
+        ),
+    ],
+)
+def test_which_is_the_latest_is_never_guessed(newest: Point, why: str) -> None:
+    with pytest.raises(NoSuchPoint, match=re.escape(why)) as caught:
+        pick("latest", [newest, NEWER, OLDER], NOW)
+    assert caught.value.hint.endswith(f"or name another, such as {NEWER.id}")
+    assert pick(NEWER.id, [newest, NEWER, OLDER], NOW)[0] == NEWER
 
 
-def found(*snapshots: Snapshot) -> Point:
-    group = sorted((DUMP, *snapshots), key=lambda each: each.time)
-    return catalog._point(NAME, group, MANIFESTS, (), HERE)
-
-
-def bundle_of(point: Point) -> str:
-    assert point.status is PointStatus.SEALED
-    assert point.manifest
-    return point.manifest.need("secrets", "secrets").snapshot
-
-
-# The clock of the machine that rotates may be behind that of the one that made the point.
-@pytest.mark.parametrize("minute", [3, -3])
-def test_each_step_of_a_rotation_leaves_one_whole_point(minute: int) -> None:
-    bundle, seal = snapshot("new bundle", BUNDLE, minute), snapshot("new seal", SEAL, minute)
-    steps = [
-        ((*OLD,), "old", ()),
-        ((*OLD, bundle), "old", ("new bundle",)),
-        ((*OLD, bundle, seal), "new", ("old seal", "old bundle")),
-        ((OLD[0], bundle, seal), "new", ("old bundle",)),
-        ((bundle, seal), "new", ()),
-    ]
-    for snapshots, wanted, superseded in steps:
-        point = found(*snapshots)
-        assert bundle_of(point) == f"{wanted} bundle"
-        assert point.manifest_snapshot == f"{wanted} seal"
-        assert point.superseded == superseded
-
-
-def test_what_another_machine_may_be_about_to_seal_is_left_alone() -> None:
-    assert found(*OLD, snapshot("new bundle", BUNDLE, 3, ELSEWHERE)).superseded == ()
-
-
-def test_a_seal_counts_only_with_every_part() -> None:
-    seal = snapshot("new seal", SEAL, 3)
-    assert bundle_of(found(*OLD, seal)) == "old bundle"
-    assert found(seal).status is PointStatus.INCOMPLETE
-    assert found(OLD[0]).status is PointStatus.INCOMPLETE
+def test_a_point_with_a_broken_seal_is_not_restored() -> None:
+    with pytest.raises(NoSuchPoint, match="is never restored: its manifest cannot be read"):
+        pick(BROKEN.id, [BROKEN, NEWER], NOW)
+    with pytest.raises(NoSuchPoint, match=f"no sealed recovery point; {BROKEN.id} was sealed, but its"):
+        pick("latest", [BROKEN], NOW)

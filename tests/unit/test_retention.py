@@ -75,6 +75,20 @@ def test_a_period_without_a_point_does_not_count() -> None:
     assert kept(points, Retention(keep_daily=2)) == {"new", "old"}
 
 
+def test_what_a_later_drill_has_disproved_is_not_proven() -> None:
+    at = [NOW - timedelta(days=days) for days in (1, 5, 9)]
+    newest = sealed("newest", at[0])
+    rotten = sealed(
+        "rotten",
+        at[1],
+        drill_note("rotten", at[1] + timedelta(hours=1)),
+        drill_note("rotten", at[1] + timedelta(hours=2), outcome=Outcome.FAILED, level="quick"),
+        drill_note("rotten", at[1] + timedelta(hours=3), outcome=Outcome.ERROR),
+    )
+    good = sealed("good", at[2], drill_note("good", at[2], outcome=Outcome.FAILED), drill_note("good", at[1]))
+    assert kept([newest, rotten, good], Retention(keep_last=1)) == {"newest", "good"}
+
+
 def test_days_begin_where_the_zone_says() -> None:
     evening = sealed("evening", datetime(2026, 11, 22, 22, 30, tzinfo=UTC))
     night = sealed("night", datetime(2026, 11, 22, 23, 30, tzinfo=UTC))

@@ -24,7 +24,7 @@ from drkit.sources.bucket.inventory import Entry
 from drkit.sources.bucket.links_archive import Link
 from drkit.sources.bucket.restore import Fetched, Tally
 from drkit.sources.vault.reading import WORKERS, Shelf, key_of
-from drkit.tools import process
+from drkit.tools import stopping
 from drkit.tools.parallel import for_each
 from drkit.tools.s3 import Bucket, Object
 from drkit.tools.tar_stream import Member
@@ -75,7 +75,7 @@ class Filling:
         present = iter(()) if self._target.same_service(shelf.bucket) else self._present()
 
         def bring(item: tuple[Entry, bool]) -> None:
-            process.stop_if_asked()
+            stopping.stop_if_asked()
             entry, there = item
             if there:
                 tally.good(entry.size, kept=True)
@@ -92,7 +92,7 @@ class Filling:
 
         def put_small(blob: _Small) -> None:
             try:
-                process.stop_if_asked()
+                stopping.stop_if_asked()
                 self._put(blob.digest, len(blob.data), [blob.data], tally)
             finally:
                 budget.give(len(blob.data))
@@ -148,7 +148,7 @@ class Filling:
     def _small_ones(self, members: Iterable[Member], tally: Tally, budget: _Budget) -> Iterator[_Small]:
         """The small blobs of a tar, whole; bigger ones are put meanwhile, straight from the stream."""
         for member, there in _new_members(members, self._present()):
-            process.stop_if_asked()
+            stopping.stop_if_asked()
             digest = storage.digest_of_blob(f"/{member.name}")
             assert digest is not None
             if there:
@@ -174,7 +174,7 @@ class Filling:
             self._meter.add(len(piece))
 
     def _put_link(self, link: Link) -> None:
-        process.stop_if_asked()
+        stopping.stop_if_asked()
         self._target.put(f"{self._root}{link.name}", link.held)
 
 
@@ -214,7 +214,7 @@ class _Budget:
         with self._changed:
             while self._left < size:
                 self._changed.wait(1)
-                process.stop_if_asked()
+                stopping.stop_if_asked()
             self._left -= size
 
     def give(self, size: int) -> None:

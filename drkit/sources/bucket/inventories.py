@@ -15,6 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from drkit.errors import RestoreDamaged
+from drkit.sources import json_lines
 from drkit.sources.bucket import inventory
 from drkit.sources.bucket.inventory import Entry
 
@@ -63,7 +64,7 @@ def _once(streams: Sequence[Stream], before: Path | None) -> Iterator[bytes]:
     """The lines of a few streams and a file, sorted, each once."""
     sources = [_lines(stream()) for stream in streams]
     if before is not None:
-        sources.append(_lines(_pieces(before)))
+        sources.append(_lines(json_lines.pieces(before)))
     last = b""
     for line in heapq.merge(*sources):
         if line != last:
@@ -72,21 +73,13 @@ def _once(streams: Sequence[Stream], before: Path | None) -> Iterator[bytes]:
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    rest, last = b"", b""
-    for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        for line in filter(None, whole):
+    last = b""
+    for lines in json_lines.whole(pieces, "an inventory of the vault"):
+        for line in filter(None, lines.split(b"\n")):
             if line <= last:
                 raise RestoreDamaged("an inventory of the vault is not sorted", hint=_HINT)
             last = line
             yield line + b"\n"
-    if rest:
-        raise RestoreDamaged("an inventory of the vault is cut short", hint=_HINT)
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        yield from iter(lambda: file.read(1 << 20), b"")
 
 
 def _remove(path: Path | None) -> None:

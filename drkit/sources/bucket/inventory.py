@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from drkit.errors import RestoreDamaged
+from drkit.sources import json_lines
 
 FILE_NAME = "inventory.jsonl"
 # A line as it is written here, where no name has anything to escape; any other is left to the JSON parser.
@@ -40,33 +41,19 @@ class Entry(NamedTuple):
 
 
 def to_lines(entries: Iterable[Entry]) -> Iterator[bytes]:
-    """One JSON object a line, in the order given, in pieces of about 64 KiB.
-
-    No entries are one empty line: restic does not store an empty stream.
-    """
-    piece = bytearray()
-    for entry in entries:
-        piece += _line(entry)
-        if len(piece) > 1 << 16:
-            yield bytes(piece)
-            piece.clear()
-    yield bytes(piece) or b"\n"
+    """One JSON object a line, in the order given, in pieces of about 64 KiB."""
+    return json_lines.together(map(_line, entries))
 
 
 def from_lines(pieces: Iterable[bytes]) -> Iterator[Entry]:
     """The entries in a stream of JSON lines; raises RestoreDamaged for anything else."""
-    rest = b""
-    for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from map(_entry, filter(None, whole))
-    if rest:
-        raise RestoreDamaged("the inventory of the vault is cut short", hint=_HINT)
+    for lines in json_lines.whole(pieces, "the inventory of the vault"):
+        yield from map(_entry, filter(None, lines.split(b"\n")))
 
 
 def from_file(path: Path) -> Iterator[Entry]:
     """The entries in a file of JSON lines."""
-    with path.open("rb") as file:
-        yield from from_lines(iter(lambda: file.read(1 << 20), b""))
+    return from_lines(json_lines.pieces(path))
 
 
 def _line(entry: Entry) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from drkit import config
 from drkit.errors import ConfigError
-from drkit.tools.restic import read_credentials
+from drkit.tools.credentials import read_credentials
 from drkit.tools.s3 import Access, Bucket
 
 _NEEDED = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")

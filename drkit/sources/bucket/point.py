@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from drkit.errors import DrkitError
 from drkit.model import Bucketed, Manifest, PartKind
 from drkit.progress import Listener, Update
-from drkit.sources import digests
+from drkit.sources import json_lines
 from drkit.sources.bucket import inventory, links_archive
 from drkit.sources.bucket.capture import BucketCapture
 from drkit.sources.bucket.closure import BucketProver
@@ -116,7 +116,7 @@ class BucketPoint:
         name = inventory.FILE_NAME
         with self._run.part("inventory", "inventory", name) as keep:
             self._capture.copy()
-            saved = self._run.save(digests.pieces(self._capture.inventory), name, "inventory")
+            saved = self._run.save(json_lines.pieces(self._capture.inventory), name, "inventory")
             keep(saved, InVault(self._capture.bytes, self._capture.copied.bytes))
 
     def _before(self) -> Iterator[Entry]:

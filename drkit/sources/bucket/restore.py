@@ -19,7 +19,7 @@ from drkit.progress import Meter
 from drkit.sources.bucket.inventory import Entry
 from drkit.sources.bucket.links_archive import make_directory
 from drkit.sources.vault.reading import WORKERS, Shelf
-from drkit.tools import process
+from drkit.tools import stopping
 from drkit.tools.parallel import for_each
 
 _NAMES = 20
@@ -101,7 +101,7 @@ def look(shelf: Shelf, entry: Entry, meter: Meter | None = None) -> str:
     hasher, size = hashlib.sha256(), 0
     try:
         for piece in shelf.read(entry):
-            process.stop_if_asked()
+            stopping.stop_if_asked()
             hasher.update(piece)
             size += len(piece)
             if meter:
@@ -121,7 +121,7 @@ def judge(entry: Entry, size: int, digits: str) -> str:
 
 
 def _bring(shelf: Shelf, root: Path, tally: Tally, meter: Meter, entry: Entry) -> None:
-    process.stop_if_asked()
+    stopping.stop_if_asked()
     target = storage.blob_path(root, entry.digest)
     try:
         if _is_there(target, entry):
@@ -156,7 +156,7 @@ def _write(shelf: Shelf, entry: Entry, target: Path, meter: Meter) -> str:
     try:
         with partial_file.open("wb") as file:
             for piece in shelf.read(entry):
-                process.stop_if_asked()
+                stopping.stop_if_asked()
                 hasher.update(piece)
                 size += len(piece)
                 file.write(piece)

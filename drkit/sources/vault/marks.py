@@ -25,7 +25,7 @@ from typing import Literal
 from drkit.errors import DrkitError, NotDeleted, NotOurs, ObjectMissing, SiteLocked, ToolFailed
 from drkit.model import BucketPlace
 from drkit.sources.bucket.ends import below
-from drkit.tools import process
+from drkit.tools import stopping
 from drkit.tools.s3 import Bucket
 
 log = logging.getLogger(__name__)
@@ -217,7 +217,7 @@ def _wait_for(mark: Held, in_the_way: Callable[[Mark], bool], wait: timedelta) -
             )
         log.info("waiting for %s on %s, which works in the vault", other.work, other.host)
         time.sleep(min(_LOOK_AGAIN, max(0.0, deadline - time.monotonic()) + 0.01))
-        process.stop_if_asked()
+        stopping.stop_if_asked()
 
 
 def sweep(mark: Held) -> int:

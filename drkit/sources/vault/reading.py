@@ -6,7 +6,6 @@ import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from drkit import config
 from drkit.errors import ConfigError, RestoreDamaged
@@ -106,11 +105,6 @@ def lines_for(place: BucketPlace, repository: Repository, manifest: Manifest) ->
         return pieces
     found = checked(inventory.from_lines(pieces))
     return inventory.to_lines(each._replace(key=key_of(place, each.digest), version=None) for each in found)
-
-
-def entries_in(path: Path) -> Iterator[Entry]:
-    """The inventory in a file."""
-    return checked(inventory.from_file(path))
 
 
 def checked(found: Iterable[Entry]) -> Iterator[Entry]:

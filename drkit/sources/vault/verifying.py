@@ -21,7 +21,7 @@ from drkit.sources.bucket.ends import below
 from drkit.sources.bucket.inventory import Entry
 from drkit.sources.vault import reading as vault_reading
 from drkit.sources.vault.reading import WORKERS, Shelf
-from drkit.tools import process
+from drkit.tools import stopping
 from drkit.tools.parallel import for_each
 from drkit.tools.restic import Repository
 from drkit.tools.s3 import Bucket, Object
@@ -122,7 +122,7 @@ class Verification:
         prefix = f"{below(self._place)}{storage.BLOBS}/"
         listed = self._bucket.listed_at_once(prefix, versions=versions)
         for entry, fault, hidden in compared(self._place, entries, listed):
-            process.stop_if_asked()
+            stopping.stop_if_asked()
             self._blobs += 1
             self._bytes += entry.size
             self._hidden += hidden
@@ -134,7 +134,7 @@ class Verification:
                 yield entry
 
     def _look_into(self, shelf: Shelf, meter: Meter, entry: Entry) -> None:
-        process.stop_if_asked()
+        stopping.stop_if_asked()
         fault = bucket_restore.look(shelf, entry, meter)
         with self._lock:
             self._read += 1

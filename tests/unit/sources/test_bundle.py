@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drkit.errors import RestoreDamaged
-from drkit.sources.bundle import INDEX, LIMIT, Bundle, Member, link_target, pack, unpack
+from drkit.sources.bundle import INDEX, LIMIT, Bundle, Member, pack, unpack
+from drkit.sources.bundle_paths import leads_to, link_target
 from tests import needs
 
 SOME_TIME = 1_795_500_000_123_456_789
@@ -216,7 +217,7 @@ HOSTILE = {
     "of less than no size": (header("a", -512) + ZEROS, ""),
     "a time that is none": (
         bundle(entry("a", pax_headers={"mtime": "yesterday"})),
-        "it is no tar: invalid literal for int() with base 10: 'yesterday'",
+        "member 'a' is from no time that there can be",
     ),
     "a sparse file's map that is none": (
         bundle(entry("a", pax_headers={"GNU.sparse.map": "x", "GNU.sparse.size": "1"})),
@@ -249,6 +250,46 @@ HOSTILE = {
     "a terminal's command in its name": (
         bundle(entry("a\x1b[2J")),
         r"member 'a\x1b[2J' has a control character in its name",
+    ),
+    "a terminal's command of one letter": (
+        bundle(entry("a\x9b2J")),
+        r"member 'a\x9b2J' has a control character in its name",
+    ),
+    "a longer name than there can be": (
+        bundle(entry("a" * 256)),
+        f"member '{'a' * 80}'... has a longer name than any file can have",
+    ),
+    "deeper than there can be": (
+        bundle(entry("a/" * 30_000 + "a")),
+        f"member '{'a/' * 40}'... has a longer name than any file can have",
+    ),
+    "a link to nothing": (bundle(entry("a", SYMLINK)), "link '/a' leaves the bundle"),
+    "a link to itself": (bundle(entry("a", SYMLINK, linkname="a")), "link '/a' leaves the bundle"),
+    "links in a circle": (
+        bundle(entry("a", SYMLINK, linkname="b"), entry("b", SYMLINK, linkname="a")),
+        "link '/a' leaves the bundle",
+    ),
+    "a link that leads elsewhere by way of another": (
+        bundle(
+            entry("d", tarfile.DIRTYPE),
+            entry("d/e", tarfile.DIRTYPE),
+            entry("d/e/f", tarfile.DIRTYPE),
+            entry("shadow", tarfile.DIRTYPE),
+            entry("s", SYMLINK, linkname="d/e/f"),
+            entry("a", SYMLINK, linkname="s/../shadow"),
+        ),
+        "link '/a' leaves the bundle",
+    ),
+    "its own root, with an index": (
+        raw(
+            (entry(".", tarfile.DIRTYPE), b""),
+            (entry(INDEX, size=13), b'{"files": {}}'),
+        ),
+        "its root directory is one of its members",
+    ),
+    "its own root, later on": (
+        bundle(entry("a", tarfile.DIRTYPE), entry(".", tarfile.DIRTYPE)),
+        "member '.' leaves its root",
     ),
     "a line break in where it leads": (
         bundle(entry("a", SYMLINK, linkname="b\nc")),
@@ -414,8 +455,14 @@ def test_noise_is_refused(data: bytes) -> None:
         unpack(data)
 
 
+def test_a_time_before_there_were_times() -> None:
+    member = file("/a", mtime_ns=-1_500_000_000)
+    assert unpack(pack([member])).members == (member,)
+    assert b" mtime=-1.500000000\n" in pack([member]), "as every other tar reads it"
+
+
 @pytest.mark.parametrize(
-    ("path", "target", "leads_to"),
+    ("path", "target", "leads"),
     [
         ("/etc/a", "b", "/etc/b"),
         ("/etc/a", "./x/../b", "/etc/b"),
@@ -424,5 +471,6 @@ def test_noise_is_refused(data: bytes) -> None:
         ("/etc/a", "/srv/b", "/srv/b"),
     ],
 )
-def test_where_a_link_leads(path: str, target: str, leads_to: str) -> None:
-    assert link_target(path, target) == leads_to
+def test_where_a_link_leads(path: str, target: str, leads: str) -> None:
+    assert link_target(path, target) == leads
+    assert leads_to(path, {path: target}) == leads

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from drkit.errors import RestoreDamaged, TargetNotEmpty
+from drkit.errors import RestoreDamaged, TargetNotEmpty, ToolFailed
 from drkit.sources.bundle import Member, pack, unpack
-from drkit.sources.placing import place_members
+from drkit.sources.placing import place_members, take_place
 from tests import needs
 
 TIME = 1_600_000_000_123_456_789
@@ -53,3 +53,13 @@ def test_a_link_that_stands_there_leads_nothing_out(tmp_path: Path) -> None:
     with pytest.raises(RestoreDamaged, match="outside"):
         place_members(MEMBERS, root, ".old", replace=True)
     assert list(outside.iterdir()) == []
+
+
+def test_what_was_there_comes_back_where_its_successor_cannot_be_moved(tmp_path: Path) -> None:
+    target = tmp_path / "registry"
+    target.mkdir()
+    (target / "image").write_text("old")
+    with pytest.raises(ToolFailed, match="cannot move"):
+        take_place(tmp_path / "vanished", target, ".before-p")
+    assert (target / "image").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["registry"]

@@ -1,7 +1,11 @@
-"""Work side by side whose results come in order."""
+"""Work side by side: in which order results come, what an error ends, and an interruption."""
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from drkit.errors import ToolFailed
-from drkit.tools.parallel import in_order
+from drkit.tools.parallel import for_each, for_each_with, in_order
 
 
 def test_results_come_in_the_items_order() -> None:
@@ -50,3 +54,73 @@ def test_an_error_comes_in_its_place() -> None:
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ToolFailed):
         next(results)
+
+
+def test_each_thread_has_a_helper_of_its_own() -> None:
+    opened: list[int] = []
+    closed: list[int] = []
+    used: list[int] = []
+    both = threading.Barrier(2, timeout=20)
+
+    @contextlib.contextmanager
+    def helper() -> Iterator[int]:
+        number = threading.get_ident()
+        opened.append(number)
+        yield number
+        closed.append(number)
+
+    def work(number: int, _item: int) -> None:
+        both.wait()
+        used.append(number)
+
+    for_each_with(range(4), helper, work, 2)
+    assert len(opened) == 2
+    assert set(opened) == set(closed) == set(used)
+
+
+def test_after_an_error_nothing_new_is_begun() -> None:
+    begun: list[int] = []
+    failed = threading.Event()
+
+    def work(number: int) -> None:
+        begun.append(number)
+        if number == 0:
+            failed.set()
+            raise ToolFailed("no")
+        failed.wait(20)
+        time.sleep(0.2)
+
+    with pytest.raises(ToolFailed):
+        for_each(range(100), work, 2)
+    assert len(begun) <= 3
+
+
+@pytest.mark.parametrize("way", ["list(in_order([1, 2, 3], hang, 2))", "for_each([1, 2, 3], hang, 2)"])
+def test_an_interruption_ends_what_the_others_wait_for(way: str) -> None:
+    """In a process of its own, whose main thread a signal meets while it waits."""
+    script = """
+        import os, signal
+        from drkit.errors import Interrupted
+        from drkit.tools import process
+        from drkit.tools.command import Command
+        from drkit.tools.parallel import for_each, in_order
+
+        def interrupt(number, frame):
+            raise Interrupted("interrupted")
+
+        signal.signal(signal.SIGUSR1, interrupt)
+
+        def hang(number):
+            command = Command(("sh", "-c", "echo; exec sleep 1000"))
+            for line in process.lines(command, ended=lambda done: None):
+                if number == 2:
+                    os.kill(os.getpid(), signal.SIGUSR1)
+
+        try:
+            WAY
+        except Interrupted:
+            print("ok")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script).replace("WAY", way)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("ok\n", "")

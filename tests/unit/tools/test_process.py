@@ -5,42 +5,15 @@ from __future__ import annotations
 import grp
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from drkit.errors import ConfigError, ToolFailed, ToolMissing
 from drkit.tools import process
-from drkit.tools.process import Command, Completed
-
-
-def sh(script: str, **options: str) -> Command:
-    return Command(("sh", "-c", script), options)
-
-
-def succeeded(done: Completed) -> None:
-    assert done.code == 0, done.stderr
-
-
-def alive(pid: int) -> bool:
-    """Whether it runs; one that nobody has reaped yet does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state not in "ZX"
-
-
-def soon(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
+from drkit.tools.command import Command, Completed, failure, find_program
+from tests.unit.tools.living import sh, succeeded
 
 # What a child says, and how it ended
 
@@ -94,7 +67,7 @@ def test_a_missing_program() -> None:
 
 def test_a_missing_program_with_a_hint_of_its_own() -> None:
     with pytest.raises(ToolMissing) as caught:
-        process.find_program("no-such-program", hint="get it somewhere")
+        find_program("no-such-program", hint="get it somewhere")
     assert caught.value.hint == "get it somewhere"
 
 
@@ -124,7 +97,7 @@ def test_what_ended_raises_comes_out() -> None:
     command = sh("echo out; exit 5")
 
     def ended(done: Completed) -> None:
-        raise process.failure(command, done)
+        raise failure(command, done)
 
     with pytest.raises(ToolFailed, match="exit code 5"):
         list(process.lines(command, ended=ended))

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-from pathlib import Path
 
 import pytest
 
-from drkit.errors import (
-    ConfigError,
-    ToolFailed,
-    ToolTooOld,
-)
+from drkit.errors import ToolFailed, ToolTooOld
 from drkit.tools import restic, restic_output
-from drkit.tools.process import Completed
+from drkit.tools.command import Completed
 
 
 @pytest.mark.parametrize(
@@ -49,22 +44,6 @@ def test_parts_of_the_data(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "5", "0%", "101%", "%", "0/7", "8/7", "1/0", "0G", "2g", "-1G", "5% "])
 def test_what_is_no_part_of_the_data(text: str) -> None:
     assert not restic_output.is_subset(text)
-
-
-def test_credentials(tmp_path: Path) -> None:
-    path = tmp_path / "env"
-    path.write_text("# keys\n\nAWS_ACCESS_KEY_ID=id-1\nexport AWS_SECRET_ACCESS_KEY='a=b'\n")
-    assert restic.read_credentials(path) == {"AWS_ACCESS_KEY_ID": "id-1", "AWS_SECRET_ACCESS_KEY": "a=b"}
-    assert restic.read_credentials(None) == {}
-
-
-@pytest.mark.parametrize("line", ["AWS_ACCESS_KEY_ID", "aws=1", "two words=1", "=1"])
-def test_what_are_no_credentials(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "env"
-    path.write_text(f"A=1\n{line}\n")
-    with pytest.raises(ConfigError) as caught:
-        restic.read_credentials(path)
-    assert caught.value.message == f"{path}, line 2: not KEY=value"
 
 
 # Recorded: restic 0.18 over a pg_dump 15 that waited in vain for a lock.

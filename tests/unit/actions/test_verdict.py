@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from drkit.actions.drill import decide, judge
+from drkit.actions.verdict import decide, judge
 from drkit.errors import DrillError, DrillFailed
 from drkit.model import CheckResult, ControlResult, DrillReport, Outcome
 
