@@ -83,7 +83,8 @@ def perform(
     run = Run(options)
     try:
         with ExitStack() as stack:
-            if not options.quiet:
+            # The scheduler's verbs draw on the terminal themselves.
+            if not options.quiet and command != "scheduler":
                 run.listener = _watch(stack, command)
             result = work(run)
     except (DrkitError, KeyboardInterrupt, typer.Abort) as error:
