@@ -77,7 +77,9 @@ def test_flipped_byte_in_production(fresh: Drkit, site: Site) -> None:
     assert digest in detail(ended, "tags can be pulled")
     missed = fresh.run("status", "--json")
     assert missed.error["message"] == "missed: rto, drill", "a failed drill proves nothing"
-    assert any(problem.startswith("the last full drill (") for problem in missed.envelope["result"]["problems"])
+    assert any(
+        problem.startswith("the last full drill (") for problem in missed.envelope["result"]["problems"]
+    )
     (point,) = fresh.points()
     assert point["last_drill"]["outcome"] == "failed"
 
