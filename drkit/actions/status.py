@@ -29,7 +29,7 @@ class Status:
 
 
 def status(settings: config.Config) -> Status:
-    """The status; raises ObjectiveMissed, with it, if an objective is missed or the last drill did not pass."""
+    """The status; raises ObjectiveMissed, with it, if an objective is missed or the last drill failed."""
     found = judge(settings, open_catalog(settings).points(), utc_now())
     missed = [objective.name for objective in found.objectives if not objective.met]
     if missed:
