@@ -21,9 +21,8 @@ _HELD = re.compile(rb"sha256:([0-9a-f]{64})")
 _NAMED = re.compile(r"/(?:_layers|_manifests/revisions|_manifests/tags/[^/]+/index)/sha256/([^/]+)/link$")
 _CURRENT = re.compile(r"(?P<manifests>.*/_manifests)/tags/[^/]+/current/link$")
 _NAMES = 20
-_LOOKS = 5
-_PAUSE_SECONDS = 0.02
-_FRESH_SECONDS = 10.0
+_PAUSE_SECONDS = 0.05
+_FRESH_SECONDS = 3.0
 
 
 class Tally:
@@ -69,24 +68,28 @@ def digest_in(path: str) -> str | None:
     return f"sha256:{named[1]}" if named and _path_is_sound(path) else None
 
 
-def is_whole(root: Path, path: str) -> bool:
-    """Whether a link on disk, by its path relative to the root, holds what it should.
+def is_damaged(root: Path, path: str) -> bool:
+    """Whether a link on disk, by its path relative to the root, does not hold what it should.
 
     Registries write links in place: empty for a moment, at each push of what is there already (measured on
-    docker-registry 2.8). One that has only just been written is therefore looked at more than once.
+    docker-registry 2.8), or for seconds on a machine that has more to do. So one that has only just been
+    written is looked at until it is older than that. One that is not there any more is not damaged.
     """
-    for _ in range(_LOOKS):
+    end = time.monotonic() + _FRESH_SECONDS
+    while True:
         try:
             with (root / path).open("rb") as file:
                 if _agrees(root, path, file.read(_LENGTH + 1)):
-                    return True
+                    return False
                 age = time.time() - os.fstat(file.fileno()).st_mtime
+        except FileNotFoundError:
+            return False
         except OSError:
-            return False
-        if age > _FRESH_SECONDS:
-            return False
+            return True
+        # One from the future has been written by nobody just now.
+        if not -1 < age < _FRESH_SECONDS or time.monotonic() > end:
+            return True
         time.sleep(_PAUSE_SECONDS)
-    return False
 
 
 def paths(root: Path) -> Iterator[str]:

@@ -77,8 +77,8 @@ def captured_links(
     """Every digest that a layer or revision link of a snapshot is for, and whether it is a revision.
 
     The tally is told of every link. restic lists the length of a file, not what is in it: that shows empty
-    and cut links; the drill reads them. Raises SourceChanged for one that is whole on disk: it was caught
-    while the registry wrote it.
+    and cut links; the drill reads them. Raises SourceChanged for one that is whole on disk, or gone: it was
+    caught while the registry wrote it.
     """
     for path, size in repository.files(snapshot, f"{root}/{storage.REPOSITORIES}"):
         if path.endswith("/link"):
@@ -106,7 +106,7 @@ def captured_tree(
 
 def _look(path: str, size: int, root: str, tally: links.Tally) -> None:
     name = path.removeprefix(f"{root}/")
-    if not tally.look(name, size) and links.is_whole(Path(root), name):
+    if not tally.look(name, size) and not links.is_damaged(Path(root), name):
         raise SourceChanged(
             f"a link was being written while it was read: {name}",
             hint="run the backup again, when less is pushed",

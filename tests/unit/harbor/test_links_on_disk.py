@@ -24,25 +24,31 @@ def link(tmp_path: Path) -> Path:
 
 def test_one_that_holds_its_digest(link: Path, tmp_path: Path) -> None:
     link.write_text(f"sha256:{DIGITS}")
-    assert links.is_whole(tmp_path, PATH)
+    assert not links.is_damaged(tmp_path, PATH)
 
 
 @pytest.mark.parametrize("held", ["", f"sha256:{DIGITS[:-1]}", f"sha256:{'f' * 64}", f"sha256:{DIGITS}\n"])
-def test_one_that_does_not(link: Path, tmp_path: Path, held: str) -> None:
+@pytest.mark.parametrize("age", [3_600, -3_600], ids=["old", "of the future"])
+def test_one_that_does_not(link: Path, tmp_path: Path, held: str, age: float) -> None:
     link.write_text(held)
-    assert not links.is_whole(tmp_path, PATH)
-    hour_ago = time.time() - 3_600
-    os.utime(link, (hour_ago, hour_ago))
-    assert not links.is_whole(tmp_path, PATH)
+    written = time.time() - age
+    os.utime(link, (written, written))
+    assert links.is_damaged(tmp_path, PATH)
 
 
-def test_one_that_is_not_there(tmp_path: Path) -> None:
-    assert not links.is_whole(tmp_path, PATH)
+def test_one_that_stays_as_it_is(link: Path, tmp_path: Path) -> None:
+    link.write_text("")
+    assert links.is_damaged(tmp_path, PATH)
+
+
+def test_one_that_is_not_there_any_more(tmp_path: Path) -> None:
+    assert not links.is_damaged(tmp_path, PATH)
 
 
 def test_one_that_is_just_being_written(link: Path, tmp_path: Path) -> None:
+    """By a registry that has been stalled, on a busy machine."""
     link.write_text("")
-    writer = threading.Timer(0.01, link.write_text, (f"sha256:{DIGITS}",))
+    writer = threading.Timer(1, link.write_text, (f"sha256:{DIGITS}",))
     writer.start()
-    assert links.is_whole(tmp_path, PATH)
+    assert not links.is_damaged(tmp_path, PATH)
     writer.join()
