@@ -170,9 +170,12 @@ def finish(process: subprocess.Popen[str]) -> Ended:
     try:
         stdout, stderr = process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
+        # What it waits for can be seen now alone.
+        columns = ("ps", "-e", "--forest", "-o", "pid,ppid,stat,etime,wchan:20,args")
+        seen = subprocess.run(columns, capture_output=True, text=True, check=False).stdout
         os.killpg(process.pid, signal.SIGKILL)
         stdout, stderr = process.communicate()
-        raise AssertionError(f"{process.args!r} does not end\n{stdout}\n{stderr}") from None
+        raise AssertionError(f"{process.args!r} does not end\n{stdout}\n{stderr}\n{seen}") from None
     return Ended(process.returncode, stdout, stderr)
 
 
