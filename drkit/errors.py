@@ -1,6 +1,7 @@
 """Every error that a user can meet: one sentence, a hint that helps, an exit code.
 
     DrkitError
+     ├─ Bug                      1
      ├─ UsageError               2
      │   └─ TargetNotEmpty       2
      ├─ BackupIncomplete         3
@@ -9,21 +10,29 @@
      │   ├─ SharesRefused        4
      │   └─ NoSuchPoint          4
      ├─ DrillFailed              5
-     ├─ ObjectiveMissed          5
+     ├─ NotGreen                 5
+     │   └─ ObjectiveMissed      5
      ├─ DrillError               6
      ├─ ToolFailed               7
      │   ├─ ToolMissing          7
      │   ├─ ToolTooOld           7
+     │   ├─ DockerLacks          7
+     │   ├─ DatabaseForbids      7
      │   ├─ DatabaseUnreachable  7
      │   ├─ DatabaseBusy         7
+     │   ├─ TargetUnfit          7
      │   ├─ NotServed            7
+     │   ├─ ManifestMissing      7
      │   ├─ BucketFailed         7
      │   ├─ BucketMissing        7
      │   ├─ BucketRefused        7
      │   ├─ ObjectMissing        7
      │   ├─ WrongBytes           7
      │   ├─ NotDeleted           7
+     │   ├─ NotRemoved           7
      │   ├─ RestoreDamaged       7
+     │   ├─ RepositoryDamaged    7
+     │   ├─ PointsMissing        7
      │   ├─ VaultDamaged         7
      │   ├─ SourceChanged        7
      │   ├─ CannotFreeze         7
@@ -34,12 +43,14 @@
      ├─ RepositoryRefused       12
      └─ Interrupted            130
 
-The codes are public (they stand in the README); 10, 11 and 12 are restic's own numbers.
+The codes are public (docs/exit-codes.md lists them); 10, 11 and 12 are restic's own numbers.
 """
 
 from __future__ import annotations
 
+import errno
 import re
+from enum import StrEnum
 from typing import ClassVar
 
 
@@ -64,6 +75,10 @@ class DrkitError(Exception):
         return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
 
 
+class Bug(DrkitError):
+    """Something that nobody thought of: an exception that is none of drkit's own."""
+
+
 class UsageError(DrkitError):
     """The command line asks for something that makes no sense."""
 
@@ -74,10 +89,27 @@ class TargetNotEmpty(UsageError):
     """A restore would write over something that is there."""
 
 
+class Disturbance(StrEnum):
+    """What of the registry's own life was in the way of a backup: the next may well succeed."""
+
+    GARBAGE_COLLECTION = "garbage_collection"
+    TABLES_IN_USE = "tables_in_use"
+    PUSHES = "pushes"
+
+
 class BackupIncomplete(DrkitError):
-    """A source failed, so that no recovery point was sealed."""
+    """A source failed, so that no recovery point was sealed.
+
+    `disturbance` is what was in the way, where nothing else was wrong.
+    """
 
     exit_code = 3
+
+    def __init__(
+        self, message: str, *, hint: str = "", result: object = None, disturbance: Disturbance | None = None
+    ) -> None:
+        super().__init__(message, hint=hint, result=result)
+        self.disturbance = disturbance
 
 
 class ConfigError(DrkitError):
@@ -104,10 +136,14 @@ class DrillFailed(DrkitError):
     exit_code = 5
 
 
-class ObjectiveMissed(DrkitError):
-    """An objective is not met at this moment."""
+class NotGreen(DrkitError):
+    """Something is wrong that keeps a site from being green, although its objectives are met."""
 
     exit_code = 5
+
+
+class ObjectiveMissed(NotGreen):
+    """An objective is not met at this moment."""
 
 
 class DrillError(DrkitError):
@@ -130,6 +166,14 @@ class ToolTooOld(ToolFailed):
     """An outside program is older than what it has to work with."""
 
 
+class DockerLacks(ToolFailed):
+    """Docker has no container or image of that name."""
+
+
+class DatabaseForbids(ToolFailed):
+    """PostgreSQL forbids this user what was asked."""
+
+
 class DatabaseUnreachable(ToolFailed):
     """PostgreSQL does not answer, or refuses us."""
 
@@ -138,8 +182,16 @@ class DatabaseBusy(ToolFailed):
     """Somebody else holds a lock that we need, and did not let go in the time that we wait."""
 
 
+class TargetUnfit(ToolFailed):
+    """The server or the disk that a restore goes to lacks something that it needs."""
+
+
 class NotServed(ToolFailed):
     """A registry does not have what was asked of it."""
+
+
+class ManifestMissing(ToolFailed):
+    """The bytes of a manifest are not there."""
 
 
 class BucketFailed(ToolFailed):
@@ -181,8 +233,26 @@ class NotDeleted(ToolFailed):
         self.kept = kept
 
 
+class NotRemoved(ToolFailed):
+    """A repository kept snapshots that were to be removed: `left` are their ids."""
+
+    def __init__(
+        self, message: str, *, left: tuple[str, ...] = (), hint: str = "", result: object = None
+    ) -> None:
+        super().__init__(message, hint=hint, result=result)
+        self.left = left
+
+
 class RestoreDamaged(ToolFailed):
     """What came back is not what was backed up."""
+
+
+class RepositoryDamaged(ToolFailed):
+    """What a repository holds is not what was stored in it."""
+
+
+class PointsMissing(ToolFailed):
+    """Sealed points that were seen in a repository are there no more, and no `expire` removed them."""
 
 
 class VaultDamaged(ToolFailed):
@@ -227,3 +297,25 @@ class Interrupted(DrkitError):
     """Somebody, or the system, told drkit to stop."""
 
     exit_code = 130
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_BROKEN = (errno.EIO, errno.ESTALE, errno.ENODEV)
+
+
+def of_system(error: OSError) -> DrkitError | None:
+    """What the system refuses to us, in a sentence; None for what must be a bug of ours."""
+    where = f" for {error.filename}" if error.filename else ""
+    if error.errno in _FULL:
+        return ToolFailed(f"no space is left{where}: {error.strerror}", hint="make room and run it again")
+    if error.errno in _CLOSED:
+        return ConfigError(
+            f"the system refuses a file of drkit's own{where}: {error.strerror}",
+            hint="drkit's user must be able to write to state in [site], to the sandbox and to TMPDIR",
+        )
+    if error.errno in _BROKEN:
+        return ToolFailed(
+            f"a disk fails{where}: {error.strerror}", hint="see what the system's log says of it"
+        )
+    return None

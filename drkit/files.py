@@ -1,13 +1,17 @@
-"""Files that are replaced whole, so that no reader ever sees half of one."""
+"""Files that are replaced whole, so that no reader ever sees half of one; modes that no umask changes."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
 
+from drkit.errors import RestoreDamaged
 
-def replace_file(path: Path, text: str, *, mode: int = 0o644) -> None:
+
+def replace_file(path: Path, text: str, *, mode: int = 0o600) -> None:
     """Write `text` beside `path` and rename it over; raises OSError and then leaves `path` as it was.
 
     The name in between begins with a dot and ends in `.tmp`: nobody takes it for the file itself.
@@ -24,3 +28,38 @@ def replace_file(path: Path, text: str, *, mode: int = 0o644) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def make_directory(path: Path, mode: int, *, exist_ok: bool = False) -> None:
+    """Make a directory with this very mode; parents that are not there are open to everybody (0755).
+
+    One that is there already keeps its mode. Raises OSError.
+    """
+    missing = [parent for parent in path.parents if not parent.is_dir()]
+    for parent in reversed(missing):
+        _make(parent, 0o755, exist_ok=True)
+    _make(path, mode, exist_ok=exist_ok)
+
+
+def _make(path: Path, mode: int, *, exist_ok: bool) -> None:
+    try:
+        # Never wider than it will be, not even for a moment.
+        path.mkdir(mode=mode & 0o700)
+    except FileExistsError:
+        if not exist_ok:
+            raise
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
+    else:
+        path.chmod(mode)
+
+
+def plain_file(directory: Path, path: str) -> Path:
+    """A file that was restored below a directory, by its absolute path in the snapshot.
+
+    Raises RestoreDamaged where it, or a directory above it, came back as a link: it would lead elsewhere.
+    """
+    file = directory / path.lstrip("/")
+    if file.resolve() != directory.resolve() / path.lstrip("/") or not stat.S_ISREG(file.lstat().st_mode):
+        raise RestoreDamaged(f"{path} was restored as something other than a file", hint="use another point")
+    return file

@@ -11,7 +11,7 @@ from typing import TextIO
 
 _CREDENTIALS_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
 _MASK = "***"
-_secrets: set[str] = set()
+registered: set[str] = set()
 
 
 def register_secret(value: str) -> str:
@@ -20,15 +20,20 @@ def register_secret(value: str) -> str:
     Values under four characters are left alone: masking them would maul ordinary words.
     """
     if len(value) >= 4:
-        _secrets.add(value)
+        registered.add(value)
     return value
 
 
 def redact(text: str) -> str:
     """The text without any registered secret and without credentials in addresses."""
-    for secret in sorted(_secrets, key=len, reverse=True):
+    for secret in sorted(registered, key=len, reverse=True):
         text = text.replace(secret, _MASK)
     return _CREDENTIALS_IN_URL.sub(rf"\1:{_MASK}@", text)
+
+
+def encodable(text: str) -> str:
+    """The text as UTF-8 can hold it: the name of a file may be no text at all."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class _Handler(logging.StreamHandler[TextIO]):

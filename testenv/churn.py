@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from testenv import bulk, content, creation, images, people, plan, rows, signing
 from testenv import site as sites
-from testenv.filling import Filling
+from testenv.filling import BucketRestore
 from testenv.push import Pusher
 
 if TYPE_CHECKING:
@@ -100,12 +100,14 @@ def garbage_collection(site: Site, status: str = "Running") -> int:
         return int(row[0])
 
 
-def _filling(site: Site, connection: Connection, now: datetime.datetime) -> Filling:
+def _filling(site: Site, connection: Connection, now: datetime.datetime) -> BucketRestore:
     """What writes rows into a site that is already there. What it plants is not written down."""
-    return Filling(connection, Random(f"later {now}"), now, site.planted["secret key"], dict(site.planted))
+    return BucketRestore(
+        connection, Random(f"later {now}"), now, site.planted["secret key"], dict(site.planted)
+    )
 
 
-def _ensure_project(filling: Filling, name: str) -> None:
+def _ensure_project(filling: BucketRestore, name: str) -> None:
     known = filling.connection.execute("SELECT 1 FROM project WHERE name = %s", (name,)).fetchone()
     if not known:
         people.project(filling, name, [1], [], 0)

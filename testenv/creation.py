@@ -31,7 +31,7 @@ from testenv import (
 )
 from testenv import site as sites
 from testenv.buckets import Storage
-from testenv.filling import Filling
+from testenv.filling import BucketRestore
 from testenv.push import Pusher
 from testenv.rows import Pushed
 
@@ -156,7 +156,7 @@ def _fill(site: Site, size: Size, seed: int) -> None:
     ):
         _log.info("pushes %d images of %.0f MB", len(what.images()), size.blob_bytes / 1e6)
         pushed = pool.submit(images.push_plan, pusher, what)
-        filling = Filling(
+        filling = BucketRestore(
             connection,
             Random(f"rows {seed}"),
             datetime.datetime.now(datetime.UTC),
@@ -181,7 +181,7 @@ def _make_database(site: Site) -> None:
         database.create_tables(connection)
 
 
-def fill_before_images(filling: Filling, size: Size) -> None:
+def fill_before_images(filling: BucketRestore, size: Size) -> None:
     """Fill what an administrator sets up."""
     policies.fill_scanners(filling)
     people.fill(filling, size.users, size.projects, policies.fill_endpoints(filling))
@@ -190,7 +190,7 @@ def fill_before_images(filling: Filling, size: Size) -> None:
     policies.fill_policies(filling, ids)
 
 
-def record_all(filling: Filling, pushed: list[list[Pushed]], *, days: float) -> None:
+def record_all(filling: BucketRestore, pushed: list[list[Pushed]], *, days: float) -> None:
     """Write the rows of all pushes, the oldest first."""
     times = sorted(filling.past(days) for _ in pushed)
     for when, entry in zip(times, pushed, strict=True):
@@ -198,7 +198,7 @@ def record_all(filling: Filling, pushed: list[list[Pushed]], *, days: float) -> 
             rows.record(filling.connection, manifest, when)
 
 
-def _extras(filling: Filling, site: Site, pusher: Pusher, pushed: list[list[Pushed]]) -> None:
+def _extras(filling: BucketRestore, site: Site, pusher: Pusher, pushed: list[list[Pushed]]) -> None:
     """One each of what is rarer: a signature, an SBOM, a foreign layer, a system artifact."""
     connection, when = filling.connection, filling.past(1)
     image = next(entry[0] for entry in pushed if entry[0].tags and not entry[0].manifest.is_index)
@@ -230,7 +230,7 @@ def _extras(filling: Filling, site: Site, pusher: Pusher, pushed: list[list[Push
     )
 
 
-def _system_artifact(filling: Filling, pusher: Pusher) -> None:
+def _system_artifact(filling: BucketRestore, pusher: Pusher) -> None:
     """An export of scan data: the registry holds it, but no row of `blob` knows of it."""
     body = b"CVE,Package\nCVE-2024-3094,xz\n" * 20
     repository, vendor = "scandata_export_7", "scan_data_export"

@@ -30,7 +30,7 @@ AWKWARD = (
 
 
 @dataclass(frozen=True)
-class Filling:
+class BucketRestore:
     """Passed to all that fills the database. `planted` collects every secret by name."""
 
     connection: Connection

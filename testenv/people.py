@@ -9,10 +9,10 @@ from testenv import plan
 from testenv.filling import AWKWARD
 
 if TYPE_CHECKING:
-    from testenv.filling import Filling
+    from testenv.filling import BucketRestore
 
 
-def fill(filling: Filling, users: int, projects: int, registry_id: int) -> None:
+def fill(filling: BucketRestore, users: int, projects: int, registry_id: int) -> None:
     """Fill everything that exists before the first image is pushed."""
     user_ids = [_administrator(filling), *(_user(filling, number) for number in range(2, users + 1))]
     _oidc_users(filling, user_ids[-max(2, users // 10) :])
@@ -38,7 +38,7 @@ def _registry_of(number: int, name: str, proxied: int) -> int | None:
 
 
 def project(
-    filling: Filling,
+    filling: BucketRestore,
     name: str,
     user_ids: list[int],
     group_ids: list[int],
@@ -83,18 +83,18 @@ def project(
     return project_id
 
 
-def _administrator(filling: Filling) -> int:
+def _administrator(filling: BucketRestore) -> int:
     return _insert_user(filling, "admin", "system admin", "administrator password", administrator=True)
 
 
-def _user(filling: Filling, number: int) -> int:
+def _user(filling: BucketRestore, number: int) -> int:
     return _insert_user(
         filling, f"user{number:03}", AWKWARD[number % len(AWKWARD)] or "x", f"password of user{number:03}"
     )
 
 
 def _insert_user(
-    filling: Filling, name: str, realname: str, secret: str, *, administrator: bool = False
+    filling: BucketRestore, name: str, realname: str, secret: str, *, administrator: bool = False
 ) -> int:
     password = filling.planted.get(secret) or filling.secret(secret)
     # Rows from before Harbor 1.10 still carry SHA-1.
@@ -116,7 +116,7 @@ def _insert_user(
     )
 
 
-def _oidc_users(filling: Filling, user_ids: list[int]) -> None:
+def _oidc_users(filling: BucketRestore, user_ids: list[int]) -> None:
     for user_id in user_ids:
         refresh = filling.secret(f"OIDC refresh token of user {user_id}", 40)
         token = {

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from testenv.filling import AWKWARD
 
 if TYPE_CHECKING:
-    from testenv.filling import Filling
+    from testenv.filling import BucketRestore
 
 SCANNER = "Trivy"
 
 
-def fill_endpoints(filling: Filling) -> int:
+def fill_endpoints(filling: BucketRestore) -> int:
     """Remote registries with their encrypted credentials; returns the one that a proxy cache reads from."""
     ids = [
         filling.insert(
@@ -53,7 +53,7 @@ def fill_endpoints(filling: Filling) -> int:
     return ids[0]
 
 
-def fill_scanners(filling: Filling) -> str:
+def fill_scanners(filling: BucketRestore) -> str:
     """Scanners; returns the default one's registration. Up to 2.14.3 credentials are not encrypted."""
     registration = _uuid(filling)
     for name, default in ((SCANNER, True), ("Other scanner", False)):
@@ -72,7 +72,7 @@ def fill_scanners(filling: Filling) -> str:
     return registration
 
 
-def fill_settings(filling: Filling) -> None:
+def fill_settings(filling: BucketRestore) -> None:
     """The settings of the system, some of them secret and encrypted."""
     settings = {
         "auth_mode": "oidc_auth",
@@ -95,7 +95,7 @@ def fill_settings(filling: Filling) -> None:
         filling.insert("properties", k=key, v=value)
 
 
-def fill_policies(filling: Filling, project_ids: list[int]) -> None:
+def fill_policies(filling: BucketRestore, project_ids: list[int]) -> None:
     """Robots and the policies of each project, and the schedules that run them."""
     for place, project_id in enumerate(project_ids):
         _robot(filling, f"robot$project-{project_id}+ci", project_id, place)
@@ -125,7 +125,7 @@ def fill_policies(filling: Filling, project_ids: list[int]) -> None:
         filling.insert("job_queue_status", job_type=name, paused=name == "SCAN_DATA_EXPORT")
 
 
-def _robot(filling: Filling, name: str, project_id: int, number: int) -> None:
+def _robot(filling: BucketRestore, name: str, project_id: int, number: int) -> None:
     hashed, salt = filling.salted(filling.secret(f"secret of {name}", 32))
     robot_id = filling.insert(
         "robot",
@@ -151,7 +151,7 @@ def _robot(filling: Filling, name: str, project_id: int, number: int) -> None:
         )
 
 
-def _retention(filling: Filling, project_id: int) -> None:
+def _retention(filling: BucketRestore, project_id: int) -> None:
     rule = {
         "id": 1, "priority": 1, "disabled": False, "action": "retain", "template": "latestPushedK",
         "params": {"latestPushedK": 10},
@@ -178,7 +178,7 @@ def _selector(decoration: str, pattern: str) -> dict[str, str]:
     return {"kind": "doublestar", "decoration": decoration, "pattern": pattern}
 
 
-def _schedules(filling: Filling) -> None:
+def _schedules(filling: BucketRestore) -> None:
     for number, (vendor, cron) in enumerate(
         [
             ("GARBAGE_COLLECTION", "0 0 1 * * 6"),
@@ -200,5 +200,5 @@ def _schedules(filling: Filling) -> None:
         )
 
 
-def _uuid(filling: Filling) -> str:
+def _uuid(filling: BucketRestore) -> str:
     return str(uuid.UUID(bytes=filling.random.randbytes(16), version=4))

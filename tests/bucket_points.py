@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -13,9 +14,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from drkit.catalog import Catalog, open_catalog, part_tags
 from drkit.config import load_config
-from drkit.model import Bucketed, BucketPlace, Manifest, Part, PartKind, utc_now
+from drkit.model import Bucketed, BucketPlace, Part, PartKind, PointManifest, utc_now
+from drkit.points import seal_files
+from drkit.points.catalog import Catalog, open_catalog, part_tags
 from testenv import s3_server
 from tests.buckets import Service
 from tests.e2e.commands import Drkit
@@ -32,7 +34,7 @@ class Vaulted:
     drkit: Drkit
     service: Service
     vault: str
-    manifest: Manifest
+    manifest: PointManifest
 
     def key(self, digest: str) -> str:
         """Where the vault has a blob."""
@@ -101,8 +103,18 @@ def into_vault(
     total = sum(entry["size"] for entry in entries)
     lines = "".join(json.dumps(entry) + "\n" for entry in entries).encode()
     archive, links = archive_of(blobs)
-    parts = [part for part in point.manifest.parts if part.kind != "blobs"]
-    parts.append(_store(catalog, point.id, "inventory", "inventory.jsonl", lines, total))
+    sealed = drkit.home / "seal"
+    sealed.mkdir()
+    files = catalog.fetch_seal(point, sealed)
+    for part in seal_files.inside(point.manifest, point.manifest_snapshot):
+        if part.kind != "digests":
+            files.write(part, sealed)
+    (sealed / "inventory.jsonl").write_bytes(lines)
+    database, others = point.manifest.part("database"), point.manifest.parts
+    parts = [
+        part if part == database else replace(part, snapshot="") for part in others if part.kind != "blobs"
+    ]
+    parts.append(Part("inventory", "inventory", "", "/inventory.jsonl", total, 0, 0.1))
     parts.append(_store(catalog, point.id, "links", "links.tar", archive, len(archive)))
     place = BucketPlace(vault, PREFIX, service.endpoint, s3_server.REGION)
     bucketed = Bucketed(SOURCE, place, len(entries), total, versioned=versions)
@@ -120,9 +132,11 @@ def into_vault(
     )
     old = point.manifest.need("blobs", "blobs").snapshot
     catalog.repository.forget([old, point.manifest_snapshot])
-    catalog.seal(manifest)
+    seal = catalog.seal(manifest, sealed).snapshot
+    shutil.rmtree(sealed)
     # As it comes back from JSON.
-    return Vaulted(drkit, service, vault, TypeAdapter(Manifest).validate_json(_json(manifest)))
+    came_back: PointManifest = TypeAdapter(PointManifest).validate_json(_json(manifest))
+    return Vaulted(drkit, service, vault, came_back.in_seal(seal))
 
 
 def archive_of(root: Path) -> tuple[bytes, int]:
@@ -155,8 +169,8 @@ def _blobs(root: Path) -> Iterator[tuple[str, Path]]:
 def _store(catalog: Catalog, point: str, kind: PartKind, name: str, data: bytes, size: int) -> Part:
     tags = part_tags(catalog, point, kind, kind)
     saved = catalog.repository.save_stream([data], name, tags, catalog.site)
-    return Part(kind, kind, saved.snapshot, f"/{name}", size, saved.added_bytes, 0.1, len(data))
+    return Part(kind, kind, saved.snapshot, f"/{name}", size, saved.added_bytes, 0.1)
 
 
-def _json(manifest: Manifest) -> bytes:
-    return TypeAdapter(Manifest).dump_json(manifest)
+def _json(manifest: PointManifest) -> bytes:
+    return TypeAdapter(PointManifest).dump_json(manifest)

@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 
 from drkit.tools.credentials import read_credentials
-from drkit.tools.s3 import Access
+from drkit.tools.s3.bucket import Access
 from testenv import s3_server
 
 _numbers = itertools.count(1)
@@ -30,7 +30,7 @@ class Service:
 
     def access(self, bucket: str) -> Access:
         """How drkit reaches a bucket of it; failures are not waited for long."""
-        return Access(bucket, self.endpoint, self.region, self.credentials, attempts=4)
+        return Access(bucket, self.endpoint, self.region, self.credentials, attempts=4, longest_pause=0.05)
 
     def api(self) -> Any:
         """boto3's client, for what drkit itself never does."""

@@ -15,9 +15,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from drkit.errors import DatabaseUnreachable
-from drkit.tools import postgres, postgres_programs, process
-from drkit.tools.command import Command
-from drkit.tools.server import Server
+from drkit.tools.postgres import programs as postgres_programs
+from drkit.tools.postgres import sessions, sql, targets
+from drkit.tools.process import execute
+from drkit.tools.process.command import Command
+from drkit.tools.process.server import Server
 from tests import needs
 
 # Members of this role need a password; everybody else is let in.
@@ -39,16 +41,16 @@ class Cluster:
     """A running server; `target` is its database `postgres`, `user` who it runs as (None: as ourselves)."""
 
     programs: postgres_programs.Programs
-    target: postgres.Target
+    target: targets.Target
     directory: Path
     user: str | None
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
 
-    def new_database(self) -> postgres.Target:
+    def new_database(self) -> targets.Target:
         """An empty database that no other test knows of."""
         name = f"test_{next(self._numbers)}"
-        with postgres.connect(self.target) as session:
-            session.execute(postgres.compose("CREATE DATABASE {name}", name=postgres.identifier(name)))
+        with sessions.connect(self.target) as session:
+            session.execute(sql.compose("CREATE DATABASE {name}", name=sql.identifier(name)))
         return self.target.with_database(name)
 
     def new_directory(self, name: str) -> Path:
@@ -59,21 +61,25 @@ class Cluster:
             shutil.chown(directory, self.user, self.user)
         return directory
 
-    def dump(self, database: postgres.Target, snapshot: str) -> Path:
+    def dump(self, database: targets.Target, snapshot: str) -> Path:
         """An archive of what that exported snapshot shows."""
         archive = self.directory / f"{database.database}.dump"
         with archive.open("wb") as file:
-            done = process.into_file(postgres_programs.dump(self.programs, database, snapshot, {}), file)
+            done = execute.into_file(postgres_programs.dump(self.programs, database, snapshot, {}), file)
         assert done.code == 0, done.stderr
         return archive
 
-    def copy(self, database: postgres.Target) -> postgres.Target:
+    def copy(self, database: targets.Target) -> targets.Target:
         """A new database filled from a dump of that one."""
-        target = self.new_database()
-        with postgres.connect(database) as session:
+        with sessions.connect(database) as session:
             session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             archive = self.dump(database, session.value("SELECT pg_export_snapshot()"))
-        process.check(postgres_programs.restore(self.programs, target, archive, 2, {}))
+        return self.restored(archive)
+
+    def restored(self, archive: Path) -> targets.Target:
+        """A new database filled from an archive."""
+        target = self.new_database()
+        execute.check(postgres_programs.restore(self.programs, target, archive, 2, {}))
         return target
 
 
@@ -83,10 +89,11 @@ def private_cluster(
     *,
     settings: Mapping[str, str] = MappingProxyType({}),
     prepare: Callable[[Path], None] = lambda _data: None,
+    standby: bool = False,
 ) -> Iterator[Cluster]:
     """Make a cluster of that major version (the newest), run it, and remove it.
 
-    `prepare` gets the data directory before the server starts.
+    `prepare` gets the data directory before the server starts; it may make a `standby` of another of it.
     """
     available = postgres_programs.installed()
     servers = {m: p for m, p in available.items() if (p.directory / "initdb").is_file()}
@@ -106,10 +113,11 @@ def private_cluster(
         try:
             port = settings.get("port", "5432")
             where = {"host": str(directory), "port": port, "user": "postgres", "dbname": "postgres"}
-            target = postgres.Target(where)
+            target = targets.Target(where)
             _wait(server, target)
-            with postgres.connect(target) as session:
-                session.execute(postgres.compose("CREATE ROLE {name}", name=postgres.identifier(LOGIN)))
+            if not standby:
+                with sessions.connect(target) as session:
+                    session.execute(sql.compose("CREATE ROLE {name}", name=sql.identifier(LOGIN)))
             yield Cluster(programs, target, directory, user)
         finally:
             server.stop(signal.SIGQUIT)
@@ -120,7 +128,7 @@ def private_cluster(
 def _initdb(programs: postgres_programs.Programs, data: Path, user: str | None) -> None:
     options = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
     arguments = (programs.program("initdb"), f"--pgdata={data}", *options)
-    process.check(Command(arguments, user=user, directory=data.parent))
+    execute.check(Command(arguments, user=user, directory=data.parent))
     rules = data / "pg_hba.conf"
     rules.write_text(f"local all +{LOGIN} scram-sha-256\n{rules.read_text()}")
 
@@ -134,11 +142,11 @@ def _start(
     return Server(command, directory / "log")
 
 
-def _wait(server: Server, target: postgres.Target) -> None:
+def _wait(server: Server, target: targets.Target) -> None:
     deadline = time.monotonic() + 60
     while True:
         try:
-            with postgres.connect(target):
+            with sessions.connect(target):
                 return
         except DatabaseUnreachable:
             if not server.running or time.monotonic() > deadline:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from drkit import logs
-from drkit.tools import postgres_programs
+from drkit.tools.postgres import programs
 from testenv.engine import Engine
 from testenv.engine import running as running_engine
 from tests import buckets, needs
@@ -36,7 +36,7 @@ def _let_children_hear_signals() -> None:
     A child inherits what is ignored, but not a handler; tests send these signals to drkit.
     """
     if threading.current_thread() is threading.main_thread():
-        for sign in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        for sign in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
             if signal.getsignal(sign) is signal.SIG_IGN:
                 signal.signal(sign, lambda _number, _frame: None)
 
@@ -50,10 +50,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def forget_secrets() -> Iterator[None]:
     """What one test registers as a secret must not be taken out of the words of another."""
-    before = set(logs._secrets)
+    before = set(logs.registered)
     yield
-    logs._secrets.clear()
-    logs._secrets.update(before)
+    logs.registered.clear()
+    logs.registered.update(before)
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +70,7 @@ def engine() -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def major() -> int:
     """The PostgreSQL major of this machine's own suite."""
-    return max(postgres_programs.installed())
+    return max(programs.installed())
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from drkit.model import DrillNote, Level, Manifest, Outcome, Point, PointStatus
+from drkit.model import DrillNote, Level, Outcome, Point, PointManifest, PointStatus
 
 
-def manifest(name: str, at: datetime) -> Manifest:
+def manifest(name: str, at: datetime) -> PointManifest:
     """A manifest without parts, consistent at that moment."""
-    return Manifest(
+    return PointManifest(
         id=name,
         site="registry.example.com",
         started_at=at - timedelta(seconds=1),

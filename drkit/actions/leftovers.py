@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from drkit.catalog import Catalog
+from drkit.errors import NotRemoved
 from drkit.model import Point, PointStatus
+from drkit.points.catalog import Catalog
 from drkit.sandbox import container as sandbox_container
 from drkit.sandbox import postgres as sandbox_postgres
-from drkit.state import State, left_behind, remove_tree
+from drkit.state.directory import State, left_behind, remove_tree
 from drkit.volumes import freeze
 
 # A backup of another machine may be under way: only its long-dead remains are ours to remove.
@@ -40,17 +41,21 @@ def sweep_sandboxes(sandboxes: Path) -> tuple[str, ...]:
     return tuple(said)
 
 
-def dead_points(points: Sequence[Point], machine: str, now: datetime) -> tuple[Point, ...]:
+def dead_points(
+    points: Sequence[Point], machine: str, now: datetime, missed: Collection[str] = ()
+) -> tuple[Point, ...]:
     """Points that were never sealed and that nobody works on: this machine's own, or too old for any run.
 
     One with a broken seal is none of them: what made it unusable may be mended, and it is worth more than its
-    room. The caller holds the site's lock, so that no backup of this machine is under way.
+    room. Nor is one that was sealed once (`missed`): somebody has removed its seal. The caller holds the
+    site's lock, so that no backup of this machine is under way.
     """
     return tuple(
         point
         for point in points
         if point.status is PointStatus.INCOMPLETE
         and not point.broken_seal
+        and point.id not in missed
         and (point.machine == machine or now - point.taken_at > _FOREIGN_AGE)
     )
 
@@ -58,14 +63,19 @@ def dead_points(points: Sequence[Point], machine: str, now: datetime) -> tuple[P
 def sweep_superseded(catalog: Catalog, points: Sequence[Point]) -> tuple[str, ...]:
     """Remove what later seals took the place of, and a killed run could not; returns what was done.
 
-    The caller holds the site's lock. One by one, since every seal has to go before the bundle that it names.
+    The caller holds the site's lock. Raises NotRemoved: in a seal that was replaced may be a bundle that a
+    leaked identity opens.
     """
     said = []
     for point in points:
-        for snapshot in point.superseded:
-            catalog.repository.forget([snapshot])
-        if point.superseded:
-            said.append(f"removed what an earlier run replaced in point {point.id}")
+        if not point.superseded:
+            continue
+        try:
+            catalog.repository.forget(point.superseded)
+        except NotRemoved as error:
+            why = f"what an earlier run replaced in point {point.id} is still there: {error.message}"
+            raise NotRemoved(why, left=error.left, hint=error.hint) from None
+        said.append(f"removed what an earlier run replaced in point {point.id}")
     return tuple(said)
 
 

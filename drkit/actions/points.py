@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from drkit import config
-from drkit.catalog import open_catalog, pick
+from drkit.actions import collapsed, known_points
 from drkit.model import (
     Bucketed,
     CertificateFacts,
     Closure,
     DatabaseEvidence,
     DrillNote,
+    Loss,
     Part,
     Point,
     PointStatus,
     SecretFile,
     Volume,
 )
+from drkit.points.catalog import open_catalog
 
 
 @dataclass(frozen=True)
 class PointLine:
     """A recovery point in a list; `consistent_at` is None for one that is not sealed.
 
-    `vault` says where its image blobs are, if not in the repository.
+    `vault` says where its image blobs are, if not in the repository; `keys_unproven` that its secrets were
+    encrypted again since a full drill has passed.
     """
 
     id: str
@@ -34,14 +38,18 @@ class PointLine:
     bytes: int | None
     last_drill: DrillNote | None
     vault: str | None = None
+    proven: bool = False
+    keys_unproven: bool = False
 
 
 @dataclass(frozen=True)
 class PointList:
-    """The recovery points of a repository, newest first."""
+    """The recovery points of a repository, newest first; `missing` are those that are gone."""
 
     repository: str
     points: tuple[PointLine, ...]
+    missing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,17 +74,40 @@ class PointDetails:
     drills: tuple[DrillNote, ...]
     volume: Volume | None = None
     bucket: Bucketed | None = None
+    proven: bool = False
+    keys_unproven: bool = False
+    losses: tuple[Loss, ...] = ()
 
 
-def points(settings: config.Config, repository: str | None = None) -> PointList:
-    """The recovery points, straight from the repository."""
+def points(
+    settings: config.Config,
+    repository: str | None = None,
+    forget: Sequence[str] = (),
+    confirm: str | None = None,
+) -> PointList:
+    """The recovery points, straight from the repository.
+
+    `forget` names missing points that nobody need miss any more; raises UsageError where none is called so.
+    `confirm` names a point, and says that what production had lost by then is meant.
+    """
     catalog = open_catalog(settings, repository)
-    return PointList(settings.repository(repository).name, tuple(map(_line, catalog.points())))
+    listing = catalog.look()
+    if forget:
+        known_points.forget(catalog, listing, forget)
+    if confirm is not None:
+        collapsed.confirm(catalog, listing, confirm)
+        listing = catalog.look()
+    missed = known_points.look(catalog, listing)
+    lines = tuple(map(_line, listing.points))
+    noticed = collapsed.warnings(listing)
+    if missed is None:
+        return PointList(catalog.name, lines, warnings=noticed)
+    return PointList(catalog.name, lines, missed.points, (*missed.warnings, *noticed))
 
 
 def show(settings: config.Config, wanted: str) -> PointDetails:
     """One sealed recovery point; raises NoSuchPoint."""
-    point, manifest = pick(wanted, open_catalog(settings).points())
+    point, manifest = open_catalog(settings).find(wanted)
     return PointDetails(
         id=point.id,
         status=point.status,
@@ -96,6 +127,9 @@ def show(settings: config.Config, wanted: str) -> PointDetails:
         drills=point.drills,
         volume=manifest.volume,
         bucket=manifest.bucket,
+        proven=point.proven,
+        keys_unproven=point.keys_unproven,
+        losses=manifest.losses,
     )
 
 
@@ -108,4 +142,6 @@ def _line(point: Point) -> PointLine:
         bytes=manifest.bytes if manifest else None,
         last_drill=point.last_drill,
         vault=manifest.bucket.vault.where if manifest and manifest.bucket else None,
+        proven=point.proven,
+        keys_unproven=point.keys_unproven,
     )

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 from drkit import config
 from drkit.checks import certificates
-from drkit.checks.certificates import expiry_fault
-from drkit.model import Manifest, Outcome, Point
-from drkit.sources import changes
-from drkit.sources.bundle import Member
+from drkit.checks.finding import Finding
+from drkit.errors import ConfigError
+from drkit.model import Outcome
+from drkit.secrets.bundle import Member
+from drkit.tools import age, passphrases
 
 
 def of_content(members: Sequence[Member], now: datetime, warning: timedelta) -> tuple[str, ...]:
     """What the drill's own checks would turn red for, without a sandbox to try it in."""
-    # Here and below, for `status` reads manifests alone, and needs no database and no signatures.
-    from drkit.checks import keys
-
-    files = keys.contents(members)
-    pairs = keys.find_pairs(files)
-    found = [keys.pairs_match(files, pairs)] if pairs else []
-    # The same checks as a drill's, so that both always say the same.
-    found += [check.look() for check in certificates.checks(members, now, warning)]
+    found = _look(members, now, warning)
     return tuple(finding.detail for finding in found if finding.outcome is Outcome.FAILED)
+
+
+def unproved(members: Sequence[Member], now: datetime, warning: timedelta) -> tuple[str, ...]:
+    """What they would call not provable: an issuer that is not in the bundle, say."""
+    found = _look(members, now, warning)
+    return tuple(finding.detail for finding in found if finding.outcome is Outcome.NOT_PROVABLE)
+
+
+def _look(members: Sequence[Member], now: datetime, warning: timedelta) -> list[Finding]:
+    """The same checks as a drill's, so that both always say the same."""
+    # Here and below, for `status` reads manifests alone, and needs no database and no signatures.
+    from drkit.checks import keys, pairs
+
+    found = [pairs.keys_whole(keys.contents(members))]
+    return found + [check.look() for check in certificates.checks(members, now, warning)]
 
 
 def of_signing_keys(settings: config.Secrets, members: Sequence[Member]) -> tuple[str, ...]:
@@ -40,30 +48,20 @@ def of_signing_keys(settings: config.Secrets, members: Sequence[Member]) -> tupl
     return tuple(finding.detail for finding in found if finding.outcome is Outcome.FAILED)
 
 
-def of_points(points: Sequence[Point], now: datetime, warning: timedelta) -> Iterator[str]:
-    """Problems that manifests tell of: certificates of the newest point, and what was replaced.
-
-    `points` are the sealed ones, newest first.
-    """
-    newest = next((point.manifest for point in points if point.manifest), None)
-    if newest is None:
-        return
-    for facts in newest.certificates:
-        if fault := expiry_fault(facts.not_before, facts.not_after, now, warning):
-            yield f"the certificate {facts.path} ({facts.subject}) {fault}"
-    yield from _replaced(points)
-
-
-def _replaced(points: Sequence[Point]) -> Iterator[str]:
-    """Secret keys and authorities that are others than before.
-
-    It is told until a full drill has passed with the new ones: that it did shows that they fit the database.
-    """
-    unproven = list(itertools.takewhile(lambda point: not point.proven, points))
-    since = [point.manifest for point in points[: len(unproven) + 1] if point.manifest]
-    for after, before in itertools.pairwise(since):
-        yield from changes.grave_sentences(_compared(before, after), before.id)
-
-
-def _compared(before: Manifest, after: Manifest) -> changes.Changes:
-    return changes.compare(before, after.secret_files, after.fingerprint_key)
+def of_recipients(settings: config.Secrets) -> tuple[str, ...]:
+    """That the identity here opens no new bundle; nothing of one that needs a passphrase typed."""
+    path = settings.identity_file
+    if path is None or not settings.paths:
+        return ()
+    try:
+        if passphrases.needed(path.read_bytes()):
+            return ()
+        opened = age.opened(settings.recipients, age.read_identities(path))
+    except (OSError, ConfigError) as error:
+        return (f"whether identity_file opens the secrets cannot be told: {error}",)
+    if opened:
+        return ()
+    return (
+        f"{path} opens none of the recipients, so no drill here can open the secrets of this point: see"
+        " recipients and identity_file in [secrets]",
+    )

@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from drkit.checks.finding import Check, Control, Finding, verdict
-from drkit.model import Manifest
-from drkit.seals import foreign_parts
-from drkit.tools.restic_output import Snapshot
+from drkit.model import CheckKind, PointManifest
+from drkit.points.seals import foreign_parts
+from drkit.tools.restic.output import Snapshot
 
 
 @dataclass
 class Binding:
     """A manifest, the snapshots that bear its point's tag (asked for once), and the manifest of another."""
 
-    manifest: Manifest
+    manifest: PointManifest
     list_snapshots: Callable[[], Sequence[Snapshot]]
-    other: Manifest | None = None
+    other: PointManifest | None = None
 
     def checks(self) -> Iterator[Check]:
         """That every part belongs to this point."""
-        yield Check("parts belong to this point", lambda: self._look(self.manifest))
+        yield Check(CheckKind.PARTS, lambda: self._look(self.manifest))
 
     def controls(self) -> Iterator[Control]:
         """The manifest of another point under this one's name, or this one's under another name."""
@@ -34,7 +34,7 @@ class Binding:
             planted = "this one under the name of a point that does not exist"
         yield Control("manifest of another point", planted, lambda: self._look(forged))
 
-    def _look(self, manifest: Manifest) -> Finding:
+    def _look(self, manifest: PointManifest) -> Finding:
         return parts_belong(manifest, self.manifest.id, self._snapshots)
 
     @cached_property
@@ -42,7 +42,7 @@ class Binding:
         return self.list_snapshots()
 
 
-def parts_belong(manifest: Manifest, point: str, snapshots: Sequence[Snapshot]) -> Finding:
+def parts_belong(manifest: PointManifest, point: str, snapshots: Sequence[Snapshot]) -> Finding:
     """Every part that the manifest names is in the repository, tagged as that part of that point."""
     faults = foreign_parts(manifest, point, snapshots)
     return verdict(faults, f"{len(manifest.parts)} parts, each stored as that part of this point")

@@ -10,9 +10,9 @@ from pathlib import Path
 from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not_provable, passed, verdict
 from drkit.errors import ConfigError
 from drkit.harbor.installation import Installation, parse_installation
-from drkit.model import Outcome
-from drkit.sources import kinds
-from drkit.sources.bundle import Member
+from drkit.model import CheckKind, Outcome, no_certificate
+from drkit.secrets import classify
+from drkit.secrets.bundle import Member
 from drkit.tools import x509
 from drkit.tools.x509 import Certificate
 
@@ -25,16 +25,16 @@ _WAYS = 3
 def checks(members: Sequence[Member], now: datetime, warning: timedelta) -> Iterator[Check]:
     """The checks for which the bundle has something to look at; `warning` as in [secrets] expiry_warning."""
     if any(_holds_certificates(member) for member in members):
-        yield Check("certificate expiry", lambda: none_expires(members, now, warning))
-        yield Check("certificate chains", lambda: chains_are_whole(members))
+        yield Check(CheckKind.EXPIRY, lambda: none_expires(members, now, warning))
+        yield Check(CheckKind.CHAINS, lambda: chains_are_whole(members))
     if installation(members) is not None:
-        yield Check("certificate for the hostname", lambda: hostname_is_covered(members))
+        yield Check(CheckKind.HOSTNAME, lambda: hostname_is_covered(members))
     if encrypted_keys(members):
-        yield Check("encrypted private keys", lambda: encrypted_keys_said(members))
+        yield Check(CheckKind.ENCRYPTED_KEYS, lambda: encrypted_keys_said(members))
 
 
 def _holds_certificates(member: Member) -> bool:
-    return x509.holds_certificate(member.data) or "certificate" in member.what
+    return x509.holds_certificate(member.data) or member.what in classify.ABOUT_CERTIFICATES
 
 
 def _read(members: Sequence[Member]) -> tuple[dict[str, Sequence[Certificate]], list[str]]:
@@ -43,9 +43,9 @@ def _read(members: Sequence[Member]) -> tuple[dict[str, Sequence[Certificate]], 
     faults = []
     for member in members:
         try:
-            certificates = kinds.certificates_in(member.what, member.data)
-        except ValueError as error:
-            faults.append(f"{member.path} cannot be read: {error}")
+            certificates = classify.certificates_in(member.what, member.data)
+        except ValueError:
+            faults.append(no_certificate(member.path, member.data).said)
             continue
         if certificates:
             found[member.path] = certificates
@@ -84,7 +84,10 @@ def _which(certificate: Certificate, among: Sequence[Certificate]) -> str:
 
 
 def chains_are_whole(members: Sequence[Member]) -> Finding:
-    """Every certificate's issuers lead to an authority in the bundle or among those of this machine."""
+    """Every certificate's issuers lead to an authority in the bundle.
+
+    One of this machine is not in the point: what only that confirms is named, and no pass.
+    """
     found, faults = _read(members)
     pool = _all_certificates(members)
     unknown: list[str] = []
@@ -96,15 +99,24 @@ def chains_are_whole(members: Sequence[Member]) -> Finding:
             if said is not None:
                 (faults if sure else unknown).append(f"{path}{_which(each, certificates)} {said}")
     if faults or not unknown:
-        return verdict(faults, f"{count} certificates, each by an authority in the bundle or of this machine")
+        return verdict(faults, f"{count} certificates, each by an authority in the bundle")
     more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
     return not_provable("; ".join(unknown[:3]) + more)
 
 
-def _follow(
-    certificate: Certificate, pool: Sequence[Certificate], depth: int = _DEPTH
-) -> tuple[str | None, bool]:
-    """What keeps a chain from its end, if anything does, and whether that is certain to be a fault.
+def _follow(certificate: Certificate, pool: Sequence[Certificate]) -> tuple[str | None, bool]:
+    """What keeps a chain from its end in the bundle, if anything does, and whether it is surely a fault."""
+    said, sure = _lead(certificate, pool, _DEPTH)
+    if said is None:
+        return None, True
+    beyond, sure = _lead(certificate, [*pool, *x509.system_authorities()], _DEPTH)
+    if beyond is not None:
+        return beyond, sure
+    return "leads to an authority of this machine, which is not in the bundle", False
+
+
+def _lead(certificate: Certificate, pool: Sequence[Certificate], depth: int) -> tuple[str | None, bool]:
+    """The same, with issuers from a pool alone.
 
     One way to an authority is enough: an issuer may be there twice, signed by itself and by another.
     """
@@ -112,10 +124,7 @@ def _follow(
         return None, True
     if not depth:
         return "has a chain of issuers without end", True
-    named = [
-        *x509.named_issuers(certificate, pool),
-        *x509.named_issuers(certificate, x509.system_authorities()),
-    ]
+    named = x509.named_issuers(certificate, pool)
     if not named:
         return (
             f"is issued by {certificate.issuer}, which is neither in the bundle nor among the authorities "
@@ -130,8 +139,7 @@ def _follow(
         return f"is issued by {certificate.issuer}, which is no authority", True
     unique = {each.parsed: each for each in able}.values()
     found = [
-        _follow(each, pool, depth - 1)
-        for each in sorted(unique, key=lambda each: not each.self_signed)[:_WAYS]
+        _lead(each, pool, depth - 1) for each in sorted(unique, key=lambda each: not each.self_signed)[:_WAYS]
     ]
     return next((way for way in found if way[0] is None), found[0])
 
@@ -139,7 +147,7 @@ def _follow(
 def _all_certificates(members: Sequence[Member]) -> list[Certificate]:
     found: list[Certificate] = []
     for member in members:
-        if x509.holds_certificate(member.data) or member.what in (kinds.CERTIFICATE, kinds.AUTHORITY):
+        if x509.holds_certificate(member.data) or member.what in (classify.CERTIFICATE, classify.AUTHORITY):
             try:
                 found += x509.read_certificates(member.data)
             except ValueError:
@@ -150,7 +158,7 @@ def _all_certificates(members: Sequence[Member]) -> list[Certificate]:
 def installation(members: Sequence[Member]) -> Installation | None:
     """What the bundle's harbor.yml says, where it has one with a certificate in it."""
     for member in members:
-        if member.what == kinds.HARBOR_YML:
+        if member.what == classify.HARBOR_YML:
             try:
                 found = parse_installation(member.data, Path(member.path))
             except ConfigError:
@@ -167,11 +175,12 @@ def hostname_is_covered(members: Sequence[Member]) -> Finding:
     path = str(found.certificate)
     data = next((member.data for member in members if member.path == path), None)
     if data is None:
-        return failed(f"{path}, which harbor.yml names, is not in the bundle")
+        # That it is missing is for the check of what harbor.yml names.
+        return not_provable(f"{path}, which harbor.yml names, is not in the bundle")
     try:
         certificate = x509.read_certificate(data)
-    except ValueError as error:
-        return failed(f"{path} cannot be read: {error}")
+    except ValueError:
+        return failed(no_certificate(path, data).said)
     if x509.covers(certificate, found.public_host):
         return passed(f"{path} is for {found.public_host}")
     names = ", ".join(certificate.names[:5]) or "no name"
@@ -180,11 +189,7 @@ def hostname_is_covered(members: Sequence[Member]) -> Finding:
 
 def encrypted_keys(members: Sequence[Member]) -> list[str]:
     """The keys and key stores that need a password, but for cosign's, which have a check of their own."""
-    return [
-        m.path
-        for m in members
-        if m.what in kinds.KEY_STORES or (m.what.endswith(", encrypted") and m.what != kinds.COSIGN_KEY)
-    ]
+    return [member.path for member in members if member.what in classify.LOCKED]
 
 
 def encrypted_keys_said(members: Sequence[Member]) -> Finding:
@@ -195,26 +200,28 @@ def encrypted_keys_said(members: Sequence[Member]) -> Finding:
 
 
 def controls(
-    members: Sequence[Member], outcomes: Mapping[str, Outcome], now: datetime
+    members: Sequence[Member], outcomes: Mapping[CheckKind, Outcome], now: datetime
 ) -> Iterator[Control | Unplanted]:
     """A clock set after the end of a certificate, and a certificate that its issuer did not sign."""
-    leaf = next((m for m in members if m.what in (kinds.CERTIFICATE, kinds.BOTH, kinds.BOTH_ENCRYPTED)), None)
-    if outcomes.get("certificate expiry") is Outcome.PASSED:
+    leaf = next(
+        (m for m in members if m.what in (classify.CERTIFICATE, classify.BOTH, classify.BOTH_ENCRYPTED)), None
+    )
+    if outcomes.get(CheckKind.EXPIRY) is Outcome.PASSED:
         late = datetime.max.replace(tzinfo=UTC)
         yield Control(
             "expired certificate",
             "the clock set to the end of time",
             lambda: none_expires(members, late, timedelta(0)),
         )
-    elif "certificate expiry" in outcomes:
+    elif CheckKind.EXPIRY in outcomes:
         yield Unplanted("expired certificate", "no certificate was in its time to begin with")
-    if outcomes.get("certificate chains") is Outcome.PASSED and leaf is not None:
+    if outcomes.get(CheckKind.CHAINS) is Outcome.PASSED and leaf is not None:
         yield Control(
             "forged certificate",
             f"one in place of {leaf.path} that says the same and that its issuer did not sign",
             lambda: chains_are_whole(_with_forgery(members, leaf, now)),
         )
-    elif "certificate chains" in outcomes:
+    elif CheckKind.CHAINS in outcomes:
         yield Unplanted("forged certificate", "no certificate had a whole chain of issuers to begin with")
 
 
@@ -223,5 +230,5 @@ def _with_forgery(members: Sequence[Member], leaf: Member, now: datetime) -> lis
     issuer = authority or x509.read_certificate(leaf.data)
     # With the issuer beside it: its name is known then, and its key is held against the signature.
     data = x509.forge(issuer, now) + x509.as_pem(issuer)
-    forged = replace(leaf, data=data, what=kinds.CERTIFICATE)
+    forged = replace(leaf, data=data, what=classify.CERTIFICATE)
     return [*(member for member in members if member is not leaf), forged]

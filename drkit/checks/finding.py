@@ -7,9 +7,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from drkit.errors import DrkitError, Interrupted
-from drkit.model import CheckResult, ControlResult, Outcome, Unplanted
+from drkit.model import CheckKind, CheckResult, ControlResult, Outcome, Reason, Unplanted
 
-__all__ = ["Check", "Control", "Finding", "Unplanted", "failed", "not_provable", "passed", "verdict"]
+__all__ = [
+    "Check",
+    "Control",
+    "Finding",
+    "Unplanted",
+    "failed",
+    "not_provable",
+    "passed",
+    "undecided",
+    "verdict",
+]
 
 
 @dataclass(frozen=True)
@@ -18,16 +28,22 @@ class Finding:
 
     outcome: Outcome
     detail: str
+    reason: Reason | None = None
 
 
-def passed(detail: str) -> Finding:
+def passed(detail: str, reason: Reason | None = None) -> Finding:
     """It holds."""
-    return Finding(Outcome.PASSED, detail)
+    return Finding(Outcome.PASSED, detail, reason)
 
 
-def failed(detail: str) -> Finding:
+def failed(detail: str, reason: Reason | None = None) -> Finding:
     """It does not hold."""
-    return Finding(Outcome.FAILED, detail)
+    return Finding(Outcome.FAILED, detail, reason)
+
+
+def undecided(detail: str) -> Finding:
+    """Nobody can tell; not a pass."""
+    return Finding(Outcome.ERROR, detail)
 
 
 def not_provable(detail: str) -> Finding:
@@ -45,15 +61,16 @@ def verdict(faults: Sequence[str], good: str) -> Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """A named assertion."""
+    """An assertion; `subject` as in CheckResult."""
 
-    name: str
+    kind: CheckKind
     look: Callable[[], Finding]
+    subject: str = ""
 
     def run(self) -> CheckResult:
         """Run it; what stops it from coming to a verdict is an error, never a pass."""
         finding, seconds = _timed(self.look)
-        return CheckResult(self.name, finding.outcome, finding.detail, seconds)
+        return CheckResult(self.kind, finding.outcome, finding.detail, seconds, self.subject, finding.reason)
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,18 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
+from drkit.blobs.dangling import Known
 from drkit.checks.finding import Control, Finding, Unplanted, failed, not_provable, passed
-from drkit.checks.manifests import links_hold
+from drkit.checks.manifests import NOTHING, links_hold, told
 from drkit.errors import NotServed, ToolFailed
-from drkit.harbor import closure, links, storage
-from drkit.harbor.tables import Tag
 from drkit.model import Closure
+from drkit.registry import closure, links, storage
+from drkit.registry.storage import Tag
 from drkit.tools.parallel import for_each
 from drkit.tools.registry import Client, Descriptor
+from drkit.tools.tally import Tally
 
 _WORKERS = min(4, os.cpu_count() or 1)
-_NAMES = 20
 # Blobs up to this size are copied to plant a fault in.
 _SMALL = 4 << 20
 
@@ -67,8 +68,7 @@ class _Tally:
     def __init__(self) -> None:
         self.done = 0
         self.bytes = 0
-        self.count = 0
-        self.faults: list[str] = []
+        self.faults = Tally[str]()
         self._lock = threading.Lock()
 
     def add(self) -> None:
@@ -80,28 +80,27 @@ class _Tally:
             self.bytes += size
 
     def fault(self, sentence: str) -> None:
-        with self._lock:
-            self.count += 1
-            if len(self.faults) < _NAMES:
-                self.faults.append(sentence)
+        self.faults.add(sentence)
 
     def verdict(self, good: str, nothing: str) -> Finding:
-        if self.count:
-            return failed(f"{self.count} faults: " + "; ".join(self.faults[:3]))
+        if self.faults:
+            return failed(f"{self.faults.count} faults: " + "; ".join(self.faults.first[:3]))
         return passed(good) if self.done else not_provable(nothing)
 
 
-def tags_pull(socket: Path, tags: Iterable[Tag], ledger: Ledger) -> Finding:
+def tags_pull(socket: Path, tags: Iterable[Tag], ledger: Ledger, dangling: Known = NOTHING) -> Finding:
     """Pull every tag by digest from the running registry, as a client with an empty cache would.
 
     Each manifest, configuration and layer is read whole and hashed once; where a further image shares a
-    layer, its repository is asked once whether it serves it.
+    layer, its repository is asked once whether it serves it. `dangling` knows what production did not serve
+    either.
     """
     tally = _Tally()
+    there = (tag for tag in tags if not dangling.tag(tag.repository, tag.name))
     with Client(socket=socket) as client:
-        for_each(tags, _Puller(client, ledger, tally).pull, _WORKERS)
+        for_each(there, _Puller(client, ledger, tally, dangling).pull, _WORKERS)
     size = f"{tally.bytes / (1 << 20):,.1f} MiB"
-    said = f"{tally.done:,} tags pulled by digest, {size} read through the registry"
+    said = f"{tally.done:,} tags pulled by digest, {size} read through the registry{told(dangling)}"
     return tally.verdict(said, "there is no tag to pull")
 
 
@@ -110,6 +109,7 @@ class _Puller:
     client: Client
     ledger: Ledger
     tally: _Tally
+    dangling: Known
 
     def pull(self, tag: Tag) -> None:
         try:
@@ -122,6 +122,8 @@ class _Puller:
         manifest = self.client.manifest(tag.repository, digest)
         self.ledger.confirm(digest)
         for child in manifest.children:
+            if self.dangling.image(tag.repository, child.digest):
+                continue
             with self._unfetched(tag):
                 self._image(tag, child.digest)
         for blob in manifest.blobs:
@@ -145,8 +147,11 @@ class _Puller:
             self.client.has_blob(repository, blob)
 
 
-def blobs_hash(root: Path, ledger: Ledger) -> Finding:
-    """Every stored blob's bytes hash to its name; those that were pulled whole already are not read again."""
+def blobs_hash(root: Path, ledger: Ledger, wrong: Callable[[str], object] | None = None) -> Finding:
+    """Every stored blob's bytes hash to its name; those that were pulled whole already are not read again.
+
+    `wrong` is told of each digest whose bytes are others, by several threads.
+    """
     tally = _Tally()
 
     def look(blob: tuple[str, int]) -> None:
@@ -155,6 +160,8 @@ def blobs_hash(root: Path, ledger: Ledger) -> Finding:
             found = hash_file(storage.blob_path(root, digest))
             if found != digest:
                 tally.fault(f"the bytes of {digest} hash to {found}")
+                if wrong:
+                    wrong(digest)
         tally.add()
         tally.read(size)
 
@@ -172,14 +179,23 @@ def hash_file(path: Path) -> str:
         raise ToolFailed(f"cannot read {path}: {error.strerror}") from None
 
 
-def closure_holds(root: Path, referenced: Iterable[tuple[str, int | None]]) -> Finding:
-    """Every digest that the restored database refers to is among the restored blobs, at its size."""
-    return closure_of(referenced, storage.stored_blobs(root))
+def closure_holds(
+    root: Path, referenced: Iterable[tuple[str, int | None]], dangling: Known = NOTHING
+) -> Finding:
+    """Every digest that the restored database refers to is among the restored blobs, at its size.
+
+    But for layers of which `dangling` knows that production did not store them either.
+    """
+    return closure_of(referenced, storage.stored_blobs(root), dangling)
 
 
-def closure_of(referenced: Iterable[tuple[str, int | None]], present: Iterable[tuple[str, int]]) -> Finding:
+def closure_of(
+    referenced: Iterable[tuple[str, int | None]],
+    present: Iterable[tuple[str, int]],
+    dangling: Known = NOTHING,
+) -> Finding:
     """The same of any blobs, sorted by digest: of a bucket's listing, say."""
-    found: Closure = closure.closure(referenced, present)
+    found: Closure = closure.closure(referenced, present, excused=dangling.layer)
     more = f", {found.unreferenced:,} unreferenced" if found.unreferenced else ""
     if not found.referenced:
         return not_provable(f"no blob is referred to{more}")
@@ -203,8 +219,11 @@ def digests_agree(
     return passed(f"{count:,} digests, the same as at the backup")
 
 
-def controls(root: Path, scratch: Path) -> Iterator[Control | Unplanted]:
-    """A flipped byte, a cut blob and a missing one, each in a copy of one restored blob; an emptied link."""
+def controls(root: Path, scratch: Path, dangling: Known = NOTHING) -> Iterator[Control | Unplanted]:
+    """A flipped byte, a cut blob and a missing one, each in a copy of one restored blob; an emptied link.
+
+    And where the tree has tags, one that lost its manifest, which `dangling` must not excuse.
+    """
     yield from _blob_controls(root, scratch)
     link = next(links.paths(root), None)
     if link is None:
@@ -214,6 +233,23 @@ def controls(root: Path, scratch: Path) -> Iterator[Control | Unplanted]:
             r"([0-9a-f]{12})[0-9a-f]{52}/link$", r"\1", link.removeprefix(f"{storage.REPOSITORIES}/")
         )
         yield Control("emptied link", f"that of {short}", lambda: _emptied(scratch / "link", link))
+    yield from _tag_control(root, scratch / "tag", dangling)
+
+
+def _tag_control(root: Path, scratch: Path, dangling: Known) -> Iterator[Control]:
+    served = (tag for tag in storage.tags(root) if not dangling.tag(tag.repository, tag.name))
+    tag = next(served, None)
+    if tag is not None:
+        planted = f"{tag.repository}:{tag.name} without its manifest"
+        yield Control("lost manifest", planted, lambda: _alone(scratch, tag, dangling))
+
+
+def _alone(root: Path, tag: Tag, dangling: Known) -> Finding:
+    """A tree with a tag in it, and nothing that it leads to."""
+    path = root / links.of_tag(tag.repository, tag.name)
+    path.parent.mkdir(parents=True)
+    path.write_text(tag.digest, encoding="utf-8")
+    return links_hold(root, dangling)
 
 
 def _blob_controls(root: Path, scratch: Path) -> Iterator[Control | Unplanted]:

@@ -6,26 +6,21 @@ import random
 import string
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
 
 from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not_provable, passed, verdict
-from drkit.errors import ConfigError, IdentityRefused
+from drkit.checks.pairs import faults, find_pairs, keys_whole, pairs_match
+from drkit.errors import IdentityRefused
 from drkit.harbor import secretkey, tables
-from drkit.harbor.installation import parse_installation
 from drkit.harbor.tables import EncryptedValue
-from drkit.model import Manifest
-from drkit.sources import kinds, secrets
-from drkit.sources.bundle import Bundle, Member
-from drkit.sources.fingerprints import FingerprintKey
-from drkit.tools import age, postgres, x509
-from drkit.tools.postgres import Target
+from drkit.model import CheckKind, Outcome, PointManifest
+from drkit.secrets import capture
+from drkit.secrets.bundle import Bundle, Member
+from drkit.secrets.fingerprints import FingerprintKey
+from drkit.tools import age, x509
+from drkit.tools.postgres import sessions
+from drkit.tools.postgres.targets import Target
 
 SECRET_KEY = "secret/keys/secretkey"
-_TOKEN_PAIR = ("secret/registry/root.crt", "secret/core/private_key.pem")
-# Names of a certificate's file -> that of its key beside it; the last is certbot's.
-_STEMS = ((".crt", ".key"), (".pem", ".key"), (".cer", ".key"), (".pem", "-key.pem"))
-_CERTBOT = ("fullchain.pem", "cert.pem")
-_CERTBOT_KEY = "privkey.pem"
 # A wrong key turns a very short value into something that looks right now and then; three never agree.
 _WRONG_KEYS = 3
 # One wrong key in a million would pass: below that, the values are too few and too short to prove the key.
@@ -33,24 +28,15 @@ _PROOF_BITS = 20.0
 _NAMES = 3
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A certificate and the private key that should be its own, by path."""
-
-    certificate: str
-    key: str
-
-
-def checks(bundle: Bundle, manifest: Manifest, database: Target | None) -> Iterator[Check]:
+def checks(bundle: Bundle, manifest: PointManifest, database: Target | None) -> Iterator[Check]:
     """The checks of a bundle that was opened; `database` is the restored Harbor database, if there is one."""
     files = contents(bundle.members)
-    yield Check("secrets bundle", lambda: bundle_whole(bundle, manifest))
-    pairs = find_pairs(files)
-    if pairs:
-        yield Check("certificate pairs", lambda: pairs_match(files, pairs))
+    yield Check(CheckKind.BUNDLE, lambda: bundle_whole(bundle, manifest))
+    if find_pairs(files) or faults(files):
+        yield Check(CheckKind.PAIRS, lambda: keys_whole(files))
     key = secret_key(files)
     if database is not None:
-        yield Check("secret key", lambda: key_opens(key, database))
+        yield Check(CheckKind.SECRET_KEY, lambda: key_opens(key, database))
 
 
 def contents(members: Iterable[Member]) -> dict[str, bytes]:
@@ -63,7 +49,7 @@ def secret_key(files: Mapping[str, bytes]) -> bytes | None:
     return next((data for path, data in files.items() if path.endswith("/" + SECRET_KEY)), None)
 
 
-def bundle_whole(bundle: Bundle, manifest: Manifest) -> Finding:
+def bundle_whole(bundle: Bundle, manifest: PointManifest) -> Finding:
     """The bundle has the files that the manifest lists, with the content that they had then.
 
     Its own index, checked when it was opened, says that nothing was damaged; the fingerprints in the manifest
@@ -71,87 +57,29 @@ def bundle_whole(bundle: Bundle, manifest: Manifest) -> Finding:
     """
     files = contents(bundle.members)
     wanted = {file.path: file for file in manifest.secret_files}
-    faults = []
+    found = []
     for path in sorted(wanted.keys() | files.keys()):
         if path not in files:
-            faults.append(f"{path} is missing")
+            found.append(f"{path} is missing")
         elif path not in wanted:
-            faults.append(f"{path} is not in the manifest")
+            found.append(f"{path} is not in the manifest")
         elif wanted[path].bytes != len(files[path]):
-            faults.append(f"{path} differs")
+            found.append(f"{path} differs")
     key = FingerprintKey(bundle.fingerprint_key)
     bound = bool(bundle.fingerprint_key) and key.id == manifest.fingerprint_key
-    if bound and not faults:
-        faults = [f"{p} differs" for p, f in wanted.items() if f.fingerprint != key.of(p, files[p])]
+    if bound and not found:
+        found = [f"{p} differs" for p, f in wanted.items() if f.fingerprint != key.of(p, files[p])]
     said = f"{len(files)} files, opened with the identity at hand"
-    if not bundle.indexed and not faults:
+    if not bundle.indexed and not found:
         return not_provable(
             f"{said}, of the right names and lengths; the bundle has no index, so nobody knows what they held"
         )
     fingerprints = ", fingerprints as in the manifest" if bound else ""
-    return verdict(faults, f"{said}, hashes as packed{fingerprints}")
-
-
-def find_pairs(files: Mapping[str, bytes]) -> tuple[Pair, ...]:
-    """Which key should fit which certificate: as harbor.yml says, the token keys, and files of one stem.
-
-    A key that is encrypted cannot be held against anything; it is told of apart.
-    """
-    found: dict[str, Pair] = {}
-    for path, data in files.items():
-        if PurePosixPath(path).name == "harbor.yml":
-            found |= {p.certificate: p for p in _configured(path, data)}
-        certificate = path.removesuffix(_TOKEN_PAIR[0]) + _TOKEN_PAIR[0]
-        if path == certificate:
-            found[path] = Pair(path, path.removesuffix(_TOKEN_PAIR[0]) + _TOKEN_PAIR[1])
-        if x509.holds_certificate(data) or kinds.what_is(path, data) in (kinds.CERTIFICATE, kinds.AUTHORITY):
-            # A file with both is its own sibling.
-            sibling = next(
-                (key for key in _siblings(path) if key in files), path if x509.holds_key(data) else None
-            )
-            if sibling:
-                found.setdefault(path, Pair(path, sibling))
-    provable = (p for p in found.values() if not x509.holds_encrypted_key(files.get(p.key, b"")))
-    return tuple(sorted(provable, key=lambda pair: pair.certificate))
-
-
-def _siblings(path: str) -> Iterator[str]:
-    for end, key in _STEMS:
-        if path.endswith(end):
-            yield path.removesuffix(end) + key
-    if PurePosixPath(path).name in _CERTBOT:
-        yield str(PurePosixPath(path).with_name(_CERTBOT_KEY))
-
-
-def _configured(path: str, data: bytes) -> Iterator[Pair]:
-    try:
-        installation = parse_installation(data, Path(path))
-    except ConfigError:
-        return
-    if installation.certificate and installation.private_key:
-        yield Pair(str(installation.certificate), str(installation.private_key))
-
-
-def pairs_match(files: Mapping[str, bytes], pairs: Iterable[Pair]) -> Finding:
-    """Each private key is that of its certificate."""
-    pairs = tuple(pairs)
-    faults = [fault for pair in pairs if (fault := _mismatch(files, pair))]
-    return verdict(faults, f"{len(pairs)} certificates pair with their keys")
-
-
-def _mismatch(files: Mapping[str, bytes], pair: Pair) -> str | None:
-    missing = [path for path in (pair.certificate, pair.key) if path not in files]
-    if missing:
-        return f"{missing[0]} is not in the bundle"
-    try:
-        same = x509.read_certificate(files[pair.certificate]).public_key == x509.public_half(files[pair.key])
-    except ValueError as error:
-        return f"{pair.certificate} and {pair.key} cannot be read: {error}"
-    return None if same else f"{pair.key} is not the key of {pair.certificate}"
+    return verdict(found, f"{said}, hashes as packed{fingerprints}")
 
 
 @dataclass
-class _Trial:
+class KeyTrial:
     """What came of trying a key: how many values, how many gave noise, and how much their sense proves.
 
     `bits` is how unlikely it is that a wrong key makes sense of all of them, as a power of two.
@@ -164,6 +92,7 @@ class _Trial:
     places: list[str] = field(default_factory=list)
 
     def add(self, value: EncryptedValue, key: bytes) -> None:
+        """Try the key on one more value."""
         self.values += 1
         self.tokens += value.json_expected
         proof = _proof(key, value)
@@ -177,8 +106,8 @@ class _Trial:
 def key_opens(key: bytes | None, database: Target) -> Finding:
     """The secret key gives sense, not noise, for every encrypted value of the restored database."""
     usable = key is not None and len(key) == secretkey.KEY_BYTES
-    trial = _Trial()
-    with postgres.connect(database) as session, session.undone():
+    trial = KeyTrial()
+    with sessions.connect(database) as session, session.undone():
         for value in tables.encrypted_values(session):
             trial.add(value, key if key is not None and usable else bytes(secretkey.KEY_BYTES))
     if not trial.values:
@@ -236,7 +165,7 @@ def controls(
 def _open_with_stranger(sealed: bytes) -> Finding:
     line, _ = age.generate()
     try:
-        secrets.unseal(sealed, age.parse_identities(line.encode(), "a made-up identity"))
+        capture.unseal(sealed, age.parse_identities(line.encode(), "a made-up identity"))
     except IdentityRefused as error:
         return failed(error.message)
     return passed("the bundle opened")
@@ -248,4 +177,4 @@ def _wrong_key(database: Target) -> Finding:
     for _ in range(_WRONG_KEYS):
         key = "".join(random.SystemRandom().choices(letters, k=secretkey.KEY_BYTES)).encode()
         findings.append(key_opens(key, database))
-    return next((finding for finding in findings if finding.outcome == "failed"), findings[0])
+    return next((finding for finding in findings if finding.outcome is Outcome.FAILED), findings[0])

@@ -8,29 +8,34 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 
+from drkit.blobs.dangling import Known
 from drkit.checks.finding import Control, Finding, failed, not_provable, passed
 from drkit.errors import ToolFailed
-from drkit.harbor import links, manifests, storage
-from drkit.harbor.closure import Digest
 from drkit.harbor.tables import Image
+from drkit.registry import image_manifests, links, storage
+from drkit.registry.closure import Digest
 from drkit.tools.registry import Descriptor
+from drkit.tools.sorted_stream import SortedStream
+from drkit.tools.tally import Tally
 
 _NAMES = 3
+NOTHING = Known()
 
 
 class _Walk:
     """Goes from image to image; what has been seen, and what is needed, is kept on disk."""
 
-    def __init__(self, root: Path, store: sqlite3.Connection) -> None:
+    def __init__(self, root: Path, store: sqlite3.Connection, dangling: Known) -> None:
         self._root = root
+        self._dangling = dangling
         self._top = f"{root}/{storage.REPOSITORIES}"
         self._store = store
         self.images = 0
-        self.count = 0
-        self.faults: list[str] = []
+        self.faults = Tally[str]()
         store.execute("PRAGMA journal_mode = OFF")
         store.execute("PRAGMA synchronous = OFF")
         store.execute("CREATE TABLE seen (image TEXT PRIMARY KEY) WITHOUT ROWID")
@@ -42,82 +47,90 @@ class _Walk:
         while left:
             digest = left.pop()
             here = Image(image.repository, digest, image.proxy)
-            if not self._first(f"{here.repository}@{digest}"):
+            if self._unserved(here, digest) or not self._first(f"{here.repository}@{digest}"):
                 continue
             self.images += 1
             left += self._look(here)
 
     def unlisted(self, listed: Iterable[Digest]) -> None:
         """Faults for what manifests need and the sorted list has not."""
-        known = iter(listed)
-        here = next(known, None)
+        known = SortedStream(listed, itemgetter(0))
         for digest, image in self._store.execute("SELECT digest, image FROM need ORDER BY digest"):
-            while here is not None and here[0] < digest:
-                here = next(known, None)
-            if here is None or here[0] != digest:
-                self._fault(f"{image} needs {digest}, which was not on the list of the backup")
+            if known.at(digest) is None:
+                self.faults.add(f"{image} needs {digest}, which was not on the list of the backup")
 
     def finding(self) -> Finding:
-        if self.count:
-            return failed(f"{self.count:,} faults: " + "; ".join(self.faults))
+        if self.faults:
+            return failed(f"{self.faults.count:,} faults: " + "; ".join(self.faults.first[:_NAMES]))
         if not self.images:
             return not_provable("there is no manifest")
-        return passed(f"{self.images:,} manifests, and all that they need is there")
+        said = f"{self.images:,} manifests, and all that they need is there"
+        return passed(said + told(self._dangling))
 
     def _look(self, image: Image) -> list[str]:
         """The children of an image; faults for what it lacks."""
         name = f"{image.repository}@{image.digest}"
-        if not image.proxy and not self._linked(image.repository, "_manifests/revisions", image.digest):
-            self._fault(f"{name}: the repository has no link to it")
+        if not image.proxy and not self._served(image):
+            self.faults.add(f"{name}: the repository has no link to it")
         try:
-            found = manifests.read(self._root, image.digest)
+            found = image_manifests.read(self._root, image.digest)
         except ToolFailed as error:
             # A proxy cache may know of an image that it has never fetched.
             if not image.proxy or storage.blob_path(self._root, image.digest).exists():
-                self._fault(f"{name}: {error.message}")
+                self.faults.add(f"{name}: {error.message}")
             return []
         for blob in found.blobs:
             self._blob(image, name, blob)
         if not image.proxy:
-            needed = ((entry.digest, name) for entry in found.every)
+            every = (*found.blobs, *(c for c in found.children if not self._unserved(image, c.digest)))
+            needed = ((entry.digest, name) for entry in every if entry.digest.startswith("sha256:"))
             self._store.executemany("INSERT OR IGNORE INTO need VALUES (?, ?)", needed)
         return [child.digest for child in found.children]
 
     def _blob(self, image: Image, name: str, blob: Descriptor) -> None:
+        stored = links.stored_digest(self._root, image.repository, blob.digest)
         try:
-            size = os.stat(storage.blob_path(self._root, blob.digest)).st_size  # noqa: PTH116
+            size = os.stat(storage.blob_path(self._root, stored)).st_size  # noqa: PTH116
         except FileNotFoundError:
             if not image.proxy:
-                self._fault(f"{name}: {blob.digest} is not there")
+                self.faults.add(f"{name}: {blob.digest} is not there")
             return
         if blob.size not in (size, -1):
-            self._fault(f"{name}: {blob.digest} has {size} bytes and should have {blob.size}")
+            self.faults.add(f"{name}: {blob.digest} has {size} bytes and should have {blob.size}")
         if not image.proxy and not self._linked(image.repository, "_layers", blob.digest):
-            self._fault(f"{name}: its repository has no link to {blob.digest}")
+            self.faults.add(f"{name}: its repository has no link to {blob.digest}")
 
     def _linked(self, repository: str, kind: str, digest: str) -> bool:
         algorithm, _, digits = digest.partition(":")
         return os.path.exists(f"{self._top}/{repository}/{kind}/{algorithm}/{digits}/link")  # noqa: PTH110
 
+    def _served(self, image: Image) -> bool:
+        """Whether the repository has the manifest, by a link of either kind."""
+        return any((self._root / path).exists() for path in links.of_manifest(image.repository, image.digest))
+
+    def _unserved(self, image: Image, digest: str) -> bool:
+        """Whether production did not serve that manifest at the backup either."""
+        return self._dangling.image(image.repository, digest)
+
     def _first(self, image: str) -> bool:
         return self._store.execute("INSERT OR IGNORE INTO seen VALUES (?)", (image,)).rowcount == 1
 
-    def _fault(self, sentence: str) -> None:
-        self.count += 1
-        if len(self.faults) < _NAMES:
-            self.faults.append(sentence)
-
 
 def resolve(
-    root: Path, images: Iterable[Image], scratch: Path, listed: Iterable[Digest] | None = None
+    root: Path,
+    images: Iterable[Image],
+    scratch: Path,
+    listed: Iterable[Digest] | None = None,
+    dangling: Known = NOTHING,
 ) -> Finding:
     """From every manifest to its configuration, layers and children: each is there, at its size, and linked.
 
-    With the sorted list of the backup, all that they need must be on it. `scratch` is a new file.
+    With the sorted list of the backup, all that they need must be on it. `dangling` knows what production did
+    not serve either. `scratch` is a new file.
     """
     store = sqlite3.connect(scratch)
     try:
-        walk = _Walk(root, store)
+        walk = _Walk(root, store, dangling)
         for image in images:
             walk.walk(image)
         if listed is not None:
@@ -128,11 +141,36 @@ def resolve(
         scratch.unlink(missing_ok=True)
 
 
-def links_hold(root: Path) -> Finding:
-    """Every link is read: it holds a digest, that of its path; a tag's is one that its repository has."""
-    tally = links.Tally()
+def told(dangling: Known) -> str:
+    """What is to be said of what production did not serve at the backup; empty where there was nothing."""
+    if not dangling.count:
+        return ""
+    left = dangling.count - len(dangling.labels)
+    more = f" and {left:,} more" if left else ""
+    return f"; not served, as in production at the backup: {'; '.join(dangling.labels)}{more}"
+
+
+def links_hold(
+    root: Path, dangling: Known = NOTHING, has_image: Callable[[str, str], bool] | None = None
+) -> Finding:
+    """Every link is read: it holds a digest, that of its path; a tag's is one that its repository has.
+
+    But for those tags of which `dangling` knows that they led nowhere in production either. Where a database
+    has the tags, `has_image` says whether it knows a digest in a repository: Harbor asks the storage for no
+    tag, and a garbage collection takes the manifest away a moment before the tag that leads to it.
+    """
+    tally, nowhere = links.LinkCount(), Tally[str]()
+
+    def excused(tag: storage.Tag) -> bool:
+        if dangling.tag(tag.repository, tag.name):
+            return True
+        if has_image is None or has_image(tag.repository, tag.digest):
+            return False
+        nowhere.add(f"{tag.repository}:{tag.name}")
+        return True
+
     for path in links.paths(root):
-        tally.read(root, path)
+        tally.read(root, path, excused)
     found = tally.proof()
     if found.bad:
         return failed(
@@ -140,7 +178,11 @@ def links_hold(root: Path) -> Finding:
         )
     if not found.links:
         return not_provable("no repository has a link")
-    return passed(f"{found.links:,} links hold the digest that they stand for")
+    said = f"{found.links:,} links hold the digest that they stand for{told(dangling)}"
+    if nowhere:
+        names = ", ".join(nowhere.first[:_NAMES])
+        said += f"; tags of manifests that the database does not have: {nowhere.count:,} ({names})"
+    return passed(said)
 
 
 def images_in(root: Path) -> Iterator[Image]:
@@ -159,18 +201,19 @@ def controls(root: Path, scratch: Path) -> Iterator[Control]:
         yield Control("missing layer", planted, lambda: _without(root, scratch, image, needs, missing))
 
 
-def _sample(root: Path) -> tuple[Image, manifests.Needs] | None:
+def _sample(root: Path) -> tuple[Image, image_manifests.Needs] | None:
     for image in images_in(root):
         try:
-            needs = manifests.read(root, image.digest)
+            needs = image_manifests.read(root, image.digest)
         except ToolFailed:
             continue
-        if needs.blobs and not needs.children:
+        plain = all(blob.digest.startswith("sha256:") for blob in needs.blobs)
+        if needs.blobs and plain and not needs.children:
             return image, needs
     return None
 
 
-def _without(root: Path, scratch: Path, image: Image, needs: manifests.Needs, missing: str) -> Finding:
+def _without(root: Path, scratch: Path, image: Image, needs: image_manifests.Needs, missing: str) -> Finding:
     names = {image.digest, *(blob.digest for blob in needs.blobs)} - {missing}
     base = storage.REPOSITORIES / image.repository
     paths = [storage.blob_name(digest) for digest in names]

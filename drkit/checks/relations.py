@@ -12,10 +12,11 @@ from functools import partial
 from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not_provable, passed
 from drkit.errors import ToolFailed
 from drkit.harbor import inventory, torn
-from drkit.harbor.relations import PREFIX, TORN_BEFORE, Relation
-from drkit.model import DatabaseEvidence, InventoryLine, RelationEvidence
-from drkit.tools import postgres
-from drkit.tools.postgres import Session, Target
+from drkit.harbor.relations import Relation
+from drkit.model import CheckKind, DatabaseEvidence, InventoryLine, Reason, RelationEvidence
+from drkit.tools.postgres import sessions
+from drkit.tools.postgres.sessions import Session
+from drkit.tools.postgres.targets import Target
 
 
 def checks(session: Session, evidence: DatabaseEvidence) -> Iterator[Check]:
@@ -30,21 +31,21 @@ def checks(session: Session, evidence: DatabaseEvidence) -> Iterator[Check]:
     for relation in found:
         name = relation.name
         look = partial(relation_holds, session, relation, then.get(name), guarded=relation.key in guarded)
-        yield Check(PREFIX + name, look)
+        yield Check(CheckKind.RELATION, look, name)
     told = {line.name: line for line in evidence.inventory or ()}
     for subject in dict.fromkeys((*subjects, *told)):
         if subject not in subjects:
-            yield Check(inventory.PREFIX + subject, partial(_gone, told[subject]))
+            yield Check(CheckKind.INVENTORY, partial(_gone, told[subject]), subject)
         else:
             look_up = partial(same_inventory, session, subject, told.get(subject), known=bool(told))
-            yield Check(inventory.PREFIX + subject, look_up)
+            yield Check(CheckKind.INVENTORY, look_up, subject)
 
 
 def controls(target: Target, evidence: DatabaseEvidence) -> Iterator[Control | Unplanted]:
     """A row that others refer to is gone; planted where it costs least."""
     name = f"torn relation in {evidence.name}"
     rows = {t.table: t.rows for t in evidence.tables if t.schema == "public"}
-    with postgres.connect(target) as session, session.undone():
+    with sessions.connect(target) as session, session.undone():
         found = [r for r in torn.present(session) if r.litter == "false" and rows.get(r.child)]
         found.sort(key=lambda r: rows[r.child] + rows.get(r.parent, 0))
         chosen = next((r for r in found if torn.measure(session, r, trusted=True).rows), None)
@@ -56,7 +57,7 @@ def controls(target: Target, evidence: DatabaseEvidence) -> Iterator[Control | U
 
 
 def _tear(target: Target, relation: Relation) -> Finding:
-    with postgres.connect(target) as session, session.undone():
+    with sessions.connect(target) as session, session.undone():
         # Neither a foreign key nor a trigger keeps the fault from being planted.
         session.execute("SET LOCAL session_replication_role = replica")
         if session.execute(torn.tearing(relation)) < 1:
@@ -81,14 +82,16 @@ def judge(
     if not found.rows:
         return not_provable(f"no {relation.rows}: there is nothing to look at")
     if found.torn:
-        return failed(f"{torn.describe(found)}{_as_then(found, then)}")
+        as_then = then is not None and then.torn == found.torn
+        reason = Reason.AS_IN_PRODUCTION if as_then else None
+        return failed(f"{torn.describe(found)}{_as_then(found, then)}", reason)
     said = f"{found.rows:,} {relation.rows}, each with its {relation.other}"
     if guarded:
-        return passed(f"{said}: a foreign key, which PostgreSQL checked while it was restored")
+        said += ": a foreign key, which PostgreSQL checked while it was restored"
+        return passed(said, Reason.FOREIGN_KEY)
     if found.litter:
-        return passed(
-            f"{found.rows:,} {relation.rows}; {found.litter:,} of them without {relation.other}, as is normal"
-        )
+        said = f"{found.rows:,} {relation.rows}; {found.litter:,} of them without {relation.other}"
+        return passed(f"{said}, as is normal", Reason.LITTER)
     return passed(said)
 
 
@@ -96,19 +99,19 @@ def _as_then(found: RelationEvidence, then: RelationEvidence | None) -> str:
     if then is None:
         return ""
     if then.torn == found.torn:
-        return f"; {TORN_BEFORE}: mend it there"
+        return "; production was torn in the same way when this point was taken: repair it there"
     return f"; when this point was taken it was {then.torn:,}"
 
 
 def same_inventory(session: Session, subject: str, then: InventoryLine | None, *, known: bool) -> Finding:
-    """A subject of the inventory is told of in the words of the moment of the backup, if they are known."""
+    """A subject of the inventory has the facts of the moment of the backup, if they are known."""
     with session.undone():
-        found = inventory.tell(session, subject).said
+        found = inventory.tell(session, subject)
     if not known:
-        return not_provable(f"{found}; this point has no record of its time to compare with")
-    if then is not None and then.said == found:
-        return passed(found)
-    return failed(f"{found}; at the backup: {then.said if then else 'no such table'}")
+        return not_provable(f"{found.said}; this point has no record of its time to compare with")
+    if then is not None and then.facts == found.facts:
+        return passed(found.said)
+    return failed(f"{found.said}; at the backup: {then.said if then else 'no such table'}")
 
 
 def _gone(line: InventoryLine) -> Finding:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 from typing import LiteralString
 
 from drkit.checks.finding import Control, Finding, Unplanted, failed, passed
+from drkit.database import evidence as evidences
+from drkit.database import rowhash
 from drkit.errors import ToolFailed
 from drkit.model import DatabaseEvidence, Outcome, TableEvidence
-from drkit.sources import evidence as evidences
-from drkit.tools import postgres
-from drkit.tools.postgres import Session, Target
+from drkit.tools.postgres import sessions, sql
+from drkit.tools.postgres.sessions import Session
+from drkit.tools.postgres.targets import Target
 
 _COPY = "drkit_control"
 _COPIED = 100
@@ -54,12 +56,12 @@ class Column:
     exact: bool
 
     @property
-    def changed(self) -> postgres.Part:
+    def changed(self) -> sql.Part:
         """The expression for another value."""
         change = _CHANGES.get(self.type) if self.exact else None
         if change is None:
-            return postgres.literal(None)
-        return postgres.compose(change, c=postgres.identifier(self.name))
+            return sql.literal(None)
+        return sql.compose(change, c=sql.identifier(self.name))
 
 
 def controls(target: Target, evidence: DatabaseEvidence) -> Iterator[Control | Unplanted]:
@@ -80,37 +82,37 @@ def controls(target: Target, evidence: DatabaseEvidence) -> Iterator[Control | U
         return
     types = ", ".join(sorted(column.type for column in columns))
     planted = f"one value at a time, of each type there is: {types}"
-    yield Control(kinds[2], planted, lambda: _all_seen(target, columns))
+    yield Control(kinds[2], planted, lambda: all_seen(target, columns))
 
 
-_TABLE = postgres.identifier("pg_temp", _COPY)
-_FIRST = postgres.compose("(SELECT min(ctid) FROM {t})", t=_TABLE)
-_DROP = postgres.compose("DELETE FROM {t} WHERE ctid = {first}", t=_TABLE, first=_FIRST)
-_ADD = postgres.compose("INSERT INTO {t} SELECT * FROM {t} WHERE ctid = {first}", t=_TABLE, first=_FIRST)
+_TABLE = sql.identifier("pg_temp", _COPY)
+_FIRST = sql.compose("(SELECT min(ctid) FROM {t})", t=_TABLE)
+_DROP = sql.compose("DELETE FROM {t} WHERE ctid = {first}", t=_TABLE, first=_FIRST)
+_ADD = sql.compose("INSERT INTO {t} SELECT * FROM {t} WHERE ctid = {first}", t=_TABLE, first=_FIRST)
 
 
-def _change(column: Column) -> postgres.Query:
-    return postgres.compose(
+def _change(column: Column) -> sessions.Query:
+    return sql.compose(
         "UPDATE {t} SET {c} = {new} WHERE ctid = (SELECT min(ctid) FROM {t} WHERE {differs})",
         t=_TABLE,
-        c=postgres.identifier(column.name),
+        c=sql.identifier(column.name),
         new=column.changed,
         differs=_differs(column),
     )
 
 
-def _differs(column: Column) -> postgres.Part:
+def _differs(column: Column) -> sql.Part:
     """As text, for not every type can be compared."""
-    name = postgres.identifier(column.name)
-    return postgres.compose("{c}::text IS DISTINCT FROM ({new})::text", c=name, new=column.changed)
+    name = sql.identifier(column.name)
+    return sql.compose("{c}::text IS DISTINCT FROM ({new})::text", c=name, new=column.changed)
 
 
-def _one_seen(target: Target, table: TableEvidence, fault: postgres.Query) -> Finding:
-    with postgres.connect(target) as session:
+def _one_seen(target: Target, table: TableEvidence, fault: sessions.Query) -> Finding:
+    with sessions.connect(target) as session:
         return _seen(session, table, fault)
 
 
-def _seen(session: Session, table: TableEvidence, fault: postgres.Query) -> Finding:
+def _seen(session: Session, table: TableEvidence, fault: sessions.Query) -> Finding:
     """Plant one fault in a copy of a table, and compare its evidence before and after."""
     with session.undone():
         _copy(session, table)
@@ -121,8 +123,9 @@ def _seen(session: Session, table: TableEvidence, fault: postgres.Query) -> Find
     return passed(f"no difference seen in {table.table}") if found == expected else failed("seen")
 
 
-def _all_seen(target: Target, columns: Sequence[Column]) -> Finding:
-    with postgres.connect(target) as session:
+def all_seen(target: Target, columns: Sequence[Column]) -> Finding:
+    """Change a value of each column in turn: failed if each change was seen, passed for one that was not."""
+    with sessions.connect(target) as session:
         for column in columns:
             finding = _seen(session, column.table, _change(column))
             if finding.outcome is not Outcome.FAILED:
@@ -134,10 +137,12 @@ def _copy(session: Session, table: TableEvidence) -> None:
     """Copy the first rows."""
     # A large table would otherwise be read from wherever another session is.
     session.execute("SELECT set_config('synchronize_seqscans', 'off', true)")
-    source = postgres.identifier(table.schema, table.table)
-    copy = "CREATE TEMPORARY TABLE {name} AS SELECT * FROM ONLY {source} LIMIT {rows}"
-    name, rows = postgres.identifier(_COPY), postgres.literal(_COPIED)
-    session.execute(postgres.compose(copy, name=name, source=source, rows=rows))
+    source = sql.identifier(table.schema, table.table)
+    names = [sql.identifier(each.name) for each in rowhash.columns(session, table.schema, table.table)]
+    copy = "CREATE TEMPORARY TABLE {name} AS SELECT {columns} FROM ONLY {source} LIMIT {rows}"
+    name, rows = sql.identifier(_COPY), sql.literal(_COPIED)
+    columns = sql.joined(", ", names)
+    session.execute(sql.compose(copy, name=name, columns=columns, source=source, rows=rows))
 
 
 def _describe(session: Session, table: TableEvidence) -> TableEvidence:
@@ -153,8 +158,9 @@ def _columns(target: Target, tables: Sequence[TableEvidence]) -> tuple[Column, .
         " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
         " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_type t ON t.oid = a.atttypid"
         " WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND t.typtype <> 'd'"
+        " AND a.attgenerated <> 'v'"
     )
-    with postgres.connect(target) as session, session.undone():
+    with sessions.connect(target) as session, session.undone():
         session.execute("SELECT set_config('synchronize_seqscans', 'off', true)")
         of: dict[tuple[str, str], list[tuple[str, str, bool]]] = {}
         for schema, table, name, kind, exact in session.rows(query):
@@ -178,11 +184,11 @@ def _changeable(session: Session, column: Column) -> bool:
     query = "SELECT EXISTS (SELECT FROM (SELECT {c} FROM ONLY {t} LIMIT {rows}) AS few WHERE {differs})"
     return bool(
         session.value(
-            postgres.compose(
+            sql.compose(
                 query,
-                c=postgres.identifier(column.name),
-                t=postgres.identifier(column.table.schema, column.table.table),
-                rows=postgres.literal(_COPIED),
+                c=sql.identifier(column.name),
+                t=sql.identifier(column.table.schema, column.table.table),
+                rows=sql.literal(_COPIED),
                 differs=_differs(column),
             )
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import secrets as random_secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,20 +12,20 @@ from pathlib import Path, PurePosixPath
 
 from drkit import config
 from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not_provable, passed, verdict
-from drkit.errors import ConfigError
-from drkit.harbor import storage
+from drkit.errors import ConfigError, ToolFailed
 from drkit.harbor.tables import StoredSignature
-from drkit.model import Outcome
-from drkit.sources import kinds
-from drkit.sources.bundle import Member
+from drkit.model import CheckKind, Outcome
+from drkit.registry import links, storage
+from drkit.secrets import classify
+from drkit.secrets.bundle import Member
 from drkit.tools import cosign
-
-KEY_PAIRS = "cosign key pairs"
-STORED = "stored signature"
+from drkit.tools.registry import parse_manifest
 
 # So many are tried before the key is said to have signed none of them.
 _MOST = 1000
 _LARGEST = 4 << 20
+
+_TAG = re.compile(r"sha256-(?P<digits>[0-9a-f]{64})(?P<signature>\.sig)?")
 
 Signatures = Callable[[], Iterable[StoredSignature]]
 
@@ -41,29 +43,38 @@ class Signed:
     sampled: bool
 
 
+@dataclass(frozen=True)
+class Password:
+    """A password to try; `outside` is the file that it is from, if it is not in the bundle."""
+
+    value: bytes
+    outside: str = ""
+
+
 def checks(
-    members: Sequence[Member], passwords: Callable[[], Sequence[bytes]], signed: Signed | None
+    members: Sequence[Member], passwords: Callable[[], Sequence[Password]], signed: Signed | None
 ) -> Iterator[Check]:
     """Key pairs where there are cosign keys, a stored signature where there is a public key."""
     files = {member.path: member.data for member in members if member.kind == "file"}
-    private = [member.path for member in members if member.what == kinds.COSIGN_KEY]
+    private = [member.path for member in members if member.what == classify.COSIGN_KEY]
     public = _public_keys(members)
     if private:
-        yield Check(KEY_PAIRS, lambda: pairs_sign(files, private, public, passwords()))
+        yield Check(CheckKind.SIGNING_KEYS, lambda: pairs_sign(files, private, public, passwords()))
     if signed is not None and public:
-        yield Check(STORED, lambda: one_verifies(public, signed))
+        yield Check(CheckKind.SIGNATURE, lambda: one_verifies(public, signed))
 
 
 def _public_keys(members: Sequence[Member]) -> dict[str, bytes]:
-    return {member.path: member.data for member in members if member.what == kinds.PUBLIC_KEY}
+    return {member.path: member.data for member in members if member.what == classify.PUBLIC_KEY}
 
 
-def passwords_in(members: Sequence[Member]) -> tuple[bytes, ...]:
+def passwords_in(members: Sequence[Member]) -> tuple[Password, ...]:
     """The passwords of cosign keys that the bundle itself holds."""
-    return tuple(as_password(member.data) for member in members if member.what == kinds.COSIGN_PASSWORD)
+    held = [member.data for member in members if member.what == classify.COSIGN_PASSWORD]
+    return tuple(Password(as_password(data)) for data in held)
 
 
-def passwords(settings: config.Secrets, members: Sequence[Member]) -> tuple[bytes, ...]:
+def passwords(settings: config.Secrets, members: Sequence[Member]) -> tuple[Password, ...]:
     """The passwords of cosign keys: those in the bundle, else that in the file which the configuration names.
 
     Raises ConfigError where that cannot be read.
@@ -72,7 +83,7 @@ def passwords(settings: config.Secrets, members: Sequence[Member]) -> tuple[byte
     if found or path is None:
         return found
     try:
-        return (as_password(path.read_bytes()),)
+        return (Password(as_password(path.read_bytes()), outside=str(path)),)
     except OSError as error:
         raise ConfigError(
             f"cannot read {path}: {error.strerror}", hint="see cosign_password_file in [secrets]"
@@ -88,9 +99,12 @@ def pairs_sign(
     files: Mapping[str, bytes],
     private: Sequence[str],
     public: Mapping[str, bytes],
-    passwords: Sequence[bytes],
+    passwords: Sequence[Password],
 ) -> Finding:
-    """Each private key opens with its password, and its public half verifies what it signs."""
+    """Each private key opens with its password, and its public half verifies what it signs.
+
+    With a password that is not in the bundle that is no pass: another machine may not have it.
+    """
     faults: list[str] = []
     unknown: list[str] = []
     for path in private:
@@ -105,29 +119,41 @@ def pairs_sign(
 
 
 def _pair(
-    path: str, data: bytes, public: Mapping[str, bytes], passwords: Sequence[bytes]
+    path: str, data: bytes, public: Mapping[str, bytes], passwords: Sequence[Password]
 ) -> tuple[str | None, bool]:
     """What is wrong with a pair, if anything, and whether it is certain to be a fault."""
-    key = None
+    try:
+        opened = _opened(data, passwords)
+    except ValueError as error:
+        return f"{path}: {error}", True
+    if opened is not None:
+        return _held_against(path, *opened, public)
+    if passwords:
+        return f"{path} does not open with the password at hand", True
+    return f"{path} is encrypted, and cosign_password_file in [secrets] names no password", False
+
+
+def _opened(data: bytes, passwords: Sequence[Password]) -> tuple[cosign.PrivateKey, Password] | None:
     # A key may have been made without a password; cosign calls that an empty one.
-    for password in (*passwords, b""):
+    for password in (*passwords, Password(b"")):
         try:
-            key = cosign.open_private_key(data, password)
-            break
+            return cosign.open_private_key(data, password.value), password
         except cosign.WrongPassword:
             continue
-        except ValueError as error:
-            return f"{path}: {error}", True
-    if key is None and passwords:
-        return f"{path} does not open with the password at hand", True
-    if key is None:
-        return f"{path} is encrypted, and cosign_password_file in [secrets] names no password", False
+    return None
+
+
+def _held_against(
+    path: str, key: cosign.PrivateKey, password: Password, public: Mapping[str, bytes]
+) -> tuple[str | None, bool]:
     beside = str(PurePosixPath(path).with_suffix(".pub"))
     candidates = [public[beside]] if beside in public else list(public.values())
     if not candidates:
         return f"{path} opens, and no public key is in the bundle to hold against it", False
     if not any(pair_signs(key, candidate) for candidate in candidates):
         return f"no public key in the bundle verifies what {path} signs", True
+    if password.outside:
+        return f"{path} opens with a password that is not in the bundle, but in {password.outside}", False
     return None, True
 
 
@@ -155,7 +181,7 @@ def one_verifies(public: Mapping[str, bytes], signed: Signed) -> Finding:
             payload = _read(signed.root, signature.payload)
             found = _match(public, signature, payload, stored) if payload is not None else None
             if found is not None and payload is not None:
-                return _confirmed(found, public[found], signature, payload, stored, signed.directory)
+                return _confirmed(found, public[found], signature, payload, stored, signed)
     if tried:
         return failed(f"none of {tried:,} stored signatures verifies with {', '.join(sorted(public))}")
     if absent and signed.sampled:
@@ -170,10 +196,10 @@ def _match(
 ) -> str | None:
     for path, key in public.items():
         try:
-            subject = cosign.subject(signature, payload, key)
+            subjects = cosign.subjects(signature, payload, key)
         except ValueError:
             continue
-        if subject is not None and subject == stored.subject:
+        if stored.subject in subjects:
             return path
     return None
 
@@ -184,15 +210,67 @@ def _confirmed(
     signature: cosign.Signature,
     payload: bytes,
     stored: StoredSignature,
-    directory: Path,
+    signed: Signed,
 ) -> Finding:
-    """The program has the last word where it is installed; on bundles of the newer form it is not asked."""
-    by = "cryptography"
-    if signature.value and cosign.installed():
-        if not cosign.program_verifies(public, signature, payload, directory):
-            return failed(f"cosign does not verify the signature of {stored.repository}@{stored.subject}")
-        by = "cryptography and by cosign itself"
-    return passed(f"the signature of {stored.repository}@{stored.subject} verifies with {path}, by {by}")
+    """The program has the last word where it is installed."""
+    image = f"{stored.repository}@{stored.subject}"
+    agrees = _program_agrees(public, signature, payload, stored, signed)
+    if agrees is False:
+        return failed(f"cosign does not verify the signature of {image}")
+    by = "cryptography and by cosign itself" if agrees else "cryptography"
+    return passed(f"the signature of {image} verifies with {path}, by {by}")
+
+
+def _program_agrees(
+    public: bytes, signature: cosign.Signature, payload: bytes, stored: StoredSignature, signed: Signed
+) -> bool | None:
+    """What the program says; None where it is not there, or cannot judge a bundle."""
+    if not cosign.installed():
+        return None
+    if signature.value:
+        return cosign.program_verifies(public, signature, payload, signed.directory)
+    image = _read(signed.root, stored.subject)
+    if image is None:
+        return None
+    return cosign.program_verifies_bundle(public, payload, image, signed.directory)
+
+
+def listed_in(root: Path) -> Iterator[StoredSignature]:
+    """Where a registry without a database may hold signatures: by cosign's tags, then by OCI's referrers.
+
+    `sha256-<hex>.sig` is the signature itself, `sha256-<hex>` an index of whatever refers to that image; and
+    any manifest may name the image that it is of as its subject.
+    """
+    seen = set()
+    for tag in storage.tags(root):
+        found = _TAG.fullmatch(tag.name)
+        if found is None:
+            continue
+        digests = [tag.digest] if found["signature"] else _children(_read(root, tag.digest))
+        for digest in digests:
+            seen.add((tag.repository, digest))
+            yield StoredSignature(tag.repository, digest, f"sha256:{found['digits']}")
+    for repository, digest in links.revisions(root):
+        subject = _subject_of(_read(root, digest))
+        if subject and (repository, digest) not in seen:
+            yield StoredSignature(repository, digest, subject)
+
+
+def _children(index: bytes | None) -> list[str]:
+    try:
+        return [entry.digest for entry in parse_manifest("", index or b"").children]
+    except ToolFailed:
+        return []
+
+
+def _subject_of(manifest: bytes | None) -> str | None:
+    # Most have none, and there may be a million of them.
+    if manifest is None or b'"subject"' not in manifest:
+        return None
+    try:
+        return str(json.loads(manifest)["subject"]["digest"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _read(root: Path, digest: str) -> bytes | None:
@@ -208,22 +286,22 @@ def _read(root: Path, digest: str) -> bytes | None:
 
 
 def controls(
-    members: Sequence[Member], signed: Signed | None, outcomes: Mapping[str, Outcome]
+    members: Sequence[Member], signed: Signed | None, outcomes: Mapping[CheckKind, Outcome]
 ) -> Iterator[Control | Unplanted]:
     """Keys made a moment ago, in place of those that should fit."""
     public = _public_keys(members)
     stranger = cosign.new_private_key()
-    if outcomes.get(KEY_PAIRS) is Outcome.PASSED:
+    if outcomes.get(CheckKind.SIGNING_KEYS) is Outcome.PASSED:
         first = next(iter(public.values()))
         yield Control(
             "another's cosign key",
             "a new private key for the restored public key",
             lambda: passed("it fits") if pair_signs(stranger, first) else failed("it does not fit"),
         )
-    elif KEY_PAIRS in outcomes:
+    elif CheckKind.SIGNING_KEYS in outcomes:
         yield Unplanted("another's cosign key", "no pair was shown to belong together")
-    if outcomes.get(STORED) is Outcome.PASSED and signed is not None:
+    if outcomes.get(CheckKind.SIGNATURE) is Outcome.PASSED and signed is not None:
         wrong = {path: cosign.public_half(stranger) for path in public}
         yield Control("another's public key", "a new key to verify with", lambda: one_verifies(wrong, signed))
-    elif STORED in outcomes:
+    elif CheckKind.SIGNATURE in outcomes:
         yield Unplanted("another's public key", "no stored signature was verified with the right one")

@@ -8,17 +8,20 @@ from pathlib import Path
 
 from drkit.checks import rows
 from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not_provable, passed, verdict
+from drkit.database import evidence as evidences
+from drkit.database import locked
 from drkit.errors import ToolFailed
-from drkit.model import DatabaseEvidence
-from drkit.sources import evidence as evidences
-from drkit.tools import postgres, postgres_programs, process
-from drkit.tools.postgres import Target
-from drkit.tools.postgres_programs import Programs
+from drkit.model import CheckKind, DatabaseEvidence
+from drkit.tools.postgres import programs as postgres_programs
+from drkit.tools.postgres import sessions
+from drkit.tools.postgres.programs import Programs
+from drkit.tools.postgres.targets import Target
+from drkit.tools.process import execute
 
 
 def checks(target: Target, evidence: DatabaseEvidence) -> Iterator[Check]:
     """The checks of one restored database."""
-    yield Check(f"tables of {evidence.name}", lambda: tables_equal(target, evidence))
+    yield Check(CheckKind.TABLES, lambda: tables_equal(target, evidence), evidence.name)
 
 
 def tables_equal(target: Target, evidence: DatabaseEvidence) -> Finding:
@@ -50,8 +53,8 @@ def _sequence_control(target: Target, evidence: DatabaseEvidence) -> Control | U
         return Unplanted(name, "no sequence has been used")
 
     def look() -> Finding:
-        with postgres.connect(target) as session:
-            found = evidences.read_sequences(session)
+        with sessions.connect(target) as session:
+            found = locked.read_sequences(session)
         short = [
             replace(s, last_value=used.last_value - used.increment)
             if (s.schema, s.sequence) == (used.schema, used.sequence) and used.last_value is not None
@@ -75,7 +78,7 @@ def _cut_dump(archive: Path, programs: Programs) -> Finding:
                 yield piece
 
     try:
-        for _ in process.lines(
+        for _ in execute.lines(
             postgres_programs.read_archive(programs), stdin=half(), ended=postgres_programs.raise_if_failed
         ):
             pass

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from drkit.blobs.inventory import Entry
+from drkit.blobs.vault import fetching as bucket_restore
+from drkit.blobs.vault.fetching import Fetched
+from drkit.blobs.vault.reading import Faults, VaultReader
 from drkit.checks.finding import Control, Finding, Unplanted, failed, not_provable, passed
-from drkit.sources.bucket import restore as bucket_restore
-from drkit.sources.bucket.inventory import Entry
-from drkit.sources.bucket.restore import Fetched
-from drkit.sources.vault.reading import Shelf
 
-NAME = "blobs from the vault"
 _NAMES = 3
 
 
@@ -24,7 +23,7 @@ def came(fetched: Fetched, where: str) -> Finding:
     return failed(f"{fetched.bad:,} faults: {'; '.join(fetched.faults[:_NAMES])} ({where})")
 
 
-def controls(shelf: Shelf, sample: Entry | None) -> Iterator[Control | Unplanted]:
+def controls(shelf: VaultReader, sample: Entry | None) -> Iterator[Control | Unplanted]:
     """The bytes of a blob under another's name, one that is not there, one that has lost its end.
 
     The vault itself is only read: what is spoilt is what is asked of it.
@@ -41,7 +40,7 @@ def controls(shelf: Shelf, sample: Entry | None) -> Iterator[Control | Unplanted
     other = sample._replace(digest=sample.digest[:-1] + digit, key=shelf.key(sample))
     gone = sample._replace(key=f"{shelf.key(sample)}-gone", version=None)
     # Keys hold in the vault itself alone; here they are made to hold in a copy of it as well.
-    literal = replace(shelf, original=True)
+    literal = replace(shelf, original=True, faults=Faults())
     if not shelf.original:
         other = other._replace(version=None)
     yield Control(
@@ -52,6 +51,6 @@ def controls(shelf: Shelf, sample: Entry | None) -> Iterator[Control | Unplanted
     )
 
 
-def _look(shelf: Shelf, entry: Entry) -> Finding:
+def _look(shelf: VaultReader, entry: Entry) -> Finding:
     fault = bucket_restore.look(shelf, entry)
     return failed(fault) if fault else passed("nothing is wrong with it")

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from drkit.cli.perform import Run, perform
+from drkit.cli.recording import Recorded
+from drkit.cli.run import Run, perform
 
 app = typer.Typer(
-    help="Who can open the secrets: make, list, check and change keys; print what must be kept elsewhere.",
+    help="Generate, list, check and rotate the keys of the secrets; print what must be kept elsewhere.",
     rich_markup_mode=None,
     invoke_without_command=True,
 )
@@ -18,7 +19,7 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Identities = Annotated[
     list[Path] | None,
-    typer.Option("--identity", metavar="FILE", help="A further age identity at hand; may be repeated."),
+    typer.Option("--identity", metavar="FILE", help="One more age identity to use; may be repeated."),
 ]
 
 
@@ -33,22 +34,25 @@ def keys(context: typer.Context) -> None:
 @app.command()
 def generate(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is: operator, drill host, offline.")],
-    output: Annotated[Path, typer.Option(metavar="FILE", help="The identity file to make.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="Whose identity it is, such as operator, drill host or offline."),
+    ],
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The identity file to create.")],
     json: Json = False,
 ) -> None:
-    """Make an age identity; never over a file that is there."""
-    from drkit.actions import keys as action
-    from drkit.cli import show_keys as show
+    """Create an age identity in a new file."""
+    from drkit.actions.keys import custody as action
+    from drkit.cli.views import keys as show
 
     perform(context, "keys generate", json, lambda _run: action.generate(name, output), show.generate)
 
 
 @app.command(name="list")
 def list_keys(context: typer.Context, identity: Identities = None, json: Json = False) -> None:
-    """Recipients by name and kind, and which identity at hand opens what they are sent."""
-    from drkit.actions import keys as action
-    from drkit.cli import show_keys as show
+    """List the recipients, and which identities at hand decrypt what is encrypted to them."""
+    from drkit.actions.keys import custody as action
+    from drkit.cli.views import keys as show
 
     given = tuple(identity or ())
     perform(context, "keys list", json, lambda run: action.list_keys(run.settings, given), show.list_keys)
@@ -61,14 +65,14 @@ def check(
         str, typer.Argument(metavar="[POINT]", help="Default: the newest sealed point.")
     ] = "latest",
     repository: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Another repository than the primary.")
+        str | None, typer.Option(metavar="NAME", help="Use this repository instead of the primary one.")
     ] = None,
     identity: Identities = None,
     json: Json = False,
 ) -> None:
-    """Really open the newest bundle, in memory: who can, and who has not shown it?"""
-    from drkit.actions import keys as action
-    from drkit.cli import show_keys as show
+    """Decrypt the newest bundle in memory, and say which recipients have been shown to be able to."""
+    from drkit.actions.keys import custody as action
+    from drkit.cli.views import keys as show
 
     def work(run: Run) -> action.KeyCheck:
         return action.check(run.settings, point, repository, tuple(identity or ()))
@@ -86,57 +90,68 @@ def rotate(
         list[str] | None, typer.Option(metavar="NAME", help="A recipient's name or key; may be repeated.")
     ] = None,
     points: Annotated[
-        bool, typer.Option("--points", help="Encrypt the secrets of the points that are there anew.")
+        bool, typer.Option("--points", help="Encrypt the secrets of the existing points again.")
     ] = False,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Then remove every byte of the old bundles; may rewrite much.")
+        bool,
+        typer.Option(
+            "--prune", help="Then remove every byte of the old bundles; may rewrite much of the repository."
+        ),
     ] = False,
     identity: Identities = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be done, but do nothing.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     json: Json = False,
 ) -> None:
-    """Other recipients for new points and, with --points, for those that are there."""
-    from drkit.actions import rotate as action
-    from drkit.cli import ask
-    from drkit.cli import show_keys as show
+    """Change the recipients of new points and, with --points, of the existing ones."""
+    from drkit.actions.keys import rotate as action
+    from drkit.cli import prompts
+    from drkit.cli.views import keys as show
 
-    wishes = action.Wishes(tuple(add or ()), tuple(remove or ()), points, prune, tuple(identity or ()))
+    options = action.RotateOptions(
+        tuple(add or ()), tuple(remove or ()), points, prune, tuple(identity or ())
+    )
 
     def work(run: Run) -> action.Rotation:
-        found = action.plan(run.settings, run.config_path, wishes)
+        found = action.plan(run.settings, run.config_path, options)
         if dry_run:
             return found
         if not yes:
-            ask.confirm(lambda console: show.rotate(console, found), "the rotation")
-        return action.rotate(run.settings, found, wishes, run.listener)
+            prompts.confirm(lambda console: show.rotate(console, found), "the rotation")
+        return action.rotate(run.settings, found, options, run.listener)
 
-    perform(context, "keys rotate", json, work, show.rotate)
+    recorded = None if dry_run else Recorded("keys rotate", scope="--points" if points else "")
+    perform(context, "keys rotate", json, work, show.rotate, recorded)
 
 
 @app.command()
 def escrow(
     context: typer.Context,
-    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to write the pages.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The directory to write the pages to.")
+    ] = None,
     with_secrets: Annotated[
         bool, typer.Option("--with-secrets", help="Put the secrets themselves on the page.")
     ] = False,
     split: Annotated[
-        str | None, typer.Option(metavar="K-of-N", help="One page a holder; any K bring the secrets back.")
+        str | None,
+        typer.Option(
+            metavar="K-of-N", help="Split the secrets among N holders; any K of them bring the secrets back."
+        ),
     ] = None,
     identity: Identities = None,
     json: Json = False,
 ) -> None:
-    """Print what must survive outside of this machine, and how everything comes back."""
-    from drkit.actions import escrow as action
-    from drkit.cli import show_keys as show
+    """Print what must be kept outside this machine, and how everything is restored."""
+    from drkit.actions.keys import escrow as action
+    from drkit.cli.views import keys as show
 
-    wishes = action.Wishes(output, with_secrets, split, tuple(identity or ()))
+    options = action.EscrowOptions(output, with_secrets, split, tuple(identity or ()))
 
     def work(run: Run) -> action.Escrow:
-        return action.escrow(run.settings, run.config_path, wishes)
+        return action.escrow(run.settings, run.config_path, options)
 
     perform(context, "keys escrow", json, work, show.escrow)
 
@@ -144,19 +159,20 @@ def escrow(
 @app.command()
 def combine(
     context: typer.Context,
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Where to write what comes back.")],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="The directory to write the secrets to.")],
     pages: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Text pages of holders; default: stdin.")
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="Text pages of the holders. Default: standard input."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Put together the secrets that were split for several holders."""
-    from drkit.actions import keys as action
-    from drkit.cli import ask
-    from drkit.cli import show_keys as show
+    """Combine the secrets that were split among several holders."""
+    from drkit.actions.keys import custody as action
+    from drkit.cli import prompts
+    from drkit.cli.views import keys as show
 
     def work(_run: Run) -> action.Combined:
-        typed = "" if pages else ask.shares()
+        typed = "" if pages else prompts.shares()
         return action.combine(tuple(pages or ()), output, typed)
 
     perform(context, "keys combine", json, work, show.combine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,7 +10,8 @@ from typing import Annotated, Literal
 import typer
 
 from drkit.cli import keys, streams
-from drkit.cli.perform import Options, Run, perform, report_usage
+from drkit.cli.recording import Recorded
+from drkit.cli.run import Options, Run, perform, report_usage
 
 app = typer.Typer(
     name="drkit",
@@ -23,13 +25,15 @@ app = typer.Typer(
 app.add_typer(keys.app, name="keys")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, but do nothing.")]
 PointArgument = Annotated[str, typer.Argument(metavar="POINT", help="An id, a prefix of one, or `latest`.")]
 Identity = Annotated[
-    Path | None, typer.Option("--identity", metavar="FILE", help="The age identity that opens the secrets.")
+    Path | None,
+    typer.Option("--identity", metavar="FILE", help="The age identity that decrypts the secrets."),
 ]
 RepositoryName = Annotated[
-    str | None, typer.Option("--repository", metavar="NAME", help="Another repository than the primary.")
+    str | None,
+    typer.Option("--repository", metavar="NAME", help="Use this repository instead of the primary one."),
 ]
 
 
@@ -50,7 +54,7 @@ def _root(
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log each outside command.")] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Say nothing unless something is wrong.")
+        bool, typer.Option("--quiet", "-q", help="Print nothing unless something is wrong.")
     ] = False,
     _show_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
@@ -66,37 +70,40 @@ def _root(
 def init(
     context: typer.Context,
     harbor: Annotated[Path | None, typer.Option(metavar="FILE", help="Harbor's harbor.yml.")] = None,
-    repository: Annotated[str | None, typer.Option(metavar="URL", help="Where restic keeps backups.")] = None,
+    repository: Annotated[str | None, typer.Option(metavar="URL", help="The restic repository.")] = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="The configuration to write.")] = None,
     state: Annotated[Path | None, typer.Option(metavar="DIR", help="drkit's state directory.")] = None,
     secret: Annotated[
-        list[Path] | None, typer.Option(metavar="PATH", help="A further file to protect; may be repeated.")
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="One more file or directory to protect; may be repeated."),
     ] = None,
     vault: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="For images in a bucket: the bucket that shall keep them."),
+        typer.Option(metavar="URL", help="For images in a bucket: the bucket to keep them in."),
     ] = None,
     vault_credentials: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The vault's keys, as KEY=value lines.")
     ] = None,
     vault_region: Annotated[
-        str | None, typer.Option(metavar="REGION", help="The vault's region, where its service asks.")
+        str | None, typer.Option(metavar="REGION", help="The vault's region, if its service needs one.")
     ] = None,
     database_dsn: Annotated[
         str | None, typer.Option(metavar="DSN", help="The database, if harbor.yml does not say where it is.")
     ] = None,
     cosign_password: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Holds the password of cosign's key, for drills.")
+        Path | None,
+        typer.Option(metavar="FILE", help="A file with the password of cosign's key, for drills."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write a configuration that works, and make the keys that it needs."""
-    from drkit.actions import init as action
-    from drkit.actions.init_plan import Wishes
-    from drkit.cli import ask, show
+    """Write a configuration that works, and create the keys that it needs."""
+    from drkit.actions.init import run as action
+    from drkit.actions.init.plan import InitOptions
+    from drkit.cli import prompts
+    from drkit.cli.views import results
 
     def work() -> action.InitResult:
-        wanted = Wishes(
+        wanted = InitOptions(
             harbor,
             repository,
             output,
@@ -108,57 +115,86 @@ def init(
             vault_credentials=vault_credentials,
             vault_region=vault_region,
         )
-        return action.init(ask.complete(wanted, context.obj.config))
+        return action.init(prompts.complete(wanted, context.obj.config))
 
-    perform(context, "init", json, lambda _run: work(), show.init)
+    perform(context, "init", json, lambda _run: work(), results.init)
 
 
 @app.command()
 def doctor(context: typer.Context, json: Json = False) -> None:
-    """Look before anything runs: tools, reachability, rights, space, keys, clock."""
-    from drkit.actions import doctor as action
-    from drkit.cli import show
+    """Check what backups and drills need: tools, access, disk space, keys, clock."""
+    from drkit.actions.doctor import run as action
+    from drkit.cli.views import results
 
-    perform(context, "doctor", json, lambda run: action.doctor(run.settings), show.doctor)
+    perform(context, "doctor", json, lambda run: action.doctor(run.settings), results.doctor)
 
 
 @app.command()
 def backup(context: typer.Context, dry_run: DryRun = False, json: Json = False) -> None:
     """Take one recovery point."""
-    from drkit.actions import backup as action
-    from drkit.cli import show
+    from drkit.actions.backup import run as action
+    from drkit.cli.views import results
 
     if dry_run:
-        perform(context, "backup", json, lambda run: action.plan(run.settings), show.backup_plan)
+        perform(context, "backup", json, lambda run: action.plan(run.settings), results.backup_plan)
     else:
-        perform(context, "backup", json, lambda run: action.backup(run.settings, run.listener), show.backup)
+        perform(
+            context,
+            "backup",
+            json,
+            lambda run: action.backup(run.settings, run.listener),
+            results.backup,
+            Recorded("backup"),
+        )
 
 
 @app.command()
-def points(context: typer.Context, repository: RepositoryName = None, json: Json = False) -> None:
+def points(
+    context: typer.Context,
+    repository: RepositoryName = None,
+    forget: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID", help="Confirm that a missing point, or the repository it was in, is gone for good."
+        ),
+    ] = None,
+    confirm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POINT", help="Confirm that what production had lost by this point was lost on purpose."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
     """List recovery points, newest first."""
     from drkit.actions import points as action
-    from drkit.cli import show
+    from drkit.cli.views import results
 
-    perform(context, "points", json, lambda run: action.points(run.settings, repository), show.points)
+    perform(
+        context,
+        "points",
+        json,
+        lambda run: action.points(run.settings, repository, forget or (), confirm),
+        results.points,
+    )
 
 
 @app.command(name="show")
 def show_point(context: typer.Context, point: PointArgument, json: Json = False) -> None:
     """Show one recovery point: parts, evidence, closure, its drills."""
     from drkit.actions import points as action
-    from drkit.cli import show_point as show
+    from drkit.cli.views import point as show
 
     perform(context, "show", json, lambda run: action.show(run.settings, point), show.point)
 
 
 @app.command()
 def status(context: typer.Context, json: Json = False) -> None:
-    """Are the objectives met right now?"""
-    from drkit.actions import status as action
-    from drkit.cli import show
+    """Say whether the objectives are met and nothing else is wrong."""
+    from drkit.actions.status import run as action
+    from drkit.cli.views import results
 
-    perform(context, "status", json, lambda run: action.status(run.settings), show.status)
+    perform(context, "status", json, lambda run: action.status(run.settings), results.status)
 
 
 @app.command()
@@ -167,24 +203,31 @@ def drill(
     point: Annotated[
         str | None, typer.Argument(metavar="[POINT]", help="Default: the newest sealed point.")
     ] = None,
-    random: Annotated[bool, typer.Option("--random", help="Any sealed point, by chance.")] = False,
+    random: Annotated[bool, typer.Option("--random", help="A sealed point chosen at random.")] = False,
     oldest: Annotated[bool, typer.Option("--oldest", help="The oldest sealed point.")] = False,
     level: Annotated[
         Literal["quick", "full"],
-        typer.Option(help="quick: database and secrets whole, of the blobs a sample."),
+        typer.Option(help="quick: database and secrets whole, a sample of the images."),
     ] = "full",
     report: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where to put the report as well.")
+        Path | None, typer.Option(metavar="DIR", help="Write the report to this directory as well.")
     ] = None,
     identity: Identity = None,
     json: Json = False,
 ) -> None:
-    """Restore into a sandbox and prove it, with a stopwatch running."""
-    from drkit.actions import drill as action
-    from drkit.cli import show_drill as show
+    """Restore a recovery point into a sandbox, check it and measure how long it takes."""
+    from drkit.actions.drill import run as action
+    from drkit.cli.views import drill as show
 
-    wishes = action.Wishes(point, random, oldest, level, report, identity)
-    perform(context, "drill", json, lambda run: action.drill(run.settings, wishes, run.listener), show.drill)
+    options = action.DrillOptions(point, random, oldest, level, report, identity)
+    perform(
+        context,
+        "drill",
+        json,
+        lambda run: action.drill(run.settings, options, run.listener),
+        show.drill,
+        Recorded("drill", level),
+    )
 
 
 @app.command()
@@ -192,20 +235,21 @@ def verify(
     context: typer.Context,
     repository: RepositoryName = None,
     read_data_subset: Annotated[
-        str | None, typer.Option(metavar="SUBSET", help="Read this much data too: 5%, 1/7 or 2G.")
+        str | None, typer.Option(metavar="SUBSET", help="Read this share of the data too: 5%, 1/7 or 2G.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check the repository's own integrity, and the vault's."""
+    """Check the integrity of the repository and of the vault."""
     from drkit.actions import verify as action
-    from drkit.cli import show
+    from drkit.cli.views import results
 
     perform(
         context,
         "verify",
         json,
         lambda run: action.verify(run.settings, repository, read_data_subset, run.listener),
-        show.verify,
+        results.verify,
+        Recorded("verify", repository or "", action.thorough(read_data_subset)),
     )
 
 
@@ -214,48 +258,70 @@ def restore(
     context: typer.Context,
     point: PointArgument,
     only: Annotated[
-        Literal["database", "blobs", "secrets"] | None, typer.Option(help="One part alone.")
+        Literal["database", "blobs", "secrets"] | None, typer.Option(help="Restore one part alone.")
     ] = None,
     root: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Put files below DIR, not in place.")
+        Path | None, typer.Option(metavar="DIR", help="Put files below DIR instead of their places.")
     ] = None,
     database_dsn: Annotated[
-        str | None, typer.Option(metavar="DSN", help="The server, if not the one in the configuration.")
+        str | None, typer.Option(metavar="DSN", help="The server, if it is not the one in the configuration.")
+    ] = None,
+    database_password_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A file with the password for --database-dsn.")
     ] = None,
     dry_run: DryRun = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Set aside what is there; nothing is deleted.")
+        bool, typer.Option("--replace", help="Rename what is in the way; nothing is deleted.")
     ] = False,
     identity: Identity = None,
     json: Json = False,
 ) -> None:
-    """Bring a recovery point back for real."""
-    from drkit.actions import restore as action
-    from drkit.actions import restore_plan as planning
-    from drkit.cli import ask, show
+    """Restore a recovery point for real."""
+    from drkit.actions.restore import plan as planning
+    from drkit.actions.restore import run as action
+    from drkit.cli import prompts
+    from drkit.cli.views import results
 
-    wishes = planning.Wishes(point, only, root, database_dsn, replace, identity)
+    options = planning.RestoreOptions(
+        point, only, root, database_dsn, replace, identity, database_password_file
+    )
     if dry_run:
-        perform(context, "restore", json, lambda run: planning.plan(run.settings, wishes), show.restore_plan)
+        perform(
+            context, "restore", json, lambda run: planning.plan(run.settings, options), results.restore_plan
+        )
         return
 
     def work(run: Run) -> action.RestoreResult:
-        plan = planning.plan(run.settings, wishes)
+        plan = planning.plan(run.settings, options)
         if not yes:
-            ask.confirm_restore(plan)
+            prompts.confirm_restore(plan)
         return action.restore(run.settings, plan, run.listener)
 
-    perform(context, "restore", json, work, show.restore)
+    perform(context, "restore", json, work, results.restore)
 
 
 @app.command()
-def expire(context: typer.Context, dry_run: DryRun = False, json: Json = False) -> None:
+def expire(
+    context: typer.Context,
+    dry_run: DryRun = False,
+    forget_repository: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="Confirm that a repository is gone for good: the vault need not keep its blobs.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
     """Apply retention, and say why each point is kept or removed."""
-    from drkit.actions import expire as action
-    from drkit.cli import show
+    from drkit.actions.expire import run as action
+    from drkit.cli.views import results
 
-    perform(context, "expire", json, lambda run: action.expire(run.settings, dry_run=dry_run), show.expire)
+    def work(run: Run) -> action.ExpireResult:
+        return action.expire(run.settings, dry_run=dry_run, forget=forget_repository)
+
+    perform(context, "expire", json, work, results.expire, None if dry_run else Recorded("expire"))
 
 
 @app.command()
@@ -272,7 +338,8 @@ def timers(
     systemd: Annotated[bool, typer.Option("--systemd", help="systemd units (the default).")] = False,
     cron: Annotated[bool, typer.Option("--cron", help="Lines for a crontab.")] = False,
     install: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the units there, such as /etc/systemd/system.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the units to this directory, such as /etc/systemd/system."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -287,6 +354,8 @@ def timers(
 
 def main() -> None:
     """The console script: run one command and leave with its exit code."""
+    # What is made is for nobody else, unless it is given another mode by name.
+    os.umask(0o077)
     streams.prepare()
     try:
         code = app(prog_name="drkit", standalone_mode=False)

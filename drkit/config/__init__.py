@@ -1,6 +1,7 @@
 """drkit.toml -> frozen settings.
 
-Secrets never stand in the file, only the names of files that hold them; see the README for every key.
+Secrets are never in the file, only the names of files that hold them. docs/configuration.md describes every
+key.
 """
 
 from __future__ import annotations

@@ -44,13 +44,16 @@ def explain(error: ValidationError, source: str) -> ConfigError:
             pass
     said = first["msg"][0].lower() + first["msg"][1:]
     return ConfigError(
-        f'{source}: "{key}" {place} is wrong: {said}', hint="see the README for its type and an example"
+        f'{source}: "{key}" {place} is wrong: {said}',
+        hint="see docs/configuration.md for its type and an example",
     )
 
 
 def _missing(source: str, key: str, place: str, *, top: bool) -> ConfigError:
     if not top:
-        return ConfigError(f'{source}: "{key}" is missing {place}', hint="it has no default; see the README")
+        return ConfigError(
+            f'{source}: "{key}" is missing {place}', hint="it has no default; see docs/configuration.md"
+        )
     heading = f"[[{key}]]" if key == "repository" else f"[{key}]"
     return ConfigError(
         f"{source}: there is no {heading}", hint="every site needs one; `drkit init` writes it"

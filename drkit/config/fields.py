@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-from drkit import cron
+from drkit.model import cron
 
 _DURATION = re.compile(r"(\d{1,9})\s*(s|m|h|d|w)")
 _LONGEST = timedelta(days=36_525)
@@ -26,7 +26,7 @@ def parse_duration(text: str) -> timedelta:
         raise ValueError('a duration looks like "45s", "30m", "24h", "7d" or "2w"')
     seconds = sum(int(number) * _UNITS[unit] for number, unit in pieces)
     if seconds == 0:
-        raise ValueError("a duration is longer than nothing")
+        raise ValueError("a duration is longer than zero")
     if seconds > _LONGEST.total_seconds():
         raise ValueError("a duration is at most a hundred years")
     return timedelta(seconds=seconds)
@@ -40,21 +40,23 @@ def _duration(value: object) -> timedelta:
 
 def _absolute(path: Path) -> Path:
     if not path.is_absolute():
-        raise ValueError("the path is absolute: a timer runs in another directory than you")
+        raise ValueError("the path must be absolute: a timer runs in another directory than you")
     return path
 
 
 def no_password_in_dsn(dsn: str) -> str:
     """The connection string, if it holds no password; else ValueError."""
     if re.search(r"password\s*=", dsn) or re.search(r"://[^/@\s]*:[^/@\s]*@", dsn):
-        raise ValueError("the password stands in a file of its own, named by password_file")
+        raise ValueError("put the password into a file, and name that as password_file")
     return dsn
 
 
 def no_password_in_url(url: str) -> str:
     """The address, if it holds no password; else ValueError."""
     if re.search(r"://[^/@\s]*:[^/@\s]+@", url):
-        raise ValueError("the credentials stand in a file of KEY=value lines, named by credentials_file")
+        raise ValueError(
+            "put the credentials into a file of KEY=value lines, and name that as credentials_file"
+        )
     return url
 
 
@@ -87,7 +89,7 @@ def _cron(expression: str) -> str:
     try:
         cron.parse(expression)
     except ValueError as error:
-        raise ValueError(f'"{expression}" is no cron expression such as "0 2 * * *": {error}') from None
+        raise ValueError(f'"{expression}" is not a cron expression such as "0 2 * * *": {error}') from None
     return expression
 
 

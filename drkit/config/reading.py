@@ -36,7 +36,7 @@ def load_config(path: Path) -> Config:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigError(
-            f"{path} is no text in UTF-8: see line {line}", hint="mend that line, or name another file"
+            f"{path} is not text in UTF-8: see line {line}", hint="correct that line, or name another file"
         ) from None
     return parse_config(text, str(path))
 
@@ -71,7 +71,7 @@ def _check_whole(config: Config, source: str) -> None:
         if database.dsn is None and database.container is None:
             raise ConfigError(
                 f'{source}: "dsn" is missing in [[database]] number {number}',
-                hint='every database needs it, or container = "harbor-db"; see the README',
+                hint='every database needs it, or container = "harbor-db"; see docs/configuration.md',
             )
     if config.secrets.paths and not config.secrets.recipients:
         raise ConfigError(
@@ -88,14 +88,20 @@ def _check_vault(blobs: BucketBlobs, vault: Vault | None, source: str) -> None:
     """Blobs in a bucket are kept in another: in the same one, what loses the one loses the other."""
     if vault is None:
         raise ConfigError(
-            f"{source}: [blobs] are in a bucket, and there is no [vault]",
+            f"{source}: [blobs] is a bucket, and there is no [vault]",
             hint="name the bucket that keeps them, in another account, region or provider, as [vault]",
         )
-    if (blobs.bucket, blobs.endpoint) == (vault.bucket, vault.endpoint):
+    if (blobs.bucket, _service(blobs.endpoint)) == (vault.bucket, _service(vault.endpoint)):
         raise ConfigError(
             f"{source}: [vault] is the bucket that it protects, {vault.bucket}",
             hint="use another bucket, best in another account, region or at another provider",
         )
+
+
+def _service(endpoint: str | None) -> str:
+    """An endpoint in one spelling; a host may have other names, so a backup proves that there are two."""
+    scheme, _, rest = (endpoint or "").rstrip("/").lower().partition("://")
+    return f"{scheme}://{rest.removesuffix({'http': ':80', 'https': ':443'}.get(scheme, '/'))}"
 
 
 def _check_harbor(harbor: Harbor, source: str) -> None:

@@ -1,4 +1,4 @@
-"""The sections of drkit.toml, each key with its type and its default; see the README for what each is for."""
+"""The sections of drkit.toml, each key with its type and default; docs/configuration.md describes them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,15 @@ class Section(BaseModel):
 
 
 class Site(Section):
-    """`[site]`: one registry installation."""
+    """`[site]`: one registry installation.
+
+    `dropped` names sources that points have, or harbor.yml names, and that are deliberately not backed up.
+    """
 
     name: Name
     state: AbsolutePath = Path("/var/lib/drkit")
     lock_wait: Duration = timedelta(minutes=10)
+    dropped: tuple[Annotated[str, Field(pattern=r"^(blobs(:.+)?|database:.+|secrets:/.+)$")], ...] = ()
 
 
 class Objectives(Section):
@@ -105,7 +109,8 @@ class Vault(S3):
     """`[vault]`: the bucket where the blobs of a bucket are kept under their digest, below `prefix`.
 
     `lock` is the mode in which blobs are locked where the bucket has Object Lock; `lock_for` how long at
-    least, where retention alone does not tell.
+    least, where retention alone does not tell. `shared` lets a backup use a vault that keeps the blobs of
+    another repository, too.
     """
 
     prefix: Annotated[str, AfterValidator(key_prefix)] = ""
@@ -117,6 +122,7 @@ class Vault(S3):
 
     lock: Literal["governance", "compliance", "none"] = "governance"
     lock_for: Duration | None = None
+    shared: bool = False
 
 
 def _kind_of_blobs(value: object) -> str:
@@ -150,13 +156,17 @@ class Secrets(Section):
 
 
 class Repository(Section):
-    """`[[repository]]`: a restic repository."""
+    """`[[repository]]`: a restic repository.
+
+    `stall_limit` is how long restic may move nothing before it is ended.
+    """
 
     name: Name
     url: Annotated[str, AfterValidator(no_password_in_url), Field(min_length=1)]
     password_file: AbsolutePath
     credentials_file: AbsolutePath | None = None
     lock_wait: Duration = timedelta(minutes=5)
+    stall_limit: Duration = timedelta(minutes=20)
 
 
 class Harbor(Section):

@@ -1,10 +1,17 @@
-"""Harbor's harbor.yml: what it says of the database, the data volume, the storage and the certificates."""
+"""Harbor's harbor.yml: what it says of the database, the data volume, the storage and the certificates.
+
+It is taken as Harbor's `prepare` takes it (make/photon/prepare/utils/configs.py): a section that is there and
+empty is none; files are named from the root directory on, with or without a slash in front; the data volume
+may be relative to the file.
+"""
 
 from __future__ import annotations
 
+import ipaddress
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +24,7 @@ from drkit.logs import register_secret
 
 @dataclass(frozen=True)
 class HarborDatabase:
-    """`external_database.harbor`."""
+    """`external_database.harbor`, or one of Notary's beside it (Harbor to 2.8)."""
 
     host: str
     port: int
@@ -52,10 +59,18 @@ class Installation:
     root_directory: Path
     referred: tuple[Needed, ...] = ()
     external_host: str = ""
+    external_url: str = ""
     # The section itself, which only `init` reads on (storage_service.bucket): it may hold keys.
     service: Mapping[str, Any] = field(default_factory=dict, repr=False)
     # Of Harbor's own PostgreSQL, as it was at the first start; a later change here changes nothing there.
     own_database_password: str | None = None
+    # Notary's databases, where they are not in Harbor's own PostgreSQL.
+    notary: tuple[HarborDatabase, ...] = ()
+
+    @property
+    def chart_storage(self) -> Path:
+        """Where ChartMuseum kept its Helm charts (Harbor to 2.7)."""
+        return self.data_volume / "chart_storage"
 
     @property
     def secret_directory(self) -> Path:
@@ -65,7 +80,13 @@ class Installation:
     @property
     def public_host(self) -> str:
         """The name that clients ask for: with an external_url, `hostname` is no longer used."""
-        return self.external_host or self.hostname
+        return self.external_host or _host(f"//{self.hostname}")
+
+    @property
+    def url(self) -> str:
+        """Harbor's address, as far as harbor.yml tells it without its ports."""
+        scheme = "https" if self.certificate else "http"
+        return self.external_url or f"{scheme}://{self.hostname}"
 
     @property
     def needed(self) -> tuple[Needed, ...]:
@@ -112,26 +133,31 @@ def parse_installation(data: bytes, path: Path) -> Installation:
             f"{path} is not YAML: {str(error).splitlines()[0]}", hint="name Harbor's harbor.yml"
         ) from None
     if not isinstance(document, dict) or not document.get("hostname"):
-        raise ConfigError(f"{path} is no harbor.yml: it has no hostname", hint="name Harbor's harbor.yml")
+        raise ConfigError(f"{path} is not a harbor.yml: it has no hostname", hint="name Harbor's harbor.yml")
     https = _section(document, "https")
-    volume = Path(document.get("data_volume") or "/data")
+    volume = _volume(document.get("data_volume"), path)
     service = _section(document, "storage_service")
+    external = _section(document, "external_database")
     return Installation(
         harbor_yml=path,
-        hostname=str(document["hostname"]),
+        hostname=str(document["hostname"]).strip(),
         data_volume=volume,
         certificate=_path(https.get("certificate")),
         private_key=_path(https.get("private_key")),
-        database=_database(_section(_section(document, "external_database"), "harbor"), path),
+        database=_database(_section(external, "harbor"), path),
         storage=storage_service.driver(service),
         service=service,
-        # In the container the data volume's `registry` is mounted as /storage.
-        root_directory=volume / "registry",
+        root_directory=_root_directory(volume, service),
         referred=tuple(_referred(document)),
         external_host=_host(str(document.get("external_url") or "")),
+        external_url=str(document.get("external_url") or "").strip(),
         own_database_password=_secret(_section(document, "database").get("password")),
+        notary=tuple(filter(None, (_database(_section(external, name), path, name) for name in _NOTARY))),
     )
 
+
+# Notary's sections beside that of Harbor's database.
+_NOTARY = ("notary_signer", "notary_server")
 
 # Where harbor.yml names files (make/harbor.yml.tmpl and the prepare script's models).
 _REFERENCES: tuple[tuple[tuple[str, ...], str], ...] = (
@@ -143,10 +169,30 @@ _REFERENCES: tuple[tuple[tuple[str, ...], str], ...] = (
 
 
 def _host(url: str) -> str:
+    """The host of an address: without a port, and of an IPv6 address without its brackets."""
+    with_scheme = url if "//" in url else f"//{url}"
+    bare = with_scheme.partition("//")[2].partition("/")[0]
     try:
-        return urlsplit(url).hostname or ""
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        pass
+    try:
+        return urlsplit(with_scheme).hostname or ""
     except ValueError:
         return ""
+
+
+def _volume(value: object, path: Path) -> Path:
+    """The data volume; docker takes a relative one from the directory of its compose file, beside ours."""
+    named = str(value).strip() if value else "/data"
+    return Path(os.path.normpath(path.parent / named))
+
+
+def _root_directory(volume: Path, service: Mapping[str, Any]) -> Path:
+    """In the container the data volume's `registry` is mounted as /storage."""
+    named = PurePosixPath(str(_section(service, "filesystem").get("rootdirectory") or "/storage"))
+    within = named.relative_to("/storage") if named.is_relative_to("/storage") else PurePosixPath()
+    return volume / "registry" / within
 
 
 def _referred(document: dict[str, Any]) -> Iterator[Needed]:
@@ -157,34 +203,36 @@ def _referred(document: dict[str, Any]) -> Iterator[Needed]:
         section = document
         for key in keys[:-1]:
             section = _section(section, key)
-        value = section.get(keys[-1])
-        if isinstance(value, str) and value.startswith("/"):
-            yield Needed(Path(value), purpose)
+        if file := _path(section.get(keys[-1])):
+            yield Needed(file, purpose)
 
 
-def _section(document: dict[str, Any], key: str) -> dict[str, Any]:
+def _section(document: Mapping[str, Any], key: str) -> dict[str, Any]:
     found = document.get(key)
     return found if isinstance(found, dict) else {}
 
 
 def _path(value: object) -> Path | None:
-    return Path(str(value)) if value else None
+    """A file: `prepare` takes away slashes in front, and looks from the root directory on."""
+    named = str(value).strip().lstrip("/") if value else ""
+    return Path("/", named) if named else None
 
 
 def _secret(value: object) -> str | None:
     return None if value is None else register_secret(str(value))
 
 
-def _database(section: dict[str, Any], path: Path) -> HarborDatabase | None:
+def _database(section: dict[str, Any], path: Path, name: str = "") -> HarborDatabase | None:
+    """A database by its section, None where that names no host; `name` is the default of its name."""
     if not section.get("host"):
         return None
-    port = str(section.get("port") or 5432)
+    port = str(section.get("port") or 5432).strip()
     if not port.isdecimal():
         raise ConfigError(f'{path}: the port of external_database is "{port}"', hint="it is a number")
     return HarborDatabase(
-        host=str(section["host"]),
+        host=str(section["host"]).strip(),
         port=int(port),
-        name=str(section.get("db_name") or "registry"),
+        name=str(section.get("db_name") or name.replace("_", "") or "registry"),
         user=str(section.get("username") or "postgres"),
         password=_secret(section.get("password")),
         ssl_mode=str(section.get("ssl_mode") or "disable"),

@@ -19,10 +19,6 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import LiteralString
 
-# How the checks of a drill are called: this and a relation's name.
-PREFIX = "relation: "
-# What a check says where the backup found the same: then production is to be mended, not the backup.
-TORN_BEFORE = "production was torn in the same way when this point was taken"
 Key = tuple[str, tuple[str, ...], str, tuple[str, ...]]
 
 # Asked of rows that refer to nothing alone, which are few: over all rows each would cost a join.
@@ -45,6 +41,7 @@ class Relation:
 
     `only` narrows down which rows are meant; `litter` says which of those that refer to nothing are normal.
     A column that is NULL refers to nothing on purpose. `needs` names the columns that the conditions use.
+    `where` narrows down the rows of `parent` (as `p`) that count; `as_text` compares a number with a text.
     """
 
     name: str
@@ -57,6 +54,8 @@ class Relation:
     only: LiteralString = "true"
     litter: LiteralString = "false"
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    where: LiteralString = "true"
+    as_text: bool = False
 
     @property
     def key(self) -> Key:
@@ -179,6 +178,15 @@ RELATIONS: tuple[Relation, ...] = (
     Relation(
         "proxy caches to registry", "proxy caches", "registry",
         "project", ("registry_id",), "registry", ("id",), only="c.registry_id > 0 AND NOT c.deleted",
+    ),
+    Relation(
+        # Without it a push fails ("quota not found"). While quotas are on, as they are unless a row of
+        # properties says otherwise, every project gets one, proxy caches too.
+        "projects to quota", "projects", "quota", "project", ("project_id",), "quota", ("reference_id",),
+        only="NOT c.deleted AND NOT EXISTS (SELECT FROM public.properties s"
+        " WHERE s.k = 'quota_per_project_enable' AND s.v = 'false')",
+        needs={"quota": ("reference",), "properties": ("k", "v"), "project": ("deleted",)},
+        where="p.reference = 'project'", as_text=True,
     ),
     Relation(
         # Harbor joins the two by id (src/pkg/quota/dao).

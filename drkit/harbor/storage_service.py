@@ -41,9 +41,9 @@ class HarborBucket:
 
 
 def driver(section: Mapping[str, Any]) -> str:
-    """The driver that Harbor picks; the order is that of its prepare script."""
+    """The driver that Harbor picks; the order is that of its prepare script, and an empty section is none."""
     order = ("filesystem", "azure", "gcs", "s3", "swift", "oss")
-    return next((name for name in order if name in section), "filesystem")
+    return next((name for name in order if section.get(name)), "filesystem")
 
 
 def bucket(service: Mapping[str, Any], path: Path) -> HarborBucket:
@@ -64,7 +64,7 @@ def bucket(service: Mapping[str, Any], path: Path) -> HarborBucket:
         endpoint=endpoint,
         region=_text(section, "region"),
         credentials=_credentials(section, path),
-        ca_file=Path(str(ca_bundle)) if ca_bundle else None,
+        ca_file=Path("/", str(ca_bundle).strip().lstrip("/")) if ca_bundle else None,
         addressing=_addressing(section, endpoint),
         regrets=tuple(_regrets(section)),
     )

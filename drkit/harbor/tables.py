@@ -9,8 +9,9 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from drkit.tools import postgres
-from drkit.tools.postgres import Session
+from drkit.registry.storage import Tag
+from drkit.tools.postgres import sql
+from drkit.tools.postgres.sessions import Session
 
 # (table, column) -> whether its plain text is JSON. From harbor/src/pkg/*/dao and src/lib/encrypt.
 _ENCRYPTED: dict[tuple[str, str], bool] = {
@@ -55,19 +56,6 @@ class EncryptedValue:
 
 
 @dataclass(frozen=True)
-class Tag:
-    """A tag and what it points to; `repository` is `project/name`.
-
-    `proxy` says that its project is a proxy cache, which may not have fetched every layer.
-    """
-
-    repository: str
-    name: str
-    digest: str
-    proxy: bool = False
-
-
-@dataclass(frozen=True)
 class Image:
     """A manifest in a repository (`project/name`); `proxy` as in Tag."""
 
@@ -105,21 +93,23 @@ def schema_version(session: Session) -> int | None:
 def digests(session: Session) -> Iterator[tuple[str, int | None]]:
     """Every digest that must be stored, sorted bytewise, with its size where the database knows it.
 
-    Left out: foreign layers, which are never stored, and what a proxy cache has not fetched: a child or a
+    Left out: foreign layers, which are never stored, SHA-512 digests (a registry stores the blob by its
+    SHA-256, and the repository's link tells by which), and what a proxy cache has not fetched: a child or a
     blob of its projects alone that has no row in `blob`, which Harbor writes once the bytes are there.
     """
     parts = [sql for table, sql in _REFERENCES.items() if has(session, table)]
-    query = postgres.compose(
+    query = sql.compose(
         "WITH owner AS MATERIALIZED (SELECT a.digest, bool_or({no_proxy}) AS required FROM public.artifact a"
         " LEFT JOIN public.project p USING (project_id) GROUP BY a.digest)"
         " SELECT d.digest, coalesce(max(b.size), max(d.size)) FROM ({union}) AS d (digest, required, size)"
         " LEFT JOIN public.blob b ON b.digest = d.digest"
-        " WHERE d.digest <> '' AND (b.content_type IS NULL OR NOT {foreign})"
+        " WHERE d.digest <> '' AND left(d.digest, 7) <> 'sha512:'"
+        " AND (b.content_type IS NULL OR NOT {foreign})"
         " GROUP BY d.digest HAVING bool_or(d.required) OR max(b.size) IS NOT NULL"
         ' ORDER BY d.digest COLLATE "C"',
-        union=postgres.joined(" UNION ALL ", [postgres.fragment(part) for part in parts]),
-        no_proxy=postgres.fragment(_NO_PROXY),
-        foreign=postgres.fragment(_FOREIGN),
+        union=sql.joined(" UNION ALL ", [sql.fragment(part) for part in parts]),
+        no_proxy=sql.fragment(_NO_PROXY),
+        foreign=sql.fragment(_FOREIGN),
     )
     for digest, size in session.stream(query):
         yield digest, size if size is None else int(size)
@@ -130,10 +120,10 @@ def artifacts(session: Session) -> Iterator[tuple[str, int | None]]:
 
     Left out: what is in proxy caches alone, which may not have fetched everything.
     """
-    query = postgres.compose(
+    query = sql.compose(
         "SELECT a.digest, NULL FROM public.artifact a LEFT JOIN public.project p USING (project_id)"
         " WHERE a.digest <> '' AND {no_proxy} GROUP BY a.digest ORDER BY a.digest COLLATE \"C\"",
-        no_proxy=postgres.fragment(_NO_PROXY),
+        no_proxy=sql.fragment(_NO_PROXY),
     )
     yield from session.stream(query)
 
@@ -146,6 +136,12 @@ def images(session: Session) -> Iterator[Image]:
     )
     for row in session.stream(query):
         yield Image(*row)
+
+
+def has_image(session: Session, repository: str, digest: str) -> bool:
+    """Whether a repository has an artifact of that digest."""
+    query = "SELECT EXISTS (SELECT FROM public.artifact WHERE repository_name = %s AND digest = %s)"
+    return bool(session.value(query, (repository, digest)))
 
 
 def tags(session: Session) -> Iterator[Tag]:
@@ -177,17 +173,21 @@ def encrypted_values(session: Session) -> Iterator[EncryptedValue]:
     for (table, column), json_expected in _ENCRYPTED.items():
         if not has(session, table):
             continue
-        query = postgres.compose(
+        query = sql.compose(
             "SELECT ctid::text, {column} FROM {table} WHERE {column} LIKE '<enc-v1>%'",
-            column=postgres.identifier(column),
-            table=postgres.identifier("public", table),
+            column=sql.identifier(column),
+            table=sql.identifier("public", table),
         )
         for number, (_, value) in enumerate(session.stream(query), 1):
             yield EncryptedValue(f"{table}.{column} number {number}", value, json_expected)
 
 
 def signatures(session: Session, limit: int | None = None) -> Iterator[StoredSignature]:
-    """The signatures that cosign made, the newest first; all of them, or no more than `limit`."""
+    """What may be a signature that cosign made, the newest first; all of them, or no more than `limit`.
+
+    Its bundles are filed by Harbor to 2.14 as `subject.accessory`, which other things that refer to an image
+    are as well: they come last.
+    """
     if not has(session, "artifact_accessory"):
         return
     query = (
@@ -195,7 +195,8 @@ def signatures(session: Session, limit: int | None = None) -> Iterator[StoredSig
         " JOIN public.artifact a ON a.id = y.artifact_id"
         " JOIN public.artifact s"
         " ON s.repository_id = a.repository_id AND s.digest = y.subject_artifact_digest"
-        " WHERE y.type = 'signature.cosign' ORDER BY y.id DESC"
+        " WHERE y.type IN ('signature.cosign', 'subject.accessory')"
+        " ORDER BY y.type = 'signature.cosign' DESC, y.id DESC"
     )
     for row in itertools.islice(session.stream(query), limit):
         yield StoredSignature(*row)

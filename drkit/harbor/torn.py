@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import LiteralString
 
 from drkit.harbor.inventory import printable
 from drkit.harbor.relations import RELATIONS, Key, Relation
 from drkit.model import RelationEvidence
-from drkit.tools import postgres
-from drkit.tools.postgres import Session
+from drkit.tools.postgres import sessions, sql
+from drkit.tools.postgres.sessions import Session
 
-_name = postgres.identifier
+_name = sql.identifier
 
 
 def present(session: Session) -> tuple[Relation, ...]:
@@ -55,8 +56,8 @@ def settle(session: Session) -> None:
 def measure(session: Session, relation: Relation, *, trusted: bool = False) -> RelationEvidence:
     """Count the rows, and those that refer to nothing; with `trusted` a foreign key has done the latter."""
     child = _name("public", relation.child)
-    only = postgres.fragment(relation.only)
-    query = postgres.compose("SELECT count(*) FROM {child} c WHERE {only}", child=child, only=only)
+    only = sql.fragment(relation.only)
+    query = sql.compose("SELECT count(*) FROM {child} c WHERE {only}", child=child, only=only)
     rows = int(session.value(query))
     if trusted or not rows:
         return RelationEvidence(relation.name, rows, 0, 0)
@@ -73,19 +74,15 @@ def measure_all(session: Session) -> Iterator[RelationEvidence]:
             yield measure(session, relation)
 
 
-def tearing(relation: Relation) -> postgres.Query:
+def tearing(relation: Relation) -> sessions.Query:
     """A statement that deletes what one row of the child refers to."""
-    columns = postgres.joined(", ", [postgres.compose("c.{n}", n=_name(c)) for c in relation.columns])
-    keys = postgres.joined(", ", [postgres.compose("p.{n}", n=_name(k)) for k in relation.keys])
-    return postgres.compose(
-        "DELETE FROM ONLY {parent} p WHERE ({keys}) = (SELECT {columns} FROM {child} c WHERE ({only})"
-        " AND EXISTS (SELECT FROM {parent} p WHERE {same}) LIMIT 1)",
+    return sql.compose(
+        "DELETE FROM ONLY {parent} p WHERE EXISTS (SELECT FROM (SELECT c.* FROM {child} c WHERE ({only})"
+        " AND EXISTS (SELECT FROM {parent} p WHERE {same}) LIMIT 1) c WHERE {same})",
         parent=_name("public", relation.parent),
         child=_name("public", relation.child),
-        keys=keys,
-        columns=columns,
         same=_same(relation),
-        only=postgres.fragment(relation.only),
+        only=sql.fragment(relation.only),
     )
 
 
@@ -99,30 +96,33 @@ def describe(found: RelationEvidence) -> str:
     return f"{found.torn:,} of {found.rows:,} {relation.rows} are without {relation.other}{example}"
 
 
-def _torn(relation: Relation) -> postgres.Query:
+def _torn(relation: Relation) -> sessions.Query:
     given = [
-        postgres.compose("c.{column} IS NOT NULL", column=_name(column))
+        sql.compose("c.{column} IS NOT NULL", column=_name(column))
         for column in dict.fromkeys(relation.columns)
     ]
-    return postgres.compose(
+    return sql.compose(
         "SELECT count(*) FILTER (WHERE NOT ({litter})), count(*) FILTER (WHERE {litter}),"
         " min({name} || ' ' || c.{first}) FILTER (WHERE NOT ({litter}))"
         " FROM {child} c WHERE ({only}) AND {given}"
         " AND NOT EXISTS (SELECT FROM {parent} p WHERE {same})",
-        litter=postgres.fragment(relation.litter),
-        name=postgres.literal(relation.columns[0]),
+        litter=sql.fragment(relation.litter),
+        name=sql.literal(relation.columns[0]),
         first=_name(relation.columns[0]),
         child=_name("public", relation.child),
-        only=postgres.fragment(relation.only),
-        given=postgres.joined(" AND ", given),
+        only=sql.fragment(relation.only),
+        given=sql.joined(" AND ", given),
         parent=_name("public", relation.parent),
         same=_same(relation),
     )
 
 
-def _same(relation: Relation) -> postgres.Part:
+def _same(relation: Relation) -> sql.Part:
+    pair: LiteralString = "p.{key} = c.{column}::text" if relation.as_text else "p.{key} = c.{column}"
     pairs = [
-        postgres.compose("p.{key} = c.{column}", key=_name(k), column=_name(c))
+        sql.compose(pair, key=_name(k), column=_name(c))
         for c, k in zip(relation.columns, relation.keys, strict=True)
     ]
-    return postgres.joined(" AND ", pairs)
+    if relation.where != "true":
+        pairs.append(sql.compose("{where}", where=sql.fragment(relation.where)))
+    return sql.joined(" AND ", pairs)

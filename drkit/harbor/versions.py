@@ -18,7 +18,22 @@ _VERSIONS = {
 }
 
 
+RANGE = f"schema {min(_VERSIONS)} to {max(_VERSIONS)}"
+
+
+def known(schema: int) -> bool:
+    """Whether it is among the schemas that drkit's checks were written for.
+
+    A patch release may bring a migration of its own, whose number lies between two that are named here.
+    """
+    return min(_VERSIONS) <= schema <= max(_VERSIONS)
+
+
 def describe(schema: int) -> str:
-    """`Harbor 2.14.0 (schema 170)`; the number alone for one that is not known."""
-    version = _VERSIONS.get(schema)
-    return f"Harbor {version} (schema {schema})" if version else f"Harbor (schema {schema})"
+    """`Harbor 2.14.0 (schema 170)`; for a number between two, the version of the one below."""
+    if schema in _VERSIONS:
+        return f"Harbor {_VERSIONS[schema]} (schema {schema})"
+    if not known(schema):
+        return f"Harbor (schema {schema})"
+    below = _VERSIONS[max(number for number in _VERSIONS if number < schema)]
+    return f"Harbor {below.removesuffix(' or later')} or later (schema {schema})"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+DanglingKind = Literal["tag", "manifest", "child", "layer"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class ManifestProof:
     """What the manifests themselves say that they need, against the list of what must be there.
 
     `read` counts manifests that no earlier run had read; `unlisted` digests that a manifest needs and no
-    table or link knows of; `faults` manifests that cannot be read as one. Up to twenty of each by name.
+    table or link knows of; `lost` those among them that production does not store; `faults` manifests that
+    cannot be read as one. Up to twenty of each by name.
     """
 
     manifests: int
@@ -40,6 +44,8 @@ class ManifestProof:
     unlisted: int = 0
     fault_names: tuple[str, ...] = ()
     unlisted_names: tuple[str, ...] = ()
+    lost: int = 0
+    lost_names: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -48,12 +54,41 @@ class ManifestProof:
 
 
 @dataclass(frozen=True)
+class Dangling:
+    """Something that a registry's tree names and that production answers 404 to.
+
+    A `tag` that leads to no manifest of its repository, a `manifest` whose bytes are gone, a `child` that the
+    index `name` lists and its repository lacks, a `layer` of the manifest `name` that is fetched from
+    elsewhere (of no repository).
+    """
+
+    kind: DanglingKind
+    repository: str
+    name: str
+    digest: str
+
+    @property
+    def label(self) -> str:
+        """For a person: `tag app:v1`, `manifest app@sha256:...`."""
+        match self.kind:
+            case "tag":
+                return f"tag {self.repository}:{self.name}"
+            case "manifest":
+                return f"manifest {self.repository}@{self.digest}"
+            case "child":
+                return f"{self.repository}@{self.digest}, which the index {self.name} lists"
+            case "layer":
+                return f"layer {self.digest} of {self.name}, which is fetched from elsewhere"
+
+
+@dataclass(frozen=True)
 class Closure:
     """Digests that the databases refer to against the blobs that were captured; counts, and a few names.
 
     `size_mismatch` counts blobs whose file is not as long as the database says, `unreferenced` blobs that
     no row refers to; each with up to twenty names. `unreferenced_bytes` is what these take up, `seconds` how
-    long it took to compare. `links` and `manifests` are None where they were not looked at.
+    long it took to compare. `links` and `manifests` are None where they were not looked at. `dangling` counts
+    what production itself does not serve, with up to twenty labels.
     """
 
     referenced: int
@@ -69,6 +104,8 @@ class Closure:
     seconds: float = 0.0
     links: LinkProof | None = None
     manifests: ManifestProof | None = None
+    dangling: int = 0
+    dangling_names: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:

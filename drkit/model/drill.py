@@ -4,52 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Literal
 
+from drkit.model.check import CheckResult, ControlResult, Outcome, Unplanted
 from drkit.model.evidence import TableEvidence
 
 Level = Literal["quick", "full"]
-
-
-class Outcome(StrEnum):
-    """What came of a check or a drill. There is no `skipped`: what could not be tested is an `error`.
-
-    `not_provable` is for a check alone: there was nothing to try it on, which is said and never a pass.
-    """
-
-    PASSED = "passed"
-    FAILED = "failed"
-    ERROR = "error"
-    NOT_PROVABLE = "not_provable"
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """One assertion on restored data."""
-
-    name: str
-    outcome: Outcome
-    detail: str
-    seconds: float
-
-
-@dataclass(frozen=True)
-class ControlResult:
-    """One fault that was planted on purpose; `caught` says whether its check turned red."""
-
-    name: str
-    caught: bool
-    detail: str
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Unplanted:
-    """A fault that could not be planted, for there is nothing to plant it in: neither caught nor missed."""
-
-    name: str
-    reason: str
+ObjectiveName = Literal["rpo", "rto", "drill"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +29,7 @@ class Stage:
 class Objective:
     """A target and what it is really like; `actual_seconds` is None where nothing has ever been measured."""
 
-    name: str
+    name: ObjectiveName
     target_seconds: float
     actual_seconds: float | None
     met: bool
@@ -122,6 +83,10 @@ class DrillReport:
     problems: tuple[str, ...] = ()
     report: str | None = None
     vault: str | None = None
+    # Which seal of the point was drilled: what is sealed again has another bundle of secrets.
+    revision: int = 0
+    # The recipients of its secrets (keys without names) whose identities were at hand.
+    opened: tuple[str, ...] = ()
 
     @property
     def proves(self) -> bool:
@@ -139,6 +104,8 @@ class DrillNote:
     outcome: Outcome
     finished_at: datetime
     recovery_time_seconds: float | None
+    revision: int = 0
+    opened: tuple[str, ...] = ()
 
     @property
     def proves(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,32 @@ class RelationEvidence:
     example: str = ""
 
 
+# Counts, and what else there is to tell of a subject, each by its name.
+InventoryFacts = dict[str, int | str]
+
+
 @dataclass(frozen=True)
 class InventoryLine:
-    """What an operator would miss first, told with numbers that a person recognises: `users`, `187 users`."""
+    """What an operator would miss first, told with numbers that a person recognises: `users`, `187 users`.
+
+    The sentence is made of the facts, which a drill compares: another drkit may say the same otherwise.
+    """
 
     name: str
     said: str
+    facts: InventoryFacts
+
+
+class SchemaFault(StrEnum):
+    """What is wrong with `schema_migrations`, where golang-migrate notes down how far a schema has come."""
+
+    # A migration broke off: Harbor's core refuses to start.
+    DIRTY = "dirty"
+    # Core would run every migration again, and fail at the first.
+    MISSING = "missing"
+    EMPTY = "empty"
+    # A version that drkit does not know: what its checks look at may be elsewhere.
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -100,11 +121,26 @@ class DatabaseShape:
     ctype: str
     locale: str = ""
     collation_version: str = ""
+    # ICU's own rules of a collation (PostgreSQL 16 and later).
+    locale_rules: str = ""
     connection_limit: int = -1
     comment: str = ""
     default_acl: bool = True
     grants: tuple[Grant, ...] = ()
     settings: tuple[Setting, ...] = ()
+
+
+@dataclass(frozen=True)
+class RestoreNeeds:
+    """What a server must have or allow, that this database can come back there.
+
+    `owners` own something in it or have default privileges, `grantees` are named in its privileges; what
+    stands in `superuser` only a superuser may make.
+    """
+
+    owners: tuple[str, ...] = ()
+    grantees: tuple[str, ...] = ()
+    superuser: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,6 +159,7 @@ class DatabaseEvidence:
     tables: tuple[TableEvidence, ...]
     superuser: str = "postgres"
     harbor_schema: int | None = None
+    schema_fault: SchemaFault | None = None
     role_passwords: bool = True
     sequences: tuple[SequenceEvidence, ...] = ()
     large_objects: LargeObjects | None = None
@@ -130,6 +167,7 @@ class DatabaseEvidence:
     consistent_at: datetime | None = None
     dumped_by: int | None = None
     tablespaces: tuple[str, ...] = ()
+    needs: RestoreNeeds = RestoreNeeds()
     # None: taken by a drkit that did not look, or from a database that is not Harbor's.
     relations: tuple[RelationEvidence, ...] | None = None
     inventory: tuple[InventoryLine, ...] | None = None

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
 from drkit.errors import RestoreDamaged
+from drkit.model.check import Outcome
 from drkit.model.closure import Closure
-from drkit.model.drill import DrillNote, Outcome
+from drkit.model.drift import Drift
+from drkit.model.drill import DrillNote
 from drkit.model.evidence import DatabaseEvidence
+from drkit.model.key_fault import KeyFault
+from drkit.model.loss import Loss
 
 MANIFEST_SCHEMA = 1
-PartKind = Literal["database", "roles", "blobs", "inventory", "links", "digests", "secrets"]
+PartKind = Literal["database", "roles", "blobs", "inventory", "links", "digests", "dangling", "secrets"]
+# What is in the seal, and nowhere else. So is an inventory, but the vault has what that lists.
+SEAL_ONLY: frozenset[PartKind] = frozenset(("roles", "digests", "dangling", "secrets"))
 
 
 class PointStatus(StrEnum):
-    """Whether a recovery point may be used."""
+    """Whether a recovery point may be used; of one that is unreadable nobody knows at this moment."""
 
     SEALED = "sealed"
     INCOMPLETE = "incomplete"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One captured source: a restic snapshot that belongs to a recovery point.
+    """One captured source of a recovery point: a restic snapshot of its own, or a file in the seal.
 
-    `path` is where the content stands inside the snapshot; `bytes` is its full size,
-    `added_bytes` what the repository grew by (after compression). Of an inventory both count the blobs that
-    it lists, which are in the vault; what is in the snapshot itself are then `snapshot_bytes`.
+    `snapshot` is empty of what is in the seal, as long as nobody can know that one's id: in the manifest as
+    it is stored (see `PointManifest.in_seal`). `path` is where the content stands inside the snapshot;
+    `bytes` is its full size, `added_bytes` what the repository grew by (after compression; 0 of what is in
+    the seal). Of an inventory both count the blobs that it lists, which are in the vault.
     """
 
     kind: PartKind
@@ -39,7 +48,11 @@ class Part:
     bytes: int
     added_bytes: int
     seconds: float
-    snapshot_bytes: int | None = None
+
+
+def in_seal(parts: Iterable[Part], snapshot: str) -> tuple[Part, ...]:
+    """The parts, those that are in the seal with its snapshot for theirs."""
+    return tuple(part if part.snapshot else replace(part, snapshot=snapshot) for part in parts)
 
 
 @dataclass(frozen=True)
@@ -118,8 +131,8 @@ class Bucketed:
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """What binds the snapshots of one run into a recovery point; stored last, it seals the point."""
+class PointManifest:
+    """What binds the snapshots of one run into a recovery point; stored in the seal, last of all."""
 
     id: str
     site: str
@@ -143,10 +156,19 @@ class Manifest:
     # Set where the blobs were in a bucket: their bytes are in a vault, not in the restic repository.
     bucket: Bucketed | None = None
     schema: int = MANIFEST_SCHEMA
-    # A point whose secrets were encrypted anew is sealed again: the highest revision counts, and what it
-    # took the place of (snapshots) is to be removed.
+    # A point whose secrets were encrypted anew is sealed again: the seal of the highest revision counts, and
+    # the others are to be removed.
     revision: int = 0
-    replaces: tuple[str, ...] = ()
+    # What is wrong with keys and their certificates in the bundle.
+    key_faults: tuple[KeyFault, ...] = ()
+    # What `paths` in [secrets] was.
+    secret_paths: tuple[str, ...] = ()
+    # What production has lost most of since an earlier point.
+    losses: tuple[Loss, ...] = ()
+    # What harbor.yml named and was not backed up, and what need not be in the bundle all the same: confirmed
+    # by `dropped`, or there under the name that it resolves to.
+    drift: tuple[Drift, ...] = ()
+    excused: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -157,6 +179,10 @@ class Manifest:
     def images(self) -> Part | None:
         """The part that says what images there are: their blobs, or the inventory of what a vault keeps."""
         return self.part("blobs") or self.part("inventory")
+
+    def in_seal(self, snapshot: str) -> PointManifest:
+        """The same, read from that snapshot: the parts that are in the seal are there."""
+        return replace(self, parts=in_seal(self.parts, snapshot))
 
     def part(self, kind: PartKind, name: str | None = None) -> Part | None:
         """The part of that kind (and name), if this point has one."""
@@ -176,16 +202,16 @@ class Manifest:
 class Point:
     """A recovery point as the repository has it: sealed with its manifest, or incomplete without one.
 
-    `machine` names the state directory that made it, `superseded` what a later seal took the place of.
-    `broken_seal` says why a point that bears a seal counts as incomplete all the same: it was whole once, so
-    nothing of it is ever swept away.
+    `machine` names the state directory that made it, `superseded` the seals that a later one replaced.
+    `broken_seal` says why a point that bears a seal, or may bear one, cannot be used all the same: it was
+    whole once, so nothing of it is ever swept away.
     """
 
     id: str
     status: PointStatus
     taken_at: datetime
     snapshots: tuple[str, ...]
-    manifest: Manifest | None = None
+    manifest: PointManifest | None = None
     manifest_snapshot: str | None = None
     drills: tuple[DrillNote, ...] = ()
     machine: str | None = None
@@ -193,13 +219,47 @@ class Point:
     broken_seal: str = ""
 
     @property
+    def doubt(self) -> str:
+        """Why it cannot be used although it is sealed, or may be: a sentence, or nothing."""
+        if not self.broken_seal:
+            return ""
+        if self.status is PointStatus.UNREADABLE:
+            return f"point {self.id} cannot be read: {self.broken_seal}"
+        return f"point {self.id} was sealed, but {self.broken_seal}"
+
+    @property
     def last_drill(self) -> DrillNote | None:
         """The newest drill of this point."""
         return max(self.drills, key=lambda drill: drill.finished_at, default=None)
 
     @property
+    def undisputed(self) -> bool:
+        """Whether it is proven, and no later full drill has come to another end than a pass."""
+        full = [drill for drill in self.drills if drill.level == "full"]
+        last = max(full, key=lambda drill: drill.finished_at, default=None)
+        return self.proven and last is not None and last.proves
+
+    @property
     def proven(self) -> bool:
-        """Whether a full drill of this point has passed, and none has failed since."""
-        verdicts = [drill for drill in self.drills if drill.proves or drill.outcome is Outcome.FAILED]
-        last = max(verdicts, key=lambda drill: drill.finished_at, default=None)
-        return last is not None and last.proves
+        """Whether a full drill of this point as it is now has passed, and none has failed since.
+
+        What was drilled before its secrets were encrypted anew says nothing of the bundle that it has now.
+        """
+        revision = self.manifest.revision if self.manifest else 0
+        return _proven(drill for drill in self.drills if drill.revision == revision)
+
+    @property
+    def keys_unproven(self) -> bool:
+        """Whether what proved this point was a drill with a bundle of secrets that it has no more."""
+        return self.was_proven and not self.proven
+
+    @property
+    def was_proven(self) -> bool:
+        """Whether a full drill of this point has passed, with whichever bundle, and none has failed since."""
+        return _proven(self.drills)
+
+
+def _proven(drills: Iterable[DrillNote]) -> bool:
+    verdicts = [drill for drill in drills if drill.proves or drill.outcome is Outcome.FAILED]
+    last = max(verdicts, key=lambda drill: drill.finished_at, default=None)
+    return last is not None and last.proves

@@ -1,4 +1,4 @@
-"""The escrow page: what must survive outside of the machine, on paper.
+"""The escrow page: what must be kept outside the machine, on paper.
 
 Two renderings of the same facts, a self-contained HTML page to print and plain text.
 """

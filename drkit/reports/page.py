@@ -8,8 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from drkit.errors import ConfigError
-from drkit.harbor import relations
-from drkit.model import DrillReport
+from drkit.model import CheckKind, DrillReport
 from drkit.reports import statements
 from drkit.reports.jsonable import jsonable
 from drkit.reports.units import duration, moment, size
@@ -51,5 +50,5 @@ def render(report: DrillReport) -> str:
         plain=jsonable(report),
         folded=jsonable(statements.fold(report.checks)),
         came_back=jsonable(statements.came_back(report.checks)),
-        relations=jsonable(statements.alike(report.checks, relations.PREFIX)),
+        relations=jsonable(statements.alike(report.checks, CheckKind.RELATION)),
     )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from drkit.harbor import inventory, relations, versions
+from drkit.harbor import versions
 from drkit.model import (
+    CheckKind,
     CheckResult,
     DatabaseEvidence,
     DatabaseSummary,
     Level,
-    Manifest,
     Outcome,
+    PointManifest,
+    Reason,
     Statement,
     TableEvidence,
     Unplanted,
@@ -20,50 +24,61 @@ from drkit.model import (
 _NAMES = 5
 
 
-def fold(checks: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
+@dataclass(frozen=True)
+class Line:
+    """A check, or several that came out alike, as one line for a person."""
+
+    name: str
+    outcome: Outcome
+    detail: str
+    seconds: float
+
+
+def fold(checks: Sequence[CheckResult]) -> tuple[Line, ...]:
     """The checks with the many relations that came out alike in one line; what failed stays as it is."""
-    folded: list[CheckResult] = []
+    held = alike(checks, CheckKind.RELATION)
+    folded: list[Line] = []
     for check in checks:
-        if check.name.startswith(inventory.PREFIX) and check.outcome is Outcome.PASSED:
-            continue
-        if not check.name.startswith(relations.PREFIX) or check.outcome is not Outcome.PASSED:
-            folded.append(check)
-        elif all(line.name != "relations" for line in folded):
-            folded.append(_together(alike(checks, relations.PREFIX)))
-    return tuple(check for check in folded if check.outcome is not Outcome.NOT_PROVABLE)
+        match check.kind, check.outcome:
+            case (_, Outcome.NOT_PROVABLE) | (CheckKind.INVENTORY, Outcome.PASSED):
+                pass
+            case CheckKind.RELATION, Outcome.PASSED:
+                folded += [_together(held)] if check is held[0] else []
+            case _:
+                folded.append(Line(check.name, check.outcome, check.detail, check.seconds))
+    return tuple(folded)
 
 
 def alike(
-    checks: Iterable[CheckResult], prefix: str, outcome: Outcome = Outcome.PASSED
+    checks: Iterable[CheckResult], kind: CheckKind, outcome: Outcome = Outcome.PASSED
 ) -> tuple[CheckResult, ...]:
     """The checks of one kind with one outcome."""
-    return tuple(check for check in checks if check.name.startswith(prefix) and check.outcome is outcome)
+    return tuple(check for check in checks if check.kind is kind and check.outcome is outcome)
 
 
-def _together(held: Sequence[CheckResult]) -> CheckResult:
-    keys = sum("a foreign key" in check.detail for check in held)
-    litter = sum(check.detail.endswith("as is normal") for check in held)
+def _together(held: Sequence[CheckResult]) -> Line:
+    keys = sum(check.reason is Reason.FOREIGN_KEY for check in held)
+    litter = sum(check.reason is Reason.LITTER for check in held)
     said = f"{len(held)} kinds of rows refer only to what is there"
     said += f", {keys} of them by a foreign key" if keys else ""
     said += f", and in {litter} some to nothing, as is normal" if litter else ""
-    return CheckResult("relations", Outcome.PASSED, said, round(sum(check.seconds for check in held), 3))
+    return Line("relations", Outcome.PASSED, said, round(sum(check.seconds for check in held), 3))
 
 
 def came_back(checks: Iterable[CheckResult]) -> tuple[Statement, ...]:
     """The inventory, as far as it is that of the backup."""
-    lines = alike(checks, inventory.PREFIX)
-    return tuple(Statement(line.name.removeprefix(inventory.PREFIX), line.detail) for line in lines)
+    return tuple(Statement(line.subject, line.detail) for line in alike(checks, CheckKind.INVENTORY))
 
 
 def unproved(
-    manifest: Manifest, checks: Sequence[CheckResult], unplanted: Sequence[Unplanted], level: Level
+    manifest: PointManifest, checks: Sequence[CheckResult], unplanted: Sequence[Unplanted], level: Level
 ) -> tuple[Statement, ...]:
     """What this drill does not show, and why."""
     return tuple(_unproved(manifest, checks, unplanted, level))
 
 
 def _unproved(
-    manifest: Manifest, checks: Sequence[CheckResult], unplanted: Sequence[Unplanted], level: Level
+    manifest: PointManifest, checks: Sequence[CheckResult], unplanted: Sequence[Unplanted], level: Level
 ) -> Iterator[Statement]:
     for part, what in (
         (manifest.part("database"), "no database"),
@@ -83,15 +98,20 @@ def _unproved(
             yield Statement(f"content of large objects of {database.name}", said)
         if database.harbor_schema is not None:
             yield Statement("Harbor itself", "it was not started: its login, pages and jobs were not tried")
-    empty = alike(checks, relations.PREFIX, Outcome.NOT_PROVABLE)
+    empty = alike(checks, CheckKind.RELATION, Outcome.NOT_PROVABLE)
     if empty:
-        names = ", ".join(check.name.removeprefix(relations.PREFIX) for check in empty)
-        yield Statement("relations without rows", names)
+        yield Statement("relations without rows", ", ".join(check.subject for check in empty))
     for check in checks:
         if check.outcome is Outcome.NOT_PROVABLE and check not in empty:
             yield Statement(check.name, check.detail)
     for fault in unplanted:
         yield Statement(f"that {fault.name} would be caught", fault.reason)
+
+
+def held_outside(taken: Iterable[tuple[str, Path]]) -> Statement:
+    """What a drill took from the machine that it ran on: another one has to get it elsewhere."""
+    named = ", ".join(f"{what} ({path})" for what, path in taken)
+    return Statement("what is held outside the point", f"{named}: whether a copy is elsewhere was not tried")
 
 
 def names_of(tables: Sequence[TableEvidence]) -> str:

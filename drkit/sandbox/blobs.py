@@ -7,30 +7,32 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from drkit.errors import RestoreDamaged
-from drkit.harbor import storage
-from drkit.model import Bucketed, Manifest
+from drkit.blobs import inventory
+from drkit.blobs.bucket import links_archive
+from drkit.blobs.directory.cleaning import Cleaned, clean
+from drkit.blobs.inventory import Entry
+from drkit.blobs.vault import fetching as bucket_restore
+from drkit.blobs.vault import reading as vault_reading
+from drkit.blobs.vault.fetching import Fetched
+from drkit.blobs.vault.reading import VaultReader
+from drkit.model import Bucketed
+from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, Meter
-from drkit.sources.bucket import links_archive
-from drkit.sources.bucket import restore as bucket_restore
-from drkit.sources.bucket.inventory import Entry
-from drkit.sources.bucket.restore import Fetched
-from drkit.sources.vault import reading as vault_reading
-from drkit.sources.vault.reading import Shelf
+from drkit.registry import storage
 from drkit.tools.parallel import together
-from drkit.tools.restic import Repository
+from drkit.tools.restic.repository import Repository
 
 STAGE = "restore blobs"
 # A blob up to this size is read once more, to plant a fault in.
 _SMALL = 4 << 20
-OpenVault = Callable[[Bucketed], AbstractContextManager[Shelf]]
+OpenVault = Callable[[Bucketed], AbstractContextManager[VaultReader]]
 
 
 @dataclass(frozen=True)
 class FromVault:
     """What came from a vault, and one small blob of it; the vault stays open for as long as the sandbox."""
 
-    shelf: Shelf
+    shelf: VaultReader
     fetched: Fetched
     sample: Entry | None
 
@@ -43,9 +45,10 @@ class FromVault:
 
 @dataclass(frozen=True)
 class RestoredBlobs:
-    """The registry's root directory, and what is to be said of a vault."""
+    """The registry's root directory, what was no part of it, and what is to be said of a vault."""
 
     root: Path
+    cleaned: Cleaned
     vault: FromVault | None = None
 
 
@@ -55,14 +58,15 @@ class BlobsBuilder:
     def __init__(
         self,
         repository: Repository,
-        manifest: Manifest,
+        files: SealFiles,
         directory: Path,
         stack: ExitStack,
         open_vault: OpenVault,
         listener: Listener,
     ) -> None:
         self._repository = repository
-        self._manifest = manifest
+        self._files = files
+        self._manifest = files.manifest
         self._directory = directory
         self._stack = stack
         self._open_vault = open_vault
@@ -74,7 +78,9 @@ class BlobsBuilder:
         target.mkdir(mode=0o700)
         if self._manifest.bucket is not None:
             return self._from_vault(target / "registry", self._manifest.bucket, wanted)
-        return RestoredBlobs(self._from_repository(target, wanted))
+        root = self._from_repository(target, wanted)
+        # At once: behind a link would be production, or nothing, and what is read there proves nothing.
+        return RestoredBlobs(root, clean(root, cut_links=False))
 
     def _from_repository(self, target: Path, wanted: Collection[str] | None) -> Path:
         part = self._manifest.need("blobs", "blobs")
@@ -83,14 +89,7 @@ class BlobsBuilder:
         # The parent folder, so that the root directory itself comes back with its owner and mode.
         source = f"{part.snapshot}:{where.parent}"
         self._repository.restore(source, target, include=include, listener=self._listener)
-        root = target / where.name
-        link = storage.link_in_trunk(root)
-        if link:
-            # Behind a link would be production, or nothing: what a drill reads there proves nothing.
-            raise RestoreDamaged(
-                f"{link.relative_to(target)} came back as a link to elsewhere", hint="take a new backup"
-            )
-        return root
+        return target / where.name
 
     def _patterns(self, root: PurePosixPath, wanted: Collection[str]) -> Path:
         patterns = [str(root / storage.REPOSITORIES), *(str(root / storage.blob_name(d)) for d in wanted)]
@@ -101,7 +100,8 @@ class BlobsBuilder:
     def _from_vault(self, root: Path, bucketed: Bucketed, wanted: Collection[str] | None) -> RestoredBlobs:
         root.mkdir()
         shelf = self._stack.enter_context(self._open_vault(bucketed))
-        entries = _Noting(vault_reading.entries(self._repository, self._manifest), wanted)
+        listed = inventory.from_lines(self._files.lines("inventory", "inventory"))
+        entries = _Noting(vault_reading.checked(listed), wanted)
         total = self._manifest.need("inventory", "inventory").bytes if wanted is None else None
         meter = Meter(self._listener, STAGE, total)
         links = self._manifest.need("links", "links")
@@ -118,7 +118,7 @@ class BlobsBuilder:
                 raise outcome
         fetched = outcomes["blobs"]
         assert isinstance(fetched, Fetched)
-        return RestoredBlobs(root, FromVault(shelf, fetched, entries.sample))
+        return RestoredBlobs(root, Cleaned(), FromVault(shelf, fetched, entries.sample))
 
 
 class _Noting:

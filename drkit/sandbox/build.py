@@ -6,26 +6,34 @@ import contextlib
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from drkit.blobs import dangling
+from drkit.blobs.dangling import Known
+from drkit.database import clients, load, swap
 from drkit.errors import DrillError, DrkitError, RestoreDamaged
+from drkit.files import make_directory, plain_file
 from drkit.harbor import tables
-from drkit.harbor.tables import Tag
-from drkit.model import DatabaseEvidence, Level, Manifest, PartKind
+from drkit.model import DatabaseEvidence, Level
+from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener
+from drkit.registry.storage import Tag
 from drkit.sandbox import container as sandbox_container
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
 from drkit.sandbox.blobs import STAGE, BlobsBuilder, OpenVault, RestoredBlobs
-from drkit.sources import clients, database_restore, database_swap, secrets
-from drkit.sources.bundle import Bundle, Member
+from drkit.sandbox.hiding import NOTHING_HIDDEN, Hidden
+from drkit.secrets import capture
+from drkit.secrets.bundle import Bundle, Member
 from drkit.stopwatch import Stopwatch
-from drkit.tools import postgres, postgres_programs
 from drkit.tools.age import Identity
 from drkit.tools.parallel import together
-from drkit.tools.postgres import Target
-from drkit.tools.postgres_programs import Programs
-from drkit.tools.restic import Repository
+from drkit.tools.postgres import programs as postgres_programs
+from drkit.tools.postgres import sessions
+from drkit.tools.postgres.programs import Programs
+from drkit.tools.postgres.targets import Target
+from drkit.tools.restic.repository import Repository
 
 # A quick drill restores the images of this many tags, picked by chance.
 _SAMPLE = 10
@@ -49,11 +57,13 @@ class Restored:
 
     databases: dict[str, RestoredDatabase] = field(default_factory=dict)
     blobs: RestoredBlobs | None = None
+    hidden: Hidden = NOTHING_HIDDEN
     registry_socket: Path | None = None
     bundle: Bundle = field(default_factory=Bundle)
     sealed: bytes = b""
     bundle_damage: str = ""
     digests: Path | None = None
+    dangling: Known = field(default_factory=Known)
     sample: tuple[Tag, ...] | None = None
 
     @property
@@ -89,11 +99,12 @@ class Builder:
     def __init__(
         self,
         repository: Repository,
-        manifest: Manifest,
+        files: SealFiles,
         directory: Path,
         stack: contextlib.ExitStack,
         *,
         user: str,
+        hidden: Hidden,
         image: str | None,
         level: Level,
         identities: Sequence[Identity],
@@ -101,12 +112,14 @@ class Builder:
         stopwatch: Stopwatch,
         listener: Listener,
     ) -> None:
-        self.restored = Restored()
+        self.restored = Restored(hidden=hidden)
         self._repository = repository
-        self._manifest = manifest
+        self._files = files
+        self._manifest = files.manifest
         self._directory = directory
         self._stack = stack
         self._user = user
+        self._hidden = hidden
         self._image = image
         self._level = level
         self._identities = identities
@@ -119,13 +132,16 @@ class Builder:
         # Before terabytes of blobs are fetched for a drill that cannot end well.
         for evidence in self._manifest.databases:
             look(evidence.archive_major, self._image)
+        files = self._files
+        if self._manifest.part("digests"):
+            self.restored.digests = files.path("digests", "digests")
+        if self._manifest.part("dangling"):
+            self.restored.dangling = Known(dangling.from_lines(files.lines("dangling", "dangling")))
         work: dict[str, Callable[[], None]] = {}
         if self._manifest.databases:
             work["databases"] = self._databases
         if self._manifest.part("secrets"):
             work["secrets"] = self._secrets
-        if self._manifest.part("digests"):
-            work["digests"] = self._digests
         if self._level == "full" and self._manifest.images:
             work["blobs"] = self._blobs
         _raise_first(together(work))
@@ -133,26 +149,20 @@ class Builder:
             self._sample_of_blobs()
         if self.restored.blobs_root is not None:
             with self._stopwatch.stage("start registry"):
-                serving = sandbox_registry.serving(self.restored.blobs_root, self._directory)
+                serving = sandbox_registry.serving(self.restored.blobs_root, self._directory, self._hidden)
                 self.restored.registry_socket = self._stack.enter_context(serving)
         return self.restored
 
     def _databases(self) -> None:
-        work: dict[str, Callable[[], None]] = {}
-        for evidence in self._manifest.databases:
-            work[evidence.name] = self._later(self._database, evidence)
-        _raise_first(together(work))
-
-    @staticmethod
-    def _later(work: Callable[[DatabaseEvidence], None], evidence: DatabaseEvidence) -> Callable[[], None]:
-        return lambda: work(evidence)
+        databases = self._manifest.databases
+        _raise_first(together({each.name: partial(self._database, each) for each in databases}))
 
     def _database(self, evidence: DatabaseEvidence) -> None:
         """Start a server and fetch the dump at once, then load it."""
         name = evidence.name
         directory = self._directory / f"db-{name}"
         # The sandbox's PostgreSQL runs as another user: it may pass through, not look.
-        directory.mkdir(mode=0o711)
+        make_directory(directory, 0o711)
         fetched = directory / "dump"
         fetched.mkdir(mode=0o700)
         servers: list[tuple[Target, Programs]] = []
@@ -163,29 +173,28 @@ class Builder:
 
         def fetch() -> None:
             with self._stopwatch.stage(f"fetch dump of {name}"):
-                self._fetch("database", name, fetched)
+                self._repository.restore(dump.snapshot, fetched, listener=self._listener)
 
-        def fetch_roles() -> None:
-            self._fetch("roles", name, fetched)
-
-        _raise_first(together({"start": start, "fetch": fetch, "roles": fetch_roles}))
-        archive = fetched / self._manifest.need("database", name).path.lstrip("/")
-        roles = (fetched / self._manifest.need("roles", name).path.lstrip("/")).read_text(encoding="utf-8")
+        dump = self._manifest.need("database", name)
+        _raise_first(together({"start": start, "fetch": fetch}))
+        archive = plain_file(fetched, dump.path)
+        roles = self._files.data("roles", name).decode()
         made, programs = servers[0]
-        server = database_swap.maintenance(made.with_database(evidence.shape.database))
+        server = swap.maintenance(made.with_database(evidence.shape.database))
         # A new server has a database `postgres`, and the restored one may be called that too.
-        database_swap.drop(server, evidence.shape.database)
+        swap.drop(server, evidence.shape.database)
         with self._stopwatch.stage(f"load {name}"):
-            database_restore.bring_back(
+            load.bring_back(
                 server,
                 evidence.shape.database,
                 evidence,
                 archive,
                 roles,
                 clients.here(programs, {}),
+                powers=True,
             )
         target = server.with_database(evidence.shape.database)
-        with postgres.connect(target) as session:
+        with sessions.connect(target) as session:
             harbor = tables.is_harbor(session)
         self.restored.databases[name] = RestoredDatabase(evidence, target, archive, programs, harbor)
 
@@ -195,42 +204,29 @@ class Builder:
         major, superuser = evidence.archive_major, evidence.superuser
         if postgres_programs.has_server(major, postgres_programs.installed()) or self._image is None:
             programs = postgres_programs.server_programs(major, postgres_programs.installed())
-            with sandbox_postgres.running(programs, directory, self._user, superuser) as target:
+            with sandbox_postgres.running(programs, directory, self._user, superuser, self._hidden) as target:
                 yield target, programs
         else:
             with sandbox_container.running(self._image, major, directory, self._user, superuser) as found:
                 yield found
 
-    def _fetch(self, kind: PartKind, name: str, target: Path) -> None:
-        part = self._manifest.need(kind, name)
-        self._repository.restore(part.snapshot, target, listener=self._listener)
-
     def _secrets(self) -> None:
         with self._stopwatch.stage("open secrets"):
-            part = self._manifest.need("secrets", "secrets")
-            # In memory alone: nothing of the bundle touches a disk.
-            sealed = secrets.fetch(self._repository.read(part.snapshot, part.path))
+            # In memory alone: nothing of the bundle touches a disk in the clear.
+            sealed = self._files.data("secrets", "secrets")
             recipients = self._manifest.recipients
             try:
-                self.restored.bundle = secrets.open_bundle(sealed, self._identities, recipients)
+                self.restored.bundle = capture.open_bundle(sealed, self._identities, recipients)
             except RestoreDamaged as error:
                 # A verdict on the point, not a drill that could not run: the other parts are worth a look
                 # too.
                 self.restored.bundle_damage = error.message
             self.restored.sealed = sealed
 
-    def _digests(self) -> None:
-        part = self._manifest.need("digests", "digests")
-        target = self._directory / "digests.jsonl"
-        with target.open("wb") as file:
-            for piece in self._repository.read(part.snapshot, part.path):
-                file.write(piece)
-        self.restored.digests = target
-
     def _blobs(self, wanted: Collection[str] | None = None) -> None:
         builder = BlobsBuilder(
             self._repository,
-            self._manifest,
+            self._files,
             self._directory,
             self._stack,
             self._open_vault,
@@ -247,7 +243,7 @@ class Builder:
                 "a quick drill picks tags from Harbor's database, and this point has none",
                 hint="run a full one: --level full",
             )
-        with postgres.connect(database.target) as session, session.undone():
+        with sessions.connect(database.target) as session, session.undone():
             sample = tuple(_pick(tables.tags(session), _SAMPLE))
             # A few signatures among them, so that a quick drill can try the signing keys.
             signed = [each.digest for each in tables.signatures(session, _SIGNATURES)]

@@ -13,12 +13,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from drkit.errors import DatabaseUnreachable, ToolFailed, ToolMissing
+from drkit.errors import DatabaseUnreachable, DockerLacks, ToolFailed, ToolMissing
 from drkit.sandbox import postgres as sandbox_postgres
-from drkit.tools import docker, postgres
+from drkit.tools import docker
 from drkit.tools.docker import Container
-from drkit.tools.postgres import Target
-from drkit.tools.postgres_programs import Programs
+from drkit.tools.postgres import sessions
+from drkit.tools.postgres.programs import Programs
+from drkit.tools.postgres.targets import Target
 
 # docker's label of every container of a drill; its value is the drill's id.
 LABEL = "drkit.drill"
@@ -53,9 +54,7 @@ def look(image: str, major: int) -> None:
     """See that the image is here and has that major version; raises ToolMissing, ToolFailed."""
     try:
         docker.ask("image", "inspect", "--format={{.Id}}", image)
-    except ToolFailed as error:
-        if "no such image" not in error.message.lower():
-            raise
+    except DockerLacks:
         raise ToolMissing(
             f"there is no image {image} on this machine",
             hint=f"docker pull {image}, or see database_image in [drill]",
@@ -134,7 +133,7 @@ def _wait(container: str, image: str, target: Target) -> None:
     end = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            with postgres.connect(target):
+            with sessions.connect(target):
                 return
         except DatabaseUnreachable:
             state = docker.ask("inspect", "--format={{.State.Running}}", container).strip()

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from drkit.errors import ConfigError, DatabaseUnreachable, ToolFailed
-from drkit.tools import postgres, process
-from drkit.tools.command import Command
-from drkit.tools.postgres import Target
-from drkit.tools.postgres_programs import Programs
-from drkit.tools.server import Server
+from drkit.sandbox.hiding import NOTHING_HIDDEN, Hidden
+from drkit.tools.postgres import sessions
+from drkit.tools.postgres.programs import Programs
+from drkit.tools.postgres.targets import Target
+from drkit.tools.process import execute
+from drkit.tools.process.command import Command
+from drkit.tools.process.server import Server
 
 _SOCKET = ".s.PGSQL.5432"
 # sockaddr_un holds 108 bytes, the closing zero included.
@@ -43,22 +45,28 @@ _SETTINGS = {
 
 
 @contextlib.contextmanager
-def running(programs: Programs, directory: Path, user: str, superuser: str) -> Iterator[Target]:
+def running(
+    programs: Programs, directory: Path, user: str, superuser: str, hidden: Hidden = NOTHING_HIDDEN
+) -> Iterator[Target]:
     """A server of that major version below `directory`, for as long as the block lasts.
 
     As root it runs as `user`, since PostgreSQL refuses root. `superuser` is the name of its first role: that
-    of the server that was dumped, so that what it owned finds its owner. Raises ConfigError, ToolFailed.
+    of the server that was dumped, so that what it owned finds its owner.
+
+    It sees nothing of what is `hidden`. Raises ConfigError, ToolFailed.
     """
     home = make_home(directory, _account(user))
     data = home / "data"
     initialise = (programs.program("initdb"), f"--pgdata={data}", f"--username={superuser}", "--auth=trust")
     options = ("--encoding=UTF8", "--no-locale", "--no-sync")
-    process.check(Command((*initialise, *options), user=user, directory=home))
+    execute.check(Command((*initialise, *options), user=user, directory=home))
     words = (programs.program("postgres"), "-D", str(data), *arguments(home))
-    server = Server(Command(words, user=user, directory=home), directory / "postgres.log")
+    command = Command(words, user=user, directory=home, mounts=hidden.mounts)
+    server = Server(command, directory / "postgres.log")
     try:
         target = reached(home, superuser)
         _wait(server, target)
+        hidden.prove(server.pid)
         yield target
     finally:
         # An immediate shutdown: there is nothing to save.
@@ -110,7 +118,7 @@ def _wait(server: Server, target: Target) -> None:
         if not server.running:
             raise ToolFailed(f"the sandbox's PostgreSQL did not start: {server.last_words()}")
         try:
-            with postgres.connect(target):
+            with sessions.connect(target):
                 return
         except DatabaseUnreachable:
             if time.monotonic() > end:
@@ -132,7 +140,7 @@ def release_memory(sandbox: Path) -> None:
         except (OSError, ValueError, IndexError):
             continue
         if (int(key) & _KEY_BITS, segment) in unused:
-            process.run(Command(("ipcrm", "--shmem-id", segment)))
+            execute.run(Command(("ipcrm", "--shmem-id", segment)))
 
 
 def _unused_segments() -> set[tuple[int, str]]:

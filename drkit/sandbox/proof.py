@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from drkit import config
-from drkit.checks import images, manifests, relations, tables, vault
+from drkit.blobs import digests
+from drkit.checks import images, manifests, relations, schema, tables, tree, vault
 from drkit.checks.binding import Binding
 from drkit.checks.finding import Check, Control, Finding, Unplanted
 from drkit.errors import DrkitError
-from drkit.harbor import storage
 from drkit.harbor import tables as harbor_tables
-from drkit.model import CheckResult, ControlResult, Level, Manifest, utc_now
+from drkit.model import CheckKind, CheckResult, ControlResult, Level, PointManifest, utc_now
+from drkit.registry import storage
 from drkit.sandbox.blobs import FromVault
 from drkit.sandbox.build import Restored
 from drkit.sandbox.secret_proof import SecretProof
-from drkit.sources import digests
-from drkit.tools import postgres
 from drkit.tools.parallel import together
-from drkit.tools.postgres import Target
+from drkit.tools.postgres import sessions
+from drkit.tools.postgres.targets import Target
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class Proof:
 
     def __init__(
         self,
-        manifest: Manifest,
+        manifest: PointManifest,
         restored: Restored,
         directory: Path,
         level: Level,
@@ -75,12 +75,14 @@ class Proof:
             name = f"database {database.evidence.name}"
             groups[name] = list(tables.checks(database.target, database.evidence))
             if database.harbor:
-                session = stack.enter_context(postgres.connect(database.target))
+                session = stack.enter_context(sessions.connect(database.target))
                 groups[name] += relations.checks(session, database.evidence)
+            if database.harbor or database.evidence.schema_fault:
+                groups[name] += schema.checks(database.target, database.evidence)
         if self._restored.blobs_root is not None:
             groups["images"] = list(found.checks())
             if (came := self._vault) is not None:
-                groups["vault"] = [Check(vault.NAME, partial(vault.came, came.fetched, came.where))]
+                groups["vault"] = [Check(CheckKind.VAULT, partial(vault.came, came.fetched, came.where))]
             groups["tree"] = list(_Tree(self._restored, self._directory, self._level).checks())
         if self._manifest.part("secrets"):
             groups["secrets"] = list(self._secrets.checks())
@@ -94,8 +96,11 @@ class Proof:
             )
             if database.harbor:
                 yield from relations.controls(database.target, database.evidence)
+                yield from schema.controls(database.target, database.evidence)
         if self._restored.blobs_root is not None:
-            yield from images.controls(self._restored.blobs_root, self._directory / "controls")
+            yield from tree.controls(self._directory / "controls" / "tree")
+            scratch = self._directory / "controls"
+            yield from images.controls(self._restored.blobs_root, scratch, self._restored.dangling)
             if self._vault is not None:
                 yield from vault.controls(self._vault.shelf, self._vault.sample)
             if self._level == "full":
@@ -116,33 +121,34 @@ class _Images:
         self._restored = restored
         self._ledger = ledger
         self._level = level
+        self._known = restored.dangling
 
     def checks(self) -> Iterator[Check]:
-        yield Check("tags can be pulled", self._pull)
-        yield Check("blobs hash to their names", self._hash)
+        yield Check(CheckKind.TAGS, self._pull)
+        yield Check(CheckKind.BLOBS, self._hash)
         if self._level == "full":
-            yield Check("closure", self._closure)
+            yield Check(CheckKind.CLOSURE, self._closure)
         if self._restored.harbor:
-            yield Check("digests as at the backup", partial(self._agree, self._restored.harbor.target))
+            yield Check(CheckKind.DIGESTS, partial(self._agree, self._restored.harbor.target))
 
     def _pull(self) -> Finding:
         socket, harbor = self._restored.registry_socket, self._restored.harbor
         assert socket is not None
         if self._restored.sample is not None:
-            return images.tags_pull(socket, self._restored.sample, self._ledger)
+            return images.tags_pull(socket, self._restored.sample, self._ledger, self._known)
         if harbor is None:
-            return images.tags_pull(socket, storage.tags(self._root), self._ledger)
-        with postgres.connect(harbor.target) as session, session.undone():
-            return images.tags_pull(socket, harbor_tables.tags(session), self._ledger)
+            return images.tags_pull(socket, storage.tags(self._root), self._ledger, self._known)
+        with sessions.connect(harbor.target) as session, session.undone():
+            return images.tags_pull(socket, harbor_tables.tags(session), self._ledger, self._known)
 
     def _hash(self) -> Finding:
         return images.blobs_hash(self._root, self._ledger)
 
     def _closure(self) -> Finding:
-        return images.closure_holds(self._root, self._listed())
+        return images.closure_holds(self._root, self._listed(), self._known)
 
     def _agree(self, harbor: Target) -> Finding:
-        with postgres.connect(harbor) as session, session.undone():
+        with sessions.connect(harbor) as session, session.undone():
             return images.digests_agree(self._listed(), harbor_tables.digests(session))
 
     def _listed(self) -> Iterator[tuple[str, int | None]]:
@@ -164,17 +170,29 @@ class _Tree:
         self._level = level
 
     def checks(self) -> Iterator[Check]:
-        yield Check("links", lambda: manifests.links_hold(self._root))
+        blobs = self._restored.blobs
+        assert blobs is not None
+        yield Check(CheckKind.TREE, partial(tree.only_files, blobs.cleaned, self._restored.hidden.said))
+        yield Check(CheckKind.LINKS, self._links)
         if self._level == "full":
-            yield Check("manifests resolve", self._resolve)
+            yield Check(CheckKind.MANIFESTS, self._resolve)
+
+    def _links(self) -> Finding:
+        harbor, known = self._restored.harbor, self._restored.dangling
+        if harbor is None:
+            return manifests.links_hold(self._root, known)
+        with sessions.connect(harbor.target) as session, session.undone():
+            return manifests.links_hold(self._root, known, partial(harbor_tables.has_image, session))
 
     def _resolve(self) -> Finding:
         scratch, harbor = self._directory / "manifests.db", self._restored.harbor
         listed = digests.from_file(self._restored.digests) if self._restored.digests else None
         if harbor is None:
-            return manifests.resolve(self._root, manifests.images_in(self._root), scratch, listed)
-        with postgres.connect(harbor.target) as session, session.undone():
-            return manifests.resolve(self._root, harbor_tables.images(session), scratch, listed)
+            every = manifests.images_in(self._root)
+            return manifests.resolve(self._root, every, scratch, listed, self._restored.dangling)
+        with sessions.connect(harbor.target) as session, session.undone():
+            every = harbor_tables.images(session)
+            return manifests.resolve(self._root, every, scratch, listed, self._restored.dangling)
 
     @property
     def _root(self) -> Path:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from drkit.errors import ToolFailed, ToolMissing
-from drkit.tools.command import Command
+from drkit.sandbox.hiding import NOTHING_HIDDEN, Hidden
+from drkit.tools.process.command import Command, which
+from drkit.tools.process.server import Server
 from drkit.tools.registry import Client
-from drkit.tools.server import Server
 
 # Debian's name for distribution's program, then its own.
 _PROGRAMS = ("docker-registry", "registry")
@@ -22,7 +23,7 @@ _PATIENCE_SECONDS = 30.0
 def find() -> str:
     """The registry program; raises ToolMissing."""
     for name in _PROGRAMS:
-        found = shutil.which(name)
+        found = which(name)
         if found:
             return found
     raise ToolMissing(
@@ -31,7 +32,7 @@ def find() -> str:
     )
 
 
-def settings(root: Path, socket: Path) -> str:
+def settings(root: Path, address: Path) -> str:
     """The registry's configuration (YAML, of which JSON is a part).
 
     No cache: a cached descriptor would hide a blob that is not there.
@@ -44,32 +45,47 @@ def settings(root: Path, socket: Path) -> str:
                 "filesystem": {"rootdirectory": str(root)},
                 "maintenance": {"readonly": {"enabled": True}, "uploadpurging": {"enabled": False}},
             },
-            "http": {"net": "unix", "addr": str(socket)},
+            "http": {"net": "unix", "addr": str(address)},
         },
         indent=1,
     )
 
 
 @contextlib.contextmanager
-def serving(root: Path, directory: Path) -> Iterator[Path]:
-    """The socket of a registry that serves the tree below `root`; raises ToolMissing, ToolFailed."""
-    socket = directory / "registry.sock"
+def serving(root: Path, directory: Path, hidden: Hidden = NOTHING_HIDDEN) -> Iterator[Path]:
+    """The socket of a registry that serves the tree below `root` and sees nothing `hidden`.
+
+    Raises ToolMissing, ToolFailed.
+    """
+    address = directory / "registry.sock"
     file = directory / "registry.yml"
-    file.write_text(settings(root, socket), encoding="utf-8")
+    file.write_text(settings(root, address), encoding="utf-8")
     # It takes 4 MiB for each blob that it opens: collecting that less often halves its work.
-    command = Command((find(), "serve", str(file)), {"GOGC": "400"})
+    command = Command((find(), "serve", str(file)), {"GOGC": "400"}, mounts=hidden.mounts)
     server = Server(command, directory / "registry.log")
     try:
-        _wait(server, socket)
-        yield socket
+        _wait(server, address)
+        hidden.prove(server.pid)
+        yield address
     finally:
         server.stop()
 
 
-def _wait(server: Server, socket: Path) -> None:
+def listens(path: Path) -> bool:
+    """Whether somebody takes connections on a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def _wait(server: Server, address: Path) -> None:
     end = time.monotonic() + _PATIENCE_SECONDS
-    with Client(socket=socket) as client:
-        while not client.answers():
+    with Client(socket=address) as client:
+        # httpx leaves its own socket open where there is none to connect to.
+        while not (listens(address) and client.answers()):
             if not server.running:
                 raise ToolFailed(f"the sandbox's registry did not start: {server.last_words()}")
             if time.monotonic() > end:

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from drkit import config
-from drkit.checks import certificates, keys, signatures
+from drkit.checks import certificates, keys, named, signatures
 from drkit.checks.finding import Check, Control, Unplanted, failed
-from drkit.harbor import storage
 from drkit.harbor import tables as harbor_tables
 from drkit.harbor.tables import StoredSignature
-from drkit.model import CheckResult, Manifest, Outcome
+from drkit.model import CheckKind, CheckResult, Outcome, PointManifest
 from drkit.sandbox.build import Restored
-from drkit.tools import postgres
-from drkit.tools.postgres import Target
-
-# cosign's tag for the signature of an image: sha256-<hex>.sig
-_SIGNATURE_TAG = re.compile(r"sha256-([0-9a-f]{64})\.sig")
+from drkit.tools.postgres import sessions
+from drkit.tools.postgres.targets import Target
 
 
 class SecretProof:
     """The checks and controls of the secrets; `directory` is the sandbox's own."""
 
     def __init__(
-        self, manifest: Manifest, restored: Restored, directory: Path, settings: config.Secrets, now: datetime
+        self,
+        manifest: PointManifest,
+        restored: Restored,
+        directory: Path,
+        settings: config.Secrets,
+        now: datetime,
     ) -> None:
         self._manifest = manifest
         self._restored = restored
@@ -39,10 +39,11 @@ class SecretProof:
         """Every check for which the bundle has something; of a damaged bundle, that it is."""
         damage = self._restored.bundle_damage
         if damage:
-            yield Check("secrets bundle", lambda: failed(damage))
+            yield Check(CheckKind.BUNDLE, lambda: failed(damage))
             return
         members = self._restored.bundle.members
         yield from keys.checks(self._restored.bundle, self._manifest, self._harbor)
+        yield from named.checks(members, self._manifest)
         yield from certificates.checks(members, self._now, self._settings.expiry_warning)
         passwords = partial(signatures.passwords, self._settings, members)
         yield from signatures.checks(members, passwords, self._signed)
@@ -51,10 +52,11 @@ class SecretProof:
         """A fault for every check that passed, so that what turned green is known to turn red."""
         if self._restored.bundle_damage:
             return
-        outcomes = {check.name: check.outcome for check in checks}
+        outcomes = {check.kind: check.outcome for check in checks}
         members, sealed = self._restored.bundle.members, self._restored.sealed
-        proved = outcomes.get("secret key") is Outcome.PASSED
+        proved = outcomes.get(CheckKind.SECRET_KEY) is Outcome.PASSED
         yield from keys.controls(self._restored.bundle, sealed, self._harbor, key_proved=proved)
+        yield from named.controls(members, self._manifest, outcomes.get(CheckKind.NAMED_FILES))
         yield from certificates.controls(members, outcomes, self._now)
         yield from signatures.controls(members, self._signed, outcomes)
 
@@ -74,9 +76,7 @@ class SecretProof:
         if self._harbor is None:
             root = self._restored.blobs_root
             assert root is not None
-            for tag in storage.tags(root):
-                if found := _SIGNATURE_TAG.fullmatch(tag.name):
-                    yield StoredSignature(tag.repository, tag.digest, f"sha256:{found[1]}")
+            yield from signatures.listed_in(root)
             return
-        with postgres.connect(self._harbor) as session, session.undone():
+        with sessions.connect(self._harbor) as session, session.undone():
             yield from harbor_tables.signatures(session)

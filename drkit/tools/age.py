@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,27 +12,11 @@ import pyrage
 from drkit.errors import ConfigError, IdentityRefused, RestoreDamaged
 from drkit.logs import register_secret
 from drkit.tools import passphrases
+from drkit.tools.recipient import named
 
 # pyrage ships no types: an X25519 or an SSH key.
 Recipient: TypeAlias = Any
 Identity: TypeAlias = Any
-
-
-@dataclass(frozen=True)
-class Named:
-    """A recipient as the configuration has it: the public key, its kind, and the name that follows it."""
-
-    key: str
-    kind: str
-    name: str
-
-
-def named(text: str) -> Named:
-    """`age1... operator`, `ssh-ed25519 AAAA... root@host`: the key, and what it is called (maybe nothing)."""
-    words = text.split()
-    size = 2 if text.startswith("ssh-") else 1
-    kind = words[0] if size == 2 and words else "x25519"
-    return Named(" ".join(words[:size]), kind, " ".join(words[size:]))
 
 
 def parse_recipients(texts: Sequence[str]) -> list[Recipient]:
@@ -49,27 +33,31 @@ def parse_recipients(texts: Sequence[str]) -> list[Recipient]:
                 raise ValueError(text)
             found.append(kind.from_str(recipient.key))
         except Exception:  # noqa: BLE001 - pyrage raises plain exceptions of several kinds
-            raise ConfigError(
-                f"not an age recipient: {_shown(text)}",
-                hint="it starts with age1, ssh-ed25519 or ssh-rsa; `age-keygen -y KEYFILE` prints it",
-            ) from None
+            raise _no_recipient(text, recipient.key) from None
     return found
+
+
+def _no_recipient(text: str, key: str) -> ConfigError:
+    """Why a recipient is not taken. Those of plugins and post-quantum keys are `age1NAME1...`."""
+    other = re.fullmatch(r"age1([a-z]+)1[a-z0-9]+", key)
+    if other:
+        what = "post-quantum keys" if other[1] in ("pq", "tagpq") else f"the kind age1{other[1]}1"
+        return ConfigError(
+            f"recipients of {what} are not supported: {_shown(text)}",
+            hint="use an X25519 key (`age-keygen`) or an SSH key",
+        )
+    return ConfigError(
+        f"not an age recipient: {_shown(text)}",
+        hint="it starts with age1, ssh-ed25519 or ssh-rsa; `age-keygen -y KEYFILE` prints it",
+    )
 
 
 def _shown(text: str) -> str:
     """A recipient for a message; a private key put there by mistake is not repeated."""
     if text.upper().startswith("AGE-SECRET-KEY-"):
         register_secret(text)
-        return "an identity (a private key) stands where its public half belongs"
+        return "this is an identity (a private key), and a public key is needed"
     return repr(text if len(text) <= 80 else text[:77] + "...")
-
-
-def short(recipient: str) -> str:
-    """A recipient for a sentence: an SSH key by its comment, or by the end of the key."""
-    words = recipient.split()
-    if not recipient.startswith("ssh-") or len(words) < 2:
-        return recipient
-    return " ".join((words[0], *(words[2:] or [f"...{words[1][-12:]}"])))
 
 
 # What is typed, or comes through a pipe (`--identity <(...)`), is there once; a plan and the work share it.
@@ -147,6 +135,11 @@ def opens(text: str, identities: Sequence[Identity]) -> bool:
     except IdentityRefused:
         return False
     return True
+
+
+def opened(recipients: Sequence[str], identities: Sequence[Identity]) -> tuple[str, ...]:
+    """The recipients, as keys without names, that one of the identities opens."""
+    return tuple(sorted({named(text).key for text in recipients if opens(text, identities)}))
 
 
 def count_recipients(data: bytes) -> int:

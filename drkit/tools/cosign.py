@@ -16,7 +16,6 @@ import base64
 import binascii
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +34,8 @@ from cryptography.hazmat.primitives.serialization import (
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
-from drkit.tools import process
-from drkit.tools.command import Command, find_program
+from drkit.tools.process import execute
+from drkit.tools.process.command import Command, find_program, which
 
 _KEY = re.compile(rb"-----BEGIN ENCRYPTED (?:SIGSTORE|COSIGN) PRIVATE KEY-----([^-]*)-----END ")
 # What cosign itself uses is 2^16, 8, 1. More would be memory that a forged key file asks for.
@@ -46,6 +45,8 @@ _BUNDLE = "application/vnd.dev.sigstore.bundle"
 _SIGNATURE = "dev.cosignproject.cosign/signature"
 # A signature of a short-lived certificate's key, not of a key pair.
 _KEYLESS = "dev.sigstore.cosign/certificate"
+
+_NO_ROOTS = b'{"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}'
 
 _LONGER = {"secp384r1": (hashes.SHA384(),), "secp521r1": (hashes.SHA512(),)}
 
@@ -72,7 +73,7 @@ def open_private_key(data: bytes, password: bytes) -> PrivateKey:
     """The key in an encrypted cosign key file; raises WrongPassword, or ValueError for what is none."""
     found = _KEY.search(data)
     if found is None:
-        raise ValueError("it is no encrypted cosign key")
+        raise ValueError("it is not an encrypted cosign key")
     try:
         document = json.loads(base64.b64decode(b"".join(found[1].split()), validate=True))
         kdf, cipher = document["kdf"], document["cipher"]
@@ -89,7 +90,7 @@ def open_private_key(data: bytes, password: bytes) -> PrivateKey:
     except CryptoError:
         raise WrongPassword("the password does not open it") from None
     except (KeyError, TypeError, binascii.Error, UnsupportedAlgorithm) as error:
-        raise ValueError(f"it is no encrypted cosign key: {error}") from None
+        raise ValueError(f"it is not an encrypted cosign key: {error}") from None
     if not isinstance(private, PrivateKey):
         raise ValueError("it is a key of another kind than cosign signs with")
     return private
@@ -160,34 +161,35 @@ def signatures(manifest: bytes) -> Iterator[Signature]:
         return
 
 
-def subject(signature: Signature, layer: bytes, public: bytes) -> str | None:
-    """The digest of the image that was signed, if the signature is that of the public key, else None.
+def subjects(signature: Signature, layer: bytes, public: bytes) -> frozenset[str]:
+    """The digests of what was signed, if the signature is that of the public key; else none.
 
     Raises ValueError for a public key that is none.
     """
     try:
         if signature.value:
             if not verifies(public, signature.value, layer):
-                return None
-            return str(json.loads(layer)["critical"]["image"]["docker-manifest-digest"])
-        return _subject_of_bundle(json.loads(layer), public)
-    except (KeyError, TypeError, IndexError, json.JSONDecodeError, binascii.Error):
-        return None
+                return frozenset()
+            return frozenset((str(json.loads(layer)["critical"]["image"]["docker-manifest-digest"]),))
+        return _subjects_of_bundle(json.loads(layer), public)
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, binascii.Error):
+        return frozenset()
 
 
-def _subject_of_bundle(bundle: Any, public: bytes) -> str | None:
+def _subjects_of_bundle(bundle: Any, public: bytes) -> frozenset[str]:
     envelope = bundle["dsseEnvelope"]
     kind, payload = envelope["payloadType"].encode(), base64.b64decode(envelope["payload"], validate=True)
     signed = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
     values = [base64.b64decode(each["sig"], validate=True) for each in envelope["signatures"]]
     if not any(verifies(public, value, signed) for value in values):
-        return None
-    return f"sha256:{json.loads(payload)['subject'][0]['digest']['sha256']}"
+        return frozenset()
+    named = (each["digest"].get("sha256") for each in json.loads(payload)["subject"])
+    return frozenset(f"sha256:{digits}" for digits in named if digits)
 
 
 def installed() -> bool:
     """Whether the program is there."""
-    return shutil.which("cosign") is not None
+    return which("cosign") is not None
 
 
 def program_verifies(public: bytes, signature: Signature, payload: bytes, directory: Path) -> bool:
@@ -204,4 +206,22 @@ def program_verifies(public: bytes, signature: Signature, payload: bytes, direct
     command = Command(
         (program, "verify-blob", *options, "payload"), {"HOME": str(directory)}, directory=directory
     )
-    return process.run(command).code == 0
+    return execute.run(command).code == 0
+
+
+def program_verifies_bundle(public: bytes, bundle: bytes, artifact: bytes, directory: Path) -> bool | None:
+    """What the program says of a sigstore bundle over an artifact's bytes, without asking the network.
+
+    None where this version cannot do that. With a key in hand it would ask for sigstore's own roots all the
+    same, even with --private-infrastructure (2.5.0): it is given a list of roots that has none in it.
+    """
+    directory.mkdir(mode=0o700, exist_ok=True)
+    files = {"key": public, "bundle": bundle, "artifact": artifact, "roots": _NO_ROOTS}
+    for name, data in files.items():
+        (directory / name).write_bytes(data)
+    statement = json.loads(base64.b64decode(json.loads(bundle)["dsseEnvelope"]["payload"]))
+    options = ("--key", "key", "--bundle", "bundle", "--new-bundle-format", "--trusted-root", "roots")
+    more = ("--insecure-ignore-tlog=true", "--type", str(statement["predicateType"]))
+    words = (find_program("cosign"), "verify-blob-attestation", *options, *more, "artifact")
+    ended = execute.run(Command(words, {"HOME": str(directory)}, directory=directory))
+    return None if "unknown flag" in ended.stderr else ended.code == 0

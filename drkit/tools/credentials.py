@@ -16,7 +16,7 @@ def read_credentials(path: Path | None) -> dict[str, str]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigError(
             f"cannot read the credentials file {path}: {why}", hint="see credentials_file"
         ) from None

@@ -12,15 +12,19 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from drkit.errors import ConfigError, ToolFailed
+from drkit.errors import ConfigError, DockerLacks, ToolFailed
 from drkit.logs import redact
-from drkit.tools import process
-from drkit.tools.command import Command, Completed, failure, find_program
+from drkit.tools.process import execute
+from drkit.tools.process.command import Command, Completed, failure, find_program
 
 # How docker's client finds its server, when it is not where it usually is.
 _OWN_SETTINGS = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY")
+
+# Its daemon may hang; to pull an image it prints and reads as long as it moves.
+_STALL_LIMIT = timedelta(minutes=10)
 
 # Inside the container: a secret is read from the first line of standard input, so that it stands in no
 # argument list and no file, and only the program's own environment holds it. Its name is the first word.
@@ -103,15 +107,13 @@ def find(name: str) -> Container:
     """
     try:
         said = ask("inspect", "--type=container", name)
-    except ToolFailed as error:
-        if "no such" in error.message.lower():
-            raise _not_there(name) from None
-        raise
+    except DockerLacks:
+        raise _not_there(name) from None
     try:
         (about,) = json.loads(said)
         return _container(name, about)
     except (ValueError, KeyError, TypeError):
-        raise ToolFailed(f"docker's words about {name} are not understood: {said.strip()[:60]!r}") from None
+        raise ToolFailed(f"docker's answer about {name} is not understood: {said.strip()[:60]!r}") from None
 
 
 def names() -> tuple[str, ...]:
@@ -154,31 +156,36 @@ def _not_there(name: str) -> ConfigError:
 
 def logs(container: str) -> str:
     """The last words of a container, for an error message."""
-    command = Command(("docker", "logs", "--tail=3", container), environment())
-    done = process.run(command)
+    command = Command(("docker", "logs", "--tail=3", container), environment(), stall_limit=_STALL_LIMIT)
+    done = execute.run(command)
     return redact(" / ".join(f"{done.text}{done.stderr}".strip().splitlines()[-3:]))
 
 
 def ask(*words: str) -> str:
-    """What docker's client says; raises ToolMissing, ToolFailed."""
+    """What docker's client says; raises ToolMissing, DockerLacks, ToolFailed."""
     program = find_program("docker", hint="install it, or give the database's address as dsn")
-    command = Command((program, *words), environment())
-    done = process.run(command)
+    command = Command((program, *words), environment(), stall_limit=_STALL_LIMIT)
+    done = execute.run(command)
     judge(command, done)
     return done.text
 
 
 def judge(command: Command, done: Completed) -> None:
-    """Raise ToolFailed, in words of our own where docker itself is out of reach, unless it went well."""
+    """Raise ToolFailed, in words of our own where docker itself is out of reach, unless it went well.
+
+    DockerLacks where it has nothing of that name: docker's words are all that tells.
+    """
     if done.code == 0:
         return
     if "permission denied" in done.stderr and "sock" in done.stderr:
         raise ToolFailed(
-            "this user may not speak with docker: its socket refuses him",
+            "this user may not speak with docker: its socket refuses the connection",
             hint="run drkit as root, or put its user into the group docker (which is as good as root)",
         )
     if re.search(r"cannot connect to the docker daemon|error during connect", done.stderr, re.IGNORECASE):
         raise ToolFailed(
             "docker does not answer: is its daemon running?", hint="systemctl start docker; see DOCKER_HOST"
         )
+    if re.search(r"no such (object|container|image)", done.stderr, re.IGNORECASE):
+        raise DockerLacks(failure(command, done).message)
     raise failure(command, done)

@@ -17,6 +17,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from drkit.errors import ConfigError, ToolFailed
 from drkit.logs import register_secret
+from drkit.tools.deadline import within
 
 _SECONDS = 30.0
 _ATTEMPTS = 4
@@ -90,13 +91,13 @@ class HarborApi:
         """Turn read-only mode on or off, and see that it is so."""
         self._ask("PUT", "configurations", {"read_only": value})
         if self.read_only() is not value:
-            raise ToolFailed(f"{self.url} took the change of read-only mode, and has not changed")
+            raise ToolFailed(f"{self.url} accepted the change of read-only mode, but has not changed")
 
     def collections(self) -> tuple[Run, ...]:
         """The newest garbage collections, newest first."""
         found = self._ask("GET", "system/gc?page=1&page_size=50&sort=-creation_time")
         if not isinstance(found, list):
-            raise ToolFailed(f"{self.url}: the list of garbage collections is no list")
+            raise ToolFailed(f"{self.url}: the list of garbage collections is not a list")
         return tuple(map(self._run, found))
 
     def _run(self, entry: Any) -> Run:
@@ -125,7 +126,10 @@ class HarborApi:
         try:
             # No .netrc and no proxy of the environment: the password goes to this address alone.
             with httpx.Client(verify=self._trust(), auth=login, timeout=_SECONDS, trust_env=False) as client:
-                answer = client.request(method, self._address(path), json=body)
+                # The time limit starts anew with each byte.
+                answer = within(2 * _SECONDS, lambda: client.request(method, self._address(path), json=body))
+        except TimeoutError as error:
+            raise _Passing(str(error)) from None
         except httpx.HTTPError as error:
             said = str(error) or type(error).__name__
             if "CERTIFICATE_VERIFY_FAILED" in said:
@@ -153,7 +157,7 @@ class HarborApi:
             return answer.json() if answer.content else {}
         except ValueError:
             raise ToolFailed(
-                f"{method} {self._address(path)}: the answer is no JSON", hint="see url in [harbor]"
+                f"{method} {self._address(path)}: the answer is not JSON", hint="see url in [harbor]"
             ) from None
 
     def _address(self, path: str) -> str:

@@ -7,15 +7,16 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
-from drkit.errors import DrkitError, Interrupted
-from drkit.tools import stopping
+from drkit.errors import DrkitError, Interrupted, of_system
+from drkit.tools.process import stopping
 
 T = TypeVar("T")
 R = TypeVar("R")
 H = TypeVar("H")
 Name = TypeVar("Name", bound=str)
+Key = TypeVar("Key")
 _END = object()
 
 
@@ -30,6 +31,49 @@ def together(work: Mapping[Name, Callable[[], T]]) -> dict[Name, T | DrkitError]
         futures = {name: pool.submit(_outcome, item) for name, item in work.items()}
         try:
             return {name: future.result() for name, future in futures.items()}
+        except BaseException:
+            stopping.stop_all()
+            raise
+
+
+class Tasks(Generic[Key]):
+    """Work that is begun piece by piece and runs side by side; one may wait for what another gives."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+        self._begun: dict[Key, Future[object]] = {}
+        self.outcomes: dict[Key, object] = {}
+
+    def begin(self, key: Key, item: Callable[[], T]) -> Callable[[], T]:
+        """Begin an item; what is returned waits for its result, or raises the DrkitError that it ended in.
+
+        Only what was begun before may be waited for.
+        """
+        future = self._pool.submit(_outcome, item)
+        self._begun[key] = future  # type: ignore[assignment]  # a Future of anything
+
+        def result() -> T:
+            outcome = future.result()
+            if isinstance(outcome, DrkitError):
+                raise outcome
+            return outcome
+
+        return result
+
+    def wait(self) -> None:
+        """Wait for everything; each result, or DrkitError, then stands in `outcomes`."""
+        for key, future in self._begun.items():
+            self.outcomes[key] = future.result()
+
+
+@contextmanager
+def side_by_side(most: int = 256) -> Iterator[Tasks[Any]]:
+    """Tasks that have all ended when the block has; up to `most` at once. Interrupted as `together`."""
+    with ThreadPoolExecutor(most) as pool:
+        try:
+            tasks: Tasks[Any] = Tasks(pool)
+            yield tasks
+            tasks.wait()
         except BaseException:
             stopping.stop_all()
             raise
@@ -53,6 +97,11 @@ def _outcome(item: Callable[[], T]) -> T | DrkitError:
         raise
     except DrkitError as error:
         return error
+    except OSError as error:
+        known = of_system(error)
+        if known is None:
+            raise
+        return known
 
 
 def for_each(items: Iterable[T], work: Callable[[T], object], workers: int) -> None:

@@ -38,7 +38,7 @@ def ask(source: str) -> str:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
         raise ConfigError(
-            f"{source} is sealed with a passphrase, and there is no terminal to ask for it",
+            f"{source} is protected by a passphrase, and there is no terminal to ask for it",
             hint="run this at a terminal; for drills that run by themselves, use an identity without one",
         ) from None
     with question():

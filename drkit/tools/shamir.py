@@ -36,7 +36,7 @@ def parse_scheme(text: str) -> Scheme:
     scheme = Scheme(int(found[1]), int(found[2])) if found else Scheme(0, 0)
     if not 2 <= scheme.needed <= scheme.shares <= MOST:
         raise UsageError(
-            f'"{text}" is no way to split a secret', hint=f"for example 2-of-3; at most {MOST} shares"
+            f'"{text}" is not a way to split a secret', hint=f"for example 2-of-3; at most {MOST} shares"
         )
     return scheme
 

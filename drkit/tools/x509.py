@@ -61,6 +61,10 @@ class Certificate:
     parsed: x509.Certificate = field(repr=False)
 
 
+class Unsupported(ValueError):
+    """Whole, perhaps, and of a kind that cryptography does not read."""
+
+
 def holds_certificate(data: bytes) -> bool:
     """Whether a file's bytes hold a PEM certificate."""
     return CERTIFICATE_MARK in data
@@ -199,11 +203,13 @@ def chain_of(certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
 
 
 def public_half(data: bytes) -> bytes:
-    """The public key (DER) of a private key in PEM or DER; raises ValueError."""
+    """The public key (DER) of a private key in PEM or DER; raises ValueError, also as Unsupported."""
     try:
         load = load_pem_private_key if b"-----BEGIN" in data else load_der_private_key
         key = load(data, password=None)
-    except (TypeError, UnsupportedAlgorithm) as error:
+    except UnsupportedAlgorithm as error:
+        raise Unsupported(str(error)) from None
+    except TypeError as error:
         raise ValueError(str(error)) from None
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 

@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
 from drkit.errors import CannotFreeze, NotOurs, ToolFailed
-from drkit.tools import process
-from drkit.tools.command import Command, find_program
+from drkit.tools.process import execute
+from drkit.tools.process.command import Command, find_program
 from drkit.volumes.standing import Order, Standing
 
 _LINE = re.compile(r"^ID \d+ .*\bparent_uuid (\S+)\s+uuid (\S+)\s+path (.*)$")
@@ -55,12 +55,12 @@ class Btrfs:
         target = top / self.entry
         # btrfs would put the snapshot into a directory of that name, and be content.
         if (
-            process.run(Command(("test", "-e", str(target)), mounts=(_mount_top(self.device, top),))).code
+            execute.run(Command(("test", "-e", str(target)), mounts=(_mount_top(self.device, top),))).code
             == 0
         ):
-            raise ToolFailed(f"{self.entry} is already there on {self.device}", hint="look at it")
+            raise ToolFailed(f"{self.entry} is already there on {self.device}", hint="inspect it by hand")
         command = ("subvolume", "snapshot", "-r", str(top / self.subvolume), str(target))
-        process.check(_command(self.device, top, *command))
+        execute.check(_command(self.device, top, *command))
 
     def mounts(self, path: Path, top: Path) -> tuple[tuple[str, ...], ...]:
         """What has to be mounted to see the snapshot at the directory's own path."""
@@ -77,9 +77,10 @@ class Btrfs:
             return False
         if found.parent != self.parent:
             raise NotOurs(
-                f"{self.entry} on {self.device} is no snapshot of the recorded subvolume", hint="look at it"
+                f"{self.entry} on {self.device} is not a snapshot of the recorded subvolume",
+                hint="inspect it by hand",
             )
-        process.check(_command(self.device, top, "subvolume", "delete", str(top / self.entry), tidying=True))
+        execute.check(_command(self.device, top, "subvolume", "delete", str(top / self.entry), tidying=True))
         return True
 
 
@@ -88,7 +89,7 @@ def look(standing: Standing, name: str, top: Path) -> Btrfs:
     find_program("btrfs", hint="install btrfs-progs")
     found = subvolumes(standing.source, top)
     subvolume, inside = locate(standing.inside, [s.path for s in found])
-    shown = process.check(_command(standing.source, top, "subvolume", "show", str(top / subvolume))).text
+    shown = execute.check(_command(standing.source, top, "subvolume", "show", str(top / subvolume))).text
     return Btrfs(name, standing.source, subvolume, uuid_in(shown), inside)
 
 
@@ -100,7 +101,7 @@ def stray(standing: Standing, prefix: str, top: Path) -> tuple[str, ...]:
 def subvolumes(device: str, top: Path, *, tidying: bool = False) -> tuple[Subvolume, ...]:
     """All subvolumes of a file system."""
     command = _command(device, top, "subvolume", "list", "-u", "-q", str(top), tidying=tidying)
-    return parse_list(process.check(command).text)
+    return parse_list(execute.check(command).text)
 
 
 def parse_list(text: str) -> tuple[Subvolume, ...]:

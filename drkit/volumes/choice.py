@@ -85,10 +85,12 @@ def choose(path: Path, wanted: Wanted, name: str, top: Path) -> Choice:
         volume = plan(kind, found, name, top)
     except ToolFailed as error:
         if wanted != "auto":
-            raise ConfigError(f'volume = "{wanted}" cannot be: {error.message}', hint=error.hint) from None
+            raise ConfigError(
+                f'volume = "{wanted}" cannot be used: {error.message}', hint=error.hint
+            ) from None
         regret = f"{path} was not frozen{f' by {kind}' if kind else ''}: {error.message}"
         return Choice("live", error.message, regret=regret, hint=error.hint)
-    return Choice(kind, f"it stands on {_called(kind, found)}", volume)
+    return Choice(kind, f"it is on {_called(kind, found)}", volume)
 
 
 def natural(found: Standing, *, logical: bool) -> Kind | None:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from drkit.errors import NotOurs, ToolFailed
 from drkit.files import replace_file
-from drkit.tools import process
-from drkit.tools.command import Command
+from drkit.tools.process import execute
+from drkit.tools.process.command import Command
 from drkit.volumes.choice import Choice, Volume, Wanted, choose, from_record, to_record
 from drkit.volumes.standing import Order
 
@@ -130,7 +130,7 @@ def _write(volume: Volume, record: Path) -> None:
 
 def _confirm(volume: Volume, path: Path, mounts: tuple[tuple[str, ...], ...]) -> None:
     """Look whether what is seen there is the snapshot of this very directory; raises ToolFailed."""
-    seen = process.check(Command(("stat", "--format=%i", str(path)), mounts=mounts)).text.strip()
+    seen = execute.check(Command(("stat", "--format=%i", str(path)), mounts=mounts)).text.strip()
     if volume.same_files and seen != str(path.stat().st_ino):
         raise ToolFailed(f"the {volume.kind} snapshot does not show {path}", hint="set volume to live")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from drkit.errors import CannotFreeze, NotOurs, ToolFailed
-from drkit.tools import process
-from drkit.tools.command import Command, find_program
+from drkit.tools.process import execute
+from drkit.tools.process.command import Command, find_program
 from drkit.volumes.standing import Order, Standing
 
 _COLUMNS = "vg_name,lv_name,lv_uuid,lv_attr,lv_size,pool_lv,origin,origin_uuid,vg_free,lv_tags"
@@ -63,7 +63,7 @@ class Lvm:
 
     def make(self, _top: Path, _order: Order) -> None:
         """Make the snapshot; raises ToolFailed."""
-        process.check(Command(self.create_words()))
+        execute.check(Command(self.create_words()))
 
     def create_words(self) -> tuple[str, ...]:
         """The command that makes it: marked, and active (thin snapshots are not, of themselves)."""
@@ -97,10 +97,10 @@ class Lvm:
             return False
         if found.origin_uuid != self.origin_uuid or _mark(self.name) not in found.tags:
             raise NotOurs(
-                f"{self.group}/{self.name} is not the snapshot that was recorded", hint="look at it"
+                f"{self.group}/{self.name} is not the snapshot that was recorded", hint="inspect it by hand"
             )
         words = ("lvremove", "--quiet", "--yes", f"{self.group}/{self.name}")
-        process.check(Command(words, tidying=True))
+        execute.check(Command(words, tidying=True))
         return True
 
 
@@ -115,7 +115,7 @@ def is_logical(source: str, blocks: Path = Path("/sys/class/block")) -> bool:
 def look(standing: Standing, name: str) -> Lvm:
     """How to freeze a directory that stands on a logical volume; raises CannotFreeze, ToolMissing."""
     find_program("lvs", hint="install lvm2")
-    found = parse(process.check(Command(lvs_words(standing.source))).text)
+    found = parse(execute.check(Command(lvs_words(standing.source))).text)
     if len(found) != 1:
         raise CannotFreeze(f"lvs knows no logical volume {standing.source}", hint="set volume to live")
     return plan(found[0], standing, name)
@@ -137,7 +137,7 @@ def plan(origin: Volume, standing: Standing, name: str) -> Lvm:
 
 def stray(standing: Standing, prefix: str) -> tuple[str, ...]:
     """The logical volumes whose name begins so, in the volume group of the directory."""
-    (own,) = parse(process.check(Command(lvs_words(standing.source))).text)
+    (own,) = parse(execute.check(Command(lvs_words(standing.source))).text)
     return tuple(f"{v.group}/{v.name}" for v in _volumes(own.group) if v.name.startswith(prefix))
 
 
@@ -174,4 +174,4 @@ def _mark(name: str) -> str:
 
 
 def _volumes(group: str, *, tidying: bool = False) -> tuple[Volume, ...]:
-    return parse(process.check(Command(lvs_words(group), tidying=tidying)).text)
+    return parse(execute.check(Command(lvs_words(group), tidying=tidying)).text)

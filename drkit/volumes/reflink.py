@@ -1,6 +1,6 @@
 """A copy of the directory that shares all its blocks: FICLONE (ioctl_ficlone(2)), on XFS and btrfs.
 
-No snapshot of a moment: files are copied one after another, in the order that the caller wishes. A copy has
+No snapshot of a moment: files are copied one after another, in the order that the caller options. A copy has
 inodes and times of change of its own.
 """
 
@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
 from drkit.errors import CannotFreeze, NotOurs, ToolFailed
-from drkit.state import remove_tree
-from drkit.tools import stopping
+from drkit.state.directory import remove_tree
+from drkit.tools.process import stopping
 from drkit.volumes.standing import Order, Standing
 
 # _IOW(0x94, 9, int) in <linux/fs.h>.
@@ -55,7 +55,7 @@ class Reflink:
         """Remove it if it is there; says whether it was. Raises ToolFailed if something of it stays."""
         copy = Path(self.copy)
         if copy.name != f".{self.name}" or copy.is_symlink():
-            raise NotOurs(f"{copy} is not the copy that was recorded", hint="look at it")
+            raise NotOurs(f"{copy} is not the copy that was recorded", hint="inspect it by hand")
         if not copy.exists():
             return False
         remove_tree(copy)
@@ -128,7 +128,7 @@ def _clone_directory(source: Path, target: Path, names: list[str]) -> None:
             elif stat.S_ISREG(mode):
                 _clone_file(source / name, target / name)
             else:
-                raise OSError(errno.EINVAL, f"{source / name} is no file")
+                raise OSError(errno.EINVAL, f"{source / name} is not a file")
             _give(source / name, target / name)
         except FileNotFoundError:
             # Half of what has vanished is worse than nothing of it.

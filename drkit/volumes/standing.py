@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from drkit.errors import ToolFailed
-from drkit.tools import process
-from drkit.tools.command import Command, find_program
+from drkit.tools.process import execute
+from drkit.tools.process.command import Command, find_program
 
 # Given a directory, relative to the top, and its names sorted: those that are to be read, in that order.
 Order = Callable[[PurePosixPath, list[str]], list[str]]
@@ -38,7 +38,7 @@ def look(path: Path) -> Standing:
     findmnt = find_program("findmnt", hint="it is part of util-linux")
     here = Command((findmnt, "--json", "--nofsroot", "--output", _COLUMNS, "--target", str(path)))
     every = Command((findmnt, "--json", "--list", "--output", "TARGET"))
-    return parse(process.check(here).text, process.check(every).text, path)
+    return parse(execute.check(here).text, execute.check(every).text, path)
 
 
 def parse(here: str, every: str, path: Path) -> Standing:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from drkit.errors import NotOurs, ToolFailed
-from drkit.tools import process
-from drkit.tools.command import Command, find_program
+from drkit.tools.process import execute
+from drkit.tools.process.command import Command, find_program
 from drkit.volumes.standing import Order, Standing
 
 # A user property (zfsprops(7)) by which a snapshot says who made it.
@@ -38,7 +38,7 @@ class Zfs:
 
     def make(self, _top: Path, _order: Order) -> None:
         """Make the snapshot; raises ToolFailed."""
-        process.check(Command(snapshot_words(self.snapshot, self.name)))
+        execute.check(Command(snapshot_words(self.snapshot, self.name)))
 
     def mounts(self, path: Path, top: Path) -> tuple[tuple[str, ...], ...]:
         """What has to be mounted to see the snapshot at the directory's own path."""
@@ -56,8 +56,8 @@ class Zfs:
         if self.snapshot not in marks:
             return False
         if marks[self.snapshot] != self.name or _guid(self.dataset, tidying=True) != self.guid:
-            raise NotOurs(f"{self.snapshot} is not the snapshot that was recorded", hint="look at it")
-        process.check(Command(("zfs", "destroy", self.snapshot), tidying=True))
+            raise NotOurs(f"{self.snapshot} is not the snapshot that was recorded", hint="inspect it by hand")
+        execute.check(Command(("zfs", "destroy", self.snapshot), tidying=True))
         return True
 
 
@@ -95,9 +95,9 @@ def parse_list(text: str) -> dict[str, str]:
 
 
 def _snapshots(dataset: str, *, tidying: bool = False) -> dict[str, str]:
-    return parse_list(process.check(Command(list_words(dataset), tidying=tidying)).text)
+    return parse_list(execute.check(Command(list_words(dataset), tidying=tidying)).text)
 
 
 def _guid(dataset: str, *, tidying: bool = False) -> str:
     words = ("zfs", "get", "-H", "-p", "-o", "value", "guid", dataset)
-    return process.check(Command(words, tidying=tidying)).text.strip()
+    return execute.check(Command(words, tidying=tidying)).text.strip()

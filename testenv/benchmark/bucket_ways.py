@@ -15,14 +15,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from drkit.blobs import inventory
+from drkit.blobs.bucket import plan as bucket_plan
+from drkit.blobs.bucket.capture import BucketCapture
+from drkit.blobs.ends import Ends
+from drkit.blobs.inventory import Entry
+from drkit.blobs.vault.object_lock import Locking
 from drkit.model import BucketPlace
-from drkit.sources.bucket import inventory
-from drkit.sources.bucket import plan as bucket_plan
-from drkit.sources.bucket.capture import BucketCapture
-from drkit.sources.bucket.ends import Ends
-from drkit.sources.bucket.inventory import Entry
-from drkit.sources.vault.locking import Locking
-from drkit.tools.s3 import Access, Bucket
+from drkit.tools.s3.bucket import Access, Bucket
 from testenv.benchmark.listing_server import PREFIX, content, key_of
 from testenv.s3_server import CREDENTIALS, REGION
 
@@ -60,10 +60,10 @@ def _ends(endpoint: str, vault: str) -> Ends:
 
 
 def _plan(endpoint: str, directory: Path) -> int:
-    ends, tally = _ends(endpoint, "full"), bucket_plan.Tally()
+    ends, tally = _ends(endpoint, "full"), bucket_plan.PlanCount()
     planned = bucket_plan.plan(
-        bucket_plan.blobs(ends.source.listed_at_once(ends.blobs)),
-        bucket_plan.blobs(ends.vault.listed_at_once(ends.kept)),
+        bucket_plan.blobs(ends.source.listed_at_once(ends.blobs), ends.blobs),
+        bucket_plan.blobs(ends.vault.listed_at_once(ends.kept), ends.kept),
         inventory.from_file(directory / BEFORE),
         f"{_ROOT}/",
         None,
@@ -81,7 +81,7 @@ def _capture(endpoint: str, directory: Path, vault: str) -> int:
 
     capture = BucketCapture(_ends(endpoint, vault), directory, before, Locking(False), lambda _update: None)
     capture.copy()
-    return capture.copied.copied if vault == "empty" else 2 * capture.tally.blobs
+    return capture.copied.copied if vault == "empty" else 2 * capture.count.blobs
 
 
 WAYS: dict[str, Callable[[str, Path], int]] = {

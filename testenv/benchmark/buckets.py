@@ -118,6 +118,6 @@ def _render(keys: int, slow: _Done, plan: _Done, nothing: _Done, copied: _Done) 
         f"{table}\n\n"
         f"Planning is {times:.1f} times faster than one call after another (aim: {_AIM_FASTER}); "
         f"a listing in full pages takes {2 * -(-keys // 1000):,} requests.\n"
-        f"Memory: {peak:.0f} MiB at most (aim: {_AIM_MEMORY}). "
+        f"ManifestCache: {peak:.0f} MiB at most (aim: {_AIM_MEMORY}). "
         f"Requests at once while copying: {copied.most} (aim: {_AIM_AT_ONCE}).\n"
     )

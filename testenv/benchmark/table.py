@@ -76,7 +76,7 @@ def _memory(results: Results, larger: Results) -> str:
         for one in (results, larger):
             peaks = (one.own_peak(what, _DRKIT), one.restic_peak(what, _DRKIT))
             rows.append((what, _held(one.facts), *map(_mib, peaks)))
-    title = "Memory with ten times as many blobs:"
+    title = "ManifestCache with ten times as many blobs:"
     return f"{title}\n\n" + grid(("work", "registry", "drkit itself (MiB)", "its restic (MiB)"), rows)
 
 

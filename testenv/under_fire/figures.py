@@ -41,6 +41,6 @@ def _troubles(report: Report) -> list[str]:
     return [
         *(f"failed: exit code {a.code}: {a.complaint}" for a in report.unexplained),
         *(f"torn: {point}: {line}" for point, found in report.torn.items() for line in found[:10]),
-        *(f"drill failed: {point}: {a.complaint}" for point, a in report.failed_drills.items()),
+        *(f"drill failed: {point}: {a.complaint}: {a.red}" for point, a in report.failed_drills.items()),
         *(f"production itself: {line}" for line in report.production[:10]),
     ]

@@ -14,11 +14,8 @@ if TYPE_CHECKING:
 # Nothing here takes minutes: what does has locked itself up.
 _PATIENCE = 300.0
 
-# What a backup may say when the registry itself was in its way, by what was.
-_REASONS = {
-    "garbage collection": ("garbage collection",),
-    "schema change": ("could not be held still", "tables were locked or changed"),
-}
+# What of the registry's life may be in a backup's way, as --json names it.
+_DISTURBANCES = {"garbage_collection": "garbage collection", "tables_in_use": "schema change"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +38,19 @@ class Answer:
         return int(self.envelope["result"]["attempts"])
 
     @property
+    def red(self) -> list[dict[str, Any]]:
+        """The checks of a drill that did not pass."""
+        result = self.envelope["result"] or {}
+        return [check for check in result.get("checks", ()) if check["outcome"] in ("failed", "error")]
+
+    @property
+    def of_a_migration(self) -> bool:
+        """Whether a drill failed for a schema that was being migrated at the backup, and for nothing else."""
+        bad = self.red
+        schema = [c for c in bad if c["kind"] == "schema" and c["reason"] == "as_in_production"]
+        return self.code == 5 and bool(bad) and bad == schema
+
+    @property
     def complaint(self) -> str:
         """The error's sentence, or nothing."""
         error = self.envelope["error"]
@@ -49,10 +59,7 @@ class Answer:
     @property
     def reason(self) -> str | None:
         """What of the registry's life kept a backup from being sealed; None if that is not what it says."""
-        if self.code != 3:
-            return None
-        said = self.complaint
-        return next((what for what, words in _REASONS.items() if any(word in said for word in words)), None)
+        return None if self.code != 3 else _DISTURBANCES.get(self.envelope["error"]["disturbance"])
 
 
 @dataclass(frozen=True)

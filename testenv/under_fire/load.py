@@ -12,7 +12,7 @@ import psycopg
 
 from testenv import people
 from testenv import site as sites
-from testenv.filling import Filling
+from testenv.filling import BucketRestore
 from testenv.under_fire import migrations
 from testenv.under_fire.clients import PROJECTS, Client
 from testenv.under_fire.collector import Collector
@@ -127,7 +127,9 @@ def make_projects(site: Site) -> None:
     """The projects that clients push to, where they are not there yet."""
     with sites.connect(site) as connection:
         now = datetime.datetime.now(datetime.UTC)
-        filling = Filling(connection, Random("projects"), now, site.planted["secret key"], dict(site.planted))
+        filling = BucketRestore(
+            connection, Random("projects"), now, site.planted["secret key"], dict(site.planted)
+        )
         for name in PROJECTS:
             if not connection.execute("SELECT 1 FROM project WHERE name = %s", (name,)).fetchone():
                 people.project(filling, name, [1], [], 0)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg import sql
 
 from testenv import cluster
 from testenv import site as sites
@@ -31,16 +32,24 @@ class Scratch:
     port: int
 
     @contextlib.contextmanager
-    def restored(self, archive: Path) -> Iterator[Connection]:
-        """A database made of an archive; CalledProcessError if pg_restore has anything to complain of."""
+    def restored(self, archive: Path, owner: str = "postgres") -> Iterator[Connection]:
+        """A database made of an archive, with everything the `owner`'s.
+
+        CalledProcessError if pg_restore has anything to complain of.
+        """
         with self._connect("postgres") as server:
             server.autocommit = True
             server.execute("DROP DATABASE IF EXISTS scratch WITH (FORCE)")
             # As the archive has it: nothing of it depends on a collation that this database would not have.
             server.execute("CREATE DATABASE scratch TEMPLATE template0 LOCALE 'C.UTF-8'")
+            role = sql.Identifier(owner)
+            if not server.execute("SELECT FROM pg_roles WHERE rolname = %s", (owner,)).fetchall():
+                server.execute(sql.SQL("CREATE ROLE {}").format(role))
+            server.execute(sql.SQL("ALTER DATABASE scratch OWNER TO {}").format(role))
         subprocess.run(
             [
                 cluster.programs() / "pg_restore", "--exit-on-error", "--no-owner", "--no-privileges",
+                f"--role={owner}",
                 f"--dbname={self._dsn('scratch')}", archive,
             ],
             check=True,

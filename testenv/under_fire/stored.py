@@ -40,6 +40,21 @@ class Repository:
             if tag.startswith(_PART)
         }
 
+    def seal(self, point: str) -> str:
+        """The snapshot that seals a point; LookupError if there is none, or several."""
+        found = json.loads(self._run("snapshots", "--json", "--tag", f"drkit:point:{point},drkit:manifest"))
+        if len(found) != 1:
+            raise LookupError(f"{point} has {len(found)} seals")
+        return str(found[0]["id"])
+
+    def digest(self, snapshot: str) -> str:
+        """The SHA-256 of everything in a snapshot; LookupError if not all of it can be read."""
+        made = hashlib.sha256()
+        with self._dump(snapshot, "/", quiet=True) as source:
+            while piece := source.read(1 << 20):
+                made.update(piece)
+        return made.hexdigest()
+
     def save(self, snapshot: str, path: str, target: Path) -> None:
         """Copy one file of a snapshot."""
         with target.open("wb") as file, self._dump(snapshot, path) as source:
@@ -61,9 +76,11 @@ class Repository:
         return tree
 
     @contextlib.contextmanager
-    def _dump(self, snapshot: str, path: str) -> Iterator[IO[bytes]]:
+    def _dump(self, snapshot: str, path: str, *, quiet: bool = False) -> Iterator[IO[bytes]]:
         words = self._words("dump", "--archive", "tar", snapshot, path)
-        with subprocess.Popen(words, stdout=subprocess.PIPE, env=_environment()) as process:
+        # Of a damaged tree restic 0.18 tells by a crash, with pages of it.
+        said = subprocess.DEVNULL if quiet else None
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=said, env=_environment()) as process:
             assert process.stdout is not None
             yield process.stdout
         if process.returncode != 0:

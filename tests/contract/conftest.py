@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from drkit.tools.restic import Repository
-from drkit.tools.restic_access import Access
+from drkit.tools.restic.access import Access
+from drkit.tools.restic.repository import Repository
 from tests import filesystems, needs
 from tests.weak_key import weaken
 
@@ -24,7 +24,11 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     password = directory / "password"
     password.write_text("correct horse battery staple\n")
     access = Access(
-        str(directory / "repository"), password, directory / "cache", lock_wait=timedelta(seconds=1)
+        str(directory / "repository"),
+        password,
+        directory / "cache",
+        lock_wait=timedelta(seconds=1),
+        records=directory / "restics",
     )
     repository = Repository(access)
     repository.initialise()

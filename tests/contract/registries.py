@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from drkit.sources.blobs import reading_order
-from drkit.tools import process
-from drkit.tools.command import Command
+from drkit.blobs.directory.capture import reading_order
+from drkit.tools.process import execute
+from drkit.tools.process.command import Command
 from drkit.volumes import freeze
 from drkit.volumes.choice import Wanted
 from drkit.volumes.freeze import Place, View, frozen
@@ -70,4 +70,4 @@ def listing(root: Path, mounts: tuple[tuple[str, ...], ...] = ()) -> str:
         ' -printf "%P %U:%G %m %T@ %y\\n" | sort;'
         ' find . -type f ! -path "*/_uploads*" ! -path "./.drkit-*" -print0 | sort -z | xargs -0 sha256sum'
     )
-    return process.check(Command(("sh", "-c", script, "sh", str(root)), mounts=mounts)).text
+    return execute.check(Command(("sh", "-c", script, "sh", str(root)), mounts=mounts)).text

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from drkit.harbor import storage
+from drkit.blobs import inventory
+from drkit.blobs.bucket.capture import BucketCapture
+from drkit.blobs.ends import Ends
+from drkit.blobs.inventory import Entry
+from drkit.blobs.vault.object_lock import Locking
 from drkit.model import BucketPlace
 from drkit.progress import silent
-from drkit.sources.bucket import inventory
-from drkit.sources.bucket.capture import BucketCapture
-from drkit.sources.bucket.ends import Ends
-from drkit.sources.bucket.inventory import Entry
-from drkit.sources.vault.locking import Locking
-from drkit.tools.s3 import Bucket
+from drkit.registry import storage
+from drkit.tools.s3.bucket import Bucket
 from tests import buckets
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -33,6 +33,7 @@ class Bench:
     directory: Path
     locking: Locking = field(default_factory=lambda: Locking(versioned=True))
     entries: list[Entry] = field(default_factory=list)
+    damaged: frozenset[str] = frozenset()
 
     def store(self, data: bytes, digest: str | None = None) -> str:
         """Put a blob where the registry has its blobs."""
@@ -49,7 +50,9 @@ class Bench:
             BucketPlace(self.vault.access.bucket, "kept"),
         )
         before = list(self.entries)
-        capture = BucketCapture(ends, self.directory, lambda: before, self.locking, silent)
+        capture = BucketCapture(
+            ends, self.directory, lambda: before, self.locking, silent, damaged=self.damaged
+        )
         capture.copy()
         self.entries = list(inventory.from_file(capture.inventory))
         return capture
@@ -100,6 +103,19 @@ def test_only_what_is_new_is_copied(bench: Bench) -> None:
     assert len(bench.entries) == 2
 
 
+def test_a_tree_in_the_registrys_tree_is_named_and_passed_by(bench: Bench) -> None:
+    digest = bench.store(b"blob")
+    top = f"root/{storage.BLOBS}"
+    for number in (1, 2):
+        other = hashlib.sha256(b"%d" % number).hexdigest()
+        bench.source.put(f"{top}/sha256/root/{storage.blob_name(f'sha256:{other}')}", b"copied here once")
+        bench.source.put(f"{top}/sha256/{other[:2]}/{storage.blob_name(f'sha256:{other}')}", b"and there")
+    found = bench.run()
+    assert [entry.digest for entry in bench.entries] == [digest]
+    (warning,) = found.warnings
+    assert f"4 objects, such as {top}/sha256/" in warning
+
+
 def test_wrong_bytes_are_reported_and_not_spread(bench: Bench) -> None:
     good = bench.store(b"good")
     bad = bench.store(b"rotten", f"sha256:{'ab' * 32}")
@@ -128,7 +144,7 @@ def test_what_somebody_writes_over_in_the_vault_is_copied_again(bench: Bench) ->
     bench.store(b"blob")
     bench.run()
     bench.vault.put(bench.entries[0].key, b"BLOB")
-    assert bench.run().tally.vanished == 1
+    assert bench.run().count.vanished.count == 1
     assert bench.vault.read_small(bench.entries[0].key, bench.entries[0].version) == b"blob"
     assert list(bench.kept().values()) == [b"blob"]
 

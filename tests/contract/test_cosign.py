@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from drkit.checks import signatures
 from drkit.checks.finding import Control
-from drkit.harbor import storage
 from drkit.harbor.tables import StoredSignature
-from drkit.model import Outcome
-from drkit.sources import secrets
-from drkit.sources.bundle import Member
+from drkit.model import CheckKind, Outcome
+from drkit.registry import storage
+from drkit.secrets import capture
+from drkit.secrets.bundle import Member
 from drkit.tools import cosign
-from tests import needs
+from tests import needs, plain
 
 PASSWORD = b"a password"
 SUBJECT = "sha256:" + hashlib.sha256(b"an image").hexdigest()
@@ -130,7 +132,7 @@ def test_keys_of_other_kinds(private: cosign.PrivateKey) -> None:
     ],
 )
 def test_what_is_no_key(data: bytes) -> None:
-    with pytest.raises(ValueError, match="it is no encrypted cosign key"):
+    with pytest.raises(ValueError, match="it is not an encrypted cosign key"):
         cosign.open_private_key(data, PASSWORD)
 
 
@@ -154,7 +156,7 @@ def members(
     found = [Member(path, "file", 0o600, 0, 0, 0, data) for path, data in files.items() if data]
     if password is not None:
         found.append(Member("/word", "file", 0o600, 0, 0, 0, password + b"\n", what="cosign password"))
-    return secrets.described(found)
+    return capture.described(found)
 
 
 def pair_check(found: tuple[Member, ...]) -> tuple[str, str]:
@@ -234,7 +236,7 @@ def attested(root: Path, made: Made) -> StoredSignature:
 def look(root: Path, made: Made, *found: StoredSignature, sampled: bool = False) -> tuple[str, str]:
     signed = signatures.Signed(root, lambda: found, root / "scratch", sampled)
     checks = signatures.checks(members(made), tuple, signed)
-    finding = next(check for check in checks if check.name == "stored signature").look()
+    finding = next(check for check in checks if check.kind is CheckKind.SIGNATURE).look()
     return finding.outcome.value, finding.detail
 
 
@@ -249,7 +251,40 @@ def test_one_signature_that_verifies_is_enough(made: Made, tmp_path: Path) -> No
 
 def test_a_bundle_with_an_envelope(made: Made, tmp_path: Path) -> None:
     outcome, detail = look(tmp_path, made, attested(tmp_path, made))
+    # The program is given the image as well, which is not there.
     assert (outcome, detail.rpartition(", ")[2]) == ("passed", "by cryptography")
+    assert store(tmp_path, b"an image") == SUBJECT
+    outcome, detail = look(tmp_path, made, attested(tmp_path, made))
+    assert (outcome, detail.rpartition(", ")[2]) == ("passed", "by cryptography and by cosign itself")
+    assert cosign.program_verifies_bundle(made.public, made.attestation, b"x", tmp_path / "scratch") is False
+    stranger = cosign.public_half(cosign.new_private_key())
+    image = (made.directory / "image").read_bytes()
+    assert cosign.program_verifies_bundle(stranger, made.attestation, image, tmp_path / "scratch") is False
+
+
+def test_signatures_of_a_plain_registry_are_found(made: Made) -> None:
+    """cosign pushes to a real registry: a bundle as a referrer, a signature as one, and one by its tag."""
+    short = Path(tempfile.mkdtemp(prefix="drkit-cosign-", dir="/var/tmp"))
+    try:
+        with plain.running(short, plain.free_port()) as registry:
+            image = registry.image("app", "v1", b"a layer")
+            name = f"127.0.0.1:{registry.port}/app@{image}"
+            private = ("--key", "cosign.key", "--tlog-upload=false", "--yes")
+            bundle = ("--new-bundle-format", "--predicate", "predicate", "--type", "custom")
+            run(made.directory, "attest", *private, *bundle, name)
+            listed = list(signatures.listed_in(registry.root))
+            assert [(each.repository, each.subject) for each in listed] == [("app", image)]
+            found = look(registry.root, made, *listed)
+            assert found[0] == "passed", found
+            assert found[1].endswith("by cryptography and by cosign itself")
+            # The index of referrers is not needed: each manifest names its subject.
+            tag = registry.root / plain.TREE / "repositories/app/_manifests/tags" / image.replace(":", "-")
+            shutil.rmtree(tag)
+            assert list(signatures.listed_in(registry.root)) == listed
+            run(made.directory, "sign", *private, name)
+            assert len(list(signatures.listed_in(registry.root))) == 2
+    finally:
+        shutil.rmtree(short)
 
 
 def test_signatures_that_do_not_verify(made: Made, tmp_path: Path) -> None:
@@ -285,7 +320,7 @@ def test_nothing_to_try(made: Made, tmp_path: Path) -> None:
 def test_every_planted_fault_is_caught(made: Made, tmp_path: Path) -> None:
     found = simple(tmp_path, made)
     signed = signatures.Signed(tmp_path, lambda: [found], tmp_path / "scratch", sampled=False)
-    outcomes = dict.fromkeys(("cosign key pairs", "stored signature"), Outcome.PASSED)
+    outcomes = dict.fromkeys((CheckKind.SIGNING_KEYS, CheckKind.SIGNATURE), Outcome.PASSED)
     controls = signatures.controls(members(made), signed, outcomes)
     results = [control.run() for control in controls if isinstance(control, Control)]
     assert [(result.name, result.caught) for result in results] == [

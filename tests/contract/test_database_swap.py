@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from drkit.database import swap as database_swap
 from drkit.errors import DatabaseUnreachable, ToolFailed
-from drkit.sources import database_swap
-from drkit.tools.postgres import Target, compose, connect, identifier
+from drkit.tools.postgres.sessions import connect
+from drkit.tools.postgres.sql import compose, identifier
+from drkit.tools.postgres.targets import Target
 from tests.cluster import Cluster
 
 POINT = "20260102-030405-abcdef"
@@ -58,7 +60,7 @@ def test_the_old_one_is_set_aside(cluster: Cluster, before: set[str]) -> None:
     assert (word(cluster, "harbor"), word(cluster, aside)) == ("new", "old")
     make(cluster, database_swap.beside("harbor"), "newer")
     again = swap(cluster, "harbor")
-    assert again == f"{aside}_1"
+    assert again == f"{aside}_2"
     assert names(cluster) - before == {"harbor", aside, again}
 
 
@@ -93,7 +95,7 @@ def test_one_that_a_killed_run_closed_is_set_aside_and_open_again(cluster: Clust
     make(cluster, "harbor", "old")
     make(cluster, database_swap.beside("harbor"), "new")
     with connect(cluster.target) as session:
-        database_swap._clear_out(session, "harbor")
+        database_swap.clear_out(session, "harbor")
         assert not database_swap.admits(session, "harbor")
     with pytest.raises(DatabaseUnreachable) as closed, connect(cluster.target.with_database("harbor")):
         pass

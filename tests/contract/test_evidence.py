@@ -15,10 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drkit import config
+from drkit.database import clients, evidence, locked
+from drkit.database import load as database_restore
 from drkit.model import SequenceEvidence, TableEvidence
-from drkit.sources import clients, database, database_restore, evidence
-from drkit.tools import postgres
-from drkit.tools.postgres import Session, Target, compose, connect, identifier, literal
+from drkit.tools.postgres import sql
+from drkit.tools.postgres.sessions import Session, connect
+from drkit.tools.postgres.sql import compose, identifier, literal
+from drkit.tools.postgres.targets import Target
 from tests.cluster import Cluster
 
 COLUMNS: dict[str, st.SearchStrategy[object]] = {
@@ -45,16 +48,16 @@ def session(cluster: Cluster) -> Iterator[Session]:
     """A session in a database with the table `public.t`, a column a type."""
     with connect(cluster.new_database()) as made:
         columns = [
-            compose("{name} {type}", name=identifier(kind), type=postgres.trusted(kind)) for kind in COLUMNS
+            compose("{name} {type}", name=identifier(kind), type=sql.trusted(kind)) for kind in COLUMNS
         ]
-        made.execute(compose("CREATE TABLE public.t ({columns})", columns=postgres.joined(", ", columns)))
+        made.execute(compose("CREATE TABLE public.t ({columns})", columns=sql.joined(", ", columns)))
         yield made
 
 
 def fill(session: Session, content: list[Row]) -> TableEvidence:
     session.execute("TRUNCATE public.t")
     for row in content:
-        marks = postgres.joined(", ", [postgres.fragment("%s")] * len(row))
+        marks = sql.joined(", ", [sql.fragment("%s")] * len(row))
         session.execute(compose("INSERT INTO public.t VALUES ({marks})", marks=marks), row)
     return evidence.hash_table(session, "public", "t")
 
@@ -171,8 +174,8 @@ def odd(cluster: Cluster) -> Target:
 
 def account(where: Target) -> tuple[object, ...]:
     with connect(where) as session:
-        names = database.list_tables(session)
-        large, sequences = evidence.read_large_objects(session), evidence.read_sequences(session)
+        names = locked.list_tables(session)
+        large, sequences = evidence.read_large_objects(session), locked.read_sequences(session)
     return evidence.of_tables(names, lambda: connect(where)), large, sequences
 
 
@@ -271,7 +274,7 @@ def test_who_may_not_read_large_objects_counts_them(cluster: Cluster, odd: Targe
 
 def test_tables_that_are_counted_alone(odd: Target) -> None:
     with connect(odd) as session:
-        names = database.list_tables(session)
+        names = locked.list_tables(session)
     patterns = ['odd "schema".arr*', "part_one", "nothing"]
     found = evidence.of_tables(
         names, lambda: connect(odd), lambda name: evidence.counted_alone(name, patterns)
@@ -286,7 +289,7 @@ def test_a_table_in_a_tablespace_comes_back_where_there_is_none(cluster: Cluster
     with connect(where) as session:
         session.execute(compose("CREATE TABLESPACE fast LOCATION {path}", path=literal(str(space))))
         session.execute("CREATE TABLE public.t TABLESPACE fast AS SELECT 1 AS id")
-    with database.hold(config.Database(name="registry", dsn=where.dsn)) as held:
+    with locked.hold(config.Database(name="registry", dsn=where.dsn)) as held:
         taken = evidence.gather(held)
         archive = cluster.dump(where, held.snapshot)
     assert taken.tablespaces == ("fast",)
@@ -312,7 +315,7 @@ def test_what_differs_is_said(cluster: Cluster) -> None:
         session.execute("INSERT INTO public.users (name) VALUES ('jane'), ('joe')")
         session.execute("CREATE TABLE public.log AS SELECT 1 AS id")
         session.execute("SELECT lo_from_bytea(1, '\\x01')")
-    with database.hold(config.Database(name="registry", dsn=where.dsn)) as held:
+    with locked.hold(config.Database(name="registry", dsn=where.dsn)) as held:
         taken = evidence.gather(held, ["log"])
     assert evidence.differences(where, taken) == ()
     with connect(where) as session:
@@ -335,6 +338,19 @@ def test_what_differs_is_said(cluster: Cluster) -> None:
         "sequence public.users_id_seq is missing",
         "0 large objects instead of 1",
     )
+
+
+def test_a_sequence_that_goes_on_while_it_is_dumped_is_no_fault(cluster: Cluster) -> None:
+    """The dump may read it before the evidence does: what counts is where it stood before both."""
+    where = cluster.new_database()
+    with connect(where) as session:
+        session.execute("CREATE SEQUENCE public.numbers")
+        session.value("SELECT nextval('public.numbers')")
+        with locked.hold(config.Database(name="registry", dsn=where.dsn)) as held:
+            archive = cluster.dump(where, held.snapshot)
+            session.value("SELECT nextval('public.numbers')")
+            taken = evidence.gather(held)
+    assert evidence.differences(cluster.restored(archive), taken) == ()
 
 
 def test_a_sequence_may_have_gone_on_but_not_back() -> None:

@@ -16,13 +16,15 @@ from pathlib import Path
 import pytest
 
 from drkit import config
+from drkit.database import clients, evidence, locked
+from drkit.database import load as database_restore
+from drkit.database.locked import LockedDatabase
 from drkit.errors import ToolTooOld
 from drkit.model import DatabaseEvidence
-from drkit.sources import clients, database, database_restore, evidence
-from drkit.sources.database import Held
-from drkit.tools import postgres_programs, process
-from drkit.tools.command import Command
-from drkit.tools.postgres import Target
+from drkit.tools.postgres import programs
+from drkit.tools.postgres.targets import Target
+from drkit.tools.process import execute
+from drkit.tools.process.command import Command
 from testenv.engine import Engine
 from tests.cluster import Cluster
 
@@ -41,7 +43,7 @@ class Server:
 
     @property
     def target(self) -> Target:
-        return database.target_of(self.entry)
+        return locked.target_of(self.entry)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +85,7 @@ def without_versions(found: DatabaseEvidence) -> DatabaseEvidence:
 
 
 def gathered(entry: config.Database) -> tuple[int, DatabaseEvidence]:
-    with database.hold(entry) as held:
+    with locked.hold(entry) as held:
         return held.major, evidence.gather(held)
 
 
@@ -92,7 +94,7 @@ def here(cluster: Cluster) -> DatabaseEvidence:
     """The same content on this machine's own server."""
     target = cluster.new_database()
     psql = (cluster.programs.program("psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", f"--dbname={target.dsn}")
-    process.check(Command(psql), stdin=ODD.read_bytes())
+    execute.check(Command(psql), stdin=ODD.read_bytes())
     return gathered(config.Database(name="registry", dsn=target.dsn))[1]
 
 
@@ -108,14 +110,14 @@ def test_evidence_is_the_same_everywhere(servers: dict[int, Server], here: Datab
         assert without_versions(found) == without_versions(here), f"PostgreSQL {number}"
 
 
-def dumped(server: Server, held: Held, directory: Path) -> Path:
+def dumped(server: Server, held: LockedDatabase, directory: Path) -> Path:
     archive = directory / f"{server.major}.dump"
     with (
         clients.dumper(server.entry, held.target, held.major, directory) as dumper,
         dumper.dump(held.snapshot) as command,
         archive.open("wb") as file,
     ):
-        done = process.into_file(command, file)
+        done = execute.into_file(command, file)
     assert done.code == 0, done.stderr
     return archive
 
@@ -124,7 +126,7 @@ def test_a_dump_comes_back_on_the_same_major_and_on_newer_ones(
     servers: dict[int, Server], directory: Path
 ) -> None:
     for old in servers.values():
-        with database.hold(old.entry) as held:
+        with locked.hold(old.entry) as held:
             found = evidence.gather(held)
             archive = dumped(old, held, directory)
         for new in servers.values():
@@ -143,7 +145,7 @@ def test_pg_dump_of_this_machine_against_a_newer_server(servers: dict[int, Serve
     """Without the container's own programs: refused before anything starts, or dumped by a newer one."""
     for server in servers.values():
         apart = server.entry.model_copy(update={"container": None, "dsn": server.target.dsn})
-        if server.major > max(postgres_programs.installed()):
+        if server.major > max(programs.installed()):
             with (
                 pytest.raises(
                     ToolTooOld, match=f"is older than the server, which is PostgreSQL {server.major}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import stat
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +13,13 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from drkit.errors import DatabaseUnreachable, Interrupted, ToolFailed, ToolMissing
-from drkit.tools import postgres, postgres_programs, process, stopping
-from drkit.tools.command import Command
-from drkit.tools.postgres import Target, compose, connect, identifier, literal
+from drkit.tools.postgres import programs, sql, targets
+from drkit.tools.postgres.sessions import connect
+from drkit.tools.postgres.sql import compose, identifier, literal
+from drkit.tools.postgres.targets import Target
+from drkit.tools.process import execute, stopping
+from drkit.tools.process.command import Command
+from tests.apart import apart
 from tests.cluster import LOGIN, Cluster
 
 # A colon and a backslash are special in a password file.
@@ -80,7 +83,7 @@ def test_rows_and_values(filled: Target) -> None:
         assert session.row("SELECT 1, 'x'") == (1, "x")
         assert session.value("SELECT count(*) FROM public.blob") == 5000
         assert session.execute("DELETE FROM public.blob WHERE id > 4000") == 1000
-        assert session.server_version // 10_000 in postgres_programs.installed()
+        assert session.server_version // 10_000 in programs.installed()
         with pytest.raises(ToolFailed, match="expected one row from PostgreSQL, got 0"):
             session.row("SELECT 1 WHERE false")
 
@@ -121,12 +124,11 @@ def test_a_connection_that_is_cut(filled: Target) -> None:
         list(ended())
 
 
-def test_a_long_query_ends_when_drkit_is_interrupted(
-    database: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Nobody else's children and sessions are ended with it.
-    monkeypatch.setattr(stopping, "_asked", threading.Event())
-    monkeypatch.setattr(stopping, "_ends", [])
+def test_a_long_query_ends_when_drkit_is_interrupted(database: Target) -> None:
+    apart(interrupt_a_query, database)
+
+
+def interrupt_a_query(database: Target) -> None:
     query = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
 
     def interrupt() -> None:
@@ -151,6 +153,7 @@ def test_a_server_that_has_vanished_is_given_up(cluster: Cluster) -> None:
     """Both by drkit's own sessions and by PostgreSQL's programs; whoever says otherwise is heard."""
     theirs = conninfo_to_dict(cluster.target.dsn)
     assert (theirs["keepalives_idle"], theirs["keepalives_count"]) == ("60", "6")
+    assert theirs["tcp_user_timeout"] == "120000", "also where something was sent meanwhile"
     other = Target({**cluster.target.settings, "keepalives_idle": "7200"})
     assert conninfo_to_dict(other.dsn)["keepalives_idle"] == "7200"
 
@@ -182,9 +185,9 @@ def test_names_and_values_are_quoted(database: Target) -> None:
 
 
 def test_keywords_are_letters() -> None:
-    assert postgres.keyword("CREATE ROLE").as_string() == "CREATE ROLE"
+    assert sql.keyword("CREATE ROLE").as_string() == "CREATE ROLE"
     with pytest.raises(ToolFailed, match="unexpected SQL keyword"):
-        postgres.keyword("SELECT; DROP")
+        sql.keyword("SELECT; DROP")
 
 
 # Not getting in
@@ -238,23 +241,23 @@ def test_what_a_program_needs_to_log_in(cluster: Cluster, login: Target, tmp_pat
         "--command=SELECT current_user",
     )
     where = dataclasses.replace(login, password=PASSWORD)
-    with postgres.password_environment(where, tmp_path) as environment:
+    with targets.password_environment(where, tmp_path) as environment:
         (path,) = tmp_path.iterdir()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert environment == {"PGPASSFILE": str(path)}
-        done = process.check(Command((psql, *arguments, f"--dbname={where.dsn}"), environment))
+        done = execute.check(Command((psql, *arguments, f"--dbname={where.dsn}"), environment))
         assert done.text == "keeper\n"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_password_file_goes_even_after_an_error(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), postgres.password_environment(Target({}, PASSWORD), tmp_path):
+    with pytest.raises(KeyError), targets.password_environment(Target({}, PASSWORD), tmp_path):
         raise KeyError
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_password_there_is_no_file(tmp_path: Path) -> None:
-    with postgres.password_environment(Target({}), tmp_path) as environment:
+    with targets.password_environment(Target({}), tmp_path) as environment:
         assert environment == {}
         assert list(tmp_path.iterdir()) == []
 
@@ -267,7 +270,7 @@ def dumped(cluster: Cluster, database: Target, path: Path) -> Path:
         with connect(database) as other:
             other.execute("DELETE FROM public.blob WHERE id > 100")
         with path.open("wb") as target:
-            done = process.into_file(postgres_programs.dump(cluster.programs, database, snapshot, {}), target)
+            done = execute.into_file(programs.dump(cluster.programs, database, snapshot, {}), target)
     assert done.code == 0, done.stderr
     return path
 
@@ -276,7 +279,7 @@ def test_a_dump_holds_what_its_snapshot_saw(cluster: Cluster, filled: Target, tm
     archive = dumped(cluster, filled, tmp_path / "dump")
     assert count(filled) == 100
     empty = cluster.new_database()
-    process.check(postgres_programs.restore(cluster.programs, empty, archive, 2, {}))
+    execute.check(programs.restore(cluster.programs, empty, archive, 2, {}))
     assert count(empty) == 5000
 
 
@@ -287,23 +290,23 @@ def test_a_dump_is_not_compressed(cluster: Cluster, filled: Target, tmp_path: Pa
 
 
 def test_a_dump_of_a_snapshot_that_has_gone(cluster: Cluster, filled: Target) -> None:
-    command = postgres_programs.dump(cluster.programs, filled, "00000003-0000001B-1", {})
+    command = programs.dump(cluster.programs, filled, "00000003-0000001B-1", {})
     with pytest.raises(ToolFailed, match=r"pg_dump failed with exit code 1: .*snapshot"):
-        process.check(command)
+        execute.check(command)
 
 
 def test_a_restore_over_something_stops(cluster: Cluster, filled: Target, tmp_path: Path) -> None:
     archive = dumped(cluster, filled, tmp_path / "dump")
     with pytest.raises(ToolFailed, match='relation "blob" already exists'):
-        process.check(postgres_programs.restore(cluster.programs, filled, archive, 1, {}))
+        execute.check(programs.restore(cluster.programs, filled, archive, 1, {}))
 
 
 def test_an_archive_is_read_to_its_end(cluster: Cluster, filled: Target, tmp_path: Path) -> None:
     archive = dumped(cluster, filled, tmp_path / "dump").read_bytes()
 
     def read(data: bytes) -> None:
-        command = postgres_programs.read_archive(cluster.programs)
-        list(process.lines(command, stdin=[data], ended=postgres_programs.raise_if_failed))
+        command = programs.read_archive(cluster.programs)
+        list(execute.lines(command, stdin=[data], ended=programs.raise_if_failed))
 
     read(archive)
     for cut in (0, 3, len(archive) // 2):
@@ -314,9 +317,9 @@ def test_an_archive_is_read_to_its_end(cluster: Cluster, filled: Target, tmp_pat
 @pytest.mark.parametrize("passwords", [True, False])
 def test_roles(cluster: Cluster, login: Target, tmp_path: Path, passwords: bool) -> None:
     where = dataclasses.replace(login, password=PASSWORD)
-    with postgres.password_environment(where, tmp_path) as environment:
-        command = postgres_programs.dump_roles(cluster.programs, where, environment, passwords=passwords)
-        text = process.check(command).text
+    with targets.password_environment(where, tmp_path) as environment:
+        command = programs.dump_roles(cluster.programs, where, environment, passwords=passwords)
+        text = execute.check(command).text
     assert "CREATE ROLE keeper;" in text
     assert ("SCRAM-SHA-256$" in text) is passwords
     assert PASSWORD not in text
@@ -325,11 +328,11 @@ def test_roles(cluster: Cluster, login: Target, tmp_path: Path, passwords: bool)
 
 def test_a_sandbox_needs_the_very_major_version(cluster: Cluster) -> None:
     available = {cluster.programs.major: cluster.programs}
-    assert postgres_programs.server_programs(cluster.programs.major, available) == cluster.programs
+    assert programs.server_programs(cluster.programs.major, available) == cluster.programs
     with pytest.raises(ToolMissing) as caught:
-        postgres_programs.server_programs(99, available)
+        programs.server_programs(99, available)
     assert caught.value.message == (
         f"PostgreSQL 99 is not installed here (there is: {cluster.programs.major})"
     )
     with pytest.raises(ToolMissing, match=r"there is: none"):
-        postgres_programs.server_programs(99, {})
+        programs.server_programs(99, {})

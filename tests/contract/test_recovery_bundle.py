@@ -18,16 +18,16 @@ from pathlib import Path
 
 import pytest
 
-from drkit import recovery
 from drkit.errors import RestoreDamaged
 from drkit.model import Part, SecretFile
-from drkit.sources.bundle import INDEX, Member, pack, unpack
+from drkit.points import recovery
+from drkit.secrets.bundle import INDEX, Member, pack, unpack
 from tests import needs, samples
 
 MEMBERS = (
     Member("/data", "directory", 0o750, 1234, 1235, 0),
     Member("/data/a", "file", 0o600, 1234, 1235, 10**9, b"one"),
-    Member("/data/b", "file", 0o4750, 1234, 1235, 10**9, b"two"),
+    Member("/data/b", "file", 0o750, 1234, 1235, 10**9, b"two"),
     Member("/data/it's a $(touch x) \\ \" name ", "file", 0o640, 1234, 1235, 10**9, b"odd"),
     Member("/data/größe " + "long" * 30, "file", 0o600, 0, 0, 10**9, b"long"),
     Member(f"/data/{INDEX}", "file", 0o600, 0, 0, 10**9, b"of another bundle"),
@@ -54,22 +54,19 @@ class Glass:
         return self.home / "root"
 
     def run(self, tar: bytes, members: tuple[Member, ...] = MEMBERS) -> subprocess.CompletedProcess[str]:
-        """Look at the bundle and restore it, as the script does after it has fetched it."""
-        (self.home / "scratch").mkdir(exist_ok=True)
+        """Look at the bundle and restore it, as the script does after it has fetched the seal."""
+        (self.home / "scratch/seal").mkdir(parents=True, exist_ok=True)
         command = [needs.program("age"), "-r", self.recipient]
         sealed = subprocess.run(command, input=tar, capture_output=True, check=True).stdout
-        (self.home / "scratch/secrets.age").write_bytes(sealed)
+        (self.home / "scratch/seal/secrets.tar.age").write_bytes(sealed)
         files = tuple(SecretFile(m.path, len(m.data)) for m in members if m.kind == "file")
-        part = Part("secrets", "secrets", "snapshot", "/secrets.tar.age", 1, 1, 1.0)
+        part = Part("secrets", "secrets", "", "/secrets.tar.age", 1, 1, 1.0)
         point = samples.manifest("20261124-020000-4f2a9c", datetime(2026, 11, 24, 2, tzinfo=UTC))
         script = recovery.files(replace(point, parts=(part,), secret_files=files, databases=()), "tags")[
             "recover.sh"
         ]
         functions = script.partition('[ -z "$identity" ] || [ -r "$identity" ]')[0]
-        # Only the fetching is left out: the bundle is there already.
-        fetch = 'restic dump "$secrets" "$secrets_path" >"$scratch/secrets.age"'
-        assert fetch in functions
-        text = f"{functions.replace(fetch, ':')}\nscratch={self.home}/scratch\n"
+        text = f"{functions}\nscratch={self.home}/scratch seal={self.home}/scratch/seal\n"
         words = [*self.shell, "-c", f"{text}look_at_secrets\nrestore_secrets\nscratch=", "recover.sh"]
         options = ["--root", str(self.root), "--identity", str(self.home / "key")]
         environment = {"PATH": f"{self.home}/bin:{os.environ['PATH']}"}
@@ -185,6 +182,7 @@ def written(members: list[tuple[tarfile.TarInfo, bytes]]) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.slow
 def test_a_hostile_bundle_fools_neither(glass: Glass) -> None:
     for what, (more, why) in STRANGERS.items():
         tar = with_more(more)
@@ -195,6 +193,14 @@ def test_a_hostile_bundle_fools_neither(glass: Glass) -> None:
         assert why in ended.stderr or (what in ("above", "absolute") and not glass.gnu), what
         with pytest.raises(RestoreDamaged):
             unpack(tar)
+
+
+@pytest.mark.parametrize("mode", [0o4750, 0o2750, 0o1750])
+def test_a_file_that_would_run_as_somebody_else_is_refused(glass: Glass, mode: int) -> None:
+    """drkit packs none; who makes a bundle by other means could become root by one."""
+    ended = glass.run(pack((*MEMBERS, Member("/data/x", "file", mode, 0, 0, 10**9, b"x"))))
+    assert (ended.returncode, glass.root.exists()) == (1, False)
+    assert "data/x would run as somebody else, or is of another odd kind" in ended.stderr
 
 
 def test_names_that_are_given_twice(glass: Glass) -> None:

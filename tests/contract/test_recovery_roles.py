@@ -10,11 +10,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from drkit import recovery
-from drkit.tools import postgres_programs, process
+from drkit.database import roles
+from drkit.points import recovery
+from drkit.tools.postgres import programs
+from drkit.tools.postgres.sessions import connect
+from drkit.tools.process import execute
 from tests import needs
 from tests.cluster import Cluster
-from tests.unit.test_recovery import whole
+from tests.unit.points.test_recovery import whole
 
 ODD = (
     "it's",
@@ -66,22 +69,27 @@ def make(connection: psycopg.Connection) -> None:
     connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(ODD[0]), sql.Identifier(ODD[3])))
 
 
+def filtered(directory: Path, awk: str) -> subprocess.CompletedProcess[bytes]:
+    """What the script makes of `roles.sql`."""
+    functions = recovery.files(whole(), "x")[recovery.SCRIPT].partition("need restic\n")[0]
+    shell = ["sh", "-c", f"{functions}\nscratch=$PWD; write_role_filter; scratch=", "recover.sh"]
+    subprocess.run(shell, cwd=directory, check=True)
+    program, *more = awk.split()
+    words = [needs.program(program), *more, "-f", "roles.awk", "roles.sql"]
+    return subprocess.run(words, cwd=directory, capture_output=True, check=True)
+
+
 @pytest.mark.parametrize("awk", ["awk", "busybox awk"])
 def test_roles_come_back(cluster: Cluster, server: psycopg.Connection, tmp_path: Path, awk: str) -> None:
     make(server)
     before = server.execute(_ROLES).fetchall()
     assert len(before) > len(ODD)
-    dump = postgres_programs.dump_roles(cluster.programs, cluster.target, {}, passwords=True)
-    (tmp_path / "roles.sql").write_bytes(process.check(dump).stdout)
+    dump = programs.dump_roles(cluster.programs, cluster.target, {}, passwords=True)
+    (tmp_path / "roles.sql").write_bytes(execute.check(dump).stdout)
     drop(server)
     server.execute("CREATE ROLE present LOGIN PASSWORD 'another'")
 
-    functions = recovery.files(whole(), "x")[recovery.SCRIPT].partition("need restic\n")[0]
-    shell = ["sh", "-c", f"{functions}\nscratch=$PWD; write_role_filter; scratch=", "recover.sh"]
-    subprocess.run(shell, cwd=tmp_path, check=True)
-    program, *more = awk.split()
-    words = [needs.program(program), *more, "-f", "roles.awk", "roles.sql"]
-    missing = subprocess.run(words, cwd=tmp_path, capture_output=True, check=True)
+    missing = filtered(tmp_path, awk)
     assert missing.stderr == b""
     (tmp_path / "missing.sql").write_bytes(missing.stdout)
     psql = [cluster.programs.program("psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", "-1", "-f", "missing.sql"]
@@ -94,3 +102,41 @@ def test_roles_come_back(cluster: Cluster, server: psycopg.Connection, tmp_path:
     others = [row for row in server.execute(_ROLES).fetchall() if row[0] != "present"]
     assert others == [row for row in before if row[0] != "present"]
     assert not (tmp_path / "evil").exists()
+
+
+def test_roles_come_back_in_a_restore(cluster: Cluster, server: psycopg.Connection) -> None:
+    make(server)
+    before = server.execute(_ROLES).fetchall()
+    dump = programs.dump_roles(cluster.programs, cluster.target, {}, passwords=True)
+    text = execute.check(dump).stdout.decode()
+    drop(server)
+    server.execute("CREATE ROLE present NOLOGIN")
+    with connect(cluster.target) as session:
+        made = roles.make(session, text)
+    assert (made.made, made.without_password, made.left_out) == (tuple(sorted(ODD)), (), ())
+    assert server.execute(_ROLES).fetchall() == before
+
+
+@pytest.mark.parametrize("awk", ["awk", "busybox awk"])
+def test_no_role_gets_power_over_the_server(
+    cluster: Cluster, server: psycopg.Connection, tmp_path: Path, awk: str
+) -> None:
+    server.execute("CREATE ROLE evil SUPERUSER CREATEROLE LOGIN")
+    server.execute("GRANT pg_execute_server_program TO evil")
+    dump = programs.dump_roles(cluster.programs, cluster.target, {}, passwords=True)
+    (tmp_path / "roles.sql").write_bytes(execute.check(dump).stdout)
+    server.execute("DROP ROLE evil")
+    missing = filtered(tmp_path, awk)
+    assert b"CREATE ROLE evil;" in missing.stdout
+    assert b" SUPERUSER " not in missing.stdout.partition(b"ALTER ROLE evil")[2].partition(b";")[0]
+    assert b"GRANT pg_execute_server_program" not in missing.stdout
+    (tmp_path / "missing.sql").write_bytes(missing.stdout)
+    psql = [cluster.programs.program("psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", "-1", "-f", "missing.sql"]
+    where = ["-h", str(cluster.directory), "-U", "postgres", "postgres"]
+    done = subprocess.run([*psql, *where], cwd=tmp_path, capture_output=True, text=True, check=True)
+    # Not of postgres, who is a superuser and was there.
+    assert done.stderr.count("does not get back") == 2
+    (mighty,) = server.execute(
+        "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = 'evil'"
+    ).fetchall()
+    assert mighty == (False,)

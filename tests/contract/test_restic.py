@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,16 +14,17 @@ import pytest
 
 from drkit.errors import (
     ConfigError,
+    RepositoryDamaged,
     RepositoryMissing,
     RepositoryRefused,
     SourceChanged,
     ToolFailed,
 )
 from drkit.progress import Update
-from drkit.tools import restic
-from drkit.tools.command import Command
-from drkit.tools.restic import Repository
-from drkit.tools.restic_output import Node
+from drkit.tools.process.command import Command
+from drkit.tools.restic import repository as restic
+from drkit.tools.restic.output import is_empty_share
+from drkit.tools.restic.repository import Repository
 from tests import needs
 
 HOST = "registry.example.com"
@@ -54,6 +56,17 @@ def test_a_new_repository_is_empty_and_opens(repository: Repository) -> None:
     repository.open()
     assert repository.snapshots(TAG) == ()
     repository.check()
+
+
+def test_restic_and_drkit_agree_on_which_share_has_no_packs(repository: Repository) -> None:
+    repository.save_stream([DATA], "file", [TAG], HOST)
+    packs = repository.packs()
+    assert packs
+    for number in (1, 2, 3):
+        said = repository.access.check(
+            repository.access.command("check", f"--read-data-subset={number}/3")
+        ).text
+        assert (f"group #{number} of 0 data packs" in said) is is_empty_share(f"{number}/3", packs)
 
 
 def test_one_is_not_made_over_another(repository: Repository) -> None:
@@ -186,24 +199,31 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
+def nodes(repository: Repository, snapshot: str) -> list[tuple[str, str, int | None]]:
+    """Path, type and size of everything in a snapshot, in the order in which restic lists it."""
+    command = repository.access.command("ls", "--json", "--recursive", snapshot)
+    entries = map(json.loads, repository.access.check(command).text.splitlines())
+    return [(e["path"], e["type"], e.get("size")) for e in entries if e.get("struct_type") == "node"]
+
+
 def test_a_directory_and_what_is_left_out_of_it(repository: Repository, tree: Path) -> None:
     saved = repository.save_directory(tree, [TAG], HOST, excludes=["_uploads"])
     assert saved.files == 5
     top = str(tree)
-    found = [node for node in repository.nodes(saved.snapshot, top) if node.path.startswith(top + "/")]
+    found = [node for node in nodes(repository, saved.snapshot) if node[0].startswith(top + "/")]
     assert found == [
-        Node(f"{top}/B", "dir", None),
-        Node(f"{top}/B/data", "file", 6),
-        Node(f"{top}/b", "dir", None),
-        Node(f"{top}/b/data", "file", 6),
-        Node(f"{top}/b-a", "dir", None),
-        Node(f"{top}/b-a/data", "file", 8),
-        Node(f"{top}/b.a", "dir", None),
-        Node(f"{top}/b.a/data", "file", 8),
-        Node(f"{top}/empty", "dir", None),
-        Node(f"{top}/link", "symlink", None),
-        Node(f"{top}/é", "dir", None),
-        Node(f"{top}/é/data", "file", 7),
+        (f"{top}/B", "dir", None),
+        (f"{top}/B/data", "file", 6),
+        (f"{top}/b", "dir", None),
+        (f"{top}/b/data", "file", 6),
+        (f"{top}/b-a", "dir", None),
+        (f"{top}/b-a/data", "file", 8),
+        (f"{top}/b.a", "dir", None),
+        (f"{top}/b.a/data", "file", 8),
+        (f"{top}/empty", "dir", None),
+        (f"{top}/link", "symlink", None),
+        (f"{top}/é", "dir", None),
+        (f"{top}/é/data", "file", 7),
     ]
 
 
@@ -213,8 +233,8 @@ def test_files_below_a_directory(repository: Repository, tree: Path) -> None:
         (tree / "b" / name).write_bytes(b"1")
     saved, top = repository.save_directory(tree, [TAG], HOST), str(tree)
     found = list(repository.files(saved.snapshot, top))
-    nodes = repository.nodes(saved.snapshot, top)
-    assert found == [(node.path, node.size) for node in nodes if node.type == "file"]
+    listed = nodes(repository, saved.snapshot)
+    assert found == [(path, size) for path, kind, size in listed if kind == "file"]
     assert {f"{top}/b/{name}" for name in odd} < {path for path, _ in found}
     assert len(found) == 6 + len(odd)
 
@@ -330,7 +350,7 @@ def test_a_flipped_byte_is_found_by_reading(repository: Repository) -> None:
         stream.seek(1000)
         stream.write(b"\0" * 16)
     repository.check()  # looks at the structure alone: that is why drkit hashes
-    with pytest.raises(ToolFailed):
+    with pytest.raises(RepositoryDamaged):
         repository.check("100%")
     with pytest.raises(ToolFailed):
         content(repository, saved.snapshot, "/x")

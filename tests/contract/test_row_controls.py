@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import psycopg
 import pytest
 
 from drkit.checks import rows
 from drkit.checks.finding import Control, Unplanted
+from drkit.database import evidence, locked
 from drkit.model import DatabaseEvidence, DatabaseShape, TableEvidence
-from drkit.sources import database, evidence
-from drkit.tools.postgres import Session, Target, connect
+from drkit.tools.postgres.sessions import connect
+from drkit.tools.postgres.targets import Target
 from tests.cluster import Cluster
 
 SHAPE = DatabaseShape("odd", "postgres", "UTF8", "libc", "C", "C")
@@ -47,14 +49,15 @@ def target(cluster: Cluster) -> Target:
     return cluster.new_database()
 
 
-def run(session: Session, script: str) -> None:
+def run(target: Target, script: str) -> None:
     # Several statements, some with semicolons in them, go by the simple protocol.
-    session._connection.execute(script.encode())
+    with psycopg.connect(target.dsn, autocommit=True) as connection:
+        connection.execute(script.encode())
 
 
 def described(target: Target) -> DatabaseEvidence:
     with connect(target) as session:
-        names = database.list_tables(session)
+        names = locked.list_tables(session)
     tables = evidence.of_tables(names, lambda: connect(target))
     return DatabaseEvidence("odd", SHAPE, 150_000, {}, tables)
 
@@ -64,8 +67,7 @@ def planted(target: Target, found: DatabaseEvidence) -> Sequence[Control | Unpla
 
 
 def test_every_fault_is_caught_over_every_type_and_nothing_stays(target: Target) -> None:
-    with connect(target) as session:
-        run(session, ODD)
+    run(target, ODD)
     before = described(target)
     controls = [control for control in planted(target, before) if isinstance(control, Control)]
     assert [control.name for control in controls] == [
@@ -86,24 +88,21 @@ def test_every_fault_is_caught_over_every_type_and_nothing_stays(target: Target)
 
 def test_a_change_that_is_not_seen_is_told(target: Target) -> None:
     """Of a table that is only counted nothing else can be seen: the control must not say that it was."""
-    with connect(target) as session:
-        run(session, "CREATE TABLE public.t (note text); INSERT INTO public.t VALUES ('a')")
+    run(target, "CREATE TABLE public.t (note text); INSERT INTO public.t VALUES ('a')")
     (table,) = described(target).tables
-    finding = rows._all_seen(target, [rows.Column(replace(table, hash=None), "note", "text", exact=True)])
+    finding = rows.all_seen(target, [rows.Column(replace(table, hash=None), "note", "text", exact=True)])
     assert (finding.outcome, finding.detail) == ("passed", "a changed text in t.note was not seen")
 
 
 def test_a_large_table_is_not_read_whole(target: Target) -> None:
-    with connect(target) as session:
-        run(session, "CREATE TABLE public.t AS SELECT n FROM generate_series(1, 5000) AS n")
+    run(target, "CREATE TABLE public.t AS SELECT n FROM generate_series(1, 5000) AS n")
     for control in planted(target, described(target)):
         assert isinstance(control, Control)
         assert control.run().caught
 
 
 def test_where_there_are_no_rows_nothing_is_called_caught(target: Target) -> None:
-    with connect(target) as session:
-        run(session, "CREATE TABLE public.t (n int)")
+    run(target, "CREATE TABLE public.t (n int)")
     found = planted(target, described(target))
     assert [(type(c), c.name) for c in found] == [
         (Unplanted, "dropped row in odd"),
@@ -113,8 +112,7 @@ def test_where_there_are_no_rows_nothing_is_called_caught(target: Target) -> Non
 
 
 def test_tables_that_are_counted_only_have_no_changed_row(target: Target) -> None:
-    with connect(target) as session:
-        run(session, "CREATE TABLE public.t AS SELECT 1 AS n")
+    run(target, "CREATE TABLE public.t AS SELECT 1 AS n")
     counted = DatabaseEvidence("odd", SHAPE, 150_000, {}, (TableEvidence("public", "t", 1, None),))
     dropped, added, changed = planted(target, counted)
     assert isinstance(dropped, Control)

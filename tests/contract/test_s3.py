@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from drkit.errors import BucketMissing, NotDeleted, ObjectMissing, WrongBytes
-from drkit.tools.s3 import Bucket, Lock
+from drkit.tools.s3.bucket import Bucket, Lock
 from tests.buckets import Service
 
 

@@ -11,10 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
-from drkit.errors import BucketRefused, ConfigError, SourceChanged, ToolFailed, WrongBytes
-from drkit.tools import s3_client
-from drkit.tools.s3 import Bucket
+from drkit.errors import (
+    BucketFailed,
+    BucketRefused,
+    ConfigError,
+    ObjectMissing,
+    SourceChanged,
+    ToolFailed,
+    WrongBytes,
+)
+from drkit.tools.s3 import client
+from drkit.tools.s3.bucket import Bucket
 from testenv import keys
 from testenv.s3_faults import Fault, Proxy
 from tests.buckets import Service
@@ -28,11 +37,6 @@ DIGEST = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
 def proxy(s3: Service) -> Iterator[Proxy]:
     with Proxy(s3.endpoint) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_client, "LONGEST_PAUSE", 0.05)
 
 
 @pytest.fixture
@@ -91,6 +95,7 @@ def test_what_never_passes_fails_after_some_attempts(bucket: Bucket, proxy: Prox
         (400, "ExpiredToken", "new credentials"),
         (403, "AccessDenied", "right"),
         (403, "InvalidAccessKeyId", "credentials_file"),
+        (404, "XAdminUserNotFound", "credentials_file"),
         (403, "RequestTimeTooSkewed", "clock"),
     ],
 )
@@ -223,6 +228,45 @@ def test_a_service_that_may_not_read_the_source_is_not_asked_twice(
             put = vault.copy_blob(bucket, "blob", f"copy-{number}", SIZE, DIGEST)
             assert (put.bytes_through, put.server_side) == (SIZE, False)
         assert vault.requests == 3
+
+
+def test_versions_that_a_service_tells_twice_count_once(s3: Service) -> None:
+    """Some begin a page with the last version of the page before."""
+    with Proxy(s3.endpoint) as proxy:
+        access = replace(s3.bucket(versions=True), endpoint=proxy.endpoint, page=3)
+        with Bucket(access) as opened:
+            for number in range(8):
+                opened.put(f"blob{number // 2}", b"x")
+            whole = list(opened.listed(versions=True))
+            page = re.compile(rb"(<Version>.*?</Version>)", re.DOTALL)
+            last: list[bytes] = []
+
+            def repeat(body: bytes) -> bytes:
+                found = page.findall(body)
+                again = body.replace(found[0], b"".join([*last, found[0]]), 1)
+                last[:] = found[-1:]
+                return again
+
+            for listing in (opened.listed, opened.listed_at_once):
+                last.clear()
+                proxy.plan = lambda request: Fault(change=repeat) if request.lists else None
+                assert list(listing("", versions=True)) == whole
+    assert len(whole) == 8
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "kind"),
+    [
+        ("NoSuchVersion", "gone", ObjectMissing),
+        # The id that another service gave need not even look like one.
+        ("InvalidArgument", "Invalid version id specified", ObjectMissing),
+        ("InvalidArgument", "Invalid part number", BucketFailed),
+    ],
+)
+def test_a_version_that_is_not_there(code: str, said: str, kind: type[ToolFailed]) -> None:
+    answer = {"Error": {"Code": code, "Message": said}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    error = ClientError(answer, "GetObject")
+    assert type(client.of_answer("get_object blob", error, "s3://bucket")) is kind
 
 
 def test_a_listing_that_changes_while_it_is_read(s3: Service) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from drkit.tools.s3 import Bucket
+from drkit.tools.s3.bucket import Bucket
 from tests.buckets import Service
 
 BLOBS = "reg/docker/registry/v2/blobs/sha256/"

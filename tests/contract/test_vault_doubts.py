@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from drkit.blobs.vault.pending_copies import PendingCopies
+from drkit.blobs.vault.reading import key_of
 from drkit.errors import ObjectMissing, ToolFailed, WrongBytes
 from drkit.model import BucketPlace
-from drkit.sources.vault.doubts import Doubts
-from drkit.sources.vault.reading import key_of
-from drkit.tools.s3 import Bucket
+from drkit.tools.s3.bucket import Bucket
 from tests.buckets import Service
 
 RIGHT = f"sha256:{hashlib.sha256(b'right').hexdigest()}"
@@ -27,13 +27,13 @@ def vault(s3: Service) -> Iterator[Bucket]:
         yield opened
 
 
-def killed(doubts: Doubts, digest: str) -> None:
+def killed(doubts: PendingCopies, digest: str) -> None:
     with pytest.raises(KeyboardInterrupt), doubts.under_way(digest):
         raise KeyboardInterrupt
 
 
 def test_what_was_under_way_is_hashed_and_what_is_wrong_goes(vault: Bucket, tmp_path: Path) -> None:
-    doubts, place = Doubts(tmp_path / "copying"), BucketPlace(vault.access.bucket, "v")
+    doubts, place = PendingCopies(tmp_path / "copying"), BucketPlace(vault.access.bucket, "v")
     assert doubts.settle(vault, place) == 0
     for digest, content in ((RIGHT, b"right"), (WRONG, b"wrong"), (PROVEN, b"nobody doubts it")):
         vault.put(key_of(place, digest), content)
@@ -51,7 +51,7 @@ def test_what_was_under_way_is_hashed_and_what_is_wrong_goes(vault: Bucket, tmp_
 def test_what_failed_stays_in_doubt_unless_nothing_can_be_there(
     error: type[ToolFailed], doubted: int, tmp_path: Path
 ) -> None:
-    doubts = Doubts(tmp_path / "copying")
+    doubts = PendingCopies(tmp_path / "copying")
     with pytest.raises(error), doubts.under_way(RIGHT):
         raise error("x")
     assert len(list(doubts.directory.iterdir())) == doubted

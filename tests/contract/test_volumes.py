@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from drkit.errors import Interrupted, ToolFailed
-from drkit.tools import process, stopping
-from drkit.tools.command import Command
-from drkit.tools.restic import Repository
+from drkit.tools.process import execute, stopping
+from drkit.tools.process.command import Command
+from drkit.tools.restic.repository import Repository
 from drkit.volumes import freeze
 from drkit.volumes.choice import Wanted
 from tests import filesystems
+from tests.apart import apart
 from tests.contract.registries import TREE, Case, fill, listing
 
 HOST, TAG = "registry.example.com", "drkit"
@@ -73,18 +73,20 @@ def test_nothing_stays_after_an_error(case: Case) -> None:
     assert case.left() == []
 
 
-def test_nothing_stays_after_an_interruption(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_stays_after_an_interruption(case: Case) -> None:
     """Then no process may be started any more, but for those that tidy up."""
-    asked = threading.Event()
-    monkeypatch.setattr(stopping, "_asked", asked)
-    with pytest.raises(Interrupted), case.frozen():
-        be_interrupted(asked)
+    apart(interrupt, case)
     assert case.left() == []
 
 
-def be_interrupted(asked: threading.Event) -> None:
-    asked.set()
-    process.run(Command(("true",)))
+def interrupt(case: Case) -> None:
+    with pytest.raises(Interrupted), case.frozen():
+        start_after_that()
+
+
+def start_after_that() -> None:
+    stopping.stop_all()
+    execute.run(Command(("true",)))
 
 
 def wait_for(case: Case, seconds: float | None) -> None:
@@ -102,7 +104,7 @@ def test_a_kill_leaves_nothing_after_the_next_sweep(case: Case) -> None:
         child = os.fork()
         if child == 0:
             with case.frozen() as view:
-                process.run(Command(("sleep", "60"), mounts=view.mounts))
+                execute.run(Command(("sleep", "60"), mounts=view.mounts))
             os._exit(0)
         wait_for(case, seconds)
         os.kill(child, signal.SIGKILL)
@@ -116,6 +118,7 @@ def test_a_kill_leaves_nothing_after_the_next_sweep(case: Case) -> None:
     assert swept or case.kind == "live"
 
 
+@pytest.mark.slow
 def test_restic_reads_only_what_is_new(case: Case, repository: Repository) -> None:
     """Of 102 blobs two are new; also after a live run, and in a live run afterwards."""
     fill(case.root, 90, seed=2)

@@ -6,19 +6,19 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
 
+from drkit.blobs.directory.capture import reading_order
 from drkit.errors import ConfigError, Interrupted
-from drkit.sources.blobs import reading_order
-from drkit.tools import stopping
+from drkit.tools.process import stopping
 from drkit.volumes import freeze
 from drkit.volumes.choice import Wanted, choose, stray
 from drkit.volumes.freeze import frozen
 from tests import filesystems
+from tests.apart import apart
 from tests.contract.registries import TREE, Case, fill, listing
 
 
@@ -50,7 +50,7 @@ def test_a_snapshot_of_something_else_is_not_removed(registry: Case) -> None:
     where = f".{registry.place.name} on {device(registry.top)}"
     assert said == (
         f"could not remove the volume snapshot {registry.place.name}: "
-        f"{where} is no snapshot of the recorded subvolume"
+        f"{where} is not a snapshot of the recorded subvolume"
     )
     assert (entry / "precious").read_text() == "somebody's"
     assert len(freeze.records(registry.state)) == 1, "it stays in sight"
@@ -132,17 +132,17 @@ def test_who_is_not_root_reads_live_and_is_told(registry: Case, monkeypatch: pyt
     refused(registry, "btrfs", "only root may freeze a directory and mount the snapshot")
 
 
-def test_a_copy_that_takes_long_is_given_up_when_drkit_is_interrupted(
-    registry: Case, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = threading.Event()
-    monkeypatch.setattr(stopping, "_asked", asked)
+def test_a_copy_that_takes_long_is_given_up_when_drkit_is_interrupted(registry: Case) -> None:
+    apart(interrupt_a_copy, registry)
+
+
+def interrupt_a_copy(registry: Case) -> None:
     copied: list[PurePosixPath] = []
 
     def order(directory: PurePosixPath, names: list[str]) -> list[str]:
         copied.append(directory)
         if len(copied) == 4:
-            asked.set()
+            stopping.stop_all()
         return names
 
     with pytest.raises(Interrupted), frozen(registry.root, "reflink", registry.place, order):
@@ -168,7 +168,9 @@ def test_a_file_system_without_reflinks_is_told(tmp_path: Path) -> None:
         case = Case("auto", "live", top / "registry", top, tmp_path / "volumes")
         with case.frozen() as view:
             assert (view.kind, view.why, view.warnings) == ("live", "ext4 makes no snapshots", [])
-        with pytest.raises(ConfigError, match=r'volume = "reflink" cannot be: ext4 makes no reflinks there'):
+        with pytest.raises(
+            ConfigError, match=r'volume = "reflink" cannot be used: ext4 makes no reflinks there'
+        ):
             choose(case.root, "reflink", case.place.name, case.place.top)
-        with pytest.raises(ConfigError, match=r'volume = "btrfs" cannot be: .* stands on ext4'):
+        with pytest.raises(ConfigError, match=r'volume = "btrfs" cannot be used: .* stands on ext4'):
             choose(case.root, "btrfs", case.place.name, case.place.top)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drkit import config
-from drkit.catalog import open_catalog
+from drkit.database import locked
+from drkit.database.locked import LockedDatabase
 from drkit.errors import SourceChanged
-from drkit.harbor import storage
-from drkit.sources import database
-from drkit.sources.database import Held
-from drkit.tools import postgres, postgres_programs
-from drkit.tools.restic import Repository
+from drkit.points.catalog import open_catalog
+from drkit.registry import storage
+from drkit.tools.postgres import programs as postgres_programs
+from drkit.tools.postgres import targets
+from drkit.tools.restic.repository import Repository
 from tests.e2e.commands import Drkit
 
 _TAG = ("composed",)
@@ -51,14 +52,14 @@ class Composer:
             return Torn(self._dump(held), tree)
 
     @contextlib.contextmanager
-    def _held(self) -> Iterator[Held]:
+    def _held(self) -> Iterator[LockedDatabase]:
         (entry,) = self._settings.databases
-        with database.hold(entry) as held:
+        with locked.hold(entry) as held:
             yield held
 
-    def _dump(self, held: Held) -> str:
+    def _dump(self, held: LockedDatabase) -> str:
         programs = postgres_programs.dump_programs(held.major, postgres_programs.installed())
-        with postgres.password_environment(held.target, self._directory) as login:
+        with targets.password_environment(held.target, self._directory) as login:
             command = postgres_programs.dump(programs, held.target, held.snapshot, login)
             return self._repository.save_command(command, f"{held.name}.dump", _TAG, "composed").snapshot
 
@@ -66,8 +67,8 @@ class Composer:
         source = self._settings.blobs
         assert isinstance(source, config.FilesystemBlobs)
         root = source.path.resolve()
-        uploads = f"{root}/{storage.UPLOADS_PATTERN}"
+        uploads = storage.uploads_patterns(root)
         while True:
             # Somebody may push or delete while links are read.
             with contextlib.suppress(SourceChanged):
-                return self._repository.save_directory(root, _TAG, "composed", excludes=(uploads,)).snapshot
+                return self._repository.save_directory(root, _TAG, "composed", excludes=uploads).snapshot

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,16 +51,24 @@ def _look(pid: int) -> Process:
     return Process(pid, parent, (where / "cmdline").read_bytes(), (where / "environ").read_bytes())
 
 
+def catches(pid: int, sign: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+    (caught,) = (line.split()[1] for line in lines if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (sign - 1) & 1)
+
+
 def family(pid: int) -> list[Process]:
     """A process and all that descend from it; who has no parent any more is not among them."""
     numbers, found = [pid], []
     for number in numbers:  # grows while it is walked
         with contextlib.suppress(OSError, ValueError, IndexError):
             found.append(_look(number))
-        # A child belongs to the thread that started it.
-        for children in Path(f"/proc/{number}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                numbers += map(int, children.read_text().split())
+        # A child belongs to the thread that started it; the process may end while they are listed.
+        with contextlib.suppress(OSError):
+            for children in list(Path(f"/proc/{number}/task").glob("*/children")):
+                with contextlib.suppress(OSError):
+                    numbers += map(int, children.read_text().split())
     return found
 
 

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from drkit.errors import ToolTooOld
-from drkit.tools import postgres_programs
-from drkit.tools.postgres_programs import Programs
+from drkit.tools.postgres import programs as postgres_programs
+from drkit.tools.postgres.programs import Programs
 from testenv import Site
 from tests.e2e.commands import Drkit, assert_error, exactly, fails, finish
 from tests.e2e.conftest import Drilled
 
 
 def only(*kept: str) -> Any:
-    """A change of the configuration: of the sources only these stay, which makes a backup quick."""
+    """A change of the configuration: of the sources only these stay, which makes a backup quick.
+
+    What harbor.yml names beside them is confirmed to be left out.
+    """
 
     def change(document: dict[str, Any]) -> None:
-        for source in {"database", "blobs", "secrets"} - set(kept):
+        gone = {"database", "blobs", "secrets"} - set(kept)
+        for source in gone:
             document.pop(source, None)
+        if "secrets" in kept:
+            names = {"database": "database:registry", "blobs": "blobs"}
+            document["site"]["dropped"] = [names[source] for source in sorted(gone)]
 
     return change
 
@@ -62,16 +70,16 @@ def test_wrong_choice(drilled: Drilled) -> None:
     fails(drilled.drkit, words, 2, "usage_error", message, "see `drkit drill --help`")
 
 
-def test_nonsensical_subset(drilled: Drilled) -> None:
+def test_nonsensical_subset(copy: Drkit) -> None:
     words = ["verify", "--read-data-subset", "7/5"]
-    message = '"7/5" is no part of the data'
-    fails(drilled.drkit, words, 2, "usage_error", message, "for example 5%, 1/7 or 2G; 100% reads everything")
+    message = '"7/5" is not a share of the data'
+    fails(copy, words, 2, "usage_error", message, "for example 5%, 1/7 or 2G; 100% reads everything")
 
 
 def test_nobody_confirms_a_restore(drilled: Drilled, tmp_path: Path) -> None:
     words = ["restore", "latest", "--only", "secrets", "--root", str(tmp_path / "root")]
-    message = "nobody is here to confirm the restore"
-    fails(drilled.drkit, words, 2, "usage_error", message, "say --yes, or look first with --dry-run")
+    message = "there is no terminal to confirm the restore"
+    fails(drilled.drkit, words, 2, "usage_error", message, "give --yes, or look first with --dry-run")
     assert not (tmp_path / "root").exists()
 
 
@@ -96,7 +104,9 @@ def test_wrong_type(fresh: Drkit) -> None:
     message = (
         exactly(f'{fresh.config}: "keep_last" in [retention] is wrong: ') + "input should be .*integer.*"
     )
-    fails(fresh, ["expire"], 4, "config_error", message, "see the README for its type and an example")
+    fails(
+        fresh, ["expire"], 4, "config_error", message, "see docs/configuration.md for its type and an example"
+    )
 
 
 def test_wrong_duration(fresh: Drkit) -> None:
@@ -121,7 +131,7 @@ def test_not_toml(fresh: Drkit) -> None:
 def test_password_in_the_dsn_is_refused_and_not_repeated(fresh: Drkit) -> None:
     fresh.change(set_in("database", dsn="host=127.0.0.1 password=hunter2hunter2 dbname=registry"))
     message = exactly(f'{fresh.config}: "dsn" in [[database]] number 1 is wrong')
-    hint = "the password stands in a file of its own, named by password_file"
+    hint = "put the password into a file, and name that as password_file"
     ended = fails(fresh, ["backup"], 4, "config_error", message, hint)
     assert "hunter2" not in ended.stdout + ended.stderr
 
@@ -159,7 +169,7 @@ def test_init_writes_over_nothing(fresh: Drkit, site: Site) -> None:
 def test_init_needs_a_repository(fresh: Drkit, site: Site) -> None:
     words = ["init", "--harbor", str(site.harbor_yml), "--output", str(fresh.home / "new/drkit.toml")]
     hint = "--repository /backup/drkit, or sftp:..., s3:..., rest:..."
-    fails(fresh, words, 2, "usage_error", "say where restic shall keep the backups", exactly(hint))
+    fails(fresh, words, 2, "usage_error", "the repository for the backups is not named", exactly(hint))
     assert not (fresh.home / "new").exists()
 
 
@@ -184,9 +194,7 @@ def test_recipient_that_is_none(fresh: Drkit) -> None:
 def test_private_key_in_place_of_a_recipient_is_not_repeated(fresh: Drkit) -> None:
     (key,) = [line for line in fresh.identity.read_text().splitlines() if not line.startswith("#")]
     fresh.change(set_in("secrets", recipients=[key]))
-    message = exactly(
-        "not an age recipient: an identity (a private key) stands where its public half belongs"
-    )
+    message = exactly("not an age recipient: this is an identity (a private key), and a public key is needed")
     ended = fails(fresh, ["backup"], 4, "config_error", message, "it starts with age1, .*")
     assert key not in ended.stdout + ended.stderr
 
@@ -242,17 +250,29 @@ def test_key_that_others_may_read(fresh: Drkit) -> None:
 # Points
 
 
-def test_unknown_point(drilled: Drilled) -> None:
+def test_unknown_point(drilled: Drilled, copy: Drkit) -> None:
     hint = exactly(f"the newest is {drilled.point}")
     message = 'there is no recovery point "1999"'
-    fails(drilled.drkit, ["show", "1999"], 4, "no_such_point", message, hint)
+    fails(copy, ["show", "1999"], 4, "no_such_point", message, hint)
     for verb in ("restore", "drill"):
-        assert_error(drilled.drkit.run(verb, "1999", "--json"), "no_such_point", message, hint)
+        assert_error(copy.run(verb, "1999", "--json"), "no_such_point", message, hint)
 
 
 def test_no_point_at_all(fresh: Drkit) -> None:
     message = "there is no sealed recovery point"
     fails(fresh, ["show", "latest"], 4, "no_such_point", message, "take one with `drkit backup`")
+
+
+def test_the_points_are_another_sites(copy: Drkit) -> None:
+    """At 3 a.m. the configuration is written anew, and the site has another name there."""
+    site = tomllib.loads(copy.config.read_text())["site"]["name"]
+    copy.change(lambda document: document["site"].update(name="harbor2"))
+    message = exactly(f"the repository has no recovery point of harbor2, but some of {site}")
+    hint = exactly("set name in [site] to the site whose points are wanted")
+    fails(copy, ["restore", "latest", "--dry-run"], 4, "no_such_point", message, hint)
+    listed = copy.run("points")
+    assert f"no recovery point of harbor2, but some of {site}" in listed.stderr
+    assert "are gone" not in listed.stdout + listed.stderr, "they are there, under the site's other name"
 
 
 # Programs
@@ -269,8 +289,8 @@ def old_restic(place: Path) -> Path:
     return directory
 
 
-def test_restic_that_is_too_old(drilled: Drilled, old_restic: Path) -> None:
-    drkit = drilled.drkit.in_environment(PATH=f"{old_restic}:/usr/sbin:/usr/bin:/sbin:/bin")
+def test_restic_that_is_too_old(copy: Drkit, old_restic: Path) -> None:
+    drkit = copy.in_environment(PATH=f"{old_restic}:/usr/sbin:/usr/bin:/sbin:/bin")
     message = exactly("restic 0.16.4 is too old: drkit needs 0.17 or later")
     hint = "older ones store a failed dump .*"
     fails(drkit, ["backup"], 7, "tool_too_old", message, hint)
@@ -281,8 +301,8 @@ def test_restic_that_is_too_old(drilled: Drilled, old_restic: Path) -> None:
         assert_error(ended, "tool_too_old", f"([23] problems; the first: )?{message}", hint)
 
 
-def test_no_restic(drilled: Drilled, place: Path) -> None:
-    drkit = drilled.drkit.in_environment(PATH=str(place / "nothing"))
+def test_no_restic(copy: Drkit, place: Path) -> None:
+    drkit = copy.in_environment(PATH=str(place / "nothing"))
     hint = "restic 0.17 or later is needed; .*"
     fails(drkit, ["backup"], 7, "tool_missing", "restic is not installed", hint)
 

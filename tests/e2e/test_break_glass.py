@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import httpx
 import psycopg
 import pytest
 
+from drkit.registry import storage
 from drkit.sandbox import registry as sandbox_registry
 from testenv import Site, push
 from tests import needs
@@ -26,9 +28,9 @@ from tests.e2e.commands import Drkit, wait_for
 from tests.e2e.conftest import Drilled
 
 _TOOLS = ("restic", "age", "tar")
-_UNIX = (
-    "awk", "cat", "find", "id", "mkdir", "mktemp", "mv", "nproc", "readlink", "rm", "rmdir", "sed", "sh",
-    "sha256sum", "sort", "wc",
+UNIX = (
+    "awk", "cat", "chmod", "find", "id", "mkdir", "mktemp", "mv", "nproc", "readlink", "rm", "rmdir", "sed",
+    "sh", "sha256sum", "sort", "wc",
 )  # fmt: skip
 _DATABASE = "registry"
 # Who is there before and stays as he is: the superuser, and the role that this server's rules name.
@@ -43,6 +45,7 @@ class Bare:
     path: Path
     cluster: Cluster
     home: Path
+    user: str = "postgres"
 
     @property
     def root(self) -> Path:
@@ -61,7 +64,7 @@ class Bare:
             "RESTIC_REPOSITORY": str(self.drilled.drkit.repository),
             "RESTIC_PASSWORD_FILE": str(self.drilled.drkit.restic_password),
             "PGHOST": str(self.cluster.directory),
-            "PGUSER": "postgres",
+            "PGUSER": self.user,
         }
 
     def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -91,7 +94,7 @@ def bare(
     for directory in (home, home / "bin", home / "tmp"):
         directory.mkdir()
     shell = Path(needs.program(request.param))
-    for name in _UNIX:
+    for name in UNIX:
         busy = request.param == "busybox"
         (home / "bin" / name).symlink_to(shell if busy or name == "sh" else needs.program(name))
     for name in _TOOLS:
@@ -129,7 +132,7 @@ def test_a_registry_comes_back_without_drkit(bare: Bare, site: Site) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "content identical" in ended.stdout
     assert "each hashes to its name" in ended.stdout
-    assert "Run ./prepare in the installation directory" in ended.stdout
+    assert "run ./prepare there, with the installer of the same version" in ended.stdout
     assert list((bare.home / "tmp").iterdir()) == [], "nothing stays in the temporary directory"
 
     tops = [Path(f"{bare.root}{path}") for path in (site.blobs, *accounts.protected(bare.drilled.drkit))]
@@ -143,6 +146,29 @@ def test_a_registry_comes_back_without_drkit(bare: Bare, site: Site) -> None:
     again = bare.recover("--yes")
     assert again.returncode == 1
     assert "there is a database registry already" in again.stderr
+
+
+def test_who_may_make_nothing_fills_an_empty_database(bare: Bare) -> None:
+    with bare.connect("postgres") as server:
+        server.execute("CREATE ROLE small LOGIN")
+    small = replace(bare, user="small")
+    refused = small.run("--only", "database", "--yes")
+    assert refused.returncode == 1
+    assert "the user small may not create databases: ALTER ROLE small CREATEDB" in refused.stderr
+    assert "it can fill an empty database that is there" in refused.stderr
+    with bare.connect("postgres") as server:
+        server.execute("CREATE DATABASE registry OWNER small TEMPLATE template0 ENCODING 'UTF8'")
+    ended = small.run("--only", "database", "--yes")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "into the empty database that is there" in ended.stdout
+    assert "content identical" in ended.stdout
+    assert "will belong to this user" in ended.stderr
+    with bare.connect() as connection:
+        owners = connection.execute(
+            "SELECT DISTINCT relowner::regrole::text FROM pg_class"
+            " WHERE relnamespace = 'public'::regnamespace"
+        ).fetchall()
+    assert owners == [("small",)]
 
 
 def same_but_for_roles_that_were_there(found: dict[str, str], wanted: dict[str, str]) -> None:
@@ -208,6 +234,25 @@ def blob(root: Path, content: bytes, promised: bytes) -> str:
 
 def layer(root: Path, digits: str) -> None:
     path = root / "docker/registry/v2/repositories/library/x/_layers/sha256" / digits / "link"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"sha256:{digits}")
+
+
+def image(root: Path, config: bytes, layers: Sequence[str]) -> None:
+    """A manifest that needs a configuration which is there, and these layers."""
+    kind = "application/vnd.oci.image"
+    needs = [{"mediaType": f"{kind}.layer.v1.tar", "digest": f"sha256:{each}", "size": 4} for each in layers]
+    digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
+    content = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": f"{kind}.manifest.v1+json",
+            "config": {"mediaType": f"{kind}.config.v1+json", "digest": digest, "size": len(config)},
+            "layers": needs,
+        }
+    ).encode()
+    digits = blob(root, content, content)
+    path = root / "docker/registry/v2/repositories/library/x/_manifests/revisions/sha256" / digits / "link"
     path.parent.mkdir(parents=True)
     path.write_text(f"sha256:{digits}")
 
@@ -296,21 +341,35 @@ def test_a_strangers_identity_changes_nothing(odd: Odd, tmp_path: Path) -> None:
     assert not (tmp_path / "root").exists()
 
 
-def test_a_damaged_blob_is_found_and_a_missing_one_is_said(odd: Odd, tmp_path: Path) -> None:
+def test_a_damaged_or_missing_blob_keeps_nothing_else_from_coming_back(odd: Odd, tmp_path: Path) -> None:
     lost = hashlib.sha256(b"lost").hexdigest()
-    layer(odd.blobs, lost)
+    image(odd.blobs, b"good", [lost])
     odd.back_up()
     words = ("--only", "blobs", "--yes", "--root")
     missing = odd.run("dash", *words, tmp_path / "missing")
-    assert missing.returncode == 0, missing.stderr
-    assert "1 blobs that the database refers to were missing already" in missing.stderr
+    assert missing.returncode == 1
+    assert "1 blobs that images need are missing (1 were when the point was taken)" in missing.stderr
+    assert f"sha256:{lost}" in missing.stderr
+    there = Path(f"{tmp_path}/missing{odd.blobs}")
+    assert accounts.files(there).keys()
+    with_drkit = tmp_path / "with drkit"
+    ended = odd.drkit.run("restore", "latest", "--only", "blobs", "--yes", "--root", str(with_drkit))
+    assert ended.code == 7, ended
+    assert f"1 blobs that images need are not there: sha256:{lost}" in ended.stdout + ended.stderr
+    back = Path(f"{with_drkit}{odd.blobs}")
+    assert {p.relative_to(back) for p in back.rglob("*")} == {p.relative_to(there) for p in there.rglob("*")}
 
-    layer(odd.blobs, blob(odd.blobs, b"evil", b"fine"))
+    wrong = blob(odd.blobs, b"evil", b"fine")
+    layer(odd.blobs, wrong)
     odd.back_up()
     damaged = odd.run("dash", *words, tmp_path / "damaged")
     assert damaged.returncode == 1
-    assert "1 of 2 blobs do not hash to their name" in damaged.stderr
-    assert not Path(f"{tmp_path}/damaged{odd.blobs}").exists(), "nothing damaged takes the place"
+    assert "1 blobs do not hash to their name, and were left out" in damaged.stderr
+    assert "is back, but not all of its images" in damaged.stdout
+    back = Path(f"{tmp_path}/damaged{odd.blobs}")
+    assert storage.blob_path(odd.blobs, f"sha256:{wrong}").exists()
+    assert not storage.blob_path(back, f"sha256:{wrong}").exists(), "nobody is served wrong bytes"
+    assert len(list(back.rglob("data"))) == len(list(odd.blobs.rglob("data"))) - 1
 
 
 def test_what_an_interrupted_run_left_is_gone_on_with(odd: Odd, tmp_path: Path) -> None:

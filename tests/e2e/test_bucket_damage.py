@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,6 +49,32 @@ def test_what_is_locked_cannot_be_deleted_by_whoever_has_the_keys(locking: tuple
     assert len(answer["Errors"]) == len(blobs), "no version goes, whoever asks"
 
 
+def test_locks_that_somebody_shortens_are_noticed_and_set_anew(locking: tuple[Drkit, Storage]) -> None:
+    """In governance mode whoever has the right to may; the inventory does not know."""
+    drkit, vault = locking
+    if not drkit.sealed():
+        drkit.ask("backup")
+    s3, soon = buckets.client(vault), datetime.now(UTC) + timedelta(hours=1)
+    blobs = [(key, version) for key, version, _ in buckets.versions(vault) if "/blobs/" in key]
+    for key, version in blobs:
+        s3.put_object_retention(
+            Bucket=vault.bucket,
+            Key=key,
+            VersionId=version,
+            Retention={"Mode": "GOVERNANCE", "RetainUntilDate": soon},
+            BypassGovernanceRetention=True,
+        )
+    told = drkit.run("verify", "--json")
+    assert (told.code, told.envelope["error"]["kind"]) == (7, "vault_damaged")
+    assert "end earlier than they were set to" in told.envelope["error"]["message"]
+    drkit.ask("backup")
+    needed = datetime.now(UTC) + timedelta(days=5) - timedelta(hours=1)
+    for key, version in blobs:
+        held = s3.head_object(Bucket=vault.bucket, Key=key, VersionId=version)
+        assert held["ObjectLockRetainUntilDate"] >= needed
+    assert drkit.ask("verify")["vault"]["locks_short"] == 0
+
+
 def test_what_is_hidden_or_written_over_in_the_vault_comes_back_all_the_same(
     locking: tuple[Drkit, Storage], bucket_site: Site
 ) -> None:
@@ -73,7 +100,7 @@ def test_what_is_hidden_or_written_over_in_the_vault_comes_back_all_the_same(
     # And the next backup brings back what it misses, and says so.
     result = drkit.ask("backup")
     assert result["bucket"]["copied"] == len(names)
-    assert any(f"written over {len(names)} blobs in the vault" in said for said in result["warnings"])
+    assert any(f"overwritten {len(names)} blobs in the vault" in said for said in result["warnings"])
     assert drkit.ask("drill", "--level", "quick")["outcome"] == "passed"
 
 
@@ -108,3 +135,35 @@ def test_production_that_is_damaged(
     result = drkit.ask("backup")
     assert (result["closure"]["missing"], result["bucket"]["bad"], result["bucket"]["copied"]) == (0, 0, 3)
     assert result["warnings"] == []
+
+
+def test_a_blob_that_rots_in_a_vault_without_versions_is_copied_again(
+    bucket_site: Site, bucket_empty: Drkit, new_home: Callable[[], Path]
+) -> None:
+    """A listing shows nothing of it: what verify finds is written down in the vault, for any machine."""
+    drkit, vault = bucketed.with_own_vault(bucket_empty, bucket_site, new_home(), versioned=False)
+    try:
+        drkit.ask("backup")
+        name = sorted(buckets.names(vault, "docker"))[3]
+        content = buckets.get(vault, name)
+        buckets.put(vault, name, bytes([content[0] ^ 1]) + content[1:])
+        told = drkit.run("verify", "--read-data-subset", "100%", "--json")
+        assert (told.code, told.envelope["error"]["kind"]) == (7, "vault_damaged")
+
+        # Another machine has the configuration alone, and says so all the same.
+        shutil.rmtree(drkit.state)
+        told = drkit.run("status", "--json")
+        assert told.code == 5
+        said = " / ".join(told.envelope["result"]["problems"])
+        assert "1 damaged blobs in the vault" in said
+
+        result = drkit.ask("backup")
+        assert result["bucket"]["copied"] == 1
+        (warning,) = [each for each in result["warnings"] if "in the vault" in each]
+        assert "found damaged in the vault were copied again from production" in warning
+        assert name.split("/")[-2] in warning
+        assert buckets.get(vault, name) == content
+        assert drkit.ask("verify", "--read-data-subset", "100%")["vault"]["bad"] == 0
+        assert "damaged" not in str(drkit.run("status", "--json").envelope["result"]["problems"])
+    finally:
+        buckets.unmake(vault)

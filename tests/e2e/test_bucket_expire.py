@@ -44,6 +44,14 @@ def made(
     buckets.unmake(vault)
 
 
+def destroy(vault: Storage, name: str) -> None:
+    """Delete all versions of an object."""
+    key = vault.key(name)
+    versions = [version for each, version, _ in buckets.versions(vault) if each == key]
+    for version in versions:
+        buckets.client(vault).delete_object(Bucket=vault.bucket, Key=key, VersionId=version)
+
+
 def blobs_of(vault: Storage) -> dict[str, int]:
     return buckets.names(vault, "docker/registry/v2/blobs")
 
@@ -73,11 +81,12 @@ def test_nothing_goes_while_anything_is_in_the_way(
 
     # A backup on another machine may need what it has just found in the vault.
     drkit = clone(original, new_home())
-    mark = {"run": "r", "work": "backup", "host": "other.example.com", "machine": "other"}
-    buckets.put(vault, "drkit/running/r.json", json.dumps(mark).encode())
+    process = {"host": "other.example.com", "boot": "b", "pid": 1, "started": 1}
+    lease = {"run": "r", "work": "backup", "machine": "other", "process": process}
+    buckets.put(vault, "drkit/leases/r.json", json.dumps(lease).encode())
     assert "backup works there, on other.example.com" in drkit.ask("expire")["vault"]["left_alone"]
     assert blobs_of(vault).keys() >= {NAME}
-    buckets.remove(vault, "drkit/running/r.json")
+    buckets.remove(vault, "drkit/leases/r.json")
 
 
 def test_what_no_point_needs_goes_and_what_hides_another(made: tuple[Drkit, Storage]) -> None:
@@ -104,18 +113,100 @@ def test_a_backup_that_has_not_ended_keeps_its_blobs(made: tuple[Drkit, Storage]
     buckets.remove(vault, NAME)
 
 
-def test_another_site_keeps_out_of_the_vault(
+def test_a_second_installation_of_the_same_name_keeps_out_until_it_is_let_in(
     made: tuple[Drkit, Storage], new_home: Callable[[], Path]
 ) -> None:
-    original, vault = made
+    """Its repository is another one, so each leaves alone what the other may need, until one is gone."""
+    drkit, vault = made
+    second = clone(drkit, new_home())
+    shutil.rmtree(second.repository)
+    shutil.rmtree(second.state)
+    second.restic("init")
     before = buckets.versions(vault)
-    drkit = clone(original, new_home())
-    drkit.change(lambda document: document["site"].update(name="another.example.com"))
+    told = second.run("backup", "--json")
+    assert told.code == 3
+    assert "keeps the blobs of another repository" in told.envelope["error"]["message"]
+    assert str(drkit.repository) in told.envelope["error"]["message"]
+    assert second.run("doctor").code != 0
+    assert buckets.versions(vault) == before
+
+    second.change(lambda document: document["vault"].update(shared=True))
+    assert second.ask("backup")["bucket"]["copied"] == 0
+    first_id = json.loads(drkit.restic("cat", "config"))["id"]
+    second_id = json.loads(second.restic("cat", "config"))["id"]
+    # A point of the first alone needs it; nothing in the second's repository says so.
+    buckets.put(vault, NAME, CONTENT)
+    for one, other in ((drkit, second_id), (second, first_id)):
+        said = one.ask("expire")["vault"]["left_alone"]
+        assert f"repository {other[:16]} of the site" in said
+        assert f"expire --forget-repository {other[:16]}" in said
+    assert NAME in blobs_of(vault)
+    assert drkit.run("expire", "--forget-repository", "0123456789").code == 2
+    assert drkit.run("expire", "--forget-repository", first_id).code == 2
+    assert drkit.ask("expire", "--forget-repository", second_id[:16])["vault"]["left_alone"] == ""
+    assert drkit.ask("expire")["vault"]["left_alone"] == ""
+    buckets.remove(vault, NAME)
+
+
+def test_a_vault_that_is_the_registrys_own_bucket(
+    bucket_site: Site, bucket_empty: Drkit, new_home: Callable[[], Path]
+) -> None:
+    """By another name of its host: nothing may ever be deleted there."""
+    images = bucketed.images(bucket_site)
+    drkit = clone(bucket_empty, new_home())
+    keys = buckets.write_credentials(images, drkit.home / "alias.credentials")
+    endpoint = images.endpoint.replace("127.0.0.1", "localhost")
+    assert endpoint != images.endpoint
+    drkit.change(
+        lambda document: document["vault"].update(
+            bucket=images.bucket, endpoint=endpoint, prefix=images.prefix, credentials_file=str(keys)
+        )
+    )
+    before = buckets.names(images)
     told = drkit.run("backup", "--json")
     assert told.code == 3
-    assert "belongs to the site" in told.envelope["error"]["message"]
-    assert "this is another.example.com" in told.envelope["error"]["message"]
-    assert buckets.versions(vault) == before
+    assert "is the bucket that it protects" in told.envelope["error"]["message"]
+    assert drkit.run("expire").code == 4
+    found = drkit.run("doctor", "--json").envelope["result"]["findings"]
+    assert any("is the bucket that it protects" in each["detail"] for each in found)
+    assert buckets.names(images) == before
+
+
+def test_a_clone_of_the_machine_is_not_taken_for_itself(
+    bucket_site: Site, bucket_empty: Drkit, new_home: Callable[[], Path]
+) -> None:
+    """Its expire gives way to a backup; what has gone all the same stops the seal."""
+    drkit, vault = bucketed.with_own_vault(bucket_empty, bucket_site, new_home())
+    drkit.ask("backup")
+    other = clone(drkit, new_home())
+    other.change(lambda document: document["repository"][0].update(url=str(drkit.repository)))
+    said: list[str] = []
+    wanted = sorted(blobs_of(vault))[0]
+
+    def meanwhile(request: Request) -> None:
+        if not (request.lists and "versions" in request.path and "blobs" in request.path):
+            return
+        if not said:
+            # As a copy of the machine sees it: the same state, host and number, and another boot.
+            (name,) = buckets.names(vault, "drkit/leases")
+            lease = json.loads(buckets.get(vault, name))
+            lease["process"]["boot"] = "another"
+            buckets.put(vault, name, json.dumps(lease).encode())
+            said.append(other.ask("expire")["vault"]["left_alone"])
+        else:
+            # The last look before the seal.
+            destroy(vault, wanted)
+
+    try:
+        with Proxy(vault.endpoint) as proxy:
+            proxy.plan = meanwhile
+            drkit.change(lambda document: document["vault"].update(endpoint=proxy.endpoint))
+            told = drkit.run("backup", "--json")
+        assert "backup works there" in said[0]
+        assert told.code == 3, "a blob has gone since it was listed"
+        assert "have gone from the vault meanwhile" in told.envelope["error"]["message"]
+    finally:
+        buckets.unmake(vault)
 
 
 def test_a_backup_that_ends_just_before_expire_begins_in_the_vault(
@@ -133,7 +224,7 @@ def test_a_backup_that_ends_just_before_expire_begins_in_the_vault(
         taken: list[str] = []
 
         def backup_first(request: Request) -> None:
-            if request.method == "PUT" and "/running/" in request.path and not taken:
+            if request.method == "PUT" and "/leases/" in request.path and not taken:
                 taken.append(other.ask("backup")["id"])
 
         with Proxy(vault.endpoint) as proxy:
@@ -162,6 +253,6 @@ def test_what_is_locked_stays_until_then(
         assert result["locked_until"] is not None
         assert NAME in blobs_of(vault)
         assert "1 objects" in (shown := drkit.run("expire").stdout)
-        assert "stay, for they are locked, the first until" in shown
+        assert "stay, since they are locked, the first until" in shown
     finally:
         buckets.unmake(vault)

@@ -21,6 +21,9 @@ from tests.e2e.commands import Drkit, Ended, clone
 from tests.e2e.test_secrets import IN_A_DUMP, all_secrets, fingerprint_key
 from tests.e2e.watching import Secrets, Watch, Watcher
 
+# The first test lives through the whole story: a site, and a dozen commands of up to two minutes each.
+pytestmark = pytest.mark.timeout(900)
+
 _LOSSES: tuple[Literal["database", "blobs", "secrets"], ...] = ("database", "blobs", "secrets")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import stat
 import tomllib
@@ -86,7 +87,7 @@ def test_init_wants_a_vault_that_is_there(bucket_site: Site, new_home: Callable[
     drkit = Drkit(new_home())
     words = ["init", "--harbor", str(bucket_site.harbor_yml), "--repository", str(drkit.repository)]
     words += ["--output", str(drkit.config), "--state", str(drkit.state)]
-    message = "the images are in a bucket: say which other bucket shall keep them"
+    message = "the images are in a bucket: name the bucket that is to keep them"
     fails(drkit, words, 2, "usage_error", message, "--vault s3://.*; --vault-credentials FILE .*")
 
     vault = bucket_site.vault
@@ -130,8 +131,8 @@ def test_doctor_tries_both_ends(drkit: Drkit, bucket_site: Site, vault: Storage)
     result = drkit.ask("doctor")
     good = [each["detail"] for each in result["findings"] if each["state"] == "ok"]
     images = bucketed.images(bucket_site)
-    assert f"{images.where} at {images.endpoint}, lists and reads" in good
-    assert f"{vault.where} at {vault.endpoint}, lists, takes and gives back" in good
+    assert f"{images.where} at {images.endpoint}, can be listed and read" in good
+    assert f"{vault.where} at {vault.endpoint}, can be listed, written and read" in good
     # Restic's password, the database's, the identity, cosign's password, and both ends' keys.
     assert "6 files that nobody else may read" in good
     assert buckets.versions(vault) == [], "what it tried with is gone"
@@ -139,10 +140,10 @@ def test_doctor_tries_both_ends(drkit: Drkit, bucket_site: Site, vault: Storage)
 
 def test_doctor_warns_of_what_could_take_both_ends(drkit: Drkit, bucket_site: Site) -> None:
     found = warnings(drkit)
-    assert "what [blobs] sends goes over the network in the clear" in found
-    assert "what [vault] sends goes over the network in the clear" in found
+    assert "what [blobs] sends goes over the network unencrypted" in found
+    assert "what [vault] sends goes over the network unencrypted" in found
     assert "the bucket has no Object Lock: whoever may delete in it can delete all that it keeps" in found
-    both = "the same credentials open both ends: whoever has them can delete both"
+    both = "both buckets have the same credentials: whoever has them can delete both"
     if bucket_site.services[0].is_dir():
         assert both not in found
         # This service knows no users, and obeys everybody: that is what doctor has found out.
@@ -160,8 +161,8 @@ def test_doctor_warns_of_a_vault_without_versions_beside_the_registry(
         drkit.change(in_section("vault", **here))
         found = warnings(drkit)
         assert buckets.versions(beside) == []
-    assert "it keeps no versions: what is written over or deleted there is gone" in found
-    said = "it is at the registry's own service, in the same region: what takes one may take both"
+    assert "it keeps no versions: what is overwritten or deleted there is lost" in found
+    said = "it is at the registry's own service, in the same region: one failure may take both"
     assert said in found
 
 
@@ -169,11 +170,11 @@ def test_doctor_finds_no_registry_below_a_wrong_root(drkit: Drkit, bucket_site: 
     images = bucketed.images(bucket_site)
     drkit.change(in_section("blobs", root="another"))
     message = (
-        f"1 problem; the first: no registry is in s3://{images.bucket}/another at {images.endpoint}: "
+        f"2 problems; the first: no registry is in s3://{images.bucket}/another at {images.endpoint}: "
         "nothing stands below another/docker/registry/v2/blobs"
     )
     ended = refuses(drkit, 4, "config_error", exactly(message), "see root in .*")
-    assert ended.envelope["result"]["problems"] == 1
+    assert ended.envelope["result"]["problems"] == 2, "the other is that harbor.yml names another root"
 
 
 def test_doctor_misses_a_vault_that_is_not_there(drkit: Drkit, vault: Storage) -> None:
@@ -182,14 +183,17 @@ def test_doctor_misses_a_vault_that_is_not_there(drkit: Drkit, vault: Storage) -
     refuses(drkit, 7, "bucket_missing", message, "see bucket and endpoint, or create it")
 
 
-def test_doctor_leaves_another_sites_vault_alone(drkit: Drkit, vault: Storage) -> None:
-    buckets.put(vault, "drkit/site.json", b'{"site": "registry.elsewhere.test"}')
+def test_doctor_leaves_the_vault_of_another_repository_alone(drkit: Drkit, vault: Storage) -> None:
+    other = {"id": "ab" * 32, "site": "registry.example.test", "url": "/backup/other"}
+    buckets.put(vault, f"drkit/repositories/{other['id']}.json", json.dumps(other).encode())
     message = (
-        f"1 problem; the first: the vault {vault.where} at {vault.endpoint} belongs to the site "
-        "registry.elsewhere.test, and this is registry.example.test"
+        f"1 problem; the first: the vault {vault.where} at {vault.endpoint} keeps the blobs of another"
+        f" repository: repository {other['id'][:16]} of the site registry.example.test (/backup/other)"
     )
     try:
-        refuses(drkit, 7, "not_ours", exactly(message), "give every site a vault of its own: .*")
+        refuses(drkit, 7, "not_ours", exactly(message), "give this site a vault of its own .*")
+        drkit.change(in_section("vault", shared=True))
+        assert any("relies on it too" in said for said in warnings(drkit))
     finally:
         buckets.empty(vault)
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from drkit.database import clients
 from drkit.errors import ToolFailed, ToolMissing
 from drkit.sandbox.container import LABEL
-from drkit.sources import clients
-from drkit.tools import docker, process
-from drkit.tools.command import Command
+from drkit.tools import docker
+from drkit.tools.process import execute
+from drkit.tools.process.command import Command
 from testenv import Site, cluster, witness
 from testenv.engine import Engine
 from tests.e2e import processes
@@ -73,6 +74,8 @@ def contained(
     made.change(lambda d: d["database"][0].pop("dsn"))
     made.change(lambda d: d["database"][0].update(container=NAME, password_file=str(password)))
     made.change(only("database", "secrets"))
+    # The point that is there already has images, and harbor.yml names another database.
+    made.change(lambda d: d["site"].update(dropped=["blobs", "database:registry"]))
     yield made
     clean(made)
     said = engine.logs(NAME)
@@ -90,8 +93,8 @@ def big(engine: Engine, address: str) -> Iterator[None]:
 def inside(engine: Engine, program: str) -> list[processes.Process]:
     """The processes of that name in the container."""
     listed = engine.docker("top", NAME, "-eo", "pid").split()[1:]
-    found = [process for process in processes.everybody() if str(process.pid) in listed]
-    return [process for process in found if process.program == program]
+    found = [execute for execute in processes.everybody() if str(execute.pid) in listed]
+    return [execute for execute in found if execute.program == program]
 
 
 def is_quiet(engine: Engine) -> bool:
@@ -168,7 +171,8 @@ def test_a_drill_without_a_server(bare: Drkit, engine: Engine, major: int) -> No
     ended = bare.run("drill", "--json")
     assert ended.code == 6
     assert_error(ended, "drill_error", message, "see .*")
-    assert [stage["name"] for stage in ended.envelope["result"]["stages"]] == ["find the point", "tear down"]
+    stages = [stage["name"] for stage in ended.envelope["result"]["stages"]]
+    assert stages == ["find the point", "fetch the seal", "tear down"]
 
 
 def test_init_proposes_it(
@@ -210,12 +214,12 @@ def test_a_dump_that_dies(
     contained: Drkit, drilled: Drilled, engine: Engine, how: Callable[[Engine, Drkit], None]
 ) -> None:
     contained.change(only("database"))
-    process = contained.start("backup", "--json")
+    execute = contained.start("backup", "--json")
     try:
         wait_for(lambda: engine.sql(NAME, _DUMPING) != "0", "pg_dump reads the big table")
         how(engine, contained)
     finally:
-        ended = finish(process)
+        ended = finish(execute)
     assert ended.code == 3
     message = "no recovery point was sealed: database registry: pg_dump did not finish: .*"
     assert_error(ended, "backup_incomplete", message, ".+")
@@ -240,10 +244,10 @@ def test_kill(contained: Drkit, engine: Engine) -> None:
 def test_nobody_sees_the_password(contained: Drkit, engine: Engine, tmp_path: Path) -> None:
     """It stands in the environment of PostgreSQL's programs in the container, and nowhere else."""
     contained.change(only("database"))
-    process = contained.start("--verbose", "backup")
+    execute = contained.start("--verbose", "backup")
     seen: set[str] = set()
     try:
-        while process.poll() is None:
+        while execute.poll() is None:
             for one in processes.everybody():
                 assert PASSWORD.encode() not in one.arguments, one.words
                 if PASSWORD.encode() in one.environment:
@@ -253,7 +257,7 @@ def test_nobody_sees_the_password(contained: Drkit, engine: Engine, tmp_path: Pa
                 with suppress(FileNotFoundError):
                     assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file
     finally:
-        ended = finish(process)
+        ended = finish(execute)
     assert ended.code == 0, ended
     assert seen, "the moment was missed"
     assert seen <= {"pg_dump", "pg_dumpall", "a version"}
@@ -337,6 +341,6 @@ def test_docker_refuses_its_socket(engine: Engine, client: pytest.MonkeyPatch) -
     """Somebody who is not root, and not in docker's group."""
     command = Command(("docker", "ps"), docker.environment(), user="nobody")
     with pytest.raises(ToolFailed) as caught:
-        docker.judge(command, process.run(command))
-    assert caught.value.message == "this user may not speak with docker: its socket refuses him"
+        docker.judge(command, execute.run(command))
+    assert caught.value.message == "this user may not speak with docker: its socket refuses the connection"
     assert "group docker" in caught.value.hint

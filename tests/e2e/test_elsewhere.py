@@ -43,6 +43,13 @@ def test_everything_is_read_from_the_repository_again(copy: Drkit, drilled: Dril
     shutil.rmtree(copy.state)
     made = copy.ask("backup")["id"]
     assert copy.sealed() == [made, drilled.point]
+    # For a point by its name nothing is read but what is its own.
+    shutil.rmtree(copy.state)
+    assert copy.ask("show", made)["id"] == made
+    copies = copy.state / "catalog" / "primary"
+    assert len(list(copies.iterdir())) == 1
+    assert len(copy.points()) == 2
+    assert len(list(copies.iterdir())) == 3, "two manifests, one drill"
 
 
 def test_a_bare_machine_lists_shows_and_drills(bare: Drkit, drilled: Drilled) -> None:

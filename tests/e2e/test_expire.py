@@ -7,19 +7,21 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyrage
 import pytest
 
+from tests import rest_server
 from tests.e2e import moments
-from tests.e2e.commands import Drkit, clone
-from tests.e2e.test_bad_input import only
+from tests.e2e.commands import Drkit, clone, exactly, fails
+from tests.e2e.test_bad_input import only, set_in
 from tests.e2e.test_killed import kill_when, nothing_survives
 
 
 @pytest.fixture(scope="module")
 def three(empty: Drkit, new_home: Callable[[], Path]) -> Drkit:
-    """Three points of the secrets alone, the one in the middle proven by a drill."""
+    """Three points without images, the one in the middle proven by a drill."""
     drkit = clone(empty, new_home())
-    drkit.change(only("secrets"))
+    drkit.change(only("database", "secrets"))
     for number in range(3):
         drkit.ask("backup")
         if number == 1:
@@ -81,14 +83,19 @@ def test_killed_in_the_middle(many: Drkit, gone: int) -> None:
     keep(many, keep_last=1)
     newest, proven, _ = many.sealed()
     directory = many.repository / "snapshots"
-    before = len(list(directory.iterdir()))
-    kill_when(many, lambda: len(list(directory.iterdir())) <= before - gone, f"{gone} are gone", "expire")
+    before = {path.name for path in directory.iterdir()}
+
+    def there() -> set[str]:
+        return before & {path.name for path in directory.iterdir()}
+
+    kill_when(many, lambda: len(there()) <= len(before) - gone, f"{gone} are gone", "expire")
     nothing_survives(many)
     for point in many.points():
         if point["status"] == "sealed":
-            assert parts_of(many, point["id"]) == ["manifest", "part:secrets:secrets"]
+            assert parts_of(many, point["id"]) == ["manifest", "part:database:registry"]
     many.ask("expire")
     assert many.sealed() == [newest, proven]
+    assert many.ask("points")["missing"] == []
 
 
 def parts_of(drkit: Drkit, point: str) -> list[str]:
@@ -105,3 +112,41 @@ def test_killed_while_it_prunes(many: Drkit) -> None:
     nothing_survives(many)
     assert many.ask("expire")["kept"] == 2
     many.ask("verify", "--read-data-subset", "100%")
+
+
+def test_append_only(many: Drkit) -> None:
+    """What the repository keeps is not called removed, and what it relies on is not touched."""
+    keep(many, keep_last=1)
+    before = many.sealed()
+    incomplete = many.restic("snapshots", "--json", "--tag", f"drkit:point:{before[0]},drkit:manifest")
+    with rest_server.serving(many.repository, "--append-only") as url:
+        many.change(set_in("repository", url=url))
+        where = exactly(f"could not be removed from {url} and are still there")
+        hint = exactly("where the repository is append-only, leave that to a host that may remove from it")
+        ended = fails(
+            many, ["expire"], 7, "not_removed", rf"1 of 1 snapshots {where} \(.*403 Forbidden.*", hint
+        )
+        result = ended.envelope["result"]
+        assert (result["kept"], result["removed"], result["remaining"]) == (2, 0, 1)
+        shown = many.run("expire").stdout
+        assert "0 recovery points removed, 2 kept" in shown
+        assert "1 that were to be removed are still there; the vault was left alone" in shown
+        assert many.sealed() == before
+
+        said = many.run("doctor").stdout
+        assert "are refused to this host" in said
+        ended = many.run("keys", "rotate", "--points", "--yes", "--add", f"{new_recipient()} new", "--json")
+        assert ended.code == 7
+        assert "the old recipients can still decrypt them" in ended.error["message"]
+        # The bundle that was replaced is still there: nothing else is done before that is out of the way.
+        again = many.run("keys", "rotate", "--points", "--yes", "--json")
+        assert again.code == 7
+        assert "what an earlier run replaced" in again.error["message"]
+        result = many.ask("backup")
+        assert result["status"] == "sealed"
+        assert any("an earlier run has left something that was not removed" in w for w in result["warnings"])
+    assert json.loads(incomplete)[0]["id"] in many.restic("list", "snapshots")
+
+
+def new_recipient() -> str:
+    return str(pyrage.x25519.Identity.generate().to_public())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import subprocess
 import time
@@ -15,7 +16,6 @@ from psycopg import Connection
 from testenv import Site
 from tests.e2e import accounts, moments, processes
 from tests.e2e.commands import Drkit, Ended, assert_error, finish, wait_for
-from tests.e2e.conftest import Drilled
 from tests.e2e.moments import Moment
 from tests.e2e.repositories import locks
 
@@ -29,6 +29,21 @@ def interrupt_when(drkit: Drkit, moment: Moment, what: str, sign: signal.Signals
     finally:
         ended = finish(process)
     return ended
+
+
+def interrupt_once_more(
+    drkit: Drkit, when: Callable[[Drkit], Moment], what: str, sign: signal.Signals, *words: str
+) -> tuple[Ended, list[str]]:
+    """The same, and the points that were sealed before.
+
+    On a busy machine all may be done before anybody sees that the moment has come: then it is tried again.
+    """
+    for _ in range(5):
+        before = drkit.sealed()
+        ended = interrupt_when(drkit, when(drkit), what, sign, *words)
+        if ended.code != 0:
+            break
+    return ended, before
 
 
 def assert_tidy(drkit: Drkit, server: Connection) -> None:
@@ -49,18 +64,19 @@ _BACKUP: dict[str, tuple[signal.Signals, Callable[[Drkit], Moment]]] = {
     "databases held": (signal.SIGINT, moments.login_written),
     "pg_dump runs": (signal.SIGTERM, lambda drkit: moments.program_runs(drkit, "pg_dump")),
     "first part stored": (signal.SIGHUP, lambda drkit: moments.snapshots(drkit, 1)),
-    "third part stored": (signal.SIGQUIT, lambda drkit: moments.snapshots(drkit, 3)),
+    "second part stored": (signal.SIGQUIT, lambda drkit: moments.snapshots(drkit, 2)),
 }
 
 
 @pytest.mark.parametrize("moment", _BACKUP)
-def test_backup(copy: Drkit, drilled: Drilled, server: Connection, moment: str) -> None:
+def test_backup(copy: Drkit, server: Connection, moment: str) -> None:
     sign, when = _BACKUP[moment]
     as_json = moment == "first part stored"
-    ended = interrupt_when(copy, when(copy), moment, sign, "backup", *(["--json"] if as_json else []))
+    words = ("backup", *(["--json"] if as_json else []))
+    ended, before = interrupt_once_more(copy, when, moment, sign, *words)
     assert_tidy(copy, server)
     assert_interrupted(ended, as_json=as_json)
-    assert copy.sealed() == [drilled.point]
+    assert copy.sealed() == before
 
 
 def assert_interrupted(ended: Ended, *, as_json: bool) -> None:
@@ -84,10 +100,11 @@ _DRILL: dict[str, tuple[signal.Signals, Callable[[Drkit], Moment]]] = {
 def test_drill(copy: Drkit, server: Connection, moment: str) -> None:
     sign, when = _DRILL[moment]
     memory = unused_memory()
-    ended = interrupt_when(copy, when(copy), moment, sign, "drill")
+    ended, _ = interrupt_once_more(copy, when, moment, sign, "drill")
     assert_tidy(copy, server)
     assert_interrupted(ended, as_json=False)
-    assert not unused_memory() - memory, "other tests' servers are attached to theirs"
+    # What another test has just killed leaves some too, until its next run.
+    wait_for(lambda: not unused_memory() - memory, "no shared memory is left behind")
     (point,) = copy.points()
     assert point["last_drill"]["outcome"] == "passed", "the drill before; an interrupted one is no drill"
 
@@ -137,14 +154,16 @@ def test_metrics_of_an_interrupted_backup_forget_nothing(copy: Drkit) -> None:
     """An alarm for a registry without any backup, because somebody pressed Ctrl-C, would be a false one."""
     file = copy.home / "drkit.prom"
     copy.change(lambda document: document.update(metrics={"textfile": str(file)}))
-    outcomes = copy.state / "outcomes.json"
-    before = outcomes.read_text()
     ended = interrupt_when(copy, moments.login_written(copy), "databases held", signal.SIGTERM, "backup")
     assert ended.code == 130
     if file.exists():
         lines = file.read_text().splitlines()
         assert 'drkit_sealed_points{site="registry.example.test"} 1.0' in lines
-    assert outcomes.read_text() == before, "an interrupted run is not a failed one"
+    findings = copy.run("status", "--json").envelope["result"]["findings"]
+    # Where the signal came late, a part is stored already, which is told and is not red.
+    (found,) = [each for each in findings if each["red"]]
+    assert found["kind"] == "last_run"
+    assert re.fullmatch("the last backup .* was interrupted", found["message"]), "which is not: failed"
 
 
 def test_interrupted_while_it_waits_for_the_site(copy: Drkit, server: Connection) -> None:
@@ -153,6 +172,7 @@ def test_interrupted_while_it_waits_for_the_site(copy: Drkit, server: Connection
         wait_for(moments.site_locked(copy), "the first run holds the site")
         first.send_signal(signal.SIGSTOP)
         second = copy.start("expire")
+        wait_for(lambda: processes.catches(second.pid, signal.SIGTERM), "Python has started")
         with pytest.raises(subprocess.TimeoutExpired):
             second.wait(1.5)
         second.send_signal(signal.SIGTERM)

@@ -34,16 +34,14 @@ def names(recipients: list[dict[str, Any]]) -> list[str]:
 
 
 def age_opens(drkit: Drkit, identity: Path, point: str) -> bool:
-    """Whether the program `age` opens the bundle that the point's manifest names, with this identity."""
+    """Whether the program `age` opens the bundle in the point's newest seal, with this identity."""
+    seal = drkit.home / "seal"
     tags = f"drkit:point:{point},drkit:manifest"
-    manifest = json.loads(drkit.restic("dump", "--tag", tags, "latest", "/manifest.json"))
-    (part,) = (part for part in manifest["parts"] if part["kind"] == "secrets")
-    bundle = drkit.home / "bundle"
-    drkit.restic("restore", part["snapshot"], "--target", str(bundle))
+    drkit.restic("restore", "latest", "--tag", tags, "--target", str(seal))
     done = subprocess.run(
-        ["age", "-d", "-i", str(identity), str(bundle / "secrets.tar.age")], capture_output=True, check=False
+        ["age", "-d", "-i", str(identity), str(seal / "secrets.tar.age")], capture_output=True, check=False
     )
-    shutil.rmtree(bundle)
+    shutil.rmtree(seal)
     return done.returncode == 0
 
 
@@ -62,7 +60,7 @@ def test_a_new_identity_is_private_and_never_written_over(copy: Drkit) -> None:
     assert recipient == f"{shown.stdout.strip()} operator"
     before = path.read_bytes()
     words = ["keys", "generate", "operator", "--output", str(path)]
-    fails(copy, words, 4, "config_error", exactly(f"{path} exists already"), "a key is never written over.*")
+    fails(copy, words, 4, "config_error", exactly(f"{path} exists already"), "a key is never overwritten.*")
     assert path.read_bytes() == before
 
 
@@ -116,11 +114,11 @@ def test_the_secrets_of_every_point_pass_to_other_keys(light: Drkit) -> None:
     (old_recipient,) = (
         line.split(": ")[1] for line in light.identity.read_text().splitlines() if ": " in line
     )
-    old = [s["id"] for s in snapshots(light) if "drkit:part:secrets:secrets" in s["tags"]]
+    old = [s["id"] for s in snapshots(light) if "drkit:manifest" in s["tags"]]
     blobs = [bundle_blob(light, snapshot) for snapshot in old]
     assert all(blob in light.restic("list", "blobs") for blob in blobs)
     words = ["keys", "rotate", "--add", recipient, "--remove", old_recipient, "--points", "--prune"]
-    message = "no age identity at hand opens what the new recipients are sent"
+    message = "no age identity at hand decrypts what is encrypted to the new recipients"
     fails(light, words, 4, "identity_refused", message, "give the identity of one of them with --identity.*")
     words += ["--identity", str(path)]
     before = light.config.read_text()
@@ -134,12 +132,38 @@ def test_the_secrets_of_every_point_pass_to_other_keys(light: Drkit) -> None:
     assert all(age_opens(light, path, point) for point in points)
     assert not any(age_opens(light, light.identity, point) for point in points)
     assert light.ask("show", "latest")["recipients"] == [recipient]
-    assert len(snapshots(light)) == 4, "a bundle and a seal for each"
+    assert len(snapshots(light)) == 2, "a seal for each"
     left = light.restic("list", "blobs")
     assert not any(blob in left for blob in blobs), "not even its bytes are left"
 
     assert age_opens(light, path, light.ask("backup")["id"])
     assert light.ask("keys", "rotate", "--points", "--yes", "--identity", str(path))["points"] == []
+
+
+def test_a_proof_with_the_old_keys_is_none(copy: Drkit) -> None:
+    """The very bundle that was drilled is gone; the point stays all the same, for it is the best there is."""
+    assert copy.run("status").code == 0
+    path, recipient = generate(copy, "operator")
+    words = ("keys", "rotate", "--add", recipient, "--points", "--identity", str(path), "--yes")
+    assert "run `drkit drill`" in " ".join(copy.ask(*words)["warnings"])
+    (line,) = copy.ask("points")["points"]
+    assert (line["proven"], line["keys_unproven"], line["last_drill"]["outcome"]) == (False, True, "passed")
+    assert "not proven with the new keys" in copy.run("show", "latest").stdout
+    ended = copy.run("status", "--json")
+    assert (ended.code, ended.error["kind"]) == (5, "not_green")
+    assert [found["kind"] for found in ended.envelope["result"]["findings"]] == ["unproven_keys"]
+    (decision,) = copy.ask("expire", "--dry-run")["decisions"]
+    assert "had proven before its secrets were encrypted again" in " ".join(decision["reasons"])
+
+
+def test_recipients_that_were_changed_by_hand_are_red_until_a_drill(copy: Drkit) -> None:
+    """The identity of the new key was never shown; production has changed nothing else."""
+    _, recipient = generate(copy, "colleague")
+    copy.change(lambda document: document["secrets"].update(recipients=[recipient]))
+    assert f"{copy.identity} opens none of the recipients" in " ".join(copy.ask("backup")["warnings"])
+    ended = copy.run("status", "--json")
+    assert ended.code == 5
+    assert [found["kind"] for found in ended.envelope["result"]["findings"]] == ["unproven_keys"]
 
 
 def bundle_blob(drkit: Drkit, snapshot: str) -> str:
@@ -151,12 +175,15 @@ def bundle_blob(drkit: Drkit, snapshot: str) -> str:
     return found
 
 
-@pytest.mark.parametrize(("moment", "count"), [("new bundle stored", 1), ("new seal stored", 2)])
-def test_killed_at_any_moment_there_is_one_whole_point(light: Drkit, moment: str, count: int) -> None:
+@pytest.mark.parametrize("moment", ["old seal read", "new seal stored"])
+def test_killed_at_any_moment_there_is_one_whole_point(light: Drkit, moment: str) -> None:
     (point,) = light.sealed()
     path, recipient = generate(light, "operator")
     words = ["keys", "rotate", "--add", recipient, "--points", "--identity", str(path), "--yes"]
-    assert kill_when(light, moments.snapshots(light, count), moment, *words), "it was over before"
+    stored = moments.snapshots(light, 1)
+    fetched = lambda: moments.found(light.state / "runs", "rotate-*/seal/*")  # noqa: E731
+    when = stored if moment == "new seal stored" else fetched
+    assert kill_when(light, when, moment, *words), "it was over before"
     assert processes.survivors(light.home) == []
     processes.bury()
     assert light.sealed() == [point]
@@ -165,12 +192,12 @@ def test_killed_at_any_moment_there_is_one_whole_point(light: Drkit, moment: str
     if moment == "new seal stored":
         made = light.ask("backup")
         assert f"removed what an earlier run replaced in point {point}" in made["swept"]
-        assert len(snapshots(light)) == 4
+        assert len(snapshots(light)) == 2
     else:
         # The configuration has been changed already: the points are what is left to do.
         assert len(light.ask("keys", "rotate", "--points", "--yes")["points"]) == 1
         assert age_opens(light, path, point)
-        assert len(snapshots(light)) == 2, "nothing that was replaced is left"
+        assert len(snapshots(light)) == 1, "nothing that was replaced is left"
 
 
 # On paper
@@ -182,7 +209,7 @@ def test_the_page_without_secrets(copy: Drkit) -> None:
         assert needed in page
     assert copy.restic_password.read_text().strip() not in page
     assert "AGE-SECRET-KEY" not in page
-    hint = exactly("say where to: --output DIR")
+    hint = exactly("name a directory: --output DIR")
     message = "secrets are never printed to a terminal or a pipe"
     fails(copy, ["keys", "escrow", "--with-secrets"], 2, "usage_error", message, hint)
     fails(copy, ["keys", "escrow", "--split", "2-of-3"], 2, "usage_error", message, hint)
@@ -226,7 +253,7 @@ def test_a_page_with_secrets_holds_them_whole(copy: Drkit) -> None:
         assert stat.S_IMODE((pages / name).stat().st_mode) == 0o600
     message = exactly(f"{pages}/escrow.html exists already")
     words = ["keys", "escrow", "--with-secrets", "--output", str(pages)]
-    fails(copy, words, 4, "config_error", message, "a key is never written over.*")
+    fails(copy, words, 4, "config_error", message, "a key is never overwritten.*")
 
 
 # What others could see
@@ -274,13 +301,15 @@ def test_doctor_looks_after_keys(copy: Drkit, new_home: Callable[[], Path]) -> N
     _, recipient = generate(copy, "offline")
     copy.change(lambda document: document["secrets"]["recipients"].append(recipient))
     assert warned() == []
+    before = accounts.protected(copy)
     copy.change(lambda document: document["secrets"]["paths"].append(str(copy.identity)))
     inside = "the identity that opens the bundle is in the bundle too"
-    assert warned() == [f"{inside} ({copy.identity}): a key inside the box that it opens helps nobody"]
+    assert warned() == [f"{inside} ({copy.identity}): a key that is encrypted to itself is of no use"]
 
     other = copy.home / "settings.yml"
     other.write_text(f"password: {copy.restic_password.read_text()}")
     copy.change(lambda document: document["secrets"].update(paths=[str(other)]))
+    copy.change(lambda document: document["site"].update(dropped=[f"secrets:{path}" for path in before]))
     message = exactly(f"1 problem; the first: the password of the repository primary is also in {other}")
     fails(copy, ["doctor"], 4, "config_error", message, "give the repository its own .*")
     other.write_text("nothing\n")

@@ -16,14 +16,15 @@ from tests.e2e import accounts, moments, processes
 from tests.e2e.commands import Drkit, wait_for
 from tests.e2e.conftest import Drilled
 from tests.e2e.moments import Moment
-from tests.e2e.repositories import checking, locks
+from tests.e2e.repositories import locks
 
 
 def kill_when(drkit: Drkit, moment: Moment, what: str, *words: str) -> bool:
     """Start a command and kill it -9 at that moment; False if it was over before."""
     process = drkit.start(*words)
     try:
-        wait_for(lambda: moment() or process.poll() is not None, what)
+        # The moment may come late on a busy machine.
+        wait_for(lambda: moment() or process.poll() is not None, what, seconds=120)
         over = process.poll() is not None
         process.send_signal(signal.SIGKILL)
     finally:
@@ -52,9 +53,8 @@ _DURING_BACKUP: dict[str, Callable[[Drkit], Moment]] = {
     "databases held": moments.login_written,
     "pg_dump runs": lambda drkit: moments.program_runs(drkit, "pg_dump"),
     "first part stored": lambda drkit: moments.snapshots(drkit, 1),
-    "third part stored": lambda drkit: moments.snapshots(drkit, 3),
-    "all parts stored": lambda drkit: moments.snapshots(drkit, 5),
-    "manifest stored": lambda drkit: moments.snapshots(drkit, 6),
+    "all parts stored": lambda drkit: moments.snapshots(drkit, 2),
+    "seal stored": lambda drkit: moments.snapshots(drkit, 3),
 }
 
 
@@ -65,7 +65,7 @@ def test_backup(copy: Drkit, drilled: Drilled, server: Connection, moment: str) 
     wait_for(lambda: accounts.sessions(server) == 0, "the server has noticed")
     points = copy.points()
     sealed = [point["id"] for point in points if point["status"] == "sealed"]
-    assert len(sealed) == (2 if moment == "manifest stored" else 1)
+    assert len(sealed) == (2 if moment == "seal stored" else 1)
     assert drilled.point in sealed
 
     ended = copy.run("backup", "--json")
@@ -74,7 +74,7 @@ def test_backup(copy: Drkit, drilled: Drilled, server: Connection, moment: str) 
     for point in points:
         if point["status"] == "incomplete":
             assert f"removed the incomplete point {point['id']} of an earlier run" in said
-    if moment not in ("site locked", "manifest stored", "all parts stored"):
+    if moment not in ("site locked", "seal stored"):
         assert "removed what the killed run" in said
     assert copy.sealed() == [ended.result["id"], *sealed]
     clean(copy)
@@ -97,8 +97,7 @@ def test_backup_at_any_moment(copy: Drkit, drilled: Drilled) -> None:
 
 def test_stale_lock_does_not_stop_retention(copy: Drkit, drilled: Drilled) -> None:
     """Backups that stay green while retention is dead are how disks fill up."""
-    with checking(copy):
-        pass
+    kill_when(copy, lambda: locks(copy) != [], "restic has locked the repository", "verify")
     assert locks(copy), "a restic that was killed leaves its lock"
     assert copy.ask("expire")["kept"] == 1
     assert locks(copy) == []
@@ -120,13 +119,18 @@ def test_drill(copy: Drkit, site: Site) -> None:
     for moment, when in _DURING_DRILL.items():
         assert kill_when(copy, when(copy), moment, "drill"), f"{moment}: it was over before"
         nothing_survives(copy)
-        assert len(list(copy.sandboxes.iterdir())) == 1, "only what this kill left"
+        # Beside the sandbox stands the cache of that drill alone.
+        left = [path.name for path in copy.sandboxes.iterdir() if path.suffix != ".cache"]
+        assert len(left) <= 1, "only what this kill left"
         memory |= segments(copy)
-    left = next(copy.sandboxes.iterdir()).name
     assert memory, "a killed PostgreSQL leaves shared memory"
+    red = copy.run("status", "--json").envelope
+    assert red["error"]["kind"] == "not_green"
+    assert {found["kind"] for found in red["result"]["findings"]} == {"lost_run"}
     result = copy.ask("drill")
+    assert copy.run("status").code == 0
     assert result["outcome"] == "passed"
-    assert f"removed the sandbox that the killed drill {left} left" in result["problems"]
+    assert f"removed the sandbox that the killed drill {left[0]} left" in result["problems"]
     assert not memory & processes.shared_memory()
     clean(copy)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from drkit.checks.relations import same_inventory
 from drkit.harbor import inventory, relations, torn
 from drkit.harbor.relations import Relation
-from drkit.tools import postgres
-from drkit.tools.postgres import Session
+from drkit.tools.postgres import sessions, sql, targets
+from drkit.tools.postgres.sessions import Session
 from testenv import Site
 
 # Of what this site has no rows.
@@ -19,8 +21,8 @@ _EMPTY = {"preheat rules to project"}
 @pytest.fixture
 def session(site: Site) -> Iterator[Session]:
     """A session whose changes are undone."""
-    target = postgres.target(site.dsn, site.password_file)
-    with postgres.connect(target) as opened, opened.undone():
+    target = targets.target(site.dsn, site.password_file)
+    with sessions.connect(target) as opened, opened.undone():
         yield opened
 
 
@@ -32,7 +34,7 @@ def change(session: Session, *statements: str) -> None:
     """Change rows as an accident would: no foreign key and no trigger looks on."""
     session.execute("SET LOCAL session_replication_role = replica")
     for statement in statements:
-        session.execute(postgres.trusted(statement))
+        session.execute(sql.trusted(statement))
 
 
 def found(session: Session, name: str) -> tuple[int, int]:
@@ -155,6 +157,14 @@ def test_the_inventory_is_told_in_words(session: Session) -> None:
     assert lines["projects"] == "4 projects (2 public, 1 proxy cache)"
     assert lines["robots"] == "5 robots (1 system-wide)"
     assert lines["settings"].endswith("login by oidc_auth")
+
+
+def test_an_inventory_is_compared_by_its_facts_and_not_by_its_words(session: Session) -> None:
+    then = inventory.tell(session, "robots")
+    reworded = replace(then, said="five robots, said otherwise by another drkit")
+    assert same_inventory(session, "robots", reworded, known=True).outcome == "passed"
+    gone = same_inventory(session, "robots", replace(then, facts={**then.facts, "all": 6}), known=True)
+    assert gone.outcome == "failed"
 
 
 _LAST = (

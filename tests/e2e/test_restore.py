@@ -98,7 +98,8 @@ def test_dry_run_shows_and_changes_nothing(
     drilled: Drilled, site: Site, server: Connection, name: str, root: Path
 ) -> None:
     words = ["restore", "latest", "--root", str(root), "--database-dsn", dsn(site, name), "--dry-run"]
-    before = databases(server), accounts.files(drilled.drkit.state / "runs")
+    runs = drilled.drkit.state / "runs"
+    before = databases(server), list(runs.iterdir())
     plan = drilled.drkit.ask(*words)
     assert {step["kind"]: step["target"] for step in plan["steps"]} == {
         "database": f"{name} at 127.0.0.1:{site.database_port}",
@@ -109,7 +110,7 @@ def test_dry_run_shows_and_changes_nothing(
     shown = drilled.drkit.run(*words).stdout
     assert f"{root}{site.blobs}" in shown
     assert not root.exists()
-    assert (databases(server), accounts.files(drilled.drkit.state / "runs")) == before
+    assert (databases(server), list(runs.iterdir())) == before
 
 
 # What is in the way
@@ -163,7 +164,7 @@ def test_replaced_twice_nothing_is_lost(
     aside = f"{name}_before_{drilled.point.replace('-', '_')}"
     with testenv.connect(site, aside) as connection:
         assert connection.execute(b"SELECT id FROM precious").fetchall() == [(42,)]
-    same_database(accounts.database(site, f"{aside}_1"), drilled.database, f"{aside}_1")
+    same_database(accounts.database(site, f"{aside}_2"), drilled.database, f"{aside}_2")
     same_database(accounts.database(site, name), drilled.database, name)
     assert Path(f"{root}{site.blobs}.before-{drilled.point}/old").read_text() == "precious"
     assert Path(f"{olds[1]}.before-{drilled.point}").read_text() == "precious"
@@ -213,7 +214,7 @@ def test_link_inside_the_tree_is_refused(fresh: Drkit, site: Site, root: Path) -
     fresh.change(lambda document: [document.pop(part) for part in ("database", "secrets")])
     fresh.change(lambda document: document["blobs"].update(path=str(root)))
     message = "no recovery point was sealed: blobs: " + exactly(
-        f"{root}/docker is a link, and what is behind it would not be in the backup"
+        f"{root}/docker is a symbolic link, and would not be in the backup"
     )
-    fails(fresh, ["backup"], 3, "backup_incomplete", message, "mount its target there .*")
+    fails(fresh, ["backup"], 3, "backup_incomplete", message, "what is behind a link is not in a backup: .*")
     assert fresh.sealed() == []

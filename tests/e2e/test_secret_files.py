@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from drkit.sources import bundle as bundles
+from drkit.secrets import bundle as bundles
 from testenv import Site, damage
 from tests import needs
 from tests.e2e.commands import Drkit, fails
@@ -87,7 +87,7 @@ def test_a_path_that_matches_nothing_is_no_backup(fresh: Drkit, site: Site) -> N
     fresh.change(only("secrets"))
     fresh.change(lambda document: document["secrets"]["paths"].append(f"{site.tls}/*.p12"))
     message = f"no recovery point was sealed: secrets: nothing matches {site.tls}/\\*.p12"
-    hint = r"see paths in \[secrets\]; a key that moved is a key not saved"
+    hint = r"see paths in \[secrets\]; a key that was moved is not backed up"
     fails(fresh, ["backup"], 3, "backup_incomplete", message, hint)
 
 
@@ -111,7 +111,7 @@ def test_what_each_file_is_stands_in_the_manifest_and_in_the_bundle(drilled: Dri
 
 def test_no_hash_of_a_secret_stands_in_the_open(drilled: Drilled, site: Site) -> None:
     """Whoever reads the manifest can neither confirm a guess of the secret key nor search for it."""
-    _, _, manifest = manifest_of(drilled.drkit)
+    manifest = manifest_of(drilled.drkit)
     files = {file["path"]: file for file in manifest["secret_files"]}
     found = files[f"{site.data}/{SECRET_KEY}"]
     secret = (site.data / SECRET_KEY).read_bytes()
@@ -132,11 +132,14 @@ def test_change_is_told_by_the_backup_and_by_status_until_a_drill_has_passed(
     first = fresh.ask("backup")
     assert first["warnings"] == []
     with ExitStack() as stack:
-        for path in (site.data / SECRET_KEY, site.tls / "server.key", site.data / "secret/extra/plain"):
+        token = site.data / "secret/registry/root.crt"
+        plain = site.data / "secret/extra/plain"
+        for path in (site.data / SECRET_KEY, site.tls / "server.key", plain, token):
             stack.enter_context(put_back(path))
+        token.unlink()
         damage.replace_secret_key(site)
         damage.replace_tls_key(site)
-        (site.data / "secret/extra/plain").unlink()
+        plain.unlink()
         fresh.change(lambda d: d["secrets"]["paths"].append(str(site.root / "ca/ca.key")))
         (site.data / "secret/extra/link").unlink()
         second = fresh.ask("backup")
@@ -144,21 +147,25 @@ def test_change_is_told_by_the_backup_and_by_status_until_a_drill_has_passed(
     since = f"since point {first['id']}"
     problem = (
         f"the secret key {site.data}/{SECRET_KEY} is another one {since}: "
-        "what Harbor encrypted before does not open with a new one"
+        "what Harbor encrypted before cannot be decrypted with a new one"
     )
+    lost = f"the token certificate {token} is gone {since}"
+    fault = f"{site.tls}/server.key is not the key of {site.tls}/server.crt"
     assert second["warnings"] == [
-        f"{site.tls}/server.key is not the key of {site.tls}/server.crt",
+        f"{token} is not in the bundle; {fault}",
         problem,
+        lost,
         f"secret files gone {since}: {site.data}/secret/extra/plain",
         f"secret files new {since}: {site.root}/ca/ca.key (private key)",
         f"secret files changed {since}: {site.tls}/server.key (private key)",
     ]
-    assert problem in fresh.run("status", "--json").envelope["result"]["problems"]
+    told = fresh.run("status", "--json").envelope["result"]["problems"]
+    assert {problem, lost, f"in point {second['id']} {fault}"} <= set(told)
     third = fresh.ask("backup")
     back = problem.replace(first["id"], second["id"])
     assert back in third["warnings"], "and the old one back is a change as well"
     told = fresh.run("status", "--json").envelope["result"]["problems"]
-    assert {problem, back} <= set(told)
+    assert not any("secret key" in each or "token" in each for each in told), "all is as it was at first"
     assert fresh.ask("drill")["outcome"] == "passed"
     assert not any("secret key" in each for each in fresh.ask("status")["problems"])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -65,7 +64,10 @@ def test_a_backup_that_nobody_reads_of_is_noted_all_the_same(fresh: Drkit) -> No
     done = shell(fresh, "--verbose backup", "2>&1 | true")
     assert (done.returncode, done.stderr) == (0, "")
     assert len(fresh.sealed()) == 1
-    assert json.loads((fresh.state / "outcomes.json").read_text())["backup"][1] is True
+    told = fresh.run("status", "--json").envelope["result"]
+    assert [(run["verb"], run["exit_code"]) for run in told["runs"] if run["verb"] == "backup"] == [
+        ("backup", 0)
+    ]
     assert "drkit_last_backup_success" in Path(fresh.home / "drkit.prom").read_text()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import shutil
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from drkit.errors import DatabaseUnreachable
-from drkit.tools import postgres
+from drkit.tools.postgres import sessions, targets
 from testenv import processes
 from tests.cluster import private_cluster
 from tests.e2e.commands import Drkit, assert_error, fails
@@ -107,7 +108,7 @@ def elsewhere(place: Path) -> Iterator[Elsewhere]:
         "ssl_ca_file": "ca.crt",
     }
     with private_cluster(settings=settings, prepare=prepare) as cluster:
-        with postgres.connect(cluster.target) as session:
+        with sessions.connect(cluster.target) as session:
             session.execute("CREATE ROLE keeper LOGIN SUPERUSER")
             session.execute("CREATE TABLE public.note AS SELECT 'far away'::text AS words")
         yield Elsewhere(port, files)
@@ -116,8 +117,12 @@ def elsewhere(place: Path) -> Iterator[Elsewhere]:
 @pytest.fixture
 def remote(copy: Drkit, elsewhere: Elsewhere) -> Drkit:
     """A drkit that protects the database elsewhere and nothing else."""
+    before = tomllib.loads(copy.config.read_text())
     copy.change(only("database"))
     copy.change(lambda d: d.update(database=[{"name": "registry", "dsn": elsewhere.dsn()}]))
+    # Its points have the other sources too, from before: confirmed, so that they are no problem.
+    gone = [f"secrets:{path}" for path in before["secrets"]["paths"]]
+    copy.change(lambda d: d["site"].update(dropped=["blobs", *gone]))
     return copy
 
 
@@ -153,7 +158,7 @@ def test_with_another_ca(remote: Drkit, drilled: Drilled, elsewhere: Elsewhere) 
     ],
 )
 def test_what_else_is_refused(elsewhere: Elsewhere, what: dict[str, str], said: str) -> None:
-    where = postgres.target(elsewhere.dsn(**what), None)
-    with pytest.raises(DatabaseUnreachable, match=said) as caught, postgres.connect(where):
+    where = targets.target(elsewhere.dsn(**what), None)
+    with pytest.raises(DatabaseUnreachable, match=said) as caught, sessions.connect(where):
         pass
     assert caught.value.hint.startswith("see sslmode, sslrootcert")

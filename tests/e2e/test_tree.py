@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import testenv
+from drkit.registry import links
 from testenv import Site, content, damage, rows
 from tests.e2e.commands import Drkit
 from tests.e2e.test_bad_input import only
@@ -66,7 +67,7 @@ def test_a_layer_that_no_table_knows_of_and_an_empty_link(fresh: Drkit, site: Si
     link = f"docker/registry/v2/repositories/{_NAME}/_layers/sha256/{kept.partition(':')[2]}/link"
     assert result["status"] == "sealed", "what is there is worth having"
     assert result["warnings"] == [
-        f"1 links are empty or cut short, and a registry fails on each: {link}",
+        f"1 links are empty or truncated, and a registry fails on each: {link}",
         f"1 digests are needed by manifests and known to no table or link: {lost}, which {image} needs",
     ]
     closure = result["closure"]
@@ -92,3 +93,18 @@ def test_without_a_database_the_manifests_tell_what_the_links_do_not(fresh: Drki
         assert (again["read"], again["unlisted"]) == (0, 1), "read once, and told every time"
     ended = failed_drill(fresh, "manifests resolve")
     assert f"{_NAME}@{image}: {lost} is not there" in detail(ended, "manifests resolve")
+
+
+def test_a_tag_in_the_storage_that_the_database_has_forgotten(fresh: Drkit, site: Site) -> None:
+    """Harbor's garbage collection takes the manifest away, then the tags: Harbor asks neither for them."""
+    fresh.change(only("database", "blobs"))
+    missing = content.digest_of(b"a manifest that was collected")
+    link = site.blobs / links.of_tag("library/collected", "stable")
+    link.parent.mkdir(parents=True)
+    link.write_text(missing)
+    try:
+        assert fresh.ask("backup")["warnings"] == []
+    finally:
+        shutil.rmtree(site.blobs / "docker/registry/v2/repositories/library/collected")
+    told = {check["name"]: check["detail"] for check in fresh.ask("drill")["checks"]}["links"]
+    assert told.endswith("tags of manifests that the database does not have: 1 (library/collected:stable)")

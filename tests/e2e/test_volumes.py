@@ -128,7 +128,7 @@ def test_doctor_says_what_it_will_be(drkit: Drkit, on_btrfs: Site) -> None:
         (found,) = (f for f in drkit.ask("doctor")["findings"] if f["name"] == "blobs")
         return dict(found)
 
-    detail = f"{on_btrfs.blobs}, frozen by btrfs and then read (volume: btrfs): it stands on btrfs, "
+    detail = f"{on_btrfs.blobs}, frozen by btrfs and then read (volume: btrfs): it is on btrfs, "
     assert blobs()["detail"].startswith(detail)
     drkit.change(lambda document: document["blobs"].update(volume="live"))
     detail = f"{on_btrfs.blobs}, read while the registry runs (volume: live): the configuration says so"
@@ -141,7 +141,9 @@ def test_a_kind_that_cannot_be_had_seals_nothing(drkit: Drkit, on_btrfs: Site) -
         document["blobs"].update(volume="zfs")
 
     drkit.change(bare)
-    message = exactly(f'volume = "zfs" cannot be: {on_btrfs.blobs} stands on btrfs (') + r"/dev/loop\d+\)"
+    message = (
+        exactly(f'volume = "zfs" cannot be used: {on_btrfs.blobs} stands on btrfs (') + r"/dev/loop\d+\)"
+    )
     ended = drkit.run("backup", "--json")
     assert ended.code == 3
     said = f"no recovery point was sealed: blobs: {message}"
@@ -183,7 +185,9 @@ def test_killed_at_any_moment(drkit: Drkit, on_btrfs: Site) -> None:
         assert len(left(on_btrfs)) <= 1, f"earlier ones are gone, {delays}"
     assert found, "a snapshot was left at least by the first kill"
     findings = {f["name"]: f["detail"] for f in drkit.ask("doctor")["findings"]}
-    assert ("volume snapshots" in findings) is bool(left(on_btrfs))
+    # A kill may come between the record and the snapshot: then only the record is left.
+    assert ("volume snapshots" in findings) is bool(records(drkit))
+    assert records(drkit) or not left(on_btrfs), "no snapshot without a record"
     expected = bool(left(on_btrfs))
     result = drkit.ask("backup")
     said = " / ".join(result["swept"])
@@ -250,7 +254,7 @@ def test_a_plain_registry_on_xfs_that_is_pushed_to(
             assert ended.result["closure"]["missing"] == 0
         else:
             assert ended.code == 3
-            assert ended.error["message"].startswith("images were pushed while links and blobs were read")
+            assert ended.error["disturbance"] == "pushes"
             assert len(drkit.sealed()) == 1
     assert before > 20
     assert filesystems.left(root.parent) == []

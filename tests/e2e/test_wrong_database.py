@@ -12,9 +12,9 @@ from tests.e2e.test_bad_input import set_in
 
 
 def use(drkit: Drkit, site: Site, name: str) -> str:
-    """Configure that database; returns where it is, in drkit's words."""
+    """Configure that database, though harbor.yml names another; returns where it is, in drkit's words."""
     where = f"host=127.0.0.1 port={site.database_port} user=postgres sslmode=disable dbname={name}"
-    drkit.change(set_in("database", dsn=where))
+    drkit.change(set_in("database", dsn=where)).change(set_in("site", dropped=["database:registry"]))
     return f"{name} at 127.0.0.1:{site.database_port}"
 
 

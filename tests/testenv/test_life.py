@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -82,9 +83,8 @@ def test_a_half_made_site_can_be_destroyed_but_not_loaded(tmp_path: Path) -> Non
 
 def test_a_failed_creation_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setattr("testenv.bulk._SQL", tmp_path / "not there")
-    with pytest.raises(FileNotFoundError):
-        testenv.create(tmp_path / "site", testenv.TINY)
+    with pytest.raises(psycopg.DataError):
+        testenv.create(tmp_path / "site", replace(testenv.TINY, rows=10**30))
     assert leftovers(tmp_path / "site") == []
 
 

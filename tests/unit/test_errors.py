@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from drkit import errors
 from drkit.errors import DrkitError
 
 PUBLIC = {
+    "bug": 1,
     "usage_error": 2,
     "target_not_empty": 2,
     "backup_incomplete": 3,
@@ -18,21 +20,29 @@ PUBLIC = {
     "shares_refused": 4,
     "no_such_point": 4,
     "drill_failed": 5,
+    "not_green": 5,
     "objective_missed": 5,
     "drill_error": 6,
     "tool_failed": 7,
     "tool_missing": 7,
     "tool_too_old": 7,
+    "docker_lacks": 7,
+    "database_forbids": 7,
     "database_unreachable": 7,
     "database_busy": 7,
     "not_served": 7,
+    "manifest_missing": 7,
     "bucket_failed": 7,
     "bucket_missing": 7,
     "bucket_refused": 7,
     "object_missing": 7,
     "wrong_bytes": 7,
     "not_deleted": 7,
+    "not_removed": 7,
     "restore_damaged": 7,
+    "repository_damaged": 7,
+    "points_missing": 7,
+    "target_unfit": 7,
     "source_changed": 7,
     "cannot_freeze": 7,
     "not_ours": 7,
@@ -80,3 +90,25 @@ def test_an_error_carries_its_sentence_and_its_hint() -> None:
 
 def test_a_bug_is_1() -> None:
     assert DrkitError.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, "tool_failed"),
+        (errno.EDQUOT, "tool_failed"),
+        (errno.EROFS, "config_error"),
+        (errno.EACCES, "config_error"),
+        (errno.EIO, "tool_failed"),
+    ],
+)
+def test_what_the_system_refuses_is_no_bug(number: int, kind: str) -> None:
+    known = errors.of_system(OSError(number, "so", "/var/lib/drkit/x"))
+    assert known is not None
+    assert known.kind == kind
+    assert known.message.endswith(" for /var/lib/drkit/x: so")
+    assert known.hint
+
+
+def test_a_file_that_is_not_there_is_a_bug() -> None:
+    assert errors.of_system(FileNotFoundError(errno.ENOENT, "so", "/x")) is None

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from drkit.files import replace_file
+from drkit.errors import RestoreDamaged
+from drkit.files import make_directory, plain_file, replace_file
 
 
 def test_a_reader_keeps_the_old_file_and_the_next_gets_the_new(tmp_path: Path) -> None:
@@ -46,3 +47,32 @@ def test_a_failure_leaves_everything_as_it_was(tmp_path: Path) -> None:
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         replace_file(tmp_path / "none" / "file", "x")
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o077])
+def test_a_directory_has_the_mode_that_was_asked_for(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        make_directory(tmp_path / "a/b/c", 0o711)
+        make_directory(tmp_path / "a/b/c", 0o700, exist_ok=True)
+        make_directory(tmp_path / "private", 0o700)
+    finally:
+        os.umask(before)
+    found = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "a/b", "a/b/c", "private")]
+    assert found == [0o755, 0o755, 0o711, 0o700]
+    with pytest.raises(FileExistsError):
+        make_directory(tmp_path / "a", 0o700)
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        make_directory(tmp_path / "file", 0o700, exist_ok=True)
+
+
+def test_a_restored_file_is_no_link_to_another(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/dump").write_text("x")
+    assert plain_file(tmp_path, "/real/dump") == tmp_path / "real/dump"
+    (tmp_path / "link").symlink_to("real/dump")
+    (tmp_path / "above").symlink_to("real")
+    for name in ("/link", "/above/dump", "/real", "/../x"):
+        with pytest.raises(RestoreDamaged):
+            plain_file(tmp_path, name)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-_HEAVY = ("psycopg", "jinja2", "httpx", "boto3", "apprise", "apscheduler")
+_HEAVY = ("psycopg", "jinja2", "httpx", "boto3", "apprise", "apscheduler", "pyrage")
 _LOADED = "import sys, {module}; print(*sorted(set({names!r}) & set(sys.modules)))"
 
 
@@ -24,7 +24,8 @@ def loaded(module: str) -> set[str]:
         ("drkit.cli.main", set()),
         ("drkit.actions.points", set()),
         ("drkit.actions.status", set()),
-        ("drkit.actions.backup", {"psycopg"}),
+        ("drkit.actions.status.judge", {"psycopg"}),
+        ("drkit.actions.backup.run", {"psycopg", "pyrage"}),
     ],
 )
 def test_only_what_is_needed_is_loaded(module: str, needed: set[str]) -> None:

@@ -54,7 +54,7 @@ def test_credentials_in_addresses(said: str, shown: str | None) -> None:
 def test_a_line_bears_the_run_and_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
     register_secret("open sesame")
     set_up("20261124-020000-4f2a9c")
-    logging.getLogger("drkit.tools.process").warning("said %s to https://u:pppp@host", "open sesame")
+    logging.getLogger("drkit.tools.process.execute").warning("said %s to https://u:pppp@host", "open sesame")
     captured = capsys.readouterr()
     assert captured.out == ""
     assert re.fullmatch(
@@ -77,7 +77,7 @@ def test_tracebacks_are_redacted_too(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_which_programs_run_is_told_on_demand(capsys: pytest.CaptureFixture[str]) -> None:
-    log = logging.getLogger("drkit.tools.process")
+    log = logging.getLogger("drkit.tools.process.execute")
     set_up("run")
     log.debug("run restic")
     assert capsys.readouterr().err == ""

@@ -1,5 +1,4 @@
 # The blobs are not in the repository: it has their list, and a vault has their bytes.
-inventory={{ vault.inventory.snapshot }}
 inventory_path={{ vault.inventory.path }}
 links={{ vault.links.snapshot }}
 links_path={{ vault.links.path }}
@@ -60,11 +59,9 @@ weed() {
 fill_from_vault() {
   blobs_there=$1/$tree
   mkdir -p "$blobs_there"
-  restic dump "$inventory" "$inventory_path" >"$scratch/inventory"
-  sed -n 's/.*"digest": "sha256:\(..\)\([0-9a-f]\{62\}\)".*/sha256\/\1\/\1\2\/data/p' "$scratch/inventory" >"$scratch/wanted"
-  [ "$(wc -l <"$scratch/wanted")" -eq "$(sed -n '/./p' "$scratch/inventory" | wc -l)" ] ||
+  sed -n 's/.*"digest": "sha256:\(..\)\([0-9a-f]\{62\}\)".*/sha256\/\1\/\1\2\/data/p' "$seal$inventory_path" >"$scratch/wanted"
+  [ "$(wc -l <"$scratch/wanted")" -eq "$(sed -n '/./p' "$seal$inventory_path" | wc -l)" ] ||
     die 'the inventory of the vault cannot be read: use another point'
-  rm -f "$scratch/inventory"
   say "copies $(($(wc -l <"$scratch/wanted"))) blobs from ${VAULT:-$vault_where}"
   bring "$scratch/wanted"
   weed
@@ -76,14 +73,10 @@ fill_from_vault() {
     unset RCLONE_S3_VERSION_AT
     weed
   fi
-  if [ -s "$scratch/missing" ]; then
-    sed -n '1,3s/^/recover: missing: /p' "$scratch/missing" >&2
-    die "$(($(wc -l <"$scratch/missing"))) blobs cannot be had from the vault (what came is in $1): use another point"
-  fi
-  say "$(($(wc -l <"$scratch/wanted"))) blobs, each hashes to its name"
+  say "$(($(wc -l <"$scratch/wanted") - $(wc -l <"$scratch/missing"))) blobs, each hashes to its name"
   say "restores the links"
   restic dump "$links" "$links_path" >"$scratch/links.tar"
   tar -xpf "$scratch/links.tar" -C "$1"
-  rm -f "$scratch/links.tar" "$scratch/wanted" "$scratch/missing" "$scratch/damaged"
+  rm -f "$scratch/links.tar" "$scratch/wanted" "$scratch/damaged"
 }
 

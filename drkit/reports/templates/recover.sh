@@ -1,6 +1,6 @@
 #!/bin/sh
 # Brings one recovery point back without drkit: with restic, age, tar, pg_restore, psql{{ ", rclone" if vault else "" }}, and what every
-# Unix has (sh, awk, sed, find, sort, readlink, sha256sum). Nothing secret stands in this file.
+# Unix has (sh, awk, chmod, sed, find, sort, readlink, sha256sum). Nothing secret stands in this file.
 #
 #   RESTIC_REPOSITORY=... RESTIC_PASSWORD_FILE=... sh recover.sh --identity FILE
 #
@@ -32,7 +32,8 @@ usage: sh recover.sh [--root DIR] [--identity FILE] [--only database|blobs|secre
   --yes             do not ask
 
 The repository is named by restic's own RESTIC_REPOSITORY and RESTIC_PASSWORD_FILE, the database server by
-PGHOST, PGPORT, PGUSER and PGPASSFILE; its user must be allowed to make databases and roles.
+PGHOST, PGPORT, PGUSER and PGPASSFILE (the server itself, no connection pooler). Its user must be allowed to make
+databases and roles; or an empty database of the same name is there, which is filled as it is.
 {% if vault %}
 
 The image blobs are in a vault: RCLONE_S3_ACCESS_KEY_ID and RCLONE_S3_SECRET_ACCESS_KEY open it, or VAULT=DIR names a
@@ -70,7 +71,7 @@ esac
 wants() { [ -z "$only" ] || [ "$only" = "$1" ]; }
 need() { command -v "$1" >/dev/null 2>&1 || die "$1 is not installed"; }
 
-scratch='' began='' index=''
+scratch='' seal='' began='' index='' incomplete=''
 cleanup() {
   [ -z "$index" ] || rm -f -- "$index"
   [ -z "$scratch" ] || rm -rf -- "$scratch"
@@ -94,21 +95,37 @@ database_{{ loop.index }}() {
   db_tablespaces={{ database.tablespaces }}
   db_dump={{ database.dump.snapshot }}
   db_dump_path={{ database.dump.path }}
-  db_roles={{ database.roles.snapshot }}
-  db_roles_path={{ database.roles.path }}
+  db_roles=$seal{{ database.roles.path }}
   # Restored under this name, compared, and only then given its own.
   db_beside={{ database.beside_conninfo }}
+  db_conninfo={{ database.conninfo }}
   db_exists={{ database.exists }}
+  db_objects={{ database.objects }}
+  db_lacking={{ database.lacking }}
+  db_lacking_in_place={{ database.lacking_in_place }}
+  db_loader={{ database.loader }}
+  db_owns_all={{ database.owns_all }}
+  db_give={{ database.give }}
   db_clear={{ database.clear }}
   db_create={{ database.create }}
   db_rights={{ database.rights }}
+  db_rights_in_place={{ database.rights_in_place }}
   db_compare={{ database.compare }}
   db_rename={{ database.rename }}
 }
 {% endfor %}
 
 server=postgres
+export PGOPTIONS="${PGOPTIONS:-} -c default_transaction_read_only=off"
 ask_server() { PGDATABASE=$server psql -X -q -A -t -w -v ON_ERROR_STOP=1 "$@"; }
+# Its first argument is a database's connection string.
+ask_database() {
+  ask_where=$1
+  shift
+  psql -X -q -A -t -w -v ON_ERROR_STOP=1 -d "$ask_where" "$@"
+}
+# Whether an empty database is there, which is filled as it is.
+in_place() { [ -n "$(say "$db_exists" | ask_server)" ]; }
 
 look_at_server() {
   need psql
@@ -128,9 +145,19 @@ look_at_database() {
   program=$(pg_restore --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
   { [ "$program" -ge "$db_major" ] && [ "$program" -le $((have / 10000)) ]; } ||
     die "pg_restore is of PostgreSQL $program: it takes one of $db_major to $((have / 10000))"
-  [ -z "$(say "$db_exists" | ask_server)" ] ||
-    die "there is a database $db_name already: rename it (ALTER DATABASE ... RENAME TO ...) or drop it first"
+  if in_place; then
+    [ "$(say "$db_objects" | ask_database "$db_conninfo")" -eq 0 ] ||
+      die "there is a database $db_name already: rename it (ALTER DATABASE ... RENAME TO ...) or drop it first"
+    lacking=$(say "$db_lacking_in_place" | ask_server -F ': ')
+  else
+    lacking=$(say "$db_lacking" | ask_server -F ': ')
+  fi
+  [ -z "$lacking" ] || {
+    say "$lacking" >&2
+    die "the server cannot take $db_name (above: why, and what helps); it can fill an empty database that is there"
+  }
   say "  database $db_name, PostgreSQL $db_major, $db_tables tables, $db_rows rows"
+  if in_place; then say "  into the empty database that is there"; fi
 }
 
 # Roles that exist are left as they are: a role may be the one that this script is logged in as.
@@ -165,13 +192,26 @@ function take(sql,   role) {
   if (sql ~ /^(CREATE|ALTER) ROLE /) {
     role = name_in(substr(sql, index(sql, " ROLE ") + 6))
     # What a role has set for one database comes back with that database.
-    if (rest !~ /^ IN DATABASE /) keep(number_of(role), sql)
+    if (rest ~ /^ IN DATABASE /) return
+    if (rest ~ /^ WITH / && rest ~ /^[A-Z ]* (SUPERUSER|CREATEROLE) /) {
+      keep(number_of(role), "\\warn recover: warning: a role that is made does not get back SUPERUSER or CREATEROLE")
+      head = substr(sql, 1, length(sql) - length(rest))
+      sub(/ SUPERUSER /, " NOSUPERUSER ", rest)
+      sub(/ CREATEROLE /, " NOCREATEROLE ", rest)
+      sql = head rest
+    }
+    if (rest ~ /^;$/ || rest ~ /^ WITH / || rest ~ /^ SET /) keep(number_of(role), sql)
     return
   }
   if (sql ~ /^COMMENT ON ROLE /) { keep(number_of(name_in(substr(sql, 17))), sql); return }
   if (sql ~ /^GRANT /) {
-    name_in(substr(sql, 7))
+    role = name_in(substr(sql, 7))
     if (rest !~ /^ TO /) return
+    if (role ~ /^pg_(execute_server_program|read_server_files|write_server_files)$/) {
+      said = "\\warn recover: warning: a role that is made does not get back its membership in " role
+      keep(number_of(name_in(substr(rest, 5))), said)
+      return
+    }
     role = name_in(substr(rest, 5))
     # Who granted it may not have the right to on another server.
     if (match(rest, / GRANTED BY /)) sql = substr(sql, 1, length(sql) - length(rest) + RSTART - 1) ";"
@@ -204,37 +244,73 @@ END {
 END_OF_AWK
 }
 
+# The first error that pg_restore told, with the server's DETAIL and HINT: what it says last is no reason.
+server_reason() {
+  awk '!more && /^pg_restore: error: / && !/a worker process died/ { print; more = 4; next }
+    more && /^[A-Z]+:  / { print }
+    more && --more == 1 { exit }'
+}
+
 restore_database() {
   say "restores the roles of $db_name"
-  restic dump "$db_roles" "$db_roles_path" >"$scratch/roles.sql"
-  write_role_filter
-  awk -f "$scratch/roles.awk" "$scratch/roles.sql" >"$scratch/missing.sql"
-  ask_server --single-transaction -f "$scratch/missing.sql" >/dev/null
-  rm -f "$scratch/roles.sql" "$scratch/missing.sql"
+  filled=
+  if in_place; then filled=yes; fi
+  may_make=$(say 'SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user;' | ask_server)
+  if [ "$may_make" = t ]; then
+    write_role_filter
+    awk -f "$scratch/roles.awk" "$db_roles" >"$scratch/missing.sql"
+    ask_server --single-transaction -f "$scratch/missing.sql" >/dev/null
+    rm -f "$scratch/missing.sql"
+  else
+    warn "this user may not make roles: those that are missing stay so"
+  fi
 
   say "fetches the dump of $db_name"
   restic dump "$db_dump" "$db_dump_path" >"$scratch/dump"
   say "restores the database $db_name"
-  say "SET client_min_messages = warning; $db_clear" | ask_server
-  say "$db_create" | ask_server
   set --
+  if [ -z "$filled" ]; then
+    say "SET client_min_messages = warning; $db_clear" | ask_server
+    say "$db_create" | ask_server
+    set -- --jobs="$(nproc 2>/dev/null || echo 2)"
+  else
+    db_beside=$db_conninfo
+    set -- --single-transaction
+    if [ "$(say "$db_owns_all" | ask_server)" != t ]; then
+      warn "everything in $db_name will belong to this user, and privileges of other roles do not come back"
+      set -- "$@" --no-owner --no-privileges
+    fi
+  fi
+  # The SQL of the dump is run by the owner, and by no superuser, where it can be.
+  loader=$(say "$db_loader" | ask_server)
+  if [ -n "$loader" ]; then
+    set -- "$@" --role="$loader"
+    [ -z "$filled" ] || say "$db_give" | ask_server
+  fi
   if [ -n "$db_tablespaces" ] && [ -n "$(say "$db_tablespaces" | ask_server)" ]; then
     warn "this server lacks a tablespace that $db_name had: everything goes into the database's own"
-    set -- --no-tablespaces
+    set -- "$@" --no-tablespaces
   fi
-  pg_restore --exit-on-error --no-password --jobs="$(nproc 2>/dev/null || echo 2)" "$@" \
-    -d "$db_beside" "$scratch/dump"
+  pg_restore --exit-on-error --no-password "$@" \
+    -d "$db_beside" "$scratch/dump" 2>"$scratch/said" || {
+    cat "$scratch/said" >&2
+    die "the dump of $db_name cannot be loaded: $(server_reason <"$scratch/said")"
+  }
   rm -f "$scratch/dump"
-  say "$db_rights" | ask_server >/dev/null
+  case $filled,$* in
+    yes,*--no-owner*) ;;
+    yes,*) say "$db_rights_in_place" | ask_database "$db_conninfo" >/dev/null ;;
+    *) say "$db_rights" | ask_server >/dev/null ;;
+  esac
 
   say "compares $db_name with what was recorded"
-  say "$db_compare" | psql -X -q -A -t -w -v ON_ERROR_STOP=1 -d "$db_beside" >"$scratch/differences"
+  say "$db_compare" | ask_database "$db_beside" >"$scratch/differences"
   if [ -s "$scratch/differences" ]; then
     cat "$scratch/differences" >&2
     die "the restored database is not what was dumped; it is left as it is, beside its name: use another point"
   fi
-  say 'ANALYZE;' | psql -X -q -w -v ON_ERROR_STOP=1 -d "$db_beside"
-  say "$db_rename" | ask_server
+  say 'ANALYZE;' | ask_database "$db_beside"
+  [ -n "$filled" ] || say "$db_rename" | ask_server
   identical='content identical'
   [ "$db_counted" -eq 0 ] || identical="content identical but for $db_counted tables that were only counted"
   say "database $db_name is back: $db_tables tables, $db_rows rows, $identical"
@@ -251,10 +327,9 @@ blobs_folder={{ blobs.folder }}
 blobs_name={{ blobs.name }}
 blobs_target=$root{{ blobs.target }}
 {% if digests %}
-digests={{ digests.snapshot }}
 digests_path={{ digests.path }}
 digests_count={{ manifest.digest_count }}
-digests_missing={{ manifest.closure.missing if manifest.closure else 0 }}
+digests_missing={{ (manifest.closure.missing if manifest.closure else 0) + (lost.count if lost else 0) }}
 {% endif %}
 
 look_at_blobs() {
@@ -264,7 +339,7 @@ look_at_blobs() {
   fi
   if [ -d "$blobs_target" ]; then
     # What an interrupted run of this script left is gone on with.
-    there=$(cd "$blobs_target" && find . ! -name . -prune ! -name lost+found ! -name '.drkit-recovering-*')
+    there=$(cd "$blobs_target" && find . ! -name . -prune ! -name lost+found ! -name '.drkit-recovering-*' ! -name 'docker.before-*')
     [ -z "$there" ] || die "$blobs_target is not empty: move away what is there, or use --root DIR"
   fi
 {% if vault %}
@@ -278,6 +353,7 @@ look_at_blobs() {
 restore_blobs() {
   parent=${blobs_target%/*}
   (umask 022 && mkdir -p "$parent/")
+  lacking=
   staging=$parent/.drkit-recovering-$point
   mounted=
   if [ -d "$blobs_target" ] && ! rmdir "$blobs_target" 2>/dev/null; then
@@ -291,15 +367,22 @@ restore_blobs() {
     mkdir -p "$staging/$blobs_name"
     fill_from_vault "$staging/$blobs_name"
   )
+  lack "$scratch/missing" 'blobs cannot be fetched from the vault'
 {% else %}
+  [ ! -L "$staging" ] || die "$staging is a link: remove it"
+  mkdir -p "$staging"
   restic restore "$blobs:$blobs_folder" --target "$staging"
+{% endif %}
+  clean_tree "$staging/$blobs_name"
+{% if not vault %}
   hash_blobs "$staging/$blobs_name"
 {% endif %}
 {% if digests %}
   check_digests "$staging/$blobs_name"
 {% endif %}
   if [ -n "$mounted" ]; then
-    (cd "$staging/$blobs_name" && find . ! -name . -prune -exec mv {} "$blobs_target/" \;)
+    # By one renaming, so that an interrupted run has moved everything or nothing.
+    mv "$staging/$blobs_name/docker" "$blobs_target/docker"
     rmdir "$staging/$blobs_name"
     warn "$blobs_target keeps the owner and mode that it has"
   else
@@ -309,45 +392,82 @@ restore_blobs() {
 {% if vault %}
   warn "the registry's user must own $blobs_target (Harbor's: chown -R 10000:10000)"
 {% endif %}
-  say "image blobs are back in $blobs_target"
+  if [ -n "$lacking" ]; then
+    warn "image blobs are back in $blobs_target, but for those that are named above"
+    incomplete=yes
+  else
+    say "image blobs are back in $blobs_target"
+  fi
+}
+
+# lack FILE WHAT [UNNAMED]: names what did not come back, the first twenty; everything else does.
+lack() {
+  [ -s "$1" ] || return 0
+  lacking=yes
+  warn "$(($(wc -l <"$1") + ${3:-0})) $2:"
+  sed -n '1,20s/^/recover:   /p' "$1" >&2
+}
+
+# Of a snapshot only the files and directories of a registry's tree come back, and nothing that could run.
+clean_tree() {
+  (
+    cd "$1"
+    find . ! -type d ! -type f -print -exec rm -f -- {} \;
+    find . ! -name . -prune ! -name docker -print -exec rm -rf -- {} \;
+    find . -type d \( -perm -4000 -o -perm -2000 -o -perm -1000 -o -perm -2 \) -exec chmod u-s,g-s,-t,o-w {} +
+    find . -type f \( -perm -4000 -o -perm -2000 -o -perm -1000 -o -perm -100 -o -perm -10 -o -perm -1 -o -perm -2 \) \
+      -exec chmod u-s,g-s,-t,a-x,o-w {} +
+  ) >"$scratch/strange"
+  lack "$scratch/strange" 'files are no part of a registry, and were left out'
+  (cd "$1" && find . -path '*/_*' -type f -name link ! -size 71c ! -size 135c -print -exec rm -f -- {} \;) >"$scratch/cut"
+  lack "$scratch/cut" 'links are empty or truncated, and were left out'
 }
 {% if not vault %}
 
-# restic's exit code alone proves nothing: every byte is hashed.
+# restic's exit code alone proves nothing: every byte is hashed. A registry would serve a wrong blob as a right one.
 hash_blobs() {
   say "hashes every blob"
-  files=0 damaged=0
+  files=0
+  : >"$scratch/damaged"
   if [ -d "$1/docker/registry/v2/blobs/sha256" ]; then
     files=$(cd "$1/docker/registry/v2/blobs/sha256" && find . -type f -name data | wc -l)
-    counted=$(cd "$1/docker/registry/v2/blobs/sha256" && find . -type f -name data -exec sha256sum {} + |
-      awk '$2 == "./" substr($1, 1, 2) "/" $1 "/data" { good++; next }
-        { print "recover: damaged: " $2 >"/dev/stderr" }
-        END { print good + 0 }')
-    damaged=$((files - counted))
+    (cd "$1/docker/registry/v2/blobs/sha256" && find . -type f -name data -exec sha256sum {} +) |
+      awk '$2 != "./" substr($1, 1, 2) "/" $1 "/data" { print $2 }' >"$scratch/damaged"
+    while IFS= read -r path; do
+      rm -f -- "$1/docker/registry/v2/blobs/sha256/$path"
+    done <"$scratch/damaged"
   fi
-  [ "$damaged" -eq 0 ] || die "$damaged of $((files)) blobs do not hash to their name (all are in $1): use another point"
-  say "$((files)) blobs, each hashes to its name"
+  lack "$scratch/damaged" 'blobs do not hash to their name, and were left out'
+  say "$((files - $(wc -l <"$scratch/damaged"))) blobs, each hashes to its name"
 }
 {% endif %}
 {% if digests %}
 
 check_digests() {
-  restic dump "$digests" "$digests_path" >"$scratch/digests"
-  missing=$(sed -n 's/.*"digest": "sha256:\([0-9a-f]\{64\}\)".*/\1/p' "$scratch/digests" | {
-    seen=0 lost=0
-    while read -r digest; do
-      seen=$((seen + 1))
-      first=${digest%"${digest#??}"}
-      [ -f "$1/docker/registry/v2/blobs/sha256/$first/$digest/data" ] || lost=$((lost + 1))
-    done
-    [ "$seen" -eq "$digests_count" ] || lost="$seen of $digests_count digests could be read, and $lost"
-    say "$lost"
-  })
-  rm -f "$scratch/digests"
-  [ "$missing" = "$digests_missing" ] ||
-    die "$missing blobs that the database refers to are missing, $digests_missing were when the point was taken"
-  if [ "$missing" != 0 ]; then
-    warn "$missing blobs that the database refers to were missing already when the point was taken"
+  sed -n 's/.*"digest": "sha256:\([0-9a-f]\{64\}\)".*/\1/p' "$seal$digests_path" >"$scratch/referred"
+  [ "$(($(wc -l <"$scratch/referred")))" -eq "$digests_count" ] ||
+    die "$(($(wc -l <"$scratch/referred"))) of $digests_count digests could be read: use another point"
+  : >"$scratch/elsewhere"
+{% if dangling %}
+  # Layers that are fetched from elsewhere, and were not here either when the point was taken.
+  sed -n 's/.*"kind": "layer".*"digest": "sha256:\([0-9a-f]\{64\}\)".*/\1/p' "$seal"{{ dangling.path }} \
+    >"$scratch/elsewhere"
+{% endif %}
+  while read -r digest; do
+    first=${digest%"${digest#??}"}
+    [ -f "$1/docker/registry/v2/blobs/sha256/$first/$digest/data" ] || say "sha256:$digest"
+  done <"$scratch/referred" | awk -v listed="$scratch/elsewhere" '
+    BEGIN { while ((getline line <listed) > 0) elsewhere["sha256:" line] }
+    !($1 in elsewhere)' >"$scratch/missing"
+  unnamed=0
+{% if lost %}
+  # On no list, and not in production either when the point was taken: manifests need them all the same.
+  say {{ lost.names }} >>"$scratch/missing"
+  unnamed={{ lost.count - lost.names.count("\n") - 1 }}
+{% endif %}
+  if [ -s "$scratch/missing" ]; then
+    lack "$scratch/missing" "blobs that images need are missing ($digests_missing were when the point was taken)" \
+      "$unnamed"
   else
     say "all $digests_count blobs that are referred to are there"
   fi
@@ -356,7 +476,6 @@ check_digests() {
 {% endif %}
 {% if secrets %}
 
-secrets={{ secrets.snapshot }}
 secrets_path={{ secrets.path }}
 secrets_count={{ manifest.secret_files | length }}
 
@@ -405,7 +524,7 @@ refuse_others() {
 
 # The bundle in the clear goes through a pipe, and is never a file.
 show_index() { open_bundle | tar -xOf - drkit-bundle.json; }
-open_bundle() { age -d -i "$identity" "$scratch/secrets.age" || : >"$scratch/refused"; }
+open_bundle() { age -d -i "$identity" "$seal$secrets_path" || : >"$scratch/refused"; }
 
 # Before anything is written, tar says what it would write: only files, directories and links, nothing twice,
 # nothing that leaves or stands below a link, and of files those of this point.
@@ -445,8 +564,9 @@ part == 2 { names[++listed] = $0; next }
   if (("/" name "/") ~ /\/(\.|\.\.)?\//) refuse(name " leaves its root")
   if (name in kinds) refuse(name " appears twice")
   kinds[name] = kind
+  if ($1 ~ /[sStT]/) refuse(name " would run as somebody else, or is of another odd kind")
   if (name == "drkit-bundle.json") {
-    if (kind != "-") refuse(name " is no file")
+    if (kind != "-") refuse(name " is not a file")
     next
   }
   if ((kind == "-") != (name in expected)) refuse(name " is not what this point lists")
@@ -474,7 +594,6 @@ look_at_secrets() {
   need tar
   need sha256sum
   [ -n "$identity" ] || die 'the secrets need --identity FILE; --only database and --only blobs do without'
-  restic dump "$secrets" "$secrets_path" >"$scratch/secrets.age"
   open_bundle >/dev/null
   [ ! -e "$scratch/refused" ] || die "$identity does not open the secrets bundle"
   look_at_members
@@ -509,9 +628,14 @@ need restic
 need awk
 need sed
 need sort
+need find
 [ -n "${RESTIC_REPOSITORY:-}${RESTIC_REPOSITORY_FILE:-}" ] || die 'set RESTIC_REPOSITORY to the repository'
-restic cat config >/dev/null || die 'the repository does not open: see RESTIC_REPOSITORY and RESTIC_PASSWORD_FILE'
 scratch=$(mktemp -d "${work%/}/recover.XXXXXX") || die "cannot make a directory in $work: see --work"
+# Everything that is small is in the seal, beside this script.
+seal=$scratch/seal
+restic -q restore latest --tag {{ seal_tags }} --target "$seal" >/dev/null ||
+  die "the seal of $point cannot be read: see RESTIC_REPOSITORY and RESTIC_PASSWORD_FILE, or use another point"
+[ -z "$(find "$seal" ! -type f ! -type d)" ] || die "the seal of $point holds more than files: use another point"
 
 say "recovery point $point of $site, consistent at $consistent_at; this will be restored:"
 anything=
@@ -558,7 +682,12 @@ if wants secrets; then restore_secrets; fi
 {% endif %}
 
 say ''
-say "recovery point $point is back."
-cat <<'END_OF_ADVICE'
-{% include "next-steps.txt" %}
-END_OF_ADVICE
+if [ -n "$incomplete" ]; then
+  say "recovery point $point is back, but not all of its images: see the warnings. Next:"
+else
+  say "recovery point $point is back. Next:"
+fi
+{% for step in steps %}
+say {{ "  %d. %s" | format(loop.index, step) }}
+{% endfor %}
+[ -z "$incomplete" ] || { began=; exit 1; }

@@ -21,3 +21,5 @@ def test_only_what_was_never_sealed_is_dead() -> None:
     whole = replace(sealed("whole", NOW), machine=HERE)
     dead = dead_points([mine, broken, theirs, forgotten, lost, whole], HERE, NOW)
     assert [point.id for point in dead] == ["mine", "forgotten"]
+    seen_sealed = dead_points([mine, forgotten], HERE, NOW, missed=["mine"])
+    assert [point.id for point in seen_sealed] == ["forgotten"]

@@ -10,13 +10,12 @@ import pytest
 from cryptography.hazmat.decrepit.ciphers.modes import CFB
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
-from drkit.checks.keys import _Trial, bundle_whole
+from drkit.checks.keys import KeyTrial, bundle_whole
 from drkit.harbor.tables import EncryptedValue
-from drkit.model import Manifest
-from drkit.sources import secrets
-from drkit.sources.bundle import Bundle, Member, pack, unpack
-from drkit.sources.fingerprints import FingerprintKey
-from tests.unit.sources.test_changes import listed
+from drkit.model import PointManifest
+from drkit.secrets.bundle import Bundle, Member, pack, unpack
+from drkit.secrets.fingerprints import FingerprintKey
+from tests.unit.secrets.test_changes import listed
 
 KEY = FingerprintKey(bytes(range(32)))
 FILES = {"/data/secret/keys/secretkey": b"naa4JtarA1Zsc3uY", "/a.key": b"a key"}
@@ -30,7 +29,7 @@ def bundle(files: dict[str, bytes], key: FingerprintKey = KEY) -> Bundle:
     return unpack(pack(members(files), key.secret))
 
 
-def look(found: Bundle, manifest: Manifest) -> tuple[str, str]:
+def look(found: Bundle, manifest: PointManifest) -> tuple[str, str]:
     finding = bundle_whole(found, manifest)
     return finding.outcome.value, finding.detail
 
@@ -67,22 +66,6 @@ def test_without_an_index_nobody_knows_what_was_in_the_files() -> None:
     assert look(by_hand, listed({**FILES, "/c": b""}, KEY))[0] == "failed"
 
 
-def test_what_a_bundle_is_read_from_is_bounded() -> None:
-    """A hundred gigabytes of zeros are next to nothing in a repository; they are not taken in here."""
-    pieces = 0
-
-    def zeros() -> object:
-        nonlocal pieces
-        piece = bytes(32 << 20)
-        while True:
-            pieces += 1
-            yield piece
-
-    with pytest.raises(Exception, match="larger than 320 MiB, which none is"):
-        secrets.fetch(zeros())  # type: ignore[arg-type]
-    assert pieces == 11
-
-
 # The secret key
 
 
@@ -95,8 +78,8 @@ def encrypted(plain: bytes, key: bytes, *, token: bool = False) -> EncryptedValu
     )
 
 
-def trial(*values: EncryptedValue) -> _Trial:
-    found = _Trial()
+def trial(*values: EncryptedValue) -> KeyTrial:
+    found = KeyTrial()
     for value in values:
         found.add(value, b"naa4JtarA1Zsc3uY")
     return found

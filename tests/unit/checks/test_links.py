@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from drkit.checks import images, manifests
 from drkit.checks.finding import Control, Unplanted
 from drkit.model import Outcome
@@ -37,6 +39,29 @@ def test_empty_foreign_and_odd_links_are_named(tmp_path: Path) -> None:
     top = "docker/registry/v2/repositories/x"
     names = [f"{top}/{name}/_layers/sha256/{A}/link" for name in ("empty", "foreign", "newline")]
     assert finding.detail == f"3 of 3 links are bad: {', '.join(names)}"
+
+
+def test_a_tag_of_a_manifest_that_the_database_does_not_have_is_told(tmp_path: Path) -> None:
+    """So it is for a moment in each garbage collection, and for ever where one was cut off in it."""
+    link(tmp_path, f"app/api/_layers/sha256/{A}", f"sha256:{A}")
+    link(tmp_path, "app/api/_manifests/tags/stable/current", f"sha256:{B}")
+    asked: list[tuple[str, str]] = []
+
+    def has_image(repository: str, digest: str) -> bool:
+        asked.append((repository, digest))
+        return False
+
+    finding = manifests.links_hold(tmp_path, has_image=has_image)
+    assert finding.outcome is Outcome.PASSED
+    assert finding.detail.endswith("; tags of manifests that the database does not have: 1 (app/api:stable)")
+    assert asked == [("app/api", f"sha256:{B}")]
+
+
+@pytest.mark.parametrize("held", [f"sha256:{B}", "", "sha256:bb"])
+def test_a_tag_that_the_database_needs_or_that_holds_no_digest_is_bad(tmp_path: Path, held: str) -> None:
+    link(tmp_path, "app/api/_manifests/tags/stable/current", held)
+    finding = manifests.links_hold(tmp_path, has_image=lambda _repository, digest: digest == f"sha256:{B}")
+    assert finding.outcome is Outcome.FAILED
 
 
 def test_an_emptied_link_is_caught_in_a_copy(tmp_path: Path) -> None:

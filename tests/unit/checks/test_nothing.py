@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from drkit.blobs.vault.fetching import Fetched
 from drkit.checks import images, manifests, vault
 from drkit.checks.finding import Finding
 from drkit.model import Outcome
-from drkit.sources.bucket.restore import Fetched
 
 
 def nothing(finding: Finding) -> str:

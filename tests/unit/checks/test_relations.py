@@ -50,7 +50,7 @@ def test_litter_is_a_number_and_no_failure() -> None:
     ("then", "said"),
     [
         (None, ""),
-        (2, "; production was torn in the same way when this point was taken: mend it there"),
+        (2, "; production was torn in the same way when this point was taken: repair it there"),
         (0, "; when this point was taken it was 0"),
     ],
 )

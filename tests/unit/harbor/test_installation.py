@@ -107,8 +107,10 @@ def test_sections_that_are_empty_or_something_else(text: bytes) -> None:
     ("services", "storage"),
     [
         ("{s3: {}, filesystem: {}}", "filesystem"),
-        ("{oss: {}, gcs: {}}", "gcs"),
-        ("{ca_bundle: /etc/ca.crt, azure: {}}", "azure"),
+        ("{s3: {bucket: b}, filesystem: }", "s3"),
+        ("{s3: {bucket: b}, filesystem: {maxthreads: 100}}", "filesystem"),
+        ("{oss: {bucket: b}, gcs: {bucket: b}}", "gcs"),
+        ("{ca_bundle: /etc/ca.crt, azure: }", "filesystem"),
         ("{ca_bundle: /etc/ca.crt}", "filesystem"),
     ],
 )
@@ -120,10 +122,10 @@ def test_the_storage_that_harbor_would_pick(services: str, storage: str) -> None
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (b"", "/opt/harbor/harbor.yml is no harbor.yml: it has no hostname"),
-        (b"[]", "/opt/harbor/harbor.yml is no harbor.yml: it has no hostname"),
-        (b"version: '2'\nservices: {}", "/opt/harbor/harbor.yml is no harbor.yml: it has no hostname"),
-        (b"hostname:\n", "/opt/harbor/harbor.yml is no harbor.yml: it has no hostname"),
+        (b"", "/opt/harbor/harbor.yml is not a harbor.yml: it has no hostname"),
+        (b"[]", "/opt/harbor/harbor.yml is not a harbor.yml: it has no hostname"),
+        (b"version: '2'\nservices: {}", "/opt/harbor/harbor.yml is not a harbor.yml: it has no hostname"),
+        (b"hostname:\n", "/opt/harbor/harbor.yml is not a harbor.yml: it has no hostname"),
         (b"hostname: [", "/opt/harbor/harbor.yml is not YAML: while parsing a flow node"),
         (b"\xff\xfe\xff", "/opt/harbor/harbor.yml is not YAML: "),
         (
@@ -150,3 +152,49 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         read_installation(tmp_path / "harbor.yml")
     assert caught.value.message == f"cannot read {tmp_path}/harbor.yml: No such file or directory"
     assert caught.value.hint == "name Harbor's harbor.yml"
+
+
+def test_files_as_prepare_takes_them() -> None:
+    text = b"""
+hostname: registry.example.com
+https: {certificate: etc/ssl/a.crt, private_key: //etc/ssl/a.key}
+internal_tls: {enabled: true, dir: etc/harbor/tls}
+storage_service: {ca_bundle: etc/ssl/ca.crt, filesystem: {rootdirectory: /storage/images}}
+data_volume: ./data
+"""
+    found = parse_installation(text, YML)
+    assert (found.certificate, found.private_key) == (Path("/etc/ssl/a.crt"), Path("/etc/ssl/a.key"))
+    assert [str(each.path) for each in found.referred] == ["/etc/harbor/tls", "/etc/ssl/ca.crt"]
+    assert found.data_volume == Path("/opt/harbor/data")
+    assert found.root_directory == Path("/opt/harbor/data/registry/images")
+
+
+@pytest.mark.parametrize(
+    ("says", "host"),
+    [
+        ("hostname: fd00:10::5", "fd00:10::5"),
+        ('hostname: "[fd00:10::5]:8443"', "fd00:10::5"),
+        ("hostname: registry.example.com:8443", "registry.example.com"),
+        ("hostname: h\nexternal_url: https://[fd00::1]:8443", "fd00::1"),
+        ("hostname: h\nexternal_url: registry.example.com:8443", "registry.example.com"),
+        ("hostname: 10.0.0.1", "10.0.0.1"),
+    ],
+)
+def test_the_host_that_clients_ask_for(says: str, host: str) -> None:
+    assert parse_installation(says.encode(), YML).public_host == host
+
+
+def test_numbers_and_databases_of_notary() -> None:
+    text = b"""
+hostname: h
+external_database:
+  harbor: {host: db, port: "5433", password: 12345}
+  notary_signer: {host: db, port: 5433, db_name: signer, username: notary, password: other}
+  notary_server: {host: db, port: 5433}
+"""
+    found = parse_installation(text, YML)
+    assert found.database == HarborDatabase("db", 5433, "registry", "postgres", "12345", "disable")
+    assert found.notary == (
+        HarborDatabase("db", 5433, "signer", "notary", "other", "disable"),
+        HarborDatabase("db", 5433, "notaryserver", "postgres", None, "disable"),
+    )

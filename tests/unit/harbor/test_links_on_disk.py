@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from drkit.harbor import links
+from drkit.registry import links
 
 DIGITS = "0123456789abcdef" * 4
 PATH = f"docker/registry/v2/repositories/library/app/_manifests/revisions/sha256/{DIGITS}/link"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from drkit.model import (
+    CheckKind,
     CheckResult,
     ControlResult,
     DatabaseEvidence,
@@ -14,6 +15,7 @@ from drkit.model import (
     LargeObjects,
     Outcome,
     Part,
+    Reason,
     TableEvidence,
     Unplanted,
 )
@@ -37,20 +39,26 @@ EVIDENCE = DatabaseEvidence(
 )
 
 
-def check(name: str, outcome: Outcome = Outcome.PASSED, detail: str = "seen") -> CheckResult:
-    return CheckResult(name, outcome, detail, 0.5)
+def check(
+    kind: CheckKind,
+    subject: str = "",
+    outcome: Outcome = Outcome.PASSED,
+    detail: str = "seen",
+    reason: Reason | None = None,
+) -> CheckResult:
+    return CheckResult(kind, outcome, detail, 0.5, subject, reason)
 
 
 CHECKS = (
-    check("tables of registry"),
-    check("relation: tags to artifact", detail="120 tags: a foreign key, which PostgreSQL checked"),
-    check("relation: tags to repository"),
-    check("relation: reports", detail="40 reports; 3 of them without artifact, as is normal"),
-    check("relation: robots", Outcome.NOT_PROVABLE, "no robots"),
-    check("relation: quotas", Outcome.FAILED, "2 of 3 quotas are without usage"),
-    check("inventory: users", detail="187 users"),
-    check("inventory: robots", Outcome.FAILED, "no robots; at the backup: 3 robots"),
-    check("secret key", Outcome.NOT_PROVABLE, "nothing is encrypted"),
+    check(CheckKind.TABLES, "registry"),
+    check(CheckKind.RELATION, "tags to artifact", detail="120 tags", reason=Reason.FOREIGN_KEY),
+    check(CheckKind.RELATION, "tags to repository"),
+    check(CheckKind.RELATION, "reports", detail="40 reports", reason=Reason.LITTER),
+    check(CheckKind.RELATION, "robots", Outcome.NOT_PROVABLE, "no robots"),
+    check(CheckKind.RELATION, "quotas", Outcome.FAILED, "2 of 3 quotas are without usage"),
+    check(CheckKind.INVENTORY, "users", detail="187 users"),
+    check(CheckKind.INVENTORY, "robots", Outcome.FAILED, "no robots; at the backup: 3 robots"),
+    check(CheckKind.SECRET_KEY, "", Outcome.NOT_PROVABLE, "nothing is encrypted"),
 )
 
 

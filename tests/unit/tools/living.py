@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from drkit.tools.command import Command, Completed
+from drkit.tools.process.command import Command, Completed
 
 
 def sh(script: str, **options: str) -> Command:

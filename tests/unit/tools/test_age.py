@@ -13,6 +13,7 @@ import pytest
 from drkit.errors import ConfigError, IdentityRefused, RestoreDamaged
 from drkit.logs import redact
 from drkit.tools import age
+from drkit.tools.recipient import Named, named
 from tests import needs
 
 DATA = os.urandom(200_000)
@@ -163,20 +164,34 @@ def test_what_is_no_recipient(text: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("age1pq1x26k2vrq5pa4j5he4q3fp5y4scggjezv8xcl3qgaex operator", "post-quantum keys"),
+        ("age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3t", "the kind age1yubikey1"),
+    ],
+)
+def test_a_recipient_of_a_kind_that_pyrage_lacks_is_named_as_such(text: str, kind: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        age.parse_recipients([text])
+    assert caught.value.message == f"recipients of {kind} are not supported: {text!r}"
+    assert caught.value.hint == "use an X25519 key (`age-keygen`) or an SSH key"
+
+
 def test_a_private_key_among_the_recipients_is_not_repeated() -> None:
     secret, _ = age.generate()
     with pytest.raises(ConfigError) as caught:
         age.parse_recipients([secret])
     assert caught.value.message == (
-        "not an age recipient: an identity (a private key) stands where its public half belongs"
+        "not an age recipient: this is an identity (a private key), and a public key is needed"
     )
 
 
 def test_a_name_after_the_key() -> None:
     secret, recipient = age.generate()
-    assert age.named(f"{recipient} drill host") == age.Named(recipient, "x25519", "drill host")
-    assert age.named("ssh-rsa AAAA me@home (old)") == age.Named("ssh-rsa AAAA", "ssh-rsa", "me@home (old)")
-    assert age.named("") == age.Named("", "x25519", "")
+    assert named(f"{recipient} drill host") == Named(recipient, "x25519", "drill host")
+    assert named("ssh-rsa AAAA me@home (old)") == Named("ssh-rsa AAAA", "ssh-rsa", "me@home (old)")
+    assert named("") == Named("", "x25519", "")
     identities = age.parse_identities(secret.encode(), "a test")
     assert age.decrypt(age.encrypt(DATA, [f"{recipient} operator"]), identities) == DATA
     assert age.opens(f"{recipient} operator", identities)

@@ -31,4 +31,4 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"A=\xff\n")
     with pytest.raises(ConfigError) as caught:
         read_credentials(path)
-    assert caught.value.message == f"cannot read the credentials file {path}: it is no text"
+    assert caught.value.message == f"cannot read the credentials file {path}: it is not text"

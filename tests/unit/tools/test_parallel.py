@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from drkit.errors import ToolFailed
-from drkit.tools.parallel import for_each, for_each_with, in_order
+from drkit.tools.parallel import for_each, for_each_with, in_order, side_by_side
 
 
 def test_results_come_in_the_items_order() -> None:
@@ -101,8 +101,8 @@ def test_an_interruption_ends_what_the_others_wait_for(way: str) -> None:
     script = """
         import os, signal
         from drkit.errors import Interrupted
-        from drkit.tools import process
-        from drkit.tools.command import Command
+        from drkit.tools.process import execute
+        from drkit.tools.process.command import Command
         from drkit.tools.parallel import for_each, in_order
 
         def interrupt(number, frame):
@@ -112,7 +112,7 @@ def test_an_interruption_ends_what_the_others_wait_for(way: str) -> None:
 
         def hang(number):
             command = Command(("sh", "-c", "echo; exec sleep 1000"))
-            for line in process.lines(command, ended=lambda done: None):
+            for line in execute.lines(command, ended=lambda done: None):
                 if number == 2:
                     os.kill(os.getpid(), signal.SIGUSR1)
 
@@ -124,3 +124,40 @@ def test_an_interruption_ends_what_the_others_wait_for(way: str) -> None:
     command = [sys.executable, "-c", textwrap.dedent(script).replace("WAY", way)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("ok\n", "")
+
+
+def test_a_task_waits_for_what_another_gives() -> None:
+    with side_by_side() as tasks:
+        listed = tasks.begin("list", lambda: "listed" if not threading.Event().wait(0.05) else "")
+        tasks.begin("use", lambda: f"used what was {listed()}")
+    assert tasks.outcomes == {"list": "listed", "use": "used what was listed"}
+
+
+def test_who_waits_for_a_task_that_failed_ends_in_its_error() -> None:
+    lost = ToolFailed("nothing to list")
+
+    def fail() -> str:
+        raise lost
+
+    with side_by_side() as tasks:
+        listed = tasks.begin("list", fail)
+        tasks.begin("use", listed)
+        tasks.begin("other", lambda: 1)
+    assert tasks.outcomes == {"list": lost, "use": lost, "other": 1}
+
+
+def test_what_is_begun_has_ended_when_the_block_has() -> None:
+    ended = threading.Event()
+
+    def slow() -> None:
+        time.sleep(0.1)
+        ended.set()
+
+    def broken() -> None:
+        with side_by_side() as tasks:
+            tasks.begin("slow", slow)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        broken()
+    assert ended.is_set()

@@ -68,6 +68,7 @@ READ = (
 )
 
 
+@pytest.mark.slow
 def test_it_is_asked_for_and_not_shown(sealed: tuple[Path, str], tmp_path: Path) -> None:
     path, recipient = sealed
     bundle = tmp_path / "bundle"
@@ -104,7 +105,7 @@ def test_without_a_terminal(sealed: tuple[Path, str]) -> None:
         text=True,
         start_new_session=True,
     )
-    assert done.stdout == f"{path} is sealed with a passphrase, and there is no terminal to ask for it\n"
+    assert done.stdout == f"{path} is protected by a passphrase, and there is no terminal to ask for it\n"
 
 
 def test_what_needs_none() -> None:

@@ -73,7 +73,7 @@ def test_shares_are_found_however_they_were_typed() -> None:
 def test_what_is_no_scheme(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         shamir.parse_scheme(text)
-    assert caught.value.message == f'"{text}" is no way to split a secret'
+    assert caught.value.message == f'"{text}" is not a way to split a secret'
 
 
 def test_what_nobody_would_type_is_not_split() -> None:

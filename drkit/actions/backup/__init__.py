@@ -1,0 +1,1 @@
+"""`drkit backup`: one recovery point, from the lock to the seal."""

@@ -1,0 +1,190 @@
+"""Sealing a point: what was captured becomes a manifest, if nothing failed and nothing is damaged."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import get_args
+
+from drkit.actions.backup.context import Context
+from drkit.actions.backup.draft import Draft
+from drkit.actions.backup.task import Task
+from drkit.errors import (
+    BackupIncomplete,
+    DatabaseBusy,
+    Disturbance,
+    DrkitError,
+    Interrupted,
+    ToolFailed,
+    of_system,
+)
+from drkit.model import (
+    Bucketed,
+    Closure,
+    Collapse,
+    Loss,
+    Part,
+    PartKind,
+    PointManifest,
+    PointStatus,
+    Volume,
+    in_seal,
+    utc_now,
+)
+from drkit.points import seals
+from drkit.points.catalog import Catalog
+from drkit.tools.parallel import together
+
+
+@dataclass(frozen=True)
+class BackupResult:
+    """What a backup did; `status` is `sealed` only if everything is in the repository."""
+
+    id: str
+    status: PointStatus
+    started_at: datetime
+    consistent_at: datetime | None
+    finished_at: datetime
+    parts: tuple[Part, ...]
+    closure: Closure | None
+    warnings: tuple[str, ...]
+    swept: tuple[str, ...] = ()
+    rows: int = 0
+    bytes: int = 0
+    added_bytes: int = 0
+    attempts: int = 1
+    volume: Volume | None = None
+    bucket: Bucketed | None = None
+    # What production has lost most of since an earlier point.
+    losses: tuple[Loss, ...] = ()
+
+
+def finish(context: Context, draft: Draft) -> BackupResult:
+    """Seal the point if nothing failed, else say what did."""
+    order = get_args(PartKind)
+    parts = tuple(sorted(draft.parts, key=lambda part: (order.index(part.kind), part.name)))
+    # Of what was not captured whole nobody knows.
+    losses = () if draft.failures else context.losses(draft.evidence, draft.closure, draft.started_at)
+    lost = Collapse(draft.point, losses)
+    result = BackupResult(
+        id=draft.point,
+        status=PointStatus.INCOMPLETE,
+        started_at=draft.started_at,
+        consistent_at=draft.consistent_at,
+        finished_at=utc_now(),
+        parts=parts,
+        closure=draft.closure,
+        warnings=(*context.warnings, *draft.warnings, *([lost.warning] if losses else [])),
+        rows=sum(evidence.rows for evidence in draft.evidence),
+        bytes=sum(part.bytes for part in parts),
+        added_bytes=sum(part.added_bytes for part in parts),
+        attempts=draft.attempt,
+        volume=draft.volume,
+        bucket=draft.bucket,
+        losses=losses,
+    )
+    if draft.failures:
+        raise _incomplete(draft.failures, result)
+    context.vault.check()
+    manifest = _manifest(context, draft, result)
+    looks: dict[str, Callable[[], None]] = {
+        "packs": lambda: _refuse_damaged(context.catalog, result),
+        "snapshots": lambda: _refuse_gone(context.catalog, manifest, result),
+    }
+    for outcome in together(looks).values():
+        if isinstance(outcome, DrkitError):
+            raise outcome
+    try:
+        saved = context.catalog.seal(manifest, draft.sealed)
+    except Interrupted:
+        raise
+    except (ToolFailed, OSError) as error:
+        raise _unsealed(error, result) from None
+    return replace(
+        result,
+        status=PointStatus.SEALED,
+        parts=in_seal(parts, saved.snapshot),
+        added_bytes=result.added_bytes + saved.added_bytes,
+    )
+
+
+def _unsealed(error: ToolFailed | OSError, result: BackupResult) -> BackupIncomplete:
+    """Everything was captured, and the seal could not be stored."""
+    known = of_system(error) if isinstance(error, OSError) else error
+    if known is None:
+        raise error
+    hint = known.hint or "fix the cause and run again"
+    return BackupIncomplete(f"no recovery point was sealed: seal: {known.message}", hint=hint, result=result)
+
+
+def _refuse_gone(catalog: Catalog, manifest: PointManifest, result: BackupResult) -> None:
+    """Where somebody has removed what we have only just stored, a seal would lie. Raises BackupIncomplete."""
+    gone = seals.foreign_parts(manifest, manifest.id, catalog.snapshots_of(manifest.id))
+    if gone:
+        raise BackupIncomplete(
+            f"no recovery point was sealed: {'; '.join(gone[:3])}",
+            hint="see who else removes snapshots from this repository; no two machines may share a state "
+            "directory, or a copy of one",
+            result=result,
+        )
+
+
+def _refuse_damaged(catalog: Catalog, result: BackupResult) -> None:
+    """Whatever the new snapshots share with older ones must be in the repository, and not in the cache alone.
+
+    Raises BackupIncomplete, ToolFailed.
+    """
+    faults = catalog.repository.pack_faults()
+    if faults:
+        raise BackupIncomplete(
+            f"no recovery point was sealed, since the repository is damaged: {len(faults)} pack files that"
+            f" its index names are missing or have another size: {'; '.join(faults[:3])}",
+            hint="`drkit verify` says what is damaged; after `restic repair index` the next backup stores"
+            " again what production still has",
+            result=result,
+        )
+
+
+def _manifest(context: Context, draft: Draft, result: BackupResult) -> PointManifest:
+    settings = context.settings
+    assert draft.consistent_at is not None
+    return PointManifest(
+        id=result.id,
+        site=settings.site.name,
+        started_at=result.started_at,
+        consistent_at=draft.consistent_at,
+        finished_at=result.finished_at,
+        parts=result.parts,
+        databases=tuple(sorted(draft.evidence, key=lambda evidence: evidence.name)),
+        closure=draft.closure,
+        blobs_root=settings.blobs.where if settings.blobs else None,
+        secret_files=draft.secret_files,
+        recipients=settings.secrets.recipients if settings.secrets.paths else (),
+        digest_count=draft.digest_count,
+        versions=dict(context.versions),
+        host=platform.node(),
+        warnings=result.warnings,
+        certificates=draft.certificates,
+        fingerprint_key=draft.fingerprint_key,
+        key_faults=draft.key_faults,
+        volume=result.volume,
+        bucket=result.bucket,
+        secret_paths=tuple(map(str, settings.secrets.paths)),
+        losses=result.losses,
+        drift=draft.drift,
+        excused=draft.excused,
+    )
+
+
+def _incomplete(failures: Mapping[Task, DrkitError], result: BackupResult) -> BackupIncomplete:
+    what = "; ".join(f"{task}: {failures[task].message}" for task in sorted(failures, key=str))
+    hints = [error.hint for error in failures.values() if error.hint]
+    busy = all(isinstance(error, DatabaseBusy) for error in failures.values())
+    return BackupIncomplete(
+        f"no recovery point was sealed: {what}",
+        hint=hints[0] if hints else "fix the cause and run again",
+        result=result,
+        disturbance=Disturbance.TABLES_IN_USE if busy else None,
+    )

@@ -1,0 +1,1 @@
+"""`drkit doctor`: everything that is looked at before anything runs."""

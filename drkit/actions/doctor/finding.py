@@ -1,0 +1,19 @@
+"""What `drkit doctor` has to say of one thing that it looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["ok", "warning", "problem"]
+# What clocks may differ by without a word.
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    state: Verdict
+    detail: str
+    hint: str = ""

@@ -1,0 +1,303 @@
+"""`drkit doctor`: look before anything runs. Every finding says what to do about it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import assert_never
+
+from drkit import config
+from drkit.actions import collapsed, dropped, known_points, room, secret_warnings
+from drkit.actions.backup import gc_watch, read_only
+from drkit.actions.doctor import bucket, keys, neighbours, sources
+from drkit.actions.doctor.finding import Finding
+from drkit.actions.drift import look as drift
+from drkit.errors import ConfigError, DrkitError, Interrupted, NotGreen, ToolFailed
+from drkit.files import make_directory
+from drkit.model import CLOCK_SKEW, Point, clock_changes, utc_now
+from drkit.points.catalog import open_catalog
+from drkit.sandbox import registry as sandbox_registry
+from drkit.secrets import capture
+from drkit.state.directory import State
+from drkit.tools.process.command import find_program
+from drkit.tools.restic import repository as restic
+from drkit.tools.restic.removal import Removals
+
+_ROOM = 1 << 30
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Everything that was looked at."""
+
+    findings: tuple[Finding, ...]
+    problems: int
+    warnings: int
+
+
+def doctor(settings: config.Config) -> Diagnosis:
+    """Look at everything that a backup or a drill needs.
+
+    Raises the first problem's own error (with the Diagnosis), so that the exit code tells what kind it is.
+    """
+    findings: list[Finding] = []
+    first: DrkitError | None = None
+    for name, look in _looks(settings):
+        try:
+            findings.extend(look())
+        except Interrupted:
+            raise
+        except DrkitError as error:
+            first = first or error
+            findings.append(Finding(name, "problem", error.message, error.hint))
+    problems = sum(finding.state == "problem" for finding in findings)
+    warnings = sum(finding.state == "warning" for finding in findings)
+    diagnosis = Diagnosis(tuple(findings), problems, warnings)
+    if first is not None:
+        said = "1 problem" if problems == 1 else f"{problems} problems"
+        raise type(first)(f"{said}; the first: {first.message}", hint=first.hint, result=diagnosis)
+    if problems:
+        worst = next(finding for finding in findings if finding.state == "problem")
+        said = "1 problem" if problems == 1 else f"{problems} problems"
+        raise NotGreen(f"{said}; the first: {worst.detail}", hint=worst.hint, result=diagnosis)
+    return diagnosis
+
+
+def _looks(settings: config.Config) -> Iterator[tuple[str, Callable[[], Iterator[Finding]]]]:
+    compared = cache(lambda: drift.of_site(settings))
+    yield "restic", _restic
+    yield "setpriv", _setpriv
+    yield "state", lambda: _state(settings)
+    yield "private files", lambda: keys.private_files(settings)
+    yield "repository", lambda: _repository(settings, compared)
+    for entry in settings.databases:
+        yield f"database {entry.name}", partial(sources.look_at_database, settings, entry)
+    if settings.databases:
+        yield "other databases", lambda: neighbours.look(settings)
+    match settings.blobs:
+        case config.FilesystemBlobs():
+            yield "blobs", lambda: sources.look_at_blobs(settings)
+        case config.BucketBlobs() as source:
+            yield "blobs", lambda: bucket.look_at_source(source)
+            if vault := settings.vault:
+                yield "vault", lambda: bucket.look_at_vault(settings, source, vault, utc_now())
+        case None:
+            pass
+        case _:
+            assert_never(settings.blobs)
+    yield "harbor", lambda: _harbor(settings)
+    if settings.secrets.paths:
+        yield "secrets", lambda: _secrets(settings)
+        yield "certificates", lambda: _certificates(settings)
+        yield "harbor.yml", lambda: _harbor_yml(compared())
+        yield "recipients", lambda: keys.recipients(settings)
+        yield "passwords", lambda: keys.passwords(settings)
+    yield "sandbox", lambda: _sandbox(settings)
+    yield "schedule", lambda: _schedule(settings)
+
+
+def _restic() -> Iterator[Finding]:
+    found = restic.version()
+    restic.require(found)
+    yield Finding("restic", "ok", ".".join(map(str, found)))
+
+
+def _setpriv() -> Iterator[Finding]:
+    find_program("setpriv", hint="it is part of util-linux")
+    yield Finding("setpriv", "ok", "ends child processes with drkit")
+
+
+def _state(settings: config.Config) -> Iterator[Finding]:
+    State(settings.site.state).prepare()
+    yield _room("state", settings.site.state)
+
+
+def _room(name: str, path: Path) -> Finding:
+    free = shutil.disk_usage(path).free
+    said = f"{path}, {free / (1 << 30):,.1f} GiB free"
+    if room.is_full(path):
+        raise ToolFailed(f"{said}: no backup begins here", hint=room.HINT)
+    if free < _ROOM:
+        return Finding(name, "warning", said, "less than 1 GiB: make room before it fills up")
+    return Finding(name, "ok", said)
+
+
+def _repository(settings: config.Config, compared: Callable[[], drift.Look]) -> Iterator[Finding]:
+    for repository in settings.repositories:
+        catalog = open_catalog(settings, repository.name)
+        found = catalog.repository.open()
+        listing = catalog.look()
+        points = listing.points
+        sealed = [point for point in points if point.manifest]
+        yield Finding(f"repository {repository.name}", "ok", f"opens; {len(sealed)} sealed recovery points")
+        missed = known_points.look(catalog, listing, found)
+        for problem in missed.problems if missed else ():
+            yield Finding(f"repository {repository.name}", "problem", problem.message, problem.hint)
+        if repository is settings.primary:
+            # Only what is confirmed need be compared here: it may take a while.
+            of_harbor = [each.source for each in compared().confirmed] if settings.site.dropped else []
+            yield from _sources(settings, points, of_harbor)
+            for problem in collapsed.problems(listing, utc_now()):
+                yield Finding("production", "problem", problem.message, problem.hint)
+        yield _removals(repository.name, catalog.repository.removals(), settings.schedule)
+        for broken in (point for point in points if point.broken_seal):
+            yield Finding(
+                f"repository {repository.name}",
+                "warning",
+                broken.doubt,
+                "run `drkit verify`; nothing of it is removed by itself",
+            )
+        local = Path(repository.url)
+        if local.is_dir():
+            yield _room(f"room in {repository.name}", local)
+        if sealed and sealed[0].taken_at > utc_now() + CLOCK_SKEW:
+            yield Finding(
+                "clock",
+                "warning",
+                "the newest recovery point is from the future",
+                "set the clock of this machine",
+            )
+
+
+def _removals(name: str, found: Removals, schedule: config.Schedule) -> Finding:
+    """Whether `expire` and `keys rotate --points` can do here what they are for."""
+    if found.allowed:
+        return Finding(f"removals from {name}", "ok", f"are allowed: {found.why}")
+    if found.allowed is None:
+        said = f"unknown until `drkit expire` tries: {found.why}"
+        return Finding(f"removals from {name}", "ok", said)
+    planned = ", and take expire off [schedule]" if schedule.expire else ""
+    return Finding(
+        f"removals from {name}",
+        "warning",
+        f"are refused to this host: {found.why}",
+        f"run `drkit expire` and `drkit keys rotate --points` on one that may remove{planned}",
+    )
+
+
+def _sources(
+    settings: config.Config, points: Sequence[Point], of_harbor: Collection[str]
+) -> Iterator[Finding]:
+    """What points have and is not backed up any more."""
+    for gone in dropped.dropped(settings, points):
+        yield Finding("sources", "problem", gone.said, gone.hint)
+    for source in dropped.idle(settings, points, of_harbor):
+        said = f'dropped in [site] names "{source}", which no point has or which is backed up'
+        yield Finding("sources", "warning", said, "remove it there")
+
+
+def _harbor(settings: config.Config) -> Iterator[Finding]:
+    """Harbor's API, where it is to be used; and a read-only mode that a killed run has left."""
+    state = State(settings.site.state)
+    found = read_only.left(state)
+    if found and not state.busy:
+        raise ToolFailed(
+            f"a killed run made Harbor at {found.url} read-only at {found.since}, and did not unset it",
+            hint="the next backup unsets it; or unset it in Harbor (Configuration, System Settings)"
+            f" and remove {state.read_only}",
+        )
+    api = gc_watch.api_of(settings)
+    if api is None:
+        return
+    assert settings.harbor is not None
+    about = api.about()
+    mode = api.read_only() if settings.harbor.read_only else about.read_only
+    api.collections()
+    yield Finding("harbor", "ok", f"{api.url}, version {about.version or 'unknown'}, answers {api.user}")
+    if mode and not found:
+        yield Finding(
+            "read-only", "warning", "Harbor is read-only: pushes fail", "unset it if it is not wanted"
+        )
+    if api.url.startswith("http://"):
+        yield Finding("harbor", "warning", "the password is sent unencrypted", "use an https:// address")
+
+
+def _secrets(settings: config.Config) -> Iterator[Finding]:
+    gathered = capture.gather(settings.secrets)
+    members = gathered.members
+    files = sum(member.kind == "file" for member in members)
+    yield Finding("secrets", "ok", f"{files} files below {len(settings.secrets.paths)} paths")
+    for left_out in gathered.warnings:
+        yield Finding("secrets", "warning", left_out)
+    if not any(member.path.endswith("/secret/keys/secretkey") for member in members) and settings.databases:
+        yield Finding(
+            "secret key",
+            "warning",
+            "Harbor's secret/keys/secretkey is not among them: encrypted columns would be lost",
+            "add Harbor's secret directory to paths in [secrets]",
+        )
+
+
+def _certificates(settings: config.Config) -> Iterator[Finding]:
+    """What a drill would turn red for; the first fault is an error, which decides the exit code."""
+    warning, members = settings.secrets.expiry_warning, capture.gather(settings.secrets).members
+    faults = secret_warnings.of_content(members, utc_now(), warning)
+    faults += secret_warnings.of_signing_keys(settings.secrets, members)
+    if faults:
+        hint = "renew or replace it, or add what is missing to paths in [secrets]; then run `drkit backup`"
+        raise ConfigError("; ".join(faults), hint=hint)
+    for said in secret_warnings.unproved(members, utc_now(), warning):
+        yield Finding("certificates", "warning", f"a drill cannot prove it: {said}")
+    found = capture.certificate_facts(members)
+    if found:
+        end = min(facts.not_after for facts in found)
+        said = (
+            f"{len(found)}, of which the first expires on {end:%Y-%m-%d}; no fault in pairs, issuers or names"
+        )
+        yield Finding("certificates", "ok", said)
+
+
+def _harbor_yml(found: drift.Look) -> Iterator[Finding]:
+    """Whether the configuration backs up what harbor.yml names."""
+    for each in found.drift:
+        yield Finding("harbor.yml", "problem", each.said, each.hint)
+    for note in found.notes:
+        yield Finding("harbor.yml", "warning", note)
+    if found.harbor_yml and not found.drift:
+        but = ", but for what dropped in [site] names" if found.confirmed else ""
+        said = f"the database, images and files that {found.harbor_yml} names are backed up{but}"
+        yield Finding("harbor.yml", "ok", said)
+
+
+def _schedule(settings: config.Config) -> Iterator[Finding]:
+    for said in clock_changes.warnings(settings.schedule.jobs, clock_changes.local_zone(), utc_now()):
+        yield Finding(
+            "schedule", "warning", said, "see [schedule]; systemd leaves out a day without that time"
+        )
+
+
+def _sandbox(settings: config.Config) -> Iterator[Finding]:
+    """What a drill needs beside the repository."""
+    if not (settings.objectives.drill or settings.schedule.drill):
+        yield Finding("sandbox", "ok", "not looked at: no drills are planned")
+        return
+    if settings.blobs:
+        sandbox_registry.find()
+    user = settings.drill.user
+    # A container needs nobody of that name.
+    if os.geteuid() == 0 and settings.drill.database_image is None:
+        try:
+            pwd.getpwnam(user)
+        except KeyError:
+            raise ConfigError(
+                f'there is no user "{user}" to run the sandbox\'s PostgreSQL as', hint="see user in [drill]"
+            ) from None
+    path = settings.sandboxes
+    make_directory(path, 0o711, exist_ok=True)
+    closed = next((p for p in (path, *path.parents) if os.geteuid() == 0 and not _passable(p)), None)
+    if closed:
+        raise ConfigError(
+            f"the user {user} cannot pass through {closed}",
+            hint="set directory in [drill] to one that is open to it",
+        )
+    yield _room("sandbox", path)
+
+
+def _passable(path: Path) -> bool:
+    return bool(path.stat().st_mode & stat.S_IXOTH)

@@ -1,0 +1,1 @@
+"""`drkit drill`: a point restored into a sandbox, and what that proves."""

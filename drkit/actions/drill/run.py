@@ -1,0 +1,333 @@
+"""`drkit drill`: restore a point into a sandbox and prove it, with a stopwatch running."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import random
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import drkit
+from drkit import config
+from drkit.actions import leftovers
+from drkit.actions.drill import verdict
+from drkit.blobs.vault import reading as vault_reading
+from drkit.checks import production
+from drkit.checks.binding import Binding
+from drkit.errors import DrillError, DrkitError, Interrupted, ToolFailed, UsageError, of_system
+from drkit.model import (
+    CLOCK_SKEW,
+    CheckResult,
+    Collapse,
+    ControlResult,
+    DrillReport,
+    Level,
+    Objective,
+    Point,
+    PointManifest,
+    Unplanted,
+    utc_now,
+)
+from drkit.points import collapse
+from drkit.points.catalog import Catalog, open_catalog
+from drkit.points.choice import pick
+from drkit.points.seal_files import SealFiles
+from drkit.progress import Listener, silent
+from drkit.reports import page, statements
+from drkit.sandbox.build import Builder, Restored
+from drkit.sandbox.hiding import hide
+from drkit.sandbox.proof import Proof
+from drkit.state.directory import State, new_id, private_directory
+from drkit.stopwatch import Stopwatch
+from drkit.tools import age
+from drkit.tools.age import Identity
+from drkit.tools.restic import repository
+
+
+@dataclass(frozen=True)
+class DrillOptions:
+    """What the command line says."""
+
+    point: str | None = None
+    random: bool = False
+    oldest: bool = False
+    level: Level = "full"
+    report: Path | None = None
+    identity: Path | None = None
+
+
+def drill(settings: config.Config, options: DrillOptions, listener: Listener = silent) -> DrillReport:
+    """Drill one point.
+
+    Raises DrillFailed or DrillError with the DrillReport where it did not pass, and DrillError without one
+    where it could not even begin; UsageError, NoSuchPoint and the repository's errors.
+    """
+    _refuse_several(options)
+    repository.require(repository.version())
+    state = State(settings.site.state)
+    state.prepare()
+    swept = leftovers.sweep_sandboxes(settings.sandboxes)
+    # On the day, finding the point takes its time as well.
+    started, stopwatch = utc_now(), Stopwatch(listener)
+    with stopwatch.stage("find the point"):
+        catalog = open_catalog(settings)
+        listing = catalog.look(locked=True)
+        points = listing.points
+        point = choose(points, options)
+    name = new_id(started)
+    # From here on nothing is read but what a bare host would read.
+    with private_directory(settings.sandboxes, f"{name}.cache") as copies:
+        bare = catalog.without_copies(copies)
+        files, unread = _read(bare, point, copies / "seal", stopwatch)
+        manifest = files.manifest
+        identities = _identities(settings, options, manifest)
+        if manifest.bucket is not None:
+            # Before a sandbox is built for a drill that nobody has configured.
+            vault_reading.vault_for(settings, manifest.bucket)
+        other = next((p.manifest for p in points if p.manifest and p.id != point.id), None)
+        binding = Binding(manifest, lambda: bare.snapshots_of(point.id), other)
+        lost = collapse.without_images(collapse.of_point(point.id, points, listing.confirmed))
+        run = _Run(
+            settings, bare, files, binding, options, name, started, identities, listener, stopwatch, lost
+        )
+        newest = point.id == next(p.id for p in points if p.manifest)
+        report = run.unread(unread) if unread else run.drill(newest=newest)
+    report = _keep(report, state, catalog, options, swept)
+    verdict.judge(report)
+    return report
+
+
+def _refuse_several(options: DrillOptions) -> None:
+    """One way to choose the point at a time: with another, somebody means something else."""
+    ways = [*(["a POINT"] if options.point is not None else [])]
+    ways += ["--random"] if options.random else []
+    ways += ["--oldest"] if options.oldest else []
+    if len(ways) > 1:
+        raise UsageError(f"{' and '.join(ways)} choose different points", hint="leave all but one out")
+
+
+def choose(points: Sequence[Point], options: DrillOptions) -> Point:
+    """The point to drill; raises NoSuchPoint."""
+    sealed = [point for point in points if point.manifest]
+    if sealed and options.random:
+        return random.SystemRandom().choice(sealed)
+    if sealed and options.oldest:
+        return sealed[-1]
+    return pick("latest" if options.point is None else options.point, points)[0]
+
+
+def _read(bare: Catalog, point: Point, directory: Path, stopwatch: Stopwatch) -> tuple[SealFiles, str]:
+    """The seal as a bare host reads it; where it cannot, the manifest here (to report on) and the reason."""
+    assert point.manifest is not None
+    with stopwatch.stage("fetch the seal"):
+        try:
+            directory.mkdir(mode=0o700)
+            return bare.fetch_seal(point, directory), ""
+        except ToolFailed as error:
+            return SealFiles(point.manifest, {}), error.message
+
+
+def _identities(settings: config.Config, options: DrillOptions, manifest: PointManifest) -> list[Identity]:
+    if not manifest.part("secrets"):
+        return []
+    path = options.identity or settings.secrets.identity_file
+    if path is None:
+        raise DrillError(
+            "this point has a secrets bundle, and there is no age identity to open it with",
+            hint="set identity_file in [secrets], or give --identity FILE",
+        )
+    return age.read_identities(path)
+
+
+@dataclass(frozen=True)
+class _Run:
+    settings: config.Config
+    catalog: Catalog
+    files: SealFiles
+    binding: Binding
+    options: DrillOptions
+    id: str
+    started_at: datetime
+    identities: Sequence[Identity]
+    listener: Listener
+    stopwatch: Stopwatch
+    # That production has lost all images, where nobody has confirmed it.
+    lost: Collapse | None = None
+
+    def unread(self, reason: str) -> DrillReport:
+        """The report of a drill that ended with the seal."""
+        return self._report(self.stopwatch, (), (), [f"the seal cannot be read: {reason}"], None)
+
+    @property
+    def manifest(self) -> PointManifest:
+        """What binds the point together."""
+        return self.files.manifest
+
+    def drill(self, *, newest: bool) -> DrillReport:
+        """Restore, check, plant faults, tear down; what stops it on the way becomes the report's outcome."""
+        stopwatch = self.stopwatch
+        checks: tuple[CheckResult, ...] = ()
+        controls: tuple[ControlResult, ...] = ()
+        unplanted: tuple[Unplanted, ...] = ()
+        problems: list[str] = []
+        recovery: float | None = None
+        vault: str | None = None
+        # PostgreSQL's user passes through it, and nobody else shall guess its name.
+        sandbox = self.settings.sandboxes / secrets.token_hex(10)
+        try:
+            with _torn_down(stopwatch) as stack:
+                own = private_directory(sandbox.parent, sandbox.name, passable=True)
+                directory = stack.enter_context(own)
+                restored = self._restore(directory, stack, stopwatch)
+                recovery = stopwatch.seconds
+                vault = restored.blobs.vault.where if restored.blobs and restored.blobs.vault else None
+                proof = Proof(
+                    self.manifest,
+                    restored,
+                    directory,
+                    self.options.level,
+                    self.binding,
+                    self.settings.secrets,
+                )
+                with stopwatch.stage("checks"):
+                    checks = (*proof.check(), *production.checks(self.lost))
+                with stopwatch.stage("controls"):
+                    controls, unplanted = proof.plant_faults(checks)
+        except Interrupted:
+            raise
+        except DrkitError as error:
+            problems.append(error.message)
+        except OSError as error:
+            known = of_system(error)
+            if known is None:
+                raise
+            problems.append(known.message)
+        if sandbox.exists():
+            problems.append(f"the sandbox {sandbox} is still there")
+        report = self._report(stopwatch, checks, controls, problems, recovery)
+        return replace(
+            report,
+            objectives=self._objectives(report, newest=newest),
+            unplanted=unplanted,
+            unproved=(
+                *statements.unproved(self.manifest, checks, unplanted, self.options.level),
+                statements.held_outside(self._taken()),
+            ),
+            databases=tuple(map(statements.summary, self.manifest.databases)),
+            vault=vault,
+        )
+
+    def _taken(self) -> Iterator[tuple[str, Path]]:
+        """What this drill took from this machine and is not in the point: what it is, and its file."""
+        chosen = self.settings.primary
+        yield "the password of the repository", chosen.password_file
+        if chosen.credentials_file:
+            yield "the credentials of the repository", chosen.credentials_file
+        vault = self.settings.vault
+        if self.manifest.bucket and vault and vault.credentials_file:
+            yield "the credentials of the vault", vault.credentials_file
+        identity = self.options.identity or self.settings.secrets.identity_file
+        if self.identities and identity:
+            yield "the age identity", identity
+
+    def _restore(self, directory: Path, stack: contextlib.ExitStack, stopwatch: Stopwatch) -> Restored:
+        builder = Builder(
+            self.catalog.repository,
+            self.files,
+            directory,
+            stack,
+            user=self.settings.drill.user,
+            hidden=hide(self.settings, directory),
+            image=self.settings.drill.database_image,
+            level=self.options.level,
+            identities=self.identities,
+            open_vault=partial(vault_reading.opened, self.settings, work="drill"),
+            stopwatch=stopwatch,
+            listener=self.listener,
+        )
+        return builder.run()
+
+    def _report(
+        self,
+        stopwatch: Stopwatch,
+        checks: tuple[CheckResult, ...],
+        controls: tuple[ControlResult, ...],
+        problems: list[str],
+        recovery: float | None,
+    ) -> DrillReport:
+        return DrillReport(
+            id=self.id,
+            site=self.manifest.site,
+            point=self.manifest.id,
+            level=self.options.level,
+            outcome=verdict.decide(checks, controls, problems),
+            started_at=self.started_at,
+            finished_at=utc_now(),
+            consistent_at=self.manifest.consistent_at,
+            checks=checks,
+            controls=controls,
+            stages=stopwatch.stages,
+            recovery_time_seconds=recovery,
+            recovery_point_age_seconds=round(
+                (self.started_at - self.manifest.consistent_at).total_seconds(), 3
+            ),
+            objectives=(),
+            versions={
+                "drkit": drkit.__version__,
+                **{f"point: {k}": v for k, v in self.manifest.versions.items()},
+            },
+            host=platform.node(),
+            point_bytes=self.manifest.bytes,
+            problems=tuple(problems),
+            revision=self.manifest.revision,
+            opened=age.opened(self.manifest.recipients, self.identities),
+        )
+
+    def _objectives(self, report: DrillReport, *, newest: bool) -> tuple[Objective, ...]:
+        """RTO of a full drill; RPO where the point is the newest, for an old one was young once."""
+        goals = self.settings.objectives
+        found = []
+        if goals.rto and report.level == "full":
+            target, actual = goals.rto.total_seconds(), report.recovery_time_seconds
+            found.append(Objective("rto", target, actual, actual is not None and actual <= target))
+        if goals.rpo and newest:
+            target, actual = goals.rpo.total_seconds(), report.recovery_point_age_seconds
+            # Of a point from the future nobody knows how old it is.
+            found.append(Objective("rpo", target, actual, -CLOCK_SKEW.total_seconds() <= actual <= target))
+        return tuple(found)
+
+
+@contextlib.contextmanager
+def _torn_down(stopwatch: Stopwatch) -> Iterator[contextlib.ExitStack]:
+    """Servers end when the block does; how long that takes is a stage like any other."""
+    stack = contextlib.ExitStack()
+    try:
+        yield stack
+    finally:
+        with stopwatch.stage("tear down"):
+            stack.close()
+
+
+def _keep(
+    report: DrillReport, state: State, catalog: Catalog, options: DrillOptions, swept: Sequence[str]
+) -> DrillReport:
+    """Write the report here and where the user wants it, and store it in the repository with its point."""
+    report = replace(report, problems=(*report.problems, *swept))
+    homes = [state.drills / report.id, *([options.report] if options.report else [])]
+    report = replace(report, report=str(homes[-1] / page.PAGE))
+    try:
+        catalog.keep_drill(report)
+    except DrkitError as error:
+        # A drill host may read the repository and not write it; the drill itself is no less true.
+        note = (
+            f"the report is not in the repository, so `expire` does not know of this drill: {error.message}"
+        )
+        report = replace(report, problems=(*report.problems, note))
+    for home in homes:
+        page.write(report, home)
+    return report

@@ -1,0 +1,71 @@
+"""What a drill came to: its outcome, and what that deserves; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drkit.errors import DrillError, DrillFailed
+from drkit.model import CheckResult, Collapse, ControlResult, DrillReport, Outcome, Reason
+
+
+def decide(
+    checks: Sequence[CheckResult], controls: Sequence[ControlResult], problems: Sequence[str]
+) -> Outcome:
+    """Passed only if checks ran, all of them came to a verdict, none failed, and each fault was caught."""
+    if problems or not checks:
+        return Outcome.ERROR
+    if any(not control.caught for control in controls):
+        return Outcome.ERROR
+    if any(check.outcome is Outcome.FAILED for check in checks):
+        return Outcome.FAILED
+    # Without a control a green means nothing; that a check turned red, as above, means what it says.
+    if not controls or any(check.outcome is Outcome.ERROR for check in checks):
+        return Outcome.ERROR
+    return Outcome.PASSED
+
+
+def judge(report: DrillReport) -> None:
+    """Raise what the outcome deserves; a missed objective is not green either."""
+    missed = [objective.name for objective in report.objectives if not objective.met]
+    match report.outcome:
+        case Outcome.PASSED if missed:
+            raise DrillFailed(
+                f"the drill passed, but missed: {', '.join(missed)}",
+                hint="see the stages in the report",
+                result=report,
+            )
+        case Outcome.PASSED:
+            return
+        case Outcome.FAILED:
+            message, hint = _why_failed(report)
+            raise DrillFailed(message, hint=hint, result=report)
+        case _:
+            raise DrillError(_why_error(report), hint=f"see {report.report}", result=report)
+
+
+def _why_failed(report: DrillReport) -> tuple[str, str]:
+    """What a failed drill says, and what is to be done: another backup changes nothing in production."""
+    broken = [check for check in report.checks if check.outcome is Outcome.FAILED]
+    names = ", ".join(check.name for check in broken)
+    if all(check.reason is Reason.COLLAPSED for check in broken):
+        said = f"nothing about images is proven: {'; '.join(check.detail for check in broken)}"
+        return said, f"{Collapse(report.point, ()).hint}, and drill it again"
+    if all(check.reason in (Reason.AS_IN_PRODUCTION, Reason.COLLAPSED) for check in broken):
+        said = f"point {report.point} restores as it was taken, but production was not whole then: {names}"
+        return said, f"repair production, then take a new backup and drill it; see {report.report}"
+    if all(check.reason is Reason.NOT_BACKED_UP for check in broken):
+        said = f"point {report.point} restores as it was taken, but it lacks what harbor.yml names"
+        hint = "`drkit doctor` says how to correct the configuration; then take a new backup and drill it"
+        return said, f"{hint}; see {report.report}"
+    said = f"point {report.point} does not restore whole: {names}"
+    return said, f"see {report.report}; take a new backup and drill it"
+
+
+def _why_error(report: DrillReport) -> str:
+    uncaught = [control.name for control in report.controls if not control.caught]
+    if uncaught:
+        return (
+            f"faults planted on purpose were not caught, so a green would mean nothing: {', '.join(uncaught)}"
+        )
+    stuck = [f"{check.name}: {check.detail}" for check in report.checks if check.outcome is Outcome.ERROR]
+    return f"the drill came to no verdict: {'; '.join([*report.problems, *stuck]) or 'nothing was checked'}"

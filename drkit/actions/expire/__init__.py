@@ -1,0 +1,1 @@
+"""`drkit expire`: retention, in the repository and in the vault."""

@@ -1,0 +1,161 @@
+"""`drkit expire`: apply retention to whole recovery points, and say why each is kept or removed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from drkit import config
+from drkit.actions import known_points
+from drkit.actions.expire import vault as expire_vault
+from drkit.actions.known_points import Missed
+from drkit.blobs.vault.pruning import VaultExpiry
+from drkit.errors import DrkitError, Interrupted, NotRemoved, PointsMissing
+from drkit.model import Point, utc_now
+from drkit.points import collapse, retention, seals
+from drkit.points.catalog import Catalog, open_catalog
+from drkit.points.retention import Decision
+from drkit.state.directory import State
+from drkit.tools.restic import repository
+from drkit.tools.restic.output import Snapshot
+
+log = logging.getLogger(__name__)
+
+# How long it stands in the repository which points were removed: other hosts look there meanwhile.
+_RECORDED = timedelta(days=90)
+
+
+@dataclass(frozen=True)
+class ExpireLine:
+    """What happens to one point, and why."""
+
+    point: str
+    keep: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExpireResult:
+    """What retention decided, and whether it was done."""
+
+    decisions: tuple[ExpireLine, ...]
+    kept: int
+    removed: int
+    dry_run: bool
+    # Points that were to be removed and are still there.
+    remaining: int = 0
+    # What became of the vault's blobs; None where there is no vault.
+    vault: VaultExpiry | None = None
+
+
+def expire(settings: config.Config, *, dry_run: bool, forget: str | None = None) -> ExpireResult:
+    """Remove what no rule keeps; raises SiteLocked, PointsMissing and the repository's errors.
+
+    `forget` names a repository that is gone for good, so that the vault need not keep its blobs.
+    """
+    repository.require(repository.version())
+    state = State(settings.site.state)
+    state.prepare()
+    catalog = open_catalog(settings)
+    with state.site_lock("expire", settings.site.lock_wait):
+        if forget is not None:
+            # A slip of the pen is met before anything is removed.
+            expire_vault.check_forgotten(settings, forget)
+        listing = catalog.look(locked=True, strict=True)
+        _refuse_missing(known_points.look(catalog, listing))
+        now = utc_now()
+        lost = collapse.unconfirmed(listing.points, listing.confirmed, now)
+        decisions = retention.plan(listing.points, settings.retention, now, collapses=lost)
+        doomed = [decision.point for decision in decisions if not decision.keep]
+        if not dry_run:
+            # Before they go: what is cut off must not make them missed.
+            known_points.learn(catalog, listing, without={point.id for point in doomed})
+            try:
+                remove(catalog, doomed, listing.records)
+            except NotRemoved as error:
+                # The vault is not looked at: what is still there needs its blobs.
+                error.result = _not_removed(catalog, decisions)
+                raise
+            catalog.repository.prune()
+        # After the points: what is cut off between leaves blobs that nobody needs, no point without blobs.
+        gone = {point.id for point in doomed}
+        vault = expire_vault.expire(settings, state, gone, dry_run=dry_run, forget=forget)
+    result = ExpireResult(
+        decisions=tuple(map(_line, decisions)),
+        kept=len(decisions) - len(doomed),
+        removed=len(doomed),
+        dry_run=dry_run,
+        vault=vault,
+    )
+    if vault is not None and vault.refused:
+        raise NotRemoved(
+            f"{vault.refused} objects could not be removed from the vault {vault.where}: {vault.refusal}",
+            hint="the points are gone; what stays in the vault is tried again by the next `drkit expire`",
+            result=result,
+        )
+    return result
+
+
+def _not_removed(catalog: Catalog, decisions: Sequence[Decision]) -> ExpireResult:
+    """What became of the decisions where the repository refused, by what it lists now."""
+    there = {point.id for point in catalog.points()}
+    doomed = [decision.point.id for decision in decisions if not decision.keep]
+    remaining = sum(point in there for point in doomed)
+    return ExpireResult(
+        decisions=tuple(map(_line, decisions)),
+        kept=len(decisions) - len(doomed),
+        removed=len(doomed) - remaining,
+        dry_run=False,
+        remaining=remaining,
+    )
+
+
+def remove(catalog: Catalog, points: Sequence[Point], records: Sequence[Snapshot] = ()) -> None:
+    """Forget points, every seal first: a run that is cut off leaves incomplete points, none that lie.
+
+    That they were removed is recorded in the repository; of the earlier `records` those go that nobody needs.
+    """
+    if not points:
+        return
+    # An older seal of the same point would count again as soon as the newer one is gone.
+    for snapshot in (s for point in points for s in point.superseded):
+        catalog.repository.forget([snapshot])
+    sealing = [point.manifest_snapshot for point in points if point.manifest_snapshot]
+    gone = {s for point in points for s in (point.manifest_snapshot, *point.superseded)}
+    rest = [s for point in points for s in point.snapshots if s not in gone]
+    drills = catalog.drill_snapshots(point.id for point in points)
+    ids = {point.id for point in points}
+    old = [record.id for record in records if _outlived(record, ids)]
+    catalog.repository.forget(sealing)
+    _record(catalog, [point.id for point in points if point.manifest])
+    catalog.repository.forget([*rest, *drills, *old])
+
+
+def _outlived(record: Snapshot, gone: Collection[str]) -> bool:
+    """Whether a record is of no use any more: a confirmation goes with its point, another by its age."""
+    confirmed = seals.values(record, seals.CONFIRMED)
+    return set(confirmed) <= set(gone) if confirmed else utc_now() - record.time > _RECORDED
+
+
+def _record(catalog: Catalog, points: Sequence[str]) -> None:
+    """A record that cannot be written (a full disk, say) does not keep `expire` from making room."""
+    try:
+        if points:
+            catalog.record_expired(points)
+    except Interrupted:
+        raise
+    except DrkitError as error:
+        log.warning("other hosts will miss the points that were removed: %s", error.message)
+
+
+def _refuse_missing(missed: Missed | None) -> None:
+    """Raise PointsMissing: what is left may be an older copy, and the vault's blobs those that are needed."""
+    if missed is not None:
+        problem = missed.problems[0]
+        raise PointsMissing(f"nothing was removed: {problem.message}", hint=problem.hint)
+
+
+def _line(decision: Decision) -> ExpireLine:
+    return ExpireLine(decision.point.id, decision.keep, decision.reasons)

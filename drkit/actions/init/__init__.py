@@ -1,0 +1,1 @@
+"""`drkit init`: a configuration that works, and the keys that it needs."""

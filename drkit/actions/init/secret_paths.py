@@ -1,0 +1,30 @@
+"""What `init` finds to protect, and what it says of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from drkit.harbor.installation import Installation, Needed
+from drkit.secrets import classify, collect
+
+
+def found(installation: Installation) -> tuple[Needed, ...]:
+    """What is there of all that a restored Harbor needs or may want."""
+    return tuple(each for each in (*installation.needed, *installation.useful) if each.path.exists())
+
+
+def missing(installation: Installation) -> list[str]:
+    """What harbor.yml names and what is not there: it cannot be saved, and a restored Harbor will want it."""
+    return [
+        f"{each.path} is not there: {each.purpose}" for each in installation.needed if not each.path.exists()
+    ]
+
+
+def described(path: Path) -> str:
+    """What a further path is, as far as its content tells; raises ConfigError where it cannot be read."""
+    files = collect.files(collect.collect([path]).members)
+    found = dict.fromkeys(classify.what_is(file.path, file.data) for file in files)
+    named = "; ".join(kind for kind in found if kind != classify.OTHER) or (
+        "directory" if path.is_dir() else "file"
+    )
+    return f"{named} (you named it)"

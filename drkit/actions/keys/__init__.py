@@ -1,0 +1,1 @@
+"""`drkit keys`: who can open the secrets."""

@@ -1,0 +1,1 @@
+"""`drkit restore`: a recovery point back for real."""

@@ -1,0 +1,245 @@
+"""What `drkit restore` would do, and what is in the way; looked at before anything is touched."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from drkit import config
+from drkit.actions.restore import secrets
+from drkit.actions.restore import server as restore_server
+from drkit.actions.restore import target as restore_target
+from drkit.blobs.ends import place_of_blobs
+from drkit.database import clients, locked, swap
+from drkit.errors import ConfigError, TargetNotEmpty, UsageError
+from drkit.model import DatabaseEvidence, Part, Point, PointManifest
+from drkit.points.catalog import open_catalog
+from drkit.points.seal_files import SealFiles
+from drkit.tools.postgres import targets
+from drkit.tools.postgres.targets import Target
+from drkit.tools.restic import repository
+
+What = Literal["database", "blobs", "secrets"]
+
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """What the command line says."""
+
+    point: str
+    only: What | None = None
+    root: Path | None = None
+    database_dsn: str | None = None
+    replace: bool = False
+    identity: Path | None = None
+    database_password_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class RestoreStep:
+    """One thing that a restore will do; `present` says what is there now, `blocked` whether that stops it.
+
+    `source` says where the bytes come from, if not from the repository; what goes `in_bucket` cannot be set
+    aside.
+    """
+
+    kind: What
+    name: str
+    what: str
+    target: str
+    bytes: int
+    present: str
+    blocked: bool
+    source: str = ""
+    in_bucket: bool = False
+    # Of a database: an empty one is filled as it is; who is connected and will be cut off; what else to know.
+    in_place: bool = False
+    connected: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """Everything that a restore will do."""
+
+    point: str
+    site: str
+    manifest: PointManifest
+    steps: tuple[RestoreStep, ...]
+    options: RestoreOptions
+    # As it was listed, for whoever fetches its seal.
+    listed: Point
+
+    @property
+    def planned(self) -> tuple[str, ...]:
+        """What is to come back, in words."""
+        return tuple(step.what for step in self.steps)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What the point has beside that, in words."""
+        kinds = {step.kind for step in self.steps}
+        found = [f"database {each.name}" for each in self.manifest.databases if "database" not in kinds]
+        found += ["image blobs"] if self.manifest.images and "blobs" not in kinds else []
+        secret = self.manifest.part("secrets") and "secrets" not in kinds
+        return (*found, *([f"{len(self.manifest.secret_files)} secret files"] if secret else []))
+
+
+def plan(settings: config.Config, options: RestoreOptions) -> RestorePlan:
+    """What would be restored, and what is in the way.
+
+    Raises NoSuchPoint, UsageError, DatabaseUnreachable, and TargetNotEmpty (with the plan) if something is in
+    the way and `replace` is not wished for.
+    """
+    repository.require(repository.version())
+    catalog = open_catalog(settings)
+    point, _ = catalog.find(options.point, locked=True)
+    files = catalog.fetch_seal(point)
+    manifest = files.manifest
+    steps = tuple(_steps(settings, files, options))
+    if not steps:
+        raise UsageError(
+            f"point {point.id} has no {options.only or 'part to restore'}",
+            hint="`drkit show` tells what is in it",
+        )
+    found = RestorePlan(point.id, manifest.site, manifest, steps, options, point)
+    blocked = [step for step in steps if step.blocked]
+    if blocked:
+        what = "; ".join(f"{step.what} ({step.present} at {step.target})" for step in blocked)
+        hint = "--replace sets it aside under another name; nothing was changed"
+        if any(step.in_bucket for step in blocked):
+            hint = "objects cannot be set aside: name another bucket or root in [blobs]; nothing was changed"
+        raise TargetNotEmpty(f"the target is not empty: {what}", hint=hint, result=found)
+    return found
+
+
+def _steps(settings: config.Config, files: SealFiles, options: RestoreOptions) -> Iterator[RestoreStep]:
+    manifest = files.manifest
+    wanted: tuple[What, ...] = (options.only,) if options.only else ("database", "blobs", "secrets")
+    if "database" in wanted:
+        _refuse_one_name_for_many(manifest, options)
+        for evidence in manifest.databases:
+            yield _database_step(settings, files, evidence, options)
+    if "blobs" in wanted and (part := manifest.images):
+        yield _blobs_step(settings, manifest, part, options)
+    if "secrets" in wanted and (part := manifest.part("secrets")):
+        identity = secrets.identity_file(settings, options.identity)
+        present, in_the_way = secrets.look(files, identity, options.root)
+        where, what = str(options.root or "their old places"), f"{len(manifest.secret_files)} secret files"
+        blocked = in_the_way and not options.replace
+        yield RestoreStep("secrets", "secrets", what, where, part.bytes, present, blocked)
+
+
+def _refuse_one_name_for_many(manifest: PointManifest, options: RestoreOptions) -> None:
+    if options.database_dsn is None or len(manifest.databases) < 2:
+        return
+    if "dbname" in targets.target(options.database_dsn, None).settings:
+        names = ", ".join(evidence.name for evidence in manifest.databases)
+        raise UsageError(
+            f"--database-dsn names one database, and this point has {len(manifest.databases)}: {names}",
+            hint="leave dbname out: each gets the name that it had",
+        )
+
+
+def _step(
+    kind: What, name: str, what: str, target: str, size: int, present: str, options: RestoreOptions
+) -> RestoreStep:
+    blocked = bool(present) and not options.replace
+    return RestoreStep(kind, name, what, target, size, present or "nothing", blocked)
+
+
+def blobs_target(
+    settings: config.Config, manifest: PointManifest, options: RestoreOptions
+) -> Path | config.BucketBlobs:
+    """Where the blobs go: below --root, else where the configuration has them, else where they were."""
+    return restore_target.target(settings, manifest, options.root)
+
+
+def _blobs_step(
+    settings: config.Config, manifest: PointManifest, part: Part, options: RestoreOptions
+) -> RestoreStep:
+    to = blobs_target(settings, manifest, options)
+    source = restore_target.look_at_vault(settings, manifest)
+    present = restore_target.obstacles(to, manifest.id)
+    where = str(to) if isinstance(to, Path) else place_of_blobs(to).where
+    step = _step("blobs", "blobs", "image blobs", where, part.bytes, present, options)
+    in_bucket = isinstance(to, config.BucketBlobs)
+    # Nothing in a bucket can be renamed: what is there stays, whatever is wished.
+    blocked = step.blocked or (bool(present) and in_bucket)
+    return replace(step, blocked=blocked, source=source, in_bucket=in_bucket)
+
+
+def database_entry(
+    settings: config.Config, evidence: DatabaseEvidence, options: RestoreOptions
+) -> config.Database | None:
+    """The configuration's database of that name, unless --database-dsn names a server of its own."""
+    if options.database_dsn is not None:
+        return None
+    return next((entry for entry in settings.databases if entry.name == evidence.name), None)
+
+
+def database_target(settings: config.Config, evidence: DatabaseEvidence, options: RestoreOptions) -> Target:
+    """The database to make: by --database-dsn, else by the configuration; raises ConfigError."""
+    entry = next((entry for entry in settings.databases if entry.name == evidence.name), None)
+    if options.database_dsn is None:
+        if entry is None:
+            raise ConfigError(
+                f"the configuration does not say where the database {evidence.name} goes",
+                hint="--database-dsn 'host=... user=...' names it; the password comes from PGPASSFILE",
+            )
+        return locked.target_of(entry)
+    own = targets.target(options.database_dsn, options.database_password_file)
+    if entry and not options.database_password_file and _same_login(own, entry):
+        own = targets.target(options.database_dsn, entry.password_file)
+    return own if "dbname" in own.settings else own.with_database(evidence.shape.database)
+
+
+def _same_login(wanted: Target, entry: config.Database) -> bool:
+    """Whether the configured password is meant for this login: nobody else is shown it."""
+    if entry.container is not None:
+        return False
+    configured = targets.target(entry.dsn or "", None).settings
+    default = {"port": "5432"}
+    keys = ("host", "hostaddr", "port", "user", "service")
+    return all(
+        wanted.settings.get(key, default.get(key)) == configured.get(key, default.get(key)) for key in keys
+    )
+
+
+def _database_step(
+    settings: config.Config, files: SealFiles, evidence: DatabaseEvidence, options: RestoreOptions
+) -> RestoreStep:
+    target = database_target(settings, evidence, options)
+    if len(target.database.encode()) > swap.NAME_BYTES:
+        raise UsageError(
+            f"the name is too long for PostgreSQL: database {target.database}",
+            hint=f"a name has {swap.NAME_BYTES} bytes at most",
+        )
+    dump = files.manifest.need("database", evidence.name)
+    text = files.data("roles", evidence.name).decode("utf-8", "replace")
+    server = restore_server.look(target, evidence, text)
+    entry = database_entry(settings, evidence, options)
+    clients.look_for_loader(entry, evidence.archive_major, server.major)
+    step = _step(
+        "database",
+        evidence.name,
+        f"database {evidence.name}",
+        target.where,
+        dump.bytes,
+        server.present,
+        options,
+    )
+    if not step.blocked:
+        restore_server.refuse(server, target, evidence)
+        state = settings.site.state
+        place = next(path for path in (state, *state.parents) if path.exists())
+        restore_server.room_for_dump(shutil.disk_usage(place).free, dump.bytes, str(state))
+    return replace(
+        step,
+        in_place=server.in_place,
+        connected=tuple(one.said for one in server.connected),
+        remarks=server.remarks,
+    )

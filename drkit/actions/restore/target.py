@@ -1,0 +1,92 @@
+"""Where the image blobs of a point go, what is in the way there, and where they come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from drkit import config
+from drkit.blobs.bucket.cut_off import MARK, is_cut_off
+from drkit.blobs.directory import placing
+from drkit.blobs.ends import below, place_of_blobs
+from drkit.blobs.opening import open_bucket
+from drkit.blobs.vault import reading as vault_reading
+from drkit.errors import ConfigError, RestoreDamaged
+from drkit.model import PointManifest
+from drkit.registry import storage
+from drkit.secrets import bundle_paths
+from drkit.secrets.install import below as below_root
+
+# Below --root: where a bucket's blobs go, which had no directory of their own.
+_DIRECTORY = "registry"
+# What a point says is no reason to set one of these aside.
+_SYSTEM = frozenset({"/", "/etc", "/home", "/opt", "/root", "/run", "/srv", "/usr", "/var", "/var/lib"})
+
+
+def target(settings: config.Config, manifest: PointManifest, root: Path | None) -> Path | config.BucketBlobs:
+    """Below `root`, else where the configuration has the blobs, else the directory where they were.
+
+    Raises ConfigError where nothing of that says a place.
+    """
+    if root is not None:
+        return below_root(root, _old_directory(settings, manifest) or _DIRECTORY)
+    match settings.blobs:
+        case config.BucketBlobs():
+            return settings.blobs
+        case config.FilesystemBlobs(path=path):
+            # A link stays: its target is what gets replaced.
+            return path.resolve() if path.is_symlink() else path
+        case None:
+            pass
+    directory = _old_directory(settings, manifest)
+    if directory is None:
+        raise ConfigError(
+            f"the image blobs were in {manifest.blobs_root}, and nothing says where they go",
+            hint="give --root DIR, or write [blobs] with the bucket or the directory that they go to",
+        )
+    if bundle_paths.is_system(directory) or directory in _SYSTEM:
+        raise RestoreDamaged(
+            f"the image blobs were in {directory}, the point says, which belongs to the operating system",
+            hint="give --root DIR, or name the directory that they go to as path in [blobs]",
+        )
+    return Path(directory)
+
+
+def _old_directory(settings: config.Config, manifest: PointManifest) -> str | None:
+    if manifest.bucket is None:
+        return manifest.blobs_root or "/data/registry"
+    return str(settings.blobs.path) if isinstance(settings.blobs, config.FilesystemBlobs) else None
+
+
+def obstacles(where: Path | config.BucketBlobs, point: str) -> str:
+    """What is in the way, in a few words; empty where nothing is, or only what this restore left itself.
+
+    Raises TargetNotEmpty for a mount point further down.
+
+    In a bucket that is anything in the registry's own tree: what else stands there is never written over.
+    """
+    if isinstance(where, Path):
+        placing.refuse_mounts_below(where)
+        return placing.obstacles(where)
+    with open_bucket(where) as bucket:
+        root = below(place_of_blobs(where))
+        found = bucket.first(f"{root}{storage.TREE.parts[0]}/")
+        if found is None:
+            return ""
+        start = f"{root}{MARK}"
+        if is_cut_off(bucket, place_of_blobs(where), point):
+            return ""
+        mark = bucket.first(start)
+        other = f" of an interrupted restore of {mark.key.removeprefix(start)}" if mark else ""
+        return f"objects{other}, such as {found.key}"
+
+
+def look_at_vault(settings: config.Config, manifest: PointManifest) -> str:
+    """See that the vault of a bucket's point can be read; says where it is (empty for other points).
+
+    Raises ConfigError and the bucket's errors.
+    """
+    if manifest.bucket is None:
+        return ""
+    with vault_reading.opened(settings, manifest.bucket) as shelf:
+        shelf.bucket.first(f"{below(shelf.place)}{storage.BLOBS}/")
+        return shelf.place.where

@@ -1,0 +1,1 @@
+"""`drkit status`: is everything as it must be right now?"""

@@ -1,0 +1,62 @@
+"""What the vault tells of a site: damage that was found there, and locks that have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from drkit import config
+from drkit.blobs.ends import place_of_vault
+from drkit.blobs.opening import access
+from drkit.blobs.vault import damage, reading
+from drkit.errors import DrkitError, Interrupted
+from drkit.model import Point, Problem, ProblemKind
+from drkit.tools.s3.bucket import Bucket
+
+# A person waits: what does not answer soon is said not to.
+_ATTEMPTS = 3
+
+
+def look(settings: config.Config) -> tuple[Problem, ...]:
+    """What is written down in the vault as damaged and not yet right again.
+
+    It stands there whichever machine found it. A vault that cannot be looked at is a problem as well.
+    """
+    if settings.vault is None:
+        return ()
+    try:
+        with Bucket(replace(access(settings.vault), attempts=_ATTEMPTS)) as vault:
+            found = damage.remembered(vault, place_of_vault(settings.vault))
+    except Interrupted:
+        raise
+    except DrkitError as error:
+        said = f"the vault cannot be checked for damage: {error.message}"
+        return (Problem(ProblemKind.VAULT, said, error.hint),)
+    hint = "run `drkit backup`, and then `drkit verify`"
+    return tuple(Problem(ProblemKind.DAMAGE, each.sentence, hint) for each in found)
+
+
+def moved(configured: config.Vault | None, newest: Point | None) -> Iterator[Problem]:
+    """Whether the newest point has its blobs in another vault than the configured one: pure."""
+    manifest = newest.manifest if newest else None
+    if configured is None or manifest is None:
+        return
+    place = place_of_vault(configured)
+    if where := reading.elsewhere(place, [manifest]):
+        said = f"the newest point has its image blobs in the vault {where}, and [vault] is {place.where}"
+        yield Problem(
+            ProblemKind.VAULT, said, "correct [vault]; or run `drkit backup`, which copies them there"
+        )
+
+
+def ended_locks(newest: Point | None, now: datetime) -> Iterator[Problem]:
+    """Whether the locks of the newest point have ended already, though retention keeps it: pure."""
+    bucketed = newest.manifest.bucket if newest and newest.manifest else None
+    if bucketed is None or bucketed.locked_until is None or bucketed.locked_until > now:
+        return
+    said = (
+        f"the locks of the newest point's blobs have ended on {bucketed.locked_until:%Y-%m-%d}:"
+        " whoever may delete in the vault can delete them"
+    )
+    yield Problem(ProblemKind.VAULT, said, "run `drkit backup`; is or was a clock wrong?")

@@ -1,0 +1,1 @@
+"""Image blobs: which must be there, and which are."""

@@ -1,0 +1,296 @@
+"""The image blobs of a bucket: what the vault lacks is copied there, the links go into one archive.
+
+The inventory of a point says which blobs it needs of the vault. It is made in files of the run's directory,
+sorted by digest, so that memory stays flat.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import sqlite3
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from drkit.blobs import inventory
+from drkit.blobs.bucket import plan as bucket_plan
+from drkit.blobs.bucket.links_packing import Packer
+from drkit.blobs.bucket.plan import Missing
+from drkit.blobs.ends import Ends, below
+from drkit.blobs.inventory import Entry
+from drkit.blobs.vault.object_lock import Locking
+from drkit.blobs.vault.pending_copies import PendingCopies
+from drkit.errors import ObjectMissing, WrongBytes
+from drkit.model import Bucketed
+from drkit.progress import Listener, Meter, Update
+from drkit.registry import links
+from drkit.tools.parallel import for_each, in_order
+from drkit.tools.tally import Tally
+
+# So many copies are under way at once: small blobs are a matter of waiting, not of bytes.
+_COPIES = 64
+_PLAN = "list blobs"
+_STAGE = "copy blobs"
+# Progress is told of each time that so many more have been listed.
+_TOLD = 5_000
+
+
+@dataclass
+class Copied:
+    """What a copying has come to; filled by many threads."""
+
+    copied: int = 0
+    bytes: int = 0
+    bad: Tally[str] = field(default_factory=Tally)
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def good(self, size: int) -> None:
+        """One more, of so many bytes."""
+        with self.lock:
+            self.copied += 1
+            self.bytes += size
+
+
+class BucketCapture:
+    """The capture of one bucket into its vault; `directory` is the run's own, `before` the last inventory."""
+
+    def __init__(
+        self,
+        ends: Ends,
+        directory: Path,
+        before: Callable[[], Iterable[Entry]],
+        locking: Locking,
+        listener: Listener,
+        doubts: PendingCopies | None = None,
+        damaged: Collection[str] = frozenset(),
+    ) -> None:
+        self._damaged = damaged
+        self.repaired: list[str] = []
+        # Only what a service copies by itself is there before it is proven.
+        self._doubts = doubts if ends.vault.same_service(ends.source) else None
+        self.count = bucket_plan.PlanCount()
+        self.nested = bucket_plan.Nested()
+        self.copied = Copied()
+        self.links = links.LinkCount()
+        self.inventory = directory / inventory.FILE_NAME
+        self.bytes = 0
+        self._ends = ends
+        self._directory = directory
+        self._before = before
+        self._locking = locking
+        self._listener = listener
+        self._missing = directory / "missing.db"
+        self._locked_until: datetime | None = None
+
+    def link_pieces(self, notice: Callable[[str, str], object]) -> Iterator[bytes]:
+        """The archive of all links; `notice` is told of each one's path below the root, and what it holds."""
+        source = self._ends.source
+        packer = Packer(self._ends.source_place.prefix, source.read_small, self.links)
+        yield from packer.pieces(source.listed_at_once(self._ends.links), notice)
+
+    def copy(self) -> None:
+        """Copy what the vault lacks, lock what has to be, and write the inventory.
+
+        Raises ToolFailed; what was copied until then stays, and the next run goes on from there.
+        """
+        present = self._directory / "present.jsonl"
+        with closing(_Work(self._missing)) as work:
+            work.begin()
+            with present.open("wb") as file:
+                file.writelines(inventory.to_lines(work.filtered(self._plan())))
+            meter = Meter(self._listener, _STAGE, self.count.missing_bytes)
+            for_each(work.to_do(), partial(self._copy, work, meter), _COPIES)
+            self._listener(Update(_STAGE, finished=True))
+            kept = self._locked(inventory.from_file(present))
+            new = (entry._replace(locked_until=self._locking.until) for entry in work.done())
+            entries = heapq.merge(kept, new, key=attrgetter("digest"))
+            with self.inventory.open("wb") as file:
+                file.writelines(inventory.to_lines(self._counted(entries)))
+
+    def is_bad(self, digest: str) -> bool:
+        """Whether this blob's bytes are not what its name says, so that the vault has not taken it."""
+        with closing(_Work(self._missing)) as work:
+            return work.is_bad(digest)
+
+    def _plan(self) -> Iterator[Entry | Missing]:
+        ends = self._ends
+        planned = bucket_plan.plan(
+            bucket_plan.blobs(ends.source.listed_at_once(ends.blobs), ends.blobs, self.nested),
+            bucket_plan.blobs(
+                ends.vault.listed_at_once(ends.kept, versions=self._locking.versioned), ends.kept
+            ),
+            self._before(),
+            below(ends.vault_place),
+            self._locking.needed_until,
+            self.count,
+            self._damaged,
+        )
+        for each in planned:
+            if self.count.blobs % _TOLD == 0:
+                self._listener(Update(_PLAN, self.count.blobs, None, "items"))
+            yield each
+        self._listener(Update(_PLAN, finished=True))
+
+    def _copy(self, work: _Work, meter: Meter, blob: Missing) -> None:
+        """Copy one; one that was deleted meanwhile is simply not there."""
+        ends = self._ends
+        try:
+            with self._doubts.under_way(blob.digest) if self._doubts else contextlib.nullcontext():
+                put = ends.vault.copy_blob(
+                    ends.source, blob.source_key, blob.key, blob.size, blob.digest, self._locking.at_once
+                )
+        except WrongBytes:
+            self.copied.bad.add(blob.digest)
+            work.spoil(blob.digest)
+        except ObjectMissing:
+            # Not on the inventory then: if a database refers to it, the closure fails or tells of it.
+            pass
+        else:
+            work.keep(blob.digest, put.version)
+            self.copied.good(blob.size)
+            if blob.digest in self._damaged:
+                self.repaired.append(blob.digest)
+            meter.add(blob.size)
+
+    def _locked(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """What the vault had already, each locked for long enough where the vault can lock."""
+        if self._locking.until is None:
+            yield from entries
+            return
+        for short, run in groupby(entries, key=lambda entry: entry.locked_until is None):
+            yield from self._lasting(run, short=short)
+
+    def _lasting(self, entries: Iterable[Entry], *, short: bool) -> Iterable[Entry]:
+        extend = partial(self._locking.extend, self._ends.vault)
+        return in_order(entries, extend, _COPIES) if short else entries
+
+    def _counted(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        self.bytes = 0
+        for entry in entries:
+            self.bytes += entry.size
+            if entry.locked_until is not None:
+                self._locked_until = min(self._locked_until or entry.locked_until, entry.locked_until)
+            yield entry
+
+    def summary(self) -> Bucketed:
+        """What the manifest says of it."""
+        return Bucketed(
+            source=self._ends.source_place,
+            vault=self._ends.vault_place,
+            copied=self.copied.copied,
+            copied_bytes=self.copied.bytes,
+            bad=self.copied.bad.count,
+            bad_names=self.copied.bad.first,
+            versioned=self._locking.versioned,
+            locked_until=self._locked_until,
+        )
+
+    @property
+    def warnings(self) -> Iterator[str]:
+        """What there is to say of it, a sentence each."""
+        if self.copied.bad:
+            names = ", ".join(self.copied.bad.first[:3])
+            yield (
+                f"production is damaged: the bytes of {self.copied.bad.count} blobs do not hash to their"
+                f" names, and the vault has not taken them: {names}"
+            )
+        if self.repaired:
+            yield (
+                f"{len(self.repaired)} blobs that were found damaged in the vault were copied again from"
+                f" production: {', '.join(sorted(self.repaired)[:3])}"
+            )
+        if left := set(self._damaged) - set(self.repaired):
+            yield (
+                f"{len(left)} blobs are damaged in the vault and production does not have them any more, so"
+                f" that older points cannot bring them back: {', '.join(sorted(left)[:3])}"
+            )
+        if self.nested.count:
+            yield (
+                f"another registry's tree stands among the blobs of {self._ends.source_place.where}:"
+                f" {self.nested.count} objects, such as {self.nested.first}, are not in this point"
+            )
+        if self.count.vanished:
+            names = ", ".join(self.count.vanished.first[:3])
+            yield (
+                f"somebody has removed or overwritten {self.count.vanished.count} blobs in the vault since"
+                f" the last point; they were copied again: {names}"
+            )
+
+
+class _Work:
+    """What is to be copied and what has been, on disk, for several threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._store = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._lock = threading.Lock()
+        for pragma in ("journal_mode = OFF", "synchronous = OFF"):
+            self._store.execute(f"PRAGMA {pragma}")
+
+    def begin(self) -> None:
+        """Know of nothing; an earlier attempt of the same run may have left something."""
+        self._store.execute("DROP TABLE IF EXISTS blob")
+        self._store.execute(
+            "CREATE TABLE blob (digest TEXT PRIMARY KEY, source TEXT, key TEXT, size INT, version TEXT,"
+            " done INT DEFAULT 0, bad INT DEFAULT 0) WITHOUT ROWID"
+        )
+
+    def filtered(self, planned: Iterable[Entry | Missing]) -> Iterator[Entry]:
+        """What is there already; what is missing is kept here."""
+        insert = "INSERT INTO blob (digest, source, key, size) VALUES (?, ?, ?, ?)"
+        # In one transaction: a million of them take seconds instead of minutes.
+        self._store.execute("BEGIN")
+        for each in planned:
+            if isinstance(each, Missing):
+                self._store.execute(insert, each)
+            else:
+                yield each
+        self._store.execute("COMMIT")
+
+    def to_do(self) -> Iterator[Missing]:
+        """Everything to copy, sorted by digest, a page at a time."""
+        query = "SELECT digest, source, key, size FROM blob WHERE digest > ? ORDER BY digest LIMIT 1000"
+        last = ""
+        while page := self._page(query, last):
+            last = page[-1][0]
+            yield from (Missing(*row) for row in page)
+
+    def keep(self, digest: str, version: str | None) -> None:
+        """This one has been copied."""
+        with self._lock:
+            self._store.execute("UPDATE blob SET done = 1, version = ? WHERE digest = ?", (version, digest))
+
+    def spoil(self, digest: str) -> None:
+        """The bytes of this one are wrong."""
+        with self._lock:
+            self._store.execute("UPDATE blob SET bad = 1 WHERE digest = ?", (digest,))
+
+    def is_bad(self, digest: str) -> bool:
+        """Whether they were."""
+        query = "SELECT 1 FROM blob WHERE digest = ? AND bad"
+        return bool(self._store.execute(query, (digest,)).fetchone())
+
+    def done(self) -> Iterator[Entry]:
+        """What has been copied, sorted by digest."""
+        query = (
+            "SELECT digest, key, size, version FROM blob WHERE done AND digest > ? ORDER BY digest LIMIT 1000"
+        )
+        last = ""
+        while page := self._page(query, last):
+            last = page[-1][0]
+            yield from (Entry(*row) for row in page)
+
+    def _page(self, query: str, after: str) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._store.execute(query, (after,)).fetchall()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._store.close()

@@ -1,0 +1,1 @@
+"""Image blobs in a directory: captured, listed, put back."""

@@ -1,0 +1,1 @@
+"""The vault that keeps a bucket's blobs: who works in it, what it has, what may go."""

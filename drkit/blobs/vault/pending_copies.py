@@ -1,0 +1,67 @@
+"""Blobs that were being copied when a run was killed: nobody has compared their hash, so the next run does.
+
+A service copies a blob by itself and then says what it has copied. A run that is killed between the two
+leaves a blob in the vault that may be wrong. So the name of each blob under way stands as an empty file in
+the state directory until it is proven; there are never more of them than copies at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from drkit.blobs.vault.reading import key_of
+from drkit.errors import ObjectMissing, WrongBytes
+from drkit.model import BucketPlace
+from drkit.registry import storage
+from drkit.tools.s3.bucket import Bucket
+
+
+@dataclass(frozen=True)
+class PendingCopies:
+    """The blobs under way of one site, as files of a directory."""
+
+    directory: Path
+
+    @contextlib.contextmanager
+    def under_way(self, digest: str) -> Iterator[None]:
+        """Doubt a blob while it is copied, and longer if that fails without saying what is there."""
+        self.directory.mkdir(mode=0o700, exist_ok=True)
+        path = self.directory / digest
+        path.touch(mode=0o600)
+        try:
+            yield
+        except (WrongBytes, ObjectMissing):
+            # Nothing stands there then.
+            path.unlink(missing_ok=True)
+            raise
+        path.unlink(missing_ok=True)
+
+    def settle(self, vault: Bucket, place: BucketPlace) -> int:
+        """Hash what a dead run left in doubt, and remove what is wrong; returns how many were removed.
+
+        Only while no other run of this machine works. Raises the bucket's errors.
+        """
+        removed = 0
+        for path in sorted(self.directory.iterdir()) if self.directory.is_dir() else ():
+            if storage.is_digest(path.name):
+                removed += _remove_if_wrong(vault, key_of(place, path.name), path.name)
+            path.unlink()
+        return removed
+
+
+def _remove_if_wrong(vault: Bucket, key: str, digest: str) -> bool:
+    found = hashlib.sha256()
+    try:
+        for piece in vault.read(key):
+            found.update(piece)
+    except ObjectMissing:
+        return False
+    if f"sha256:{found.hexdigest()}" == digest:
+        return False
+    # Over the wrong version, if its bucket keeps it: nobody reads it, and the right one is copied anew.
+    vault.delete([(key, None)])
+    return True

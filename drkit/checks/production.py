@@ -1,0 +1,17 @@
+"""What stands in a point may be all that production had, and still be nothing: a check on its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from drkit.checks.finding import Check, failed
+from drkit.model import CheckKind, CheckResult, Collapse, Reason
+
+
+def checks(lost: Collapse | None) -> Iterator[CheckResult]:
+    """Failed where production has lost all images and nobody has confirmed it; else there is nothing to say.
+
+    The other checks find nothing wrong then, for there is nothing to look at.
+    """
+    if lost is not None:
+        yield Check(CheckKind.PRODUCTION, lambda: failed(lost.said, Reason.COLLAPSED)).run()

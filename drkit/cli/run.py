@@ -1,0 +1,242 @@
+"""One place where results are shown and errors become exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from drkit import logs
+from drkit.cli import crash, recording
+from drkit.cli.ending import Ending, complain, show_error
+from drkit.cli.recording import Recorded, Trail
+from drkit.errors import DrkitError, Interrupted, UsageError
+from drkit.progress import Listener, silent
+
+if TYPE_CHECKING:
+    from drkit.cli.output import Output
+    from drkit.config import Config
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_LATER_SECONDS = 0.01
+# Options of drkit itself, which people write after the verb.
+_BEFORE = ("--config", "--verbose", "-v", "--quiet", "-q")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options before the verb."""
+
+    config: Path | None
+    verbose: bool
+    quiet: bool = False
+
+
+@dataclass
+class Run:
+    """What a command gets: its settings, read when first asked for, and who is told of progress."""
+
+    options: Options
+    listener: Listener = field(default=silent)
+
+    @property
+    def config_path(self) -> Path:
+        """The file that the settings come from."""
+        from drkit.config import find_config
+
+        return find_config(self.options.config)
+
+    @cached_property
+    def settings(self) -> Config:
+        """The configuration; raises ConfigError."""
+        from drkit.config import load_config
+
+        return load_config(self.config_path)
+
+    @property
+    def state(self) -> Path | None:
+        """The state directory, where the configuration says which."""
+        try:
+            return self.settings.site.state
+        except Exception:  # noqa: BLE001 - what is wrong with it is told by whoever needs it
+            return None
+
+
+def perform(
+    context: typer.Context,
+    command: str,
+    as_json: bool,
+    work: Callable[[Run], T],
+    show: Callable[[Output, T], None],
+    recorded: Recorded | None = None,
+) -> None:
+    """Do the work, show its result or its error, and leave with the right exit code.
+
+    `recorded` is for commands that somebody relies on: how they end is written down, and told.
+    """
+    _listen_to_signals()
+    _forbid_core_dumps()
+    options: Options = context.obj
+    logs.set_up(f"{command}[{os.getpid()}]", verbose=options.verbose, quiet=options.quiet)
+    run = Run(options)
+    crash.watch_threads(command, run.state)
+    trail: Trail | None = None
+    result: T | None = None
+    failed: DrkitError | None = None
+    try:
+        if recorded:
+            trail = recording.trail(run.settings, recorded)
+            trail.begin()
+        with ExitStack() as stack:
+            # The scheduler's verbs draw on the terminal themselves.
+            if not options.quiet and command != "scheduler":
+                run.listener = _watch(stack, command)
+            result = work(run)
+        crash.raise_from_threads(result)
+    except BaseException as error:  # noqa: BLE001 - no exception ends a command in silence
+        failed = crash.known(error, command, run.state)
+    ending = Ending(command, as_json, quiet=options.quiet, state=run.state)
+    failed, lost = ending.show(failed, result, show)
+    if trail:
+        failed = ending.record(trail, failed, result)
+    if isinstance(failed, Interrupted):
+        _ignore_signals()
+    if lost is not None:
+        complain(lost)
+    ended = failed or lost
+    if ended:
+        raise typer.Exit(ended.exit_code)
+
+
+def _listen_to_signals() -> None:
+    # Loaded here, where a command runs that needs it anyway, and not in the middle of something.
+    from drkit.tools.process.execute import in_the_middle
+
+    asked = False
+
+    def _interrupt(_number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        # Once is enough: a second signal must not cut the tidying up short.
+        if asked:
+            return
+        if in_the_middle(frame):
+            signal.signal(signal.SIGALRM, _interrupt)
+            signal.setitimer(signal.ITIMER_REAL, _LATER_SECONDS)
+            return
+        asked = True
+        raise Interrupted("interrupted")
+
+    for sign in _SIGNALS:
+        # What we were told to ignore (by nohup, say) stays ignored.
+        if signal.getsignal(sign) is not signal.SIG_IGN:
+            signal.signal(sign, _interrupt)
+
+
+def _ignore_signals() -> None:
+    """Nothing is left that could be interrupted: a signal that comes now must not change the exit code.
+
+    Blocked meanwhile: Python complains of one that came before its handler was taken away.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    for sign in _SIGNALS:
+        signal.signal(sign, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
+def _forbid_core_dumps() -> None:
+    # Loaded here for the same reason: `--help` holds no secrets.
+    from drkit.tools.process import core_dumps
+
+    core_dumps.forbid()
+
+
+def _watch(stack: ExitStack, command: str) -> Listener:
+    from drkit.cli.progress import Watcher
+
+    return stack.enter_context(Watcher(sys.stderr, command))
+
+
+def report_usage(error: Exception, arguments: Sequence[str]) -> int:
+    """Show an error that arose outside any command: a wrong command line, or a bug. Returns the exit code."""
+    if isinstance(error, typer.Abort):
+        known: DrkitError = Interrupted("interrupted")
+    elif isinstance(error, typer.TyperException):
+        known = UsageError(_usage_message(error), hint=_usage_hint(error))
+    elif isinstance(error, DrkitError):
+        known = error
+    else:
+        return _crashed(error, arguments)
+    command = _verb(arguments)
+    show_error(command, "--json" in arguments, known, None)
+    return known.exit_code
+
+
+def _crashed(error: Exception, arguments: Sequence[str]) -> int:
+    """A crash before the command itself began, as of an import: recorded and told as one within it."""
+    command = _verb(arguments)
+    run = Run(Options(_config_in(arguments), verbose=False))
+    known = crash.known(error, command, run.state)
+    show_error(command, "--json" in arguments, known, None)
+    if run.state and command in recording.VERBS and "--dry-run" not in arguments:
+        try:
+            recording.trail(run.settings, recording.VERBS[command]).end(known, None)
+        except Exception as problem:  # noqa: BLE001 - what is broken may be what it takes to write it down
+            log.warning("%s", problem)
+    return known.exit_code
+
+
+def _config_in(arguments: Sequence[str]) -> Path | None:
+    words = iter(arguments)
+    for word in words:
+        if word == "--config":
+            return Path(next(words, ""))
+        if word.startswith("--config="):
+            return Path(word.partition("=")[2])
+    return None
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    """The first word that is neither an option nor the value of `--config`; empty if there is none.
+
+    With the second, where the first is the name of a group.
+    """
+    found: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--config":
+            next(words, None)
+        elif not word.startswith("-"):
+            found.append(word)
+    return " ".join(found[: 2 if found[:1] == ["keys"] else 1])
+
+
+def _usage_message(error: Exception) -> str:
+    """A sentence in drkit's own manner: lower case, no full stop."""
+    said = str(getattr(error, "format_message", lambda: str(error))())
+    # pydantic reads the values for typer, and says so.
+    said = said.replace("Value error, ", "").strip().rstrip(".")
+    return said[:1].lower() + said[1:]
+
+
+def _usage_hint(error: Exception) -> str:
+    option = getattr(error, "option_name", None)
+    if option in _BEFORE and getattr(getattr(error, "ctx", None), "parent", None) is not None:
+        return f"it belongs before the command: drkit {option}{' FILE' if option == '--config' else ''} VERB"
+    if option == "--json":
+        return "it belongs after the command: drkit COMMAND --json"
+    context = getattr(error, "ctx", None)
+    return f"see `{context.command_path} --help`" if context else "see `drkit --help`"

@@ -1,0 +1,284 @@
+"""Results as a person reads them, one function a verb."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from drkit.cli.output import Table
+from drkit.cli.views import vault as show_vault
+from drkit.cli.views.layout import bucket, closure, drilled
+from drkit.cli.views.layout import drill_note as _drill
+from drkit.cli.views.layout import facts as _facts
+from drkit.cli.views.layout import parts as _parts
+from drkit.cli.views.layout import volume as _volume_facts
+from drkit.cli.views.layout import warn as _warn
+from drkit.model import Attempt, PointStatus
+from drkit.reports.units import duration, minute, moment, size
+
+if TYPE_CHECKING:
+    from drkit.actions.backup.run import PlannedPart
+    from drkit.actions.backup.sealing import BackupResult
+    from drkit.actions.doctor.run import Diagnosis
+    from drkit.actions.expire.run import ExpireResult
+    from drkit.actions.init.run import InitResult
+    from drkit.actions.points import PointList
+    from drkit.actions.restore.plan import RestorePlan
+    from drkit.actions.restore.run import RestoreResult
+    from drkit.actions.status.judge import Status
+    from drkit.actions.verify import VerifyResult
+    from drkit.blobs.vault.verifying import VaultVerified
+    from drkit.cli.output import Output
+
+
+def init(paper: Output, result: InitResult) -> None:
+    """What `init` wrote, and the two secrets that must live elsewhere too."""
+    _facts(
+        paper,
+        [
+            ("site", result.site),
+            ("database", result.database or "none"),
+            ("images", result.blobs or "none"),
+            *([("vault", result.vault)] if result.vault else []),
+            ("secrets", "\n".join(f"{e.path}: {e.purpose}" for e in result.secret_purposes) or "none"),
+            (
+                "repository",
+                f"{result.repository} ({'made' if result.repository_made else 'was there already'})",
+            ),
+            ("written", "\n".join(map(str, result.written))),
+        ],
+    )
+    _warn(paper, result.warnings)
+    purposes = (
+        "opens the repository; without it no backup can be read",
+        "decrypts the certificates and keys in it",
+        "reads the images out of the vault",
+    )
+    count = {2: "two", 3: "three"}[len(result.keep_outside)]
+    paper.print()
+    paper.print(f"Keep these {count} secrets outside this machine, or no backup can be read if it is lost:")
+    _facts(paper, [(f"  {path}", said) for path, said in zip(result.keep_outside, purposes, strict=False)])
+    paper.print()
+    paper.line(f"Next: drkit --config {shlex.quote(str(result.config))} doctor")
+
+
+def doctor(paper: Output, diagnosis: Diagnosis) -> None:
+    """The findings, problems last so that they stay on the screen."""
+    marks = {
+        "ok": Text("ok", style="green"),
+        "warning": Text("warning", style="yellow"),
+        "problem": Text("problem", style="red"),
+    }
+    table = Table("", "looked at", "found")
+    order = {"ok": 0, "warning": 1, "problem": 2}
+    for finding in sorted(diagnosis.findings, key=lambda f: order[f.state]):
+        detail = f"{finding.detail}\n-> {finding.hint}" if finding.hint else finding.detail
+        table.add_row(marks[finding.state], finding.name, detail)
+    paper.print(table)
+    if paper.succeeded:
+        paper.print("\nNothing prevents a backup.")
+
+
+def backup_plan(paper: Output, parts: Sequence[PlannedPart]) -> None:
+    """What a backup would capture."""
+    table = Table("part", "name", "from")
+    for part in parts:
+        table.add_row(part.kind, part.name, part.source)
+    paper.print(table)
+
+
+def backup(paper: Output, result: BackupResult) -> None:
+    """A backup, in a few lines."""
+    sealed = result.status is PointStatus.SEALED and paper.succeeded
+    homes = "repository and vault" if result.bucket else "repository"
+    took = (result.finished_at - result.started_at).total_seconds()
+    paper.print(_parts(result.parts))
+    _facts(
+        paper,
+        [
+            ("consistent at", moment(result.consistent_at)),
+            ("rows", f"{result.rows:,}"),
+            ("closure", closure(result.closure)),
+            *_volume_facts(result.volume),
+            *bucket(result.bucket),
+            ("size", f"{size(result.bytes)}, of which {size(result.added_bytes)} are new in the {homes}"),
+            ("time", duration(took)),
+        ],
+    )
+    for line in result.swept:
+        paper.print(line)
+    _warn(paper, result.warnings)
+    word = Text("sealed" if sealed else "incomplete", style="green" if sealed else "red")
+    paper.print(Text("recovery point ").append(result.id, style="bold").append(" is ").append_text(word))
+
+
+def points(paper: Output, found: PointList) -> None:
+    """The list, newest first."""
+    if not found.points:
+        paper.print(f"no recovery points in {found.repository}")
+        _warn(paper, found.warnings)
+        return
+    vaults = any(point.vault for point in found.points)
+    table = Table(
+        "point", "status", "consistent at", ">size", "last drill", *(["blobs in"] if vaults else [])
+    )
+    for point in found.points:
+        sealed = point.status is PointStatus.SEALED
+        status = Text(point.status.value, style="green" if sealed else "yellow")
+        bytes_ = size(point.bytes) if point.bytes is not None else "-"
+        # Of one that is not sealed nobody knows.
+        where = [point.vault or ("the repository" if sealed else "-")] if vaults else []
+        drill = drilled(point.last_drill, old_keys=point.keys_unproven)
+        table.add_row(point.id, status, minute(point.consistent_at), bytes_, drill, *where)
+    paper.print(table)
+    _warn(paper, found.warnings)
+
+
+def status(paper: Output, found: Status) -> None:
+    """The objectives, and what wants attention."""
+    names = {"rpo": "newest point is", "rto": "recovery takes", "drill": "last passed drill was"}
+    table = Table("objective", "", ">actual", ">target")
+    for objective in found.objectives:
+        word = Text("met", style="green") if objective.met else Text("missed", style="red")
+        target, actual = duration(objective.target_seconds), duration(objective.actual_seconds)
+        table.add_row(f"{objective.name}: {names[objective.name]}", word, actual, target)
+    paper.print(table if found.objectives else "no objectives are configured")
+    _facts(
+        paper,
+        [
+            ("newest point", f"{found.newest_point or 'none'} ({moment(found.newest_point_at)})"),
+            ("sealed points", str(found.points)),
+            ("last drill", str(_drill(found.last_drill))),
+            *((f"last {run.label}", _run(run)) for run in found.runs),
+        ],
+    )
+    _warn(paper, [problem.message for problem in found.findings if not problem.red])
+    for problem in found.findings:
+        if problem.red:
+            paper.print(Text("problem: ", style="red").append(problem.message, style="default"))
+
+
+def _run(attempt: Attempt) -> Text:
+    if attempt.running:
+        return Text(f"runs since {moment(attempt.began_at)}")
+    if attempt.good:
+        return Text("succeeded", style="green").append(f" {moment(attempt.ended_at)}", style="default")
+    word = "never ended" if attempt.lost else "failed"
+    return Text(word, style="red").append(f" {moment(attempt.ended_at or attempt.began_at)}", style="default")
+
+
+def verify(paper: Output, result: VerifyResult) -> None:
+    """The repository's integrity, and the vault's."""
+    read = result.read_data_subset and not result.nothing_read
+    data = f" and {result.read_data_subset} of its data" if read else ""
+    took = "" if result.vault else f" ({duration(result.seconds)})"
+    paper.print(f"the structure of {result.repository}{data} is sound{took}")
+    if result.vault:
+        _verified_vault(paper, result.vault)
+        paper.print(f"it took {duration(result.seconds)}")
+    if result.nothing_read:
+        said = f"no data was read: none of the repository's files is in share {result.read_data_subset}"
+        _warn(paper, [f"{said}; a percentage always reads some"])
+    if not result.read_data_subset:
+        paper.print("no data was read: --read-data-subset 5% reads some, a full drill reads all of a point")
+
+
+def _verified_vault(paper: Output, vault: VaultVerified) -> None:
+    points = "the recovery point relies" if vault.points == 1 else f"{vault.points} recovery points rely"
+    needed = f"{vault.blobs:,} blobs ({size(vault.bytes)}) that {points} on"
+    read = f", {vault.read:,} of them ({size(vault.read_bytes)}) read and hashed" if vault.read else ""
+    there = f"{vault.bad:,} are damaged or missing" if vault.bad else "all are there"
+    paper.print(f"the vault {vault.where}: of {needed}, {there}{read}")
+    for fault in vault.faults:
+        paper.print(f"  {fault}")
+    if vault.locks_read:
+        paper.print(f"{vault.locks_read - vault.locks_short} of {vault.locks_read} locks last long enough")
+    if vault.unrecorded:
+        _warn(
+            paper, [f"the next backup will not know of this, since it cannot be recorded: {vault.unrecorded}"]
+        )
+    if vault.hidden:
+        said = (
+            f"{vault.hidden:,} blobs in the vault were deleted or overwritten; what points need are versions"
+        )
+        _warn(paper, [f"{said} that are still there"])
+
+
+def restore_plan(paper: Output, plan: RestorePlan) -> None:
+    """What a restore will do, step by step."""
+    paper.print(
+        f"recovery point {plan.point}, consistent at {moment(plan.manifest.consistent_at)}, for {plan.site}"
+    )
+    vault = any(step.source for step in plan.steps)
+    table = Table("restore", *(["from"] if vault else []), "to", ">size", "there now")
+    for step in plan.steps:
+        source = [step.source or "the repository"] if vault else []
+        table.add_row(step.what, *source, step.target, size(step.bytes), step.present)
+    paper.print(table)
+    for step in plan.steps:
+        for line in step.remarks:
+            paper.print(f"{step.what}: {line}")
+        if step.connected:
+            _warn(paper, [f"sessions in {step.target} will be ended: {'; '.join(step.connected)}"])
+    if plan.manifest.warnings:
+        paper.print("when the point was taken there were warnings:")
+        _warn(paper, plan.manifest.warnings)
+
+
+def restore(paper: Output, result: RestoreResult | RestorePlan) -> None:
+    """What a restore did, or what it would have done had nothing been in the way."""
+    from drkit.actions.restore.plan import RestorePlan
+
+    if isinstance(result, RestorePlan):
+        restore_plan(paper, result)
+        return
+    table = Table("restored", "to", ">time", "verified")
+    for step in result.steps:
+        table.add_row(step.what, step.target, duration(step.seconds), step.verified)
+    paper.print(table)
+    for line in result.swept:
+        paper.print(line)
+    for path in result.set_aside:
+        paper.print(f"set aside: {path}")
+    _warn(paper, result.warnings)
+    paper.print(_came_back(paper, result))
+    if result.steps and (paper.succeeded or result.lacking):
+        paper.print("\nNext:")
+        for number, line in enumerate(result.next_steps, 1):
+            paper.print(f"  {number}. {line}")
+
+
+def _came_back(paper: Output, result: RestoreResult) -> Text:
+    """What of the point is back, in a sentence that the exit code agrees with."""
+    back = ", ".join(step.what for step in result.steps) or "nothing"
+    took = f"({duration(result.seconds)})"
+    if paper.succeeded and not result.left_out:
+        return Text(f"recovery point {result.point} is back {took}", style="green")
+    if paper.succeeded:
+        left = ", ".join(result.left_out)
+        return Text(f"restored of recovery point {result.point}: {back} {took}; not requested: {left}")
+    done = {step.what for step in result.steps}
+    missing = ", ".join(what for what in result.planned if what not in done)
+    words = f"; not restored: {missing}" if missing else ""
+    return Text(
+        f"recovery point {result.point} is not restored completely; restored: {back}{words}", style="red"
+    )
+
+
+def expire(paper: Output, result: ExpireResult) -> None:
+    """Each point, and why it is kept or removed."""
+    table = Table("point", "", "why")
+    for line in result.decisions:
+        word = Text("keep", style="green") if line.keep else Text("remove", style="red")
+        table.add_row(line.point, word, ", ".join(line.reasons))
+    paper.print(table)
+    verb = "would be removed" if result.dry_run else "removed"
+    paper.print(f"{result.removed} recovery points {verb}, {result.kept} kept")
+    if result.remaining:
+        said = f"{result.remaining} that were to be removed are still there; the vault was left alone"
+        paper.print(Text(said, style="red"))
+    if result.vault is not None:
+        show_vault.expiry(paper, result.vault, dry_run=result.dry_run)

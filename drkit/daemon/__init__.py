@@ -1,0 +1,1 @@
+"""drkit unattended: the scheduler, and timers of the system."""

@@ -1,0 +1,1 @@
+"""PostgreSQL databases: locked, hashed, dumped, loaded, swapped."""

@@ -1,0 +1,1 @@
+"""Recovery points: what the repository has of them, which seal counts, which are kept."""

@@ -1,0 +1,143 @@
+"""Which snapshots make a recovery point, and whether a seal counts: pure, from tags and manifests.
+
+Every snapshot of drkit's bears tags that say whose it is: the site, the point, the machine that stored it,
+and what it is of that point.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from drkit.model import DrillNote, Point, PointManifest, PointStatus
+from drkit.tools.restic.output import Snapshot
+
+SEAL = "drkit:manifest"
+POINT = "drkit:point:"
+DRILL = "drkit:drill:"
+SITE = "drkit:site:"
+MACHINE = "drkit:machine:"
+# Of the snapshot that says which points an `expire` has removed: a tag for each.
+EXPIRED = "drkit:expired:"
+# Of a snapshot that says that what a point has lost is meant.
+CONFIRMED = "drkit:confirmed:"
+# Names of parts stand in paths, ids of snapshots in restic's arguments.
+_NAME = re.compile(r"[\w@+.-]*[\w@+-][\w@+.-]*", re.ASCII)
+_SNAPSHOT = re.compile(r"\w[^/:\0]*")
+_SHOWN = 80
+
+
+def value(snapshot: Snapshot, prefix: str) -> str | None:
+    """What a snapshot's tag of that kind says, None where it has none."""
+    return next((tag.removeprefix(prefix) for tag in snapshot.tags if tag.startswith(prefix)), None)
+
+
+def values(snapshot: Snapshot, prefix: str) -> tuple[str, ...]:
+    """What all of a snapshot's tags of that kind say."""
+    return tuple(tag.removeprefix(prefix) for tag in snapshot.tags if tag.startswith(prefix))
+
+
+def part_tag(kind: str, name: str) -> str:
+    """The tag of a part's snapshot."""
+    return f"drkit:part:{kind}:{name}"
+
+
+def point_of(
+    name: str,
+    group: Sequence[Snapshot],
+    manifests: Mapping[str, PointManifest | str],
+    notes: Iterable[DrillNote],
+    unread: int = 0,
+) -> Point:
+    """A point from its snapshots, oldest first; `manifests` says of each seal what it holds, or why not.
+
+    `unread` is the number of snapshots of the repository that cannot be read: each may belong to any point.
+    """
+    ids = tuple(snapshot.id for snapshot in group)
+    bare = Point(name, PointStatus.INCOMPLETE, group[0].time, ids, machine=value(group[0], MACHINE))
+    seals = [s.id for s in group if SEAL in s.tags]
+    if not seals:
+        why = f"it has no seal, and {unread} snapshots of the repository cannot be read"
+        return replace(bare, status=PointStatus.UNREADABLE, broken_seal=why) if unread else bare
+    whole, broken = [], []
+    for seal in seals:
+        manifest = manifests[seal]
+        fault = manifest if isinstance(manifest, str) else _why_broken(manifest, seal, name, group)
+        if isinstance(manifest, PointManifest) and not fault:
+            whole.append((manifest, seal))
+        else:
+            broken.append(fault)
+    unreadable = any(isinstance(manifests[each], str) for each in seals)
+    if not whole:
+        status = PointStatus.UNREADABLE if unreadable or unread else PointStatus.INCOMPLETE
+        return replace(bare, status=status, broken_seal=broken[-1])
+    manifest, seal = max(whole, key=lambda found: found[0].revision)
+    return replace(
+        bare,
+        status=PointStatus.SEALED,
+        taken_at=manifest.consistent_at,
+        manifest=manifest,
+        manifest_snapshot=seal,
+        # A seal that cannot be read may be the later one.
+        superseded=() if unreadable or unread else tuple(other for other in seals if other != seal),
+        drills=tuple(note for note in notes if note.point == name),
+    )
+
+
+def unsafe(manifest: PointManifest) -> str:
+    """What in a manifest could lead out of where it belongs, as a path or a name; empty where nothing does.
+
+    Whoever can write to the repository can write a manifest, and a restore runs as root.
+    """
+    names = [manifest.id, *(part.name for part in manifest.parts), *(d.name for d in manifest.databases)]
+    paths = [part.path for part in manifest.parts] + [file.path for file in manifest.secret_files]
+    if manifest.bucket is None and manifest.blobs_root is not None:
+        paths.append(manifest.blobs_root)
+    odd = [name for name in names if not _NAME.fullmatch(name)]
+    odd += [p.snapshot for p in manifest.parts if p.snapshot and not _SNAPSHOT.fullmatch(p.snapshot)]
+    odd += [path for path in paths if not _is_straight(path)]
+    return repr(odd[0][:_SHOWN]) if odd else ""
+
+
+def _is_straight(path: str) -> bool:
+    """Whether a path is absolute and goes nowhere but down."""
+    return path.startswith("/") and posixpath.normpath(path) == path and "\0" not in path
+
+
+def _why_broken(manifest: PointManifest, seal: str, name: str, group: Sequence[Snapshot]) -> str:
+    """Why the manifest in a seal does not count: another point's, or a part is gone; empty where it does."""
+    if manifest.id != name:
+        return f"its manifest is that of {manifest.id}"
+    if odd := unsafe(manifest):
+        return f"its manifest is not to be trusted: {odd}"
+    stored = {(snapshot.id, tag) for snapshot in group for tag in snapshot.tags}
+    apart = [part for part in manifest.parts if part.snapshot != seal]
+    gone = [p for p in apart if (p.snapshot, part_tag(p.kind, p.name)) not in stored]
+    names = ", ".join(f"{part.kind} {part.name}" for part in gone)
+    return f"a part of it is not in the repository any more: {names}" if gone else ""
+
+
+def foreign_parts(manifest: PointManifest, point: str, snapshots: Iterable[Snapshot]) -> tuple[str, ...]:
+    """What in a manifest does not belong to the point, a sentence each; none is good.
+
+    restic names a snapshot by the hash of what is in it, tags included, so one that bears the tags of a point
+    and a part was stored as that and as nothing else; and so was the seal of a point with what is in it. What
+    is to be in a seal that is not stored yet cannot be of another point.
+    """
+    said = [] if manifest.id == point else [f"the manifest is that of {manifest.id}"]
+    known = {name: s for s in snapshots for name in (s.id, s.original) if name}
+    for part in (part for part in manifest.parts if part.snapshot):
+        snapshot = known.get(part.snapshot)
+        label = f"{part.kind} {part.name}"
+        sealed = snapshot is not None and SEAL in snapshot.tags
+        own = SEAL if sealed else part_tag(part.kind, part.name)
+        wanted = (SITE + manifest.site, POINT + point, own)
+        if snapshot is None:
+            said.append(f"{label}: no snapshot {part.snapshot[:8]} of this point is in the repository")
+        elif not set(wanted) <= set(snapshot.tags):
+            said.append(f"{label}: snapshot {part.snapshot[:8]} was not stored as that")
+        elif not sealed and snapshot.bytes not in (None, part.bytes):
+            said.append(f"{label}: {snapshot.bytes:,} bytes were stored, not {part.bytes:,}")
+    return tuple(said)

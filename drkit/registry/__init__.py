@@ -1,0 +1,1 @@
+"""What every registry by distribution has: its storage tree, its links, image manifests."""

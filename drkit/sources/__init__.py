@@ -1,1 +1,0 @@
-"""What gets protected: databases, blobs, secrets."""

@@ -1,1 +1,0 @@
-"""The vault: the bucket that keeps the blobs of another, and whatever works in it."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: sessions, and its own programs."""

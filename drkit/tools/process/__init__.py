@@ -1,0 +1,1 @@
+"""Child processes: started, fed, watched and ended."""

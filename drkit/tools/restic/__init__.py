@@ -1,0 +1,1 @@
+"""restic: its commands, its output, its locks."""

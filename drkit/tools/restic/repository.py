@@ -1,0 +1,352 @@
+"""restic, spoken over its JSON output and its exit codes (docs: restic.readthedocs.io, "Scripting").
+
+What it takes to reach a repository stands in access.py, what restic says in output.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+from drkit.errors import NotRemoved, RepositoryDamaged, ToolFailed, ToolTooOld
+from drkit.logs import redact
+from drkit.progress import Listener, silent, wants_totals
+from drkit.tools.process import execute
+from drkit.tools.process.command import Command, Completed, clean_environment, find_program
+from drkit.tools.restic import removal
+from drkit.tools.restic.access import Access
+from drkit.tools.restic.output import (
+    ListedFile,
+    Node,
+    Restored,
+    Saved,
+    Snapshot,
+    files_in,
+    found_damage,
+    lacks,
+    last_words,
+    pack_faults,
+    packs_are_listed,
+    parse_version,
+    snapshot_of,
+    special_in,
+    unread_snapshots,
+    whole_lines,
+)
+from drkit.tools.restic.removal import Removals
+
+OLDEST = (0, 17, 0)
+_FEATURE = "device-id-for-hardlinks"
+_GET_IT = "older ones store a failed dump as if it were whole; Debian 13's package runs on Debian 12 as it is"
+
+
+def version() -> tuple[int, int, int]:
+    """The installed restic's version; raises ToolMissing."""
+    program = find_program("restic", hint=f"restic 0.17 or later is needed; {_GET_IT}")
+    return parse_version(execute.check(Command((program, "version"))).text)
+
+
+def require(found: tuple[int, int, int]) -> None:
+    """Raise ToolTooOld where restic would store the beginning of a failed dump (before 0.17)."""
+    if found < OLDEST:
+        said = ".".join(map(str, found))
+        raise ToolTooOld(f"restic {said} is too old: drkit needs 0.17 or later", hint=_GET_IT)
+
+
+@cache
+def _stable_devices() -> dict[str, str]:
+    """Let restic store no device numbers, if it knows how to: each volume snapshot has another one.
+
+    With them every directory would be stored anew each time (restic/restic#3041). A restic that does not
+    know the feature any more would refuse its name.
+    """
+    known = execute.run(Command(("restic", "features")))
+    return {"RESTIC_FEATURES": f"{_FEATURE}=true"} if _FEATURE in known.text else {}
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A restic repository; errors of every method as of Access."""
+
+    access: Access
+
+    def initialise(self) -> None:
+        """Make the repository."""
+        self.access.check(self.access.command("init"))
+
+    def open(self) -> str:
+        """Try to open it: raises the fitting error if it is missing, locked or refuses the password.
+
+        A lock whose owner is dead is removed, so that what comes after is not stopped by it. Returns the id.
+        """
+        return _id_in(self.access.check_mending("cat", "config").text)
+
+    @property
+    def id(self) -> str:
+        """The id that restic gave the repository when it was made."""
+        return _id_in(self.access.check(self.access.command("cat", "config", "--no-lock")).text)
+
+    def snapshots(self, tag: str) -> tuple[Snapshot, ...]:
+        """The snapshots that bear a tag, oldest first, as far as their files can be read."""
+        return self.listed(tag)[0]
+
+    def listed(self, tag: str = "", *, locked: bool = False) -> tuple[tuple[Snapshot, ...], tuple[str, ...]]:
+        """All snapshots, or those that bear a tag, oldest first; and the ids of those that cannot be read.
+
+        restic leaves the latter out and exits with 0; nobody knows which tags they bear. `locked` is for
+        whoever goes on to work with the snapshots: it tries the repository's lock as `open` does.
+        """
+        wanted = ("snapshots", "--json", *(("--tag", tag) if tag else ()))
+        done = (
+            self.access.check_mending(*wanted)
+            if locked
+            else self.access.check(self.access.command(*wanted, "--no-lock"))
+        )
+        output = done.text
+        unread = unread_snapshots(done.stderr)
+        try:
+            entries = json.loads(output or "[]") or []
+        except ValueError:
+            raise ToolFailed(f"restic's list of snapshots is not JSON: {output.strip()[:60]!r}") from None
+        return tuple(sorted(map(snapshot_of, entries), key=lambda s: s.time)), unread
+
+    def save_command(
+        self, command: Command, filename: str, tags: Sequence[str], host: str, listener: Listener = silent
+    ) -> Saved:
+        """Store what a command prints as one file. If the command fails, no snapshot is made.
+
+        The command runs below restic, yet with an environment of its own: neither sees the other's secrets.
+        """
+        settings = clean_environment(command.environment)
+        inner = ("env", "-i", *(f"{name}={value}" for name, value in settings.items()), *command.arguments)
+        options = ("--stdin-from-command", "--stdin-filename", filename)
+        with tempfile.TemporaryFile() as said:
+            # Of what a command says just before it ends restic may lose the last: it closes its pipe at once.
+            aside = ("sh", "-c", f'exec "$@" 2>>/proc/{os.getpid()}/fd/{said.fileno()}', "sh")
+            try:
+                return self._save(
+                    (*options, "--", *aside, *inner), tags, host, filename, listener, below=said
+                )
+            except ToolFailed as error:
+                # restic's own sentence comes last; what the command said stands before it.
+                message = f"{command.program} did not finish: {error.message}"
+                raise type(error)(message, hint=error.hint) from None
+
+    def save_stream(self, pieces: Iterable[bytes], filename: str, tags: Sequence[str], host: str) -> Saved:
+        """Store a stream of bytes as one file; if making the stream fails, no snapshot is made."""
+        options = ("--stdin", "--stdin-filename", filename)
+        return self._save(options, tags, host, filename, silent, stdin=pieces)
+
+    def save_files(self, directory: Path, names: Sequence[str], tags: Sequence[str], host: str) -> Saved:
+        """Store a few files of a directory side by side at the top of one snapshot."""
+        return self._save(("--", *names), tags, host, "", silent, directory=directory)
+
+    def save_directory(
+        self,
+        path: Path,
+        tags: Sequence[str],
+        host: str,
+        *,
+        excludes: Sequence[str] = (),
+        compress: bool = True,
+        mounts: tuple[tuple[str, ...], ...] = (),
+        same_files: bool = True,
+        listener: Listener = silent,
+    ) -> Saved:
+        """Store a directory; a file that cannot be read is a failure. Only what is new is read.
+
+        restic alone sees the `mounts`. Without `same_files` the files are copies made for this call: their
+        inode numbers and times of change tell nothing, so only size and time of content are compared.
+        """
+        options = [f"--exclude={pattern}" for pattern in excludes]
+        options += [] if compress else ["--compression=off"]
+        options += [] if same_files else ["--ignore-inode", "--ignore-ctime"]
+        return self._save((*options, "--", str(path)), tags, host, str(path), listener, mounts=mounts)
+
+    def read(self, snapshot: str, path: str, *, locked: bool = True) -> Iterator[bytes]:
+        """The bytes of one file of a snapshot, as a stream.
+
+        Not `locked` is for what can be read again: somebody may remove it meanwhile.
+        """
+        command = self.access.command("dump", *(() if locked else ("--no-lock",)), snapshot, path)
+        yield from execute.chunks(command, ended=lambda done: self.access.judge(command, done))
+
+    def archive(self, snapshot: str, path: str) -> Iterator[bytes]:
+        """A directory of a snapshot (`ID` or `ID:/folder`) as a tar, as a stream; its names tell the path."""
+        command = self.access.command("dump", "--archive", "tar", snapshot, path)
+        yield from execute.chunks(command, ended=lambda done: self.access.judge(command, done))
+
+    def files(
+        self, snapshot: str, folder: str, *parts: str, special: Callable[[Node], None] | None = None
+    ) -> Iterator[ListedFile]:
+        """Path and size of every file below a directory of a snapshot, as restic walks it, as a stream.
+
+        `parts` are names in that directory: then only what is below those. restic compares every path with
+        every part, half a microsecond each: with a hundred of them it takes thrice as long for a file as
+        without. A directory that is not there has no files in it. `special` is told of each entry that is
+        neither a file nor a directory.
+        """
+        wanted = (f"/{part}" for part in parts)
+        command = self.access.command("ls", "--json", "--recursive", f"{snapshot}:{folder}", *wanted)
+
+        def ended(done: Completed) -> None:
+            if not (done.code == 1 and lacks(done, folder)):
+                self.access.judge(command, done)
+
+        for lines in whole_lines(execute.chunks(command, ended=ended)):
+            if special:
+                for node in special_in(lines):
+                    special(replace(node, path=f"{folder}{node.path}"))
+            for path, size in files_in(lines):
+                yield f"{folder}{path}", size
+
+    def restore(
+        self,
+        snapshot: str,
+        target: Path,
+        *,
+        include: Path | None = None,
+        listener: Listener = silent,
+    ) -> Restored:
+        """Write a snapshot (`ID` or `ID:/folder`) below `target`, with owners, modes and times.
+
+        `include` names a file of patterns, one a line, to restore only those.
+        """
+        options = ("--include-file", str(include)) if include else ()
+        command = self.access.command("restore", "--json", snapshot, "--target", str(target), *options)
+        summary = self.access.follow(command, str(target), listener)
+        return Restored(summary.get("files_restored", 0), summary.get("bytes_restored", 0))
+
+    def forget(self, snapshots: Sequence[str]) -> None:
+        """Remove snapshots by id; their data stays until `prune`. Raises NotRemoved if any is still there.
+
+        restic's exit code does not tell: before 0.19 it is 0 where an append-only server has refused.
+        """
+        for start in range(0, len(snapshots), 200):
+            some = snapshots[start : start + 200]
+            arguments = ("forget", "--json", *some)
+            completed = self.access.run_mending(*arguments)
+            self._refuse_left(some, last_words(completed))
+            self.access.judge(self.access.command(*arguments), completed)
+
+    def _refuse_left(self, snapshots: Sequence[str], said: str) -> None:
+        listed = self.access.check(self.access.command("list", "snapshots", "--no-lock"))
+        there = set(listed.text.split())
+        left = tuple(snapshot for snapshot in snapshots if snapshot in there)
+        if left:
+            some = ", ".join(snapshot[:8] for snapshot in left[:4])
+            raise NotRemoved(
+                f"{len(left)} of {len(snapshots)} snapshots could not be removed from"
+                f" {redact(self.access.url)} and are still there ({some}){': ' if said else ''}{said}",
+                left=left,
+                hint="where the repository is append-only, leave that to a host that may remove from it",
+            )
+
+    def removals(self) -> Removals:
+        """Whether this host may remove from the repository, as far as that is known without trying."""
+        return removal.look(self.access.url, self.access.credentials)
+
+    def prune(self, *, everything: bool = False) -> None:
+        """Remove data that no snapshot needs.
+
+        restic leaves some (up to 5 %) where removing it costs much rewriting, unless `everything` must go.
+        """
+        self.access.check_mending("prune", *(("--max-unused=0",) if everything else ()))
+
+    def packs(self) -> tuple[str, ...]:
+        """The names of all pack files, from a listing."""
+        done = self.access.check(self.access.command("list", "packs", "--no-lock", "--quiet"))
+        return tuple(done.text.split())
+
+    def check(self, read_data_subset: str | None = None) -> None:
+        """The repository's own integrity; with a subset (`5%`, `1/7`, `2G`) reads that much data as well.
+
+        Raises RepositoryDamaged where restic found damage, and ToolFailed where it could not look.
+        """
+        options = (f"--read-data-subset={read_data_subset}",) if read_data_subset else ()
+        try:
+            self.access.check_mending("check", *options)
+        except ToolFailed as error:
+            if type(error) is ToolFailed and found_damage(error.message):
+                raise RepositoryDamaged(error.message, hint=error.hint) from None
+            raise
+
+    def pack_faults(self) -> tuple[str, ...]:
+        """The packs that the index names and that are missing or have another size, a sentence each.
+
+        The index is read and the packs are listed; no pack is read, and nothing comes from the cache. Raises
+        ToolFailed where the index cannot be read.
+        """
+        if self._pack_faults():
+            # Perhaps somebody has just removed them with `prune`: it holds a lock until the index is new.
+            self.open()
+            return self._pack_faults()
+        return ()
+
+    def _pack_faults(self) -> tuple[str, ...]:
+        """What `check` finds before it walks all trees: restic has no command for that alone, so it is ended
+        there. Without a lock and a cache nothing of it is left behind.
+        """
+        command = self.access.command("check", "--no-lock", "--no-cache")
+        # Both outputs in one pipe, in their order.
+        joined = replace(command, arguments=("sh", "-c", 'exec "$@" 2>&1', "sh", *command.arguments))
+        said: list[str] = []
+
+        def ended(done: Completed) -> None:
+            self.access.judge(command, Completed(done.code, b"", "\n".join(said)))
+
+        with contextlib.closing(execute.lines(joined, ended=ended)) as lines:
+            for line in lines:
+                said.append(line.decode("utf-8", "replace").strip())
+                if packs_are_listed(said[-1]):
+                    break
+        return pack_faults(said)
+
+    def _save(
+        self,
+        what: Sequence[str],
+        tags: Sequence[str],
+        host: str,
+        stage: str,
+        listener: Listener,
+        stdin: Iterable[bytes] | None = None,
+        mounts: tuple[tuple[str, ...], ...] = (),
+        directory: Path | None = None,
+        below: IO[bytes] | None = None,
+    ) -> Saved:
+        # Without the scan a total is unknown; it costs a second walk, worth it only where somebody looks.
+        scan = () if wants_totals(listener) and stdin is None else ("--no-scan",)
+        labels = [f"--tag={tag}" for tag in tags]
+        command = self.access.command("backup", "--json", "--host", host, *labels, *scan, *what)
+        environment = {**command.environment, **_stable_devices()}
+        if directory is not None and Path(self.access.url).exists():
+            # A repository on a path that is relative to where drkit runs must stay the one that it is.
+            environment["RESTIC_REPOSITORY"] = str(Path(self.access.url).absolute())
+        command = replace(command, environment=environment, mounts=mounts, directory=directory)
+        summary = self.access.follow(command, stage, listener, stdin, below)
+        if "snapshot_id" not in summary:
+            raise ToolFailed("restic ended without naming a snapshot", hint="see its messages above")
+        return Saved(
+            summary["snapshot_id"],
+            summary["total_bytes_processed"],
+            summary.get("data_added_packed", summary["data_added"]),
+            summary["total_files_processed"],
+            summary.get("files_unmodified", 0),
+        )
+
+
+def _id_in(config: str) -> str:
+    """A repository's id, from what restic shows of its configuration."""
+    try:
+        return str(json.loads(config)["id"])
+    except (ValueError, KeyError, TypeError):
+        raise ToolFailed(
+            f"restic's configuration of the repository is not understood: {config[:60]!r}"
+        ) from None

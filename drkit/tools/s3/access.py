@@ -1,0 +1,76 @@
+"""The words of S3: how a bucket is reached, and what it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+LockMode = Literal["governance", "compliance"]
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to reach a bucket, and as whom.
+
+    Without `endpoint` it is Amazon's. Empty `credentials` mean the `profile`, or what boto finds by itself.
+    `attempts` is how often a request is sent before it counts as failed, `longest_pause` the most seconds in
+    between, `page` how many keys a listing asks for at once: S3 gives no more than 1,000.
+    """
+
+    bucket: str
+    endpoint: str | None = None
+    region: str | None = None
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    profile: str | None = None
+    ca_file: Path | None = None
+    addressing: Literal["auto", "path", "virtual"] = "auto"
+    attempts: int = 8
+    longest_pause: float = 15.0
+    page: int = 1000
+
+    @property
+    def where(self) -> str:
+        """For a person: `s3://bucket at https://...`."""
+        return f"s3://{self.bucket}" + (f" at {self.endpoint}" if self.endpoint else "")
+
+
+class Object(NamedTuple):
+    """One object, or one version of it, of a listing.
+
+    `size` in bytes, `etag` without quotes (no hash of the content, whatever it looks like), `modified` in ISO
+    format, `version` None where the listing was not of versions. `deleted` says that it is a delete marker.
+    """
+
+    key: str
+    size: int
+    etag: str
+    modified: str
+    version: str | None = None
+    latest: bool = True
+    deleted: bool = False
+
+
+class Lock(NamedTuple):
+    """Until when an object cannot be deleted, and whether somebody with the right to may lift it."""
+
+    until: datetime
+    mode: LockMode
+
+
+class Put(NamedTuple):
+    """How a blob came into a bucket: its version there, and the bytes that went through this machine."""
+
+    version: str | None
+    bytes_through: int
+    server_side: bool
+
+
+class Upload(NamedTuple):
+    """A multipart upload that nobody has completed."""
+
+    key: str
+    id: str
+    started: datetime

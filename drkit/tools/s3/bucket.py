@@ -1,0 +1,225 @@
+"""A bucket of an S3 service, by boto3.
+
+Every method raises BucketMissing, BucketRefused or ObjectMissing where that is what is wrong, else
+ToolFailed; what is transient has been tried again by then. No exception of boto3's is seen above
+this package.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from drkit.errors import BucketFailed, NotDeleted, ObjectMissing, ToolFailed
+from drkit.tools.memory import give_back_large_blocks
+from drkit.tools.s3.access import Access, Lock, LockMode, Object, Put, Upload
+
+if TYPE_CHECKING:
+    from drkit.tools.s3.client import Client
+
+__all__ = ["Access", "Bucket", "Lock", "LockMode", "Object", "Put", "Upload"]
+
+_NO_LOCKS = (
+    "ObjectLockConfigurationNotFoundError",
+    "NotImplemented",
+    "MethodNotAllowed",
+    "InvalidRequest",
+)
+
+
+class Bucket:
+    """One bucket: a context manager, to be used from many threads at once."""
+
+    def __init__(self, access: Access) -> None:
+        give_back_large_blocks()
+        # boto3 takes a sixth of a second to load: only where there is a bucket.
+        from drkit.tools.s3 import pages
+        from drkit.tools.s3.client import Client
+        from drkit.tools.s3.copy import ServerSide
+
+        self.access = access
+        self.where = access.where
+        self.client: Client = Client(access)
+        pages.take_over(self.client)
+        self._server_side = ServerSide(self.client)
+
+    def __enter__(self) -> Bucket:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.client.close()
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent, those that were sent again counted again."""
+        return self.client.requests
+
+    @property
+    def ahead(self) -> timedelta:
+        """How far the service's clock is ahead of this machine's, as its last answer told (to a second)."""
+        return self.client.ahead
+
+    def now(self) -> datetime:
+        """What time it is by the service's clock, as far as it has answered yet."""
+        return datetime.now(UTC) + self.ahead
+
+    def same_service(self, other: Bucket) -> bool:
+        """Whether the service can copy from the other bucket by itself, if the credentials allow it."""
+        mine, theirs = (bucket.access.endpoint for bucket in (self, other))
+        return (mine or "").rstrip("/").lower() == (theirs or "").rstrip("/").lower()
+
+    def listed(self, prefix: str = "", *, versions: bool = False) -> Iterator[Object]:
+        """The objects below a prefix, sorted by key, one page after another.
+
+        With `versions` all versions and delete markers, the latest of a key first.
+        """
+        from drkit.tools.s3 import listing
+
+        found = listing.one_by_one(self.client, prefix, versions=versions)
+        return listing.each_once(found) if versions else found
+
+    def listed_at_once(self, prefix: str, *, versions: bool = False) -> Iterator[Object]:
+        """The same as `listed`, asked for side by side."""
+        from drkit.tools.s3 import listing
+
+        found = listing.at_once(self.client, prefix, versions=versions)
+        return listing.each_once(found) if versions else found
+
+    def first(self, prefix: str) -> Object | None:
+        """The first object below a prefix, None where there is none."""
+        from drkit.tools.s3 import listing
+
+        return listing.first_of(self.client, prefix)
+
+    def read(self, key: str, version: str | None = None) -> Iterator[bytes]:
+        """A whole object, in pieces; a connection that breaks is taken up again where it broke.
+
+        Raises SourceChanged where the object is another one by then.
+        """
+        from drkit.tools.s3 import reading
+
+        return reading.read(self.client, key, version)
+
+    def read_small(self, key: str, version: str | None = None, limit: int = 16 << 20) -> bytes:
+        """A small object at once; ToolFailed for one of more than `limit` bytes."""
+        data = bytearray()
+        for piece in self.read(key, version):
+            data += piece
+            if len(data) > limit:
+                raise ToolFailed(f"{self.where}: {key} has more than {limit} bytes")
+        return bytes(data)
+
+    def put(self, key: str, data: bytes) -> str | None:
+        """Store a small object; returns its version, None where the bucket keeps none."""
+        md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+        answer = self.client.call(self.client.api.put_object, Key=key, Body=data, ContentMD5=md5)
+        version: str | None = answer.get("VersionId")
+        return version
+
+    def put_blob(
+        self, key: str, size: int, pieces: Iterable[bytes], digest: str, lock: Lock | None = None
+    ) -> Put:
+        """Store a blob whose bytes hash to its name; WrongBytes if they do not, and then nothing is there.
+
+        Big ones go in parts; an upload of the same key that a killed run began is taken up again.
+        """
+        from drkit.tools.s3 import uploading
+
+        return uploading.put_blob(self.client, key, size, pieces, digest, lock)
+
+    def copy_blob(
+        self,
+        source: Bucket,
+        source_key: str,
+        key: str,
+        size: int,
+        digest: str,
+        lock: Lock | None = None,
+        *,
+        source_version: str | None = None,
+    ) -> Put:
+        """Copy a blob (or a version of it) from another bucket; WrongBytes if it does not hash to its name.
+
+        The service copies it where both are of one service and it proves the SHA-256; else it goes through
+        here.
+        """
+        from drkit.tools.s3 import uploading
+        from drkit.tools.s3.copy import Source
+
+        if self.same_service(source):
+            what = Source(source_key, source_version)
+            done = self._server_side.copy(source.access.bucket, what, key, size, digest, lock)
+            if done is not None:
+                return done
+        return uploading.put_blob(
+            self.client, key, size, source.read(source_key, source_version), digest, lock
+        )
+
+    def delete(self, objects: Sequence[tuple[str, str | None]], *, tidying: bool = False) -> None:
+        """Delete objects, or their versions; NotDeleted says which stayed, when all have been tried.
+
+        What is `tidying` is done even while drkit is being interrupted.
+        """
+        from drkit.tools.s3 import deleting
+
+        kept = tuple(deleting.delete(self.client, objects, tidying=tidying))
+        if kept:
+            raise NotDeleted(
+                f"{self.where}: {len(kept)} objects stay, the first {kept[0][0]}: {kept[0][2]}", kept=kept
+            )
+
+    def unfinished(self, prefix: str) -> Iterator[Upload]:
+        """The multipart uploads below a prefix that nobody has completed."""
+        from drkit.tools.s3 import uploading
+
+        return uploading.unfinished(self.client, prefix)
+
+    def abort(self, upload: Upload) -> None:
+        """Throw away an unfinished upload; one that is gone is fine."""
+        from drkit.tools.s3 import uploading
+
+        uploading.abort(self.client, upload.key, upload.id)
+
+    def versioning(self) -> bool:
+        """Whether the bucket keeps the old version of an object that is written again or deleted."""
+        try:
+            answer = self.client.call(self.client.api.get_bucket_versioning)
+        except BucketFailed as error:
+            if error.code in ("NotImplemented", "MethodNotAllowed"):
+                return False
+            raise
+        return bool(answer.get("Status") == "Enabled")
+
+    def object_lock(self) -> bool:
+        """Whether objects in the bucket can be locked."""
+        try:
+            answer = self.client.call(self.client.api.get_object_lock_configuration)
+        except ObjectMissing:
+            return False
+        except BucketFailed as error:
+            if error.code in _NO_LOCKS:
+                return False
+            raise
+        return bool(answer.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled")
+
+    def lock(self, key: str, version: str | None, until: datetime, mode: LockMode) -> None:
+        """Lock a version until then; a lock can only grow."""
+        from drkit.tools.s3 import uploading
+
+        uploading.retain(self.client, key, version, Lock(until, mode))
+
+    def locked_until(self, key: str, version: str | None) -> datetime | None:
+        """When the lock of a version ends; None where it has none.
+
+        Asked with the object's other properties, which every service tells that can lock.
+        """
+        which = {"VersionId": version} if version else {}
+        answer = self.client.call(self.client.api.head_object, Key=key, **which)
+        until: datetime | None = answer.get("ObjectLockRetainUntilDate")
+        return until

@@ -1,0 +1,1 @@
+"""Tar archives as streams, and what every reader takes for the same."""

@@ -1,0 +1,96 @@
+"""What a drill comes to, and what it tells its user to do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from drkit.actions.drill.verdict import decide, judge
+from drkit.errors import DrillError, DrillFailed
+from drkit.model import CheckKind, CheckResult, ControlResult, DrillReport, Outcome, Reason
+
+NOW = datetime(2026, 11, 24, 2, tzinfo=UTC)
+GOOD = CheckResult(CheckKind.TABLES, Outcome.PASSED, "seen", 0.1, "registry")
+EMPTY = CheckResult(CheckKind.RELATION, Outcome.NOT_PROVABLE, "no robots", 0.1, "robots to project")
+BAD = CheckResult(CheckKind.CLOSURE, Outcome.FAILED, "1 blobs missing", 0.1)
+STUCK = CheckResult(CheckKind.CLOSURE, Outcome.ERROR, "cannot read", 0.1)
+TORN = CheckResult(
+    CheckKind.RELATION,
+    Outcome.FAILED,
+    "1 of 2 tags are without artifact",
+    0.1,
+    "tags to artifact",
+    Reason.AS_IN_PRODUCTION,
+)
+CAUGHT = ControlResult("flipped byte", True, "one bit", 0.1)
+MISSED = ControlResult("emptied link", False, "of nginx: the check said passed", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("checks", "controls", "problems", "outcome"),
+    [
+        ([GOOD, EMPTY], [CAUGHT], [], Outcome.PASSED),
+        ([GOOD, BAD], [CAUGHT], [], Outcome.FAILED),
+        ([GOOD, STUCK], [CAUGHT], [], Outcome.ERROR),
+        ([GOOD], [CAUGHT, MISSED], [], Outcome.ERROR),
+        ([GOOD, BAD], [MISSED], [], Outcome.ERROR),
+        ([GOOD], [], [], Outcome.ERROR),
+        ([], [CAUGHT], [], Outcome.ERROR),
+        ([GOOD], [CAUGHT], ["the sandbox is still there"], Outcome.ERROR),
+    ],
+)
+def test_what_makes_a_drill_pass(
+    checks: list[CheckResult], controls: list[ControlResult], problems: list[str], outcome: Outcome
+) -> None:
+    assert decide(checks, controls, problems) is outcome
+
+
+def report(*checks: CheckResult, controls: tuple[ControlResult, ...] = (CAUGHT,)) -> DrillReport:
+    return DrillReport(
+        id="d", site="s", point="p", level="full", outcome=decide(checks, controls, ()), started_at=NOW,
+        finished_at=NOW, consistent_at=NOW, checks=checks, controls=controls, stages=(),
+        recovery_time_seconds=1.0, recovery_point_age_seconds=1.0, objectives=(), versions={}, host="h",
+        report="/r.html",
+    )  # fmt: skip
+
+
+def test_what_is_not_backed_up_is_no_matter_of_another_backup() -> None:
+    named = CheckResult(CheckKind.NAMED_FILES, Outcome.FAILED, "1 file", 0.1, reason=Reason.NOT_BACKED_UP)
+    with pytest.raises(DrillFailed) as raised:
+        judge(report(GOOD, named))
+    assert raised.value.message == "point p restores as it was taken, but it lacks what harbor.yml names"
+    assert raised.value.hint.startswith("`drkit doctor` says how to correct the configuration; then ")
+    with pytest.raises(DrillFailed, match="does not restore whole"):
+        judge(report(GOOD, BAD, named))
+
+
+def test_a_backup_that_is_at_fault_is_to_be_taken_again() -> None:
+    with pytest.raises(DrillFailed) as raised:
+        judge(report(GOOD, BAD, TORN))
+    assert raised.value.message == "point p does not restore whole: closure, relation: tags to artifact"
+    assert raised.value.hint == "see /r.html; take a new backup and drill it"
+
+
+def test_a_production_that_was_torn_is_to_be_repaired_first() -> None:
+    with pytest.raises(DrillFailed) as raised:
+        judge(report(GOOD, TORN))
+    assert raised.value.message == (
+        "point p restores as it was taken, but production was not whole then: relation: tags to artifact"
+    )
+    assert raised.value.hint == "repair production, then take a new backup and drill it; see /r.html"
+
+
+def test_a_fault_that_was_not_caught_is_no_verdict() -> None:
+    with pytest.raises(DrillError, match="not caught, so a green would mean nothing: emptied link"):
+        judge(report(GOOD, controls=(CAUGHT, MISSED)))
+
+
+def test_a_production_without_images_is_to_be_looked_at_or_confirmed() -> None:
+    lost = CheckResult(CheckKind.PRODUCTION, Outcome.FAILED, "lost", 0.1, reason=Reason.COLLAPSED)
+    with pytest.raises(DrillFailed) as raised:
+        judge(report(GOOD, EMPTY, lost))
+    assert raised.value.message == "nothing about images is proven: lost"
+    assert raised.value.hint.endswith("`drkit points --confirm p`, and drill it again")
+    with pytest.raises(DrillFailed, match="does not restore whole: closure, images of production"):
+        judge(report(BAD, lost))

@@ -1,0 +1,75 @@
+"""Exit codes, kinds of errors and problems, metrics and JSON fields: the manual has those of the code."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from drkit import errors
+from drkit.actions.backup.sealing import BackupResult
+from drkit.actions.points import PointDetails, PointLine, PointList
+from drkit.actions.status.judge import Status
+from drkit.model import Attempt, DrillReport, Objective, PointStatus, ProblemKind
+from drkit.reports import metrics
+from tests.samples import drill_note
+from tests.unit.manual.pages import DOCS, Section, codes
+from tests.unit.test_errors import all_below
+
+NOW = datetime(2026, 11, 29, 8, tzinfo=UTC)
+RESULTS = {
+    "backup": (BackupResult,),
+    "show": (PointDetails, BackupResult),
+    "points": (PointList, PointLine),
+    "drill": (DrillReport,),
+    "status": (Status,),
+}
+
+
+def first_column(section: Section) -> list[str]:
+    """What stands between backticks in the first column of a section's table."""
+    return [code for row in section.table() for code in codes(row[0])]
+
+
+def test_exit_codes() -> None:
+    codes_of_errors = {kind.exit_code for kind in all_below(errors.DrkitError)}
+    rows = DOCS["exit-codes"].section("Exit codes").table()
+    assert [int(row[0]) for row in rows] == sorted({0, *codes_of_errors})
+
+
+def test_error_kinds_with_their_exit_codes() -> None:
+    rows = DOCS["exit-codes"].section("Error kinds").table()
+    documented = {codes(row[0])[0]: int(row[1]) for row in rows}
+    assert documented == {kind("x").kind: kind.exit_code for kind in all_below(errors.DrkitError)}
+
+
+@pytest.mark.parametrize("command", RESULTS)
+def test_fields_of_json(command: str) -> None:
+    rows = {codes(row[0])[0]: codes(row[1]) for row in DOCS["exit-codes"].section("JSON").table()}
+    assert rows.keys() == RESULTS.keys()
+    fields = {field.name for kind in RESULTS[command] for field in dataclasses.fields(kind)}
+    assert set(rows[command]) <= fields | {status.value for status in PointStatus} | {"backup"}
+
+
+def test_kinds_of_problems() -> None:
+    documented = first_column(DOCS["status"].sections[0])
+    assert sorted(documented) == sorted(kind.value for kind in ProblemKind)
+
+
+def test_metrics_with_their_labels(tmp_path: Path) -> None:
+    facts = metrics.Facts(
+        "site",
+        NOW,
+        runs=(Attempt("1", "backup", "", NOW, NOW, 0),),
+        objectives=(Objective("rpo", 1, 2, False),),
+        last_drill=drill_note("point", NOW),
+    )
+    metrics.write(tmp_path / "drkit.prom", facts)
+    written: dict[str, set[str]] = {}
+    for name, labels in re.findall(r"^(\w+)\{(.*)\} ", (tmp_path / "drkit.prom").read_text(), re.MULTILINE):
+        written[name] = set(re.findall(r'(\w+)="', labels)) - {"site"}
+    rows = DOCS["status"].section("Metrics").table()
+    assert {codes(row[0])[0]: set(codes(row[1])) for row in rows} == written
