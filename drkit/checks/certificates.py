@@ -13,6 +13,7 @@ from drkit.harbor.installation import Installation, parse_installation
 from drkit.model import CheckKind, Outcome, no_certificate
 from drkit.secrets import classify
 from drkit.secrets.bundle import Member
+from drkit.secrets.classify import SecretKind
 from drkit.tools import x509
 from drkit.tools.x509 import Certificate
 
@@ -147,7 +148,10 @@ def _lead(certificate: Certificate, pool: Sequence[Certificate], depth: int) -> 
 def _all_certificates(members: Sequence[Member]) -> list[Certificate]:
     found: list[Certificate] = []
     for member in members:
-        if x509.holds_certificate(member.data) or member.what in (classify.CERTIFICATE, classify.AUTHORITY):
+        if x509.holds_certificate(member.data) or member.what in (
+            SecretKind.CERTIFICATE,
+            SecretKind.AUTHORITY,
+        ):
             try:
                 found += x509.read_certificates(member.data)
             except ValueError:
@@ -158,7 +162,7 @@ def _all_certificates(members: Sequence[Member]) -> list[Certificate]:
 def installation(members: Sequence[Member]) -> Installation | None:
     """What the bundle's harbor.yml says, where it has one with a certificate in it."""
     for member in members:
-        if member.what == classify.HARBOR_YML:
+        if member.what == SecretKind.HARBOR_YML:
             try:
                 found = parse_installation(member.data, Path(member.path))
             except ConfigError:
@@ -204,7 +208,12 @@ def controls(
 ) -> Iterator[Control | Unplanted]:
     """A clock set after the end of a certificate, and a certificate that its issuer did not sign."""
     leaf = next(
-        (m for m in members if m.what in (classify.CERTIFICATE, classify.BOTH, classify.BOTH_ENCRYPTED)), None
+        (
+            m
+            for m in members
+            if m.what in (SecretKind.CERTIFICATE, SecretKind.BOTH, SecretKind.BOTH_ENCRYPTED)
+        ),
+        None,
     )
     if outcomes.get(CheckKind.EXPIRY) is Outcome.PASSED:
         late = datetime.max.replace(tzinfo=UTC)
@@ -230,5 +239,5 @@ def _with_forgery(members: Sequence[Member], leaf: Member, now: datetime) -> lis
     issuer = authority or x509.read_certificate(leaf.data)
     # With the issuer beside it: its name is known then, and its key is held against the signature.
     data = x509.forge(issuer, now) + x509.as_pem(issuer)
-    forged = replace(leaf, data=data, what=classify.CERTIFICATE)
+    forged = replace(leaf, data=data, what=SecretKind.CERTIFICATE)
     return [*(member for member in members if member is not leaf), forged]

@@ -15,12 +15,11 @@ from drkit.tools.process import stopping
 T = TypeVar("T")
 R = TypeVar("R")
 H = TypeVar("H")
-Name = TypeVar("Name", bound=str)
 Key = TypeVar("Key")
 _END = object()
 
 
-def together(work: Mapping[Name, Callable[[], T]]) -> dict[Name, T | DrkitError]:
+def together(work: Mapping[Key, Callable[[], T]]) -> dict[Key, T | DrkitError]:
     """Run everything at once and wait for all; an item's DrkitError is its result, not the end of the rest.
 
     An interruption kills every child process, waits for the threads, and goes on upwards.
@@ -28,9 +27,9 @@ def together(work: Mapping[Name, Callable[[], T]]) -> dict[Name, T | DrkitError]
     if not work:
         return {}
     with ThreadPoolExecutor(len(work)) as pool:
-        futures = {name: pool.submit(_outcome, item) for name, item in work.items()}
+        futures = {key: pool.submit(_outcome, item) for key, item in work.items()}
         try:
-            return {name: future.result() for name, future in futures.items()}
+            return {key: future.result() for key, future in futures.items()}
         except BaseException:
             stopping.stop_all()
             raise

@@ -74,13 +74,8 @@ class RestorePlan:
     listed: Point
 
     @property
-    def planned(self) -> tuple[str, ...]:
-        """What is to come back, in words."""
-        return tuple(step.what for step in self.steps)
-
-    @property
     def left_out(self) -> tuple[str, ...]:
-        """What the point has beside that, in words."""
+        """What the point has beside these steps, in words."""
         kinds = {step.kind for step in self.steps}
         found = [f"database {each.name}" for each in self.manifest.databases if "database" not in kinds]
         found += ["image blobs"] if self.manifest.images and "blobs" not in kinds else []
