@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from drkit.errors import DrkitError, Interrupted, UsageError
+from drkit.errors import Failure, UsageError
 from drkit.files import make_directory, replace_file
 from drkit.model import Problem, ProblemKind
 from drkit.points.catalog import Catalog, Listing
@@ -150,9 +150,7 @@ def learn(catalog: Catalog, listing: Listing, *, new: str = "", without: Collect
         # Asked for once: afterwards only where points are gone.
         repository = known.repository if known and before else catalog.repository.id
         _write(catalog, Known(repository, after))
-    except Interrupted:
-        raise
-    except (OSError, DrkitError) as error:
+    except (OSError, Failure) as error:
         log.warning("cannot record which points are in %s: %s", catalog.name, error)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from drkit.errors import DrkitError, Interrupted
+from drkit.errors import Failure
 from drkit.model import CheckKind, CheckResult, ControlResult, Outcome, Reason, Unplanted
 
 __all__ = [
@@ -96,8 +96,6 @@ def _timed(look: Callable[[], Finding]) -> tuple[Finding, float]:
     started = time.monotonic()
     try:
         finding = look()
-    except Interrupted:
-        raise
-    except DrkitError as error:
+    except Failure as error:
         finding = Finding(Outcome.ERROR, error.message)
     return finding, round(time.monotonic() - started, 3)

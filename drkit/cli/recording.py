@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from drkit.errors import DrkitError, Interrupted, NoSuchPoint, UsageError
+from drkit.errors import DrkitError, Failure, NoSuchPoint, UsageError
 from drkit.model import STRUCTURE
 
 if TYPE_CHECKING:
@@ -73,9 +73,7 @@ class Trail:
         attempt = self.recorder.attempt
         try:
             self.tell(self.settings, attempt, error, failed_before=outcome.failed_before(known, attempt))
-        except Interrupted:
-            raise
-        except DrkitError as problem:
+        except Failure as problem:
             log.warning("%s", problem.message)
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Generic, TypeVar
 
-from drkit.errors import DrkitError, Interrupted, of_system
+from drkit.errors import DrkitError, Failure, Interrupted, of_system
 from drkit.tools.process import stopping
 
 T = TypeVar("T")
@@ -92,9 +92,7 @@ def _interrupted(end: Callable[[], object] = lambda: None) -> Iterator[None]:
 def _outcome(item: Callable[[], T]) -> T | DrkitError:
     try:
         return item()
-    except Interrupted:
-        raise
-    except DrkitError as error:
+    except Failure as error:
         return error
     except OSError as error:
         known = of_system(error)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from drkit import config
 from drkit.actions.doctor.finding import Finding
 from drkit.database import locked
-from drkit.errors import DatabaseUnreachable, DrkitError, Interrupted, ToolFailed
+from drkit.errors import Failure, ToolFailed
 from drkit.harbor import tables
 from drkit.tools.postgres import sessions
 from drkit.tools.postgres.targets import Target
@@ -41,9 +41,7 @@ def _target(entry: config.Database) -> Target | None:
     """Where it is; None where that cannot be found out."""
     try:
         return locked.target_of(entry)
-    except Interrupted:
-        raise
-    except DrkitError:
+    except Failure:
         return None
 
 
@@ -51,9 +49,7 @@ def _answers(target: Target) -> bool:
     try:
         with sessions.connect(target):
             return True
-    except Interrupted:
-        raise
-    except DrkitError:
+    except Failure:
         return False
 
 
@@ -78,7 +74,5 @@ def _why(target: Target, name: str) -> str | None:
     try:
         with sessions.connect(target.with_database(name)) as session:
             return "has Harbor's tables" if tables.is_harbor(session) else None
-    except Interrupted:
-        raise
-    except (DatabaseUnreachable, ToolFailed):
+    except ToolFailed:
         return None

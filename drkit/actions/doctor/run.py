@@ -18,7 +18,7 @@ from drkit.actions.backup import gc_watch, read_only
 from drkit.actions.doctor import bucket, keys, neighbours, sources
 from drkit.actions.doctor.finding import Finding
 from drkit.actions.drift import look as drift
-from drkit.errors import ConfigError, DrkitError, Interrupted, NotGreen, ToolFailed
+from drkit.errors import ConfigError, DrkitError, Failure, NotGreen, ToolFailed
 from drkit.files import make_directory
 from drkit.model import CLOCK_SKEW, Point, clock_changes, utc_now
 from drkit.points.catalog import open_catalog
@@ -51,9 +51,7 @@ def doctor(settings: config.Config) -> Diagnosis:
     for name, look in _looks(settings):
         try:
             findings.extend(look())
-        except Interrupted:
-            raise
-        except DrkitError as error:
+        except Failure as error:
             first = first or error
             findings.append(Finding(name, "problem", error.message, error.hint))
     problems = sum(finding.state == "problem" for finding in findings)

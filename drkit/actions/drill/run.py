@@ -19,7 +19,7 @@ from drkit.actions.drill import verdict
 from drkit.blobs.vault import reading as vault_reading
 from drkit.checks import production
 from drkit.checks.binding import Binding
-from drkit.errors import DrillError, DrkitError, Interrupted, ToolFailed, UsageError, of_system
+from drkit.errors import DrillError, DrkitError, Failure, ToolFailed, UsageError, of_system
 from drkit.model import (
     CLOCK_SKEW,
     CheckResult,
@@ -198,9 +198,7 @@ class _Run:
                     checks = (*proof.check(), *production.checks(self.lost))
                 with stopwatch.stage("controls"):
                     controls, unplanted = proof.plant_faults(checks)
-        except Interrupted:
-            raise
-        except DrkitError as error:
+        except Failure as error:
             problems.append(error.message)
         except OSError as error:
             known = of_system(error)

@@ -12,7 +12,7 @@ from drkit.actions import known_points
 from drkit.actions.expire import vault as expire_vault
 from drkit.actions.known_points import Missed
 from drkit.blobs.vault.pruning import VaultExpiry
-from drkit.errors import DrkitError, Interrupted, NotRemoved, PointsMissing
+from drkit.errors import Failure, NotRemoved, PointsMissing
 from drkit.model import Point, utc_now
 from drkit.points import collapse, retention, seals
 from drkit.points.catalog import Catalog, open_catalog
@@ -144,9 +144,7 @@ def _record(catalog: Catalog, points: Sequence[str]) -> None:
     try:
         if points:
             catalog.record_expired(points)
-    except Interrupted:
-        raise
-    except DrkitError as error:
+    except Failure as error:
         log.warning("other hosts will miss the points that were removed: %s", error.message)
 
 
