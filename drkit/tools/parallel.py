@@ -35,6 +35,16 @@ def together(work: Mapping[Key, Callable[[], T]]) -> dict[Key, T | DrkitError]:
             raise
 
 
+def all_of(work: Mapping[Key, Callable[[], T]]) -> dict[Key, T]:
+    """The same; once everything has ended, the first DrkitError is raised."""
+    found: dict[Key, T] = {}
+    for key, outcome in together(work).items():
+        if isinstance(outcome, DrkitError):
+            raise outcome
+        found[key] = outcome
+    return found
+
+
 class Tasks(Generic[Key]):
     """Work that is begun piece by piece and runs side by side; one may wait for what another gives."""
 
