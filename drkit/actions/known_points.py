@@ -17,6 +17,7 @@ from drkit.errors import Failure, UsageError
 from drkit.files import make_directory, replace_file
 from drkit.model import Problem, ProblemKind
 from drkit.points.catalog import Catalog, Listing
+from drkit.tools.tally import first_few
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +54,9 @@ class Missed:
             )
             problems.append(Problem(ProblemKind.OTHER_REPOSITORY, said, self._hint))
         if self.points:
-            some = ", ".join(self.points[:_SHOWN])
-            more = f" and {len(self.points) - _SHOWN} more" if len(self.points) > _SHOWN else ""
             said = (
                 f"sealed recovery points are gone from the repository {self.name} ({len(self.points)}),"
-                f" and no `drkit expire` has removed them: {some}{more}"
+                f" and no `drkit expire` has removed them: {first_few(self.points)}"
             )
             problems.append(Problem(ProblemKind.POINTS_MISSING, said, self._hint))
         return tuple(problems)

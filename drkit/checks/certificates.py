@@ -15,6 +15,7 @@ from drkit.secrets import classify
 from drkit.secrets.bundle import Member
 from drkit.secrets.classify import SecretKind
 from drkit.tools import x509
+from drkit.tools.tally import first_few
 from drkit.tools.x509 import Certificate
 
 # Deeper than any chain that a client follows; a circle of issuers ends there too.
@@ -101,8 +102,7 @@ def chains_are_whole(members: Sequence[Member]) -> Finding:
                 (faults if sure else unknown).append(f"{path}{_which(each, certificates)} {said}")
     if faults or not unknown:
         return verdict(faults, f"{count} certificates, each by an authority in the bundle")
-    more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-    return not_provable("; ".join(unknown[:3]) + more)
+    return not_provable(first_few(unknown, "; "))
 
 
 def _follow(certificate: Certificate, pool: Sequence[Certificate]) -> tuple[str | None, bool]:
@@ -198,9 +198,7 @@ def encrypted_keys(members: Sequence[Member]) -> list[str]:
 
 def encrypted_keys_said(members: Sequence[Member]) -> Finding:
     """Keys that nobody can try without their passwords are named, and never passed."""
-    paths = encrypted_keys(members)
-    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
-    return not_provable(f"not tried, for they need a password: {', '.join(paths[:3])}{more}")
+    return not_provable(f"not tried, for they need a password: {first_few(encrypted_keys(members))}")
 
 
 def controls(

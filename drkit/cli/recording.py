@@ -77,7 +77,7 @@ class Trail:
             log.warning("%s", problem.message)
 
 
-def trail(settings: Config, recorded: Recorded, tell: Callable[..., None] | None = None) -> Trail:
+def trail(settings: Config, recorded: Recorded) -> Trail:
     """The record of a command that is about to begin."""
     from drkit.actions import outcome
     from drkit.state import attempts
@@ -85,4 +85,4 @@ def trail(settings: Config, recorded: Recorded, tell: Callable[..., None] | None
 
     directory = State(settings.site.state).attempts
     recorder = attempts.recorder(directory, recorded.verb, recorded.scope, thorough=recorded.thorough)
-    return Trail(settings, recorder, tell or outcome.tell)
+    return Trail(settings, recorder, outcome.tell)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from drkit.model import PointManifest, SecretFile
 from drkit.secrets import classify
 from drkit.secrets.classify import SecretKind
+from drkit.tools.tally import first_few
 
 _NAMES = 5
 _KEY_PLACE = next(end for end, what in classify.PLACES.items() if what == SecretKind.SECRET_KEY)
@@ -78,7 +79,7 @@ def sentences(found: Changes, since: str, told: Collection[str] = ()) -> Iterato
             yield f"secret files {what} since point {since}: {_listed(files)}"
     if found.other_rights:
         said = [f"{new.path} (was {old.rights}, is {new.rights})" for old, new in found.other_rights]
-        yield f"secret files whose mode or owner changed since point {since}: {_first(said)}"
+        yield f"secret files whose mode or owner changed since point {since}: {first_few(said, most=_NAMES)}"
     if not found.comparable:
         yield (
             f"whether secret files changed since point {since} cannot be told: it was made by another "
@@ -108,9 +109,4 @@ def _listed(files: Sequence[SecretFile]) -> str:
         f"{file.path} ({file.what})" if file.what not in ("", SecretKind.OTHER) else file.path
         for file in files
     ]
-    return _first(named)
-
-
-def _first(named: Sequence[str]) -> str:
-    more = f" and {len(named) - _NAMES} more" if len(named) > _NAMES else ""
-    return ", ".join(named[:_NAMES]) + more
+    return first_few(named, most=_NAMES)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from drkit import config
 from drkit.actions.doctor.finding import Finding
-from drkit.database import locked
+from drkit.actions.drift import servers
 from drkit.errors import Failure, ToolFailed
 from drkit.harbor import tables
 from drkit.tools.postgres import sessions
@@ -22,7 +22,7 @@ _LOOKED_AT = 50
 
 def look(settings: config.Config) -> Iterator[Finding]:
     """Warns of each; what cannot be reached is told of where it is looked at for its own sake."""
-    targets = [target for entry in settings.databases if (target := _target(entry))]
+    targets = [way.target for entry in settings.databases if (way := servers.way(entry))]
     servers = {_server(target): target for target in targets if _answers(target)}
     for server, target in servers.items():
         ours = {other.database for other in targets if _server(other) == server}
@@ -35,14 +35,6 @@ def look(settings: config.Config) -> Iterator[Finding]:
                     f"{target.with_database(name).where} is not backed up, and {why}",
                     f"if it is in use, give it a [[database]] with dbname={name} in its dsn",
                 )
-
-
-def _target(entry: config.Database) -> Target | None:
-    """Where it is; None where that cannot be found out."""
-    try:
-        return locked.target_of(entry)
-    except Failure:
-        return None
 
 
 def _answers(target: Target) -> bool:
