@@ -23,8 +23,8 @@ _LOOKED_AT = 50
 def look(settings: config.Config) -> Iterator[Finding]:
     """Warns of each; what cannot be reached is told of where it is looked at for its own sake."""
     targets = [way.target for entry in settings.databases if (way := servers.way(entry))]
-    servers = {_server(target): target for target in targets if _answers(target)}
-    for server, target in servers.items():
+    answering = {_server(target): target for target in targets if _answers(target)}
+    for server, target in answering.items():
         ours = {other.database for other in targets if _server(other) == server}
         for name in _others(target):
             why = None if name in ours or _OURS.fullmatch(name) else _why(target, name)
