@@ -295,7 +295,7 @@ def restore(
     def work(run: Run) -> action.RestoreResult:
         plan = planning.plan(run.settings, options)
         if not yes:
-            prompts.confirm_restore(plan)
+            prompts.confirm(lambda paper: results.restore_plan(paper, plan), "the restore")
         return action.restore(run.settings, plan, run.listener)
 
     perform(context, "restore", json, work, results.restore)

@@ -25,7 +25,7 @@ from drkit.sandbox import registry as sandbox_registry
 from drkit.sandbox.blobs import STAGE, BlobsBuilder, OpenVault, RestoredBlobs
 from drkit.sandbox.hiding import NOTHING_HIDDEN, Hidden
 from drkit.secrets import capture
-from drkit.secrets.bundle import Bundle, Member
+from drkit.secrets.bundle import Bundle
 from drkit.stopwatch import Stopwatch
 from drkit.tools.age import Identity
 from drkit.tools.parallel import all_of
@@ -65,11 +65,6 @@ class Restored:
     digests: Path | None = None
     dangling: Known = field(default_factory=Known)
     sample: tuple[Tag, ...] | None = None
-
-    @property
-    def members(self) -> tuple[Member, ...]:
-        """What is in the bundle."""
-        return self.bundle.members
 
     @property
     def blobs_root(self) -> Path | None:

@@ -152,10 +152,6 @@ class Session:
         """150012 for 15.12."""
         return self._connection.info.server_version
 
-    def close(self) -> None:
-        """End the session; an open transaction is rolled back."""
-        self._connection.close()
-
 
 _FREE = """
 SELECT least(

@@ -61,10 +61,9 @@ class Lock(NamedTuple):
 
 
 class Put(NamedTuple):
-    """How a blob came into a bucket: its version there, and the bytes that went through this machine."""
+    """How a blob came into a bucket: its version there, and whether the service copied it by itself."""
 
     version: str | None
-    bytes_through: int
     server_side: bool
 
 

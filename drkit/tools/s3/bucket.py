@@ -56,11 +56,6 @@ class Bucket:
         self.client.close()
 
     @property
-    def requests(self) -> int:
-        """How many requests were sent, those that were sent again counted again."""
-        return self.client.requests
-
-    @property
     def ahead(self) -> timedelta:
         """How far the service's clock is ahead of this machine's, as its last answer told (to a second)."""
         return self.client.ahead

@@ -39,7 +39,7 @@ def put_blob(
         answer = client.call(
             client.api.put_object, Key=key, Body=data.getvalue(), ContentMD5=_md5(data), **locking(lock)
         )
-    return Put(answer.get("VersionId"), size, server_side=False)
+    return Put(answer.get("VersionId"), server_side=False)
 
 
 def part_size(size: int) -> int:
