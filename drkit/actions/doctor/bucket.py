@@ -22,7 +22,6 @@ from drkit.tools.s3.bucket import Access, Bucket
 
 _KEY = "AWS_ACCESS_KEY_ID"
 _PROBE = "probe"
-# S3 itself refuses requests that are 15 minutes off.
 
 
 def look_at_source(blobs: config.BucketBlobs) -> Iterator[Finding]:
