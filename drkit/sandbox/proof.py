@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from drkit import config
@@ -24,31 +24,27 @@ from drkit.tools.postgres import sessions
 from drkit.tools.postgres.targets import Target
 
 
+@dataclass(frozen=True)
 class Proof:
     """The checks and controls of one restored point; `directory` is the sandbox's own."""
 
-    def __init__(
-        self,
-        manifest: PointManifest,
-        restored: Restored,
-        directory: Path,
-        level: Level,
-        binding: Binding,
-        secrets: config.Secrets,
-    ) -> None:
-        self._secrets = SecretProof(manifest, restored, directory, secrets, utc_now())
-        self._manifest = manifest
-        self._binding = binding
-        self._restored = restored
-        self._directory = directory
-        self._level = level
+    manifest: PointManifest
+    restored: Restored
+    directory: Path
+    level: Level
+    binding: Binding
+    settings: config.Secrets
+
+    @cached_property
+    def _secrets(self) -> SecretProof:
+        return SecretProof(self.manifest, self.restored, self.directory, self.settings, utc_now())
 
     def check(self) -> tuple[CheckResult, ...]:
         """Run every check: databases, images and secrets side by side, the checks of each in turn."""
-        ledger = images.Ledger(self._directory / "ledger.db")
+        ledger = images.Ledger(self.directory / "ledger.db")
         try:
             with contextlib.ExitStack() as stack:
-                groups = self._groups(_Images(self._restored, ledger, self._level), stack)
+                groups = self._groups(_Images(self.restored, ledger, self.level), stack)
                 outcomes = all_of({name: partial(_run_all, group) for name, group in groups.items()})
         finally:
             ledger.close()
@@ -67,8 +63,8 @@ class Proof:
         return tuple(caught.values()), unplanted
 
     def _groups(self, found: _Images, stack: contextlib.ExitStack) -> Mapping[str, Sequence[Check]]:
-        groups: dict[str, list[Check]] = {"point": list(self._binding.checks())}
-        for database in self._restored.databases.values():
+        groups: dict[str, list[Check]] = {"point": list(self.binding.checks())}
+        for database in self.restored.databases.values():
             name = f"database {database.evidence.name}"
             groups[name] = list(tables.checks(database.target, database.evidence))
             if database.harbor:
@@ -76,39 +72,39 @@ class Proof:
                 groups[name] += relations.checks(session, database.evidence)
             if database.harbor or database.evidence.schema_fault:
                 groups[name] += schema.checks(database.target, database.evidence)
-        if self._restored.blobs_root is not None:
+        if self.restored.blobs_root is not None:
             groups["images"] = list(found.checks())
             if (came := self._vault) is not None:
                 groups["vault"] = [Check(CheckKind.VAULT, partial(vault.came, came.fetched, came.where))]
-            groups["tree"] = list(_Tree(self._restored, self._directory, self._level).checks())
-        if self._manifest.part("secrets"):
+            groups["tree"] = list(_Tree(self.restored, self.directory, self.level).checks())
+        if self.manifest.part("secrets"):
             groups["secrets"] = list(self._secrets.checks())
         return groups
 
     def _controls(self, checks: Sequence[CheckResult]) -> Iterator[Control | Unplanted]:
-        yield from self._binding.controls()
-        for database in self._restored.databases.values():
+        yield from self.binding.controls()
+        for database in self.restored.databases.values():
             yield from tables.controls(
                 database.target, database.evidence, database.archive, database.programs
             )
             if database.harbor:
                 yield from relations.controls(database.target, database.evidence)
                 yield from schema.controls(database.target, database.evidence)
-        if self._restored.blobs_root is not None:
-            yield from tree.controls(self._directory / "controls" / "tree")
-            scratch = self._directory / "controls"
-            yield from images.controls(self._restored.blobs_root, scratch, self._restored.dangling)
+        if self.restored.blobs_root is not None:
+            yield from tree.controls(self.directory / "controls" / "tree")
+            scratch = self.directory / "controls"
+            yield from images.controls(self.restored.blobs_root, scratch, self.restored.dangling)
             if self._vault is not None:
                 yield from vault.controls(self._vault.shelf, self._vault.sample)
-            if self._level == "full":
-                scratch = self._directory / "controls" / "layer"
-                yield from manifests.controls(self._restored.blobs_root, scratch)
-        if self._manifest.part("secrets"):
+            if self.level == "full":
+                scratch = self.directory / "controls" / "layer"
+                yield from manifests.controls(self.restored.blobs_root, scratch)
+        if self.manifest.part("secrets"):
             yield from self._secrets.controls(checks)
 
     @property
     def _vault(self) -> FromVault | None:
-        return self._restored.blobs.vault if self._restored.blobs else None
+        return self.restored.blobs.vault if self.restored.blobs else None
 
 
 @dataclass(frozen=True)
