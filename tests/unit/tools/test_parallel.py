@@ -25,7 +25,7 @@ def test_results_come_in_the_items_order() -> None:
 
 
 def test_several_are_at_work_at_once() -> None:
-    together = threading.Barrier(3, timeout=20)
+    together = threading.Barrier(3, timeout=60)
     assert list(in_order("abc", lambda _: together.wait() >= 0, 3)) == [True] * 3
 
 
@@ -60,7 +60,7 @@ def test_each_thread_has_a_helper_of_its_own() -> None:
     opened: list[int] = []
     closed: list[int] = []
     used: list[int] = []
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=60)
 
     @contextlib.contextmanager
     def helper() -> Iterator[int]:
@@ -87,7 +87,7 @@ def test_after_an_error_nothing_new_is_begun() -> None:
         if number == 0:
             failed.set()
             raise ToolFailed("no")
-        failed.wait(20)
+        failed.wait(60)
         time.sleep(0.2)
 
     with pytest.raises(ToolFailed):
