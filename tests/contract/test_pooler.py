@@ -47,7 +47,7 @@ def pooled(cluster: Cluster, mode: str, name: str = "pooler") -> Iterator[Target
             time.sleep(0.02)
         yield target
     finally:
-        server.stop(signal.SIGTERM)
+        server.stop()
 
 
 def _listens(path: Path) -> bool:

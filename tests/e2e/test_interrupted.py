@@ -19,6 +19,7 @@ from tests.e2e.commands import Drkit, Ended, assert_error, finish, wait_for
 from tests.e2e.gates import Gate
 from tests.e2e.moments import Moment
 from tests.e2e.repositories import locks
+from tests.e2e.test_killed import segments
 
 
 def interrupt_at(gate: Gate, sign: signal.Signals, *words: str) -> Ended:
@@ -96,13 +97,19 @@ _DRILL: dict[str, tuple[signal.Signals, Callable[[Drkit], Gate]]] = {
 
 @pytest.mark.parametrize("moment", _DRILL)
 def test_drill(copy: Drkit, server: Connection, moment: str) -> None:
-    sign, gate = _DRILL[moment]
-    memory = unused_memory()
-    ended = interrupt_at(gate(copy), sign, "drill")
+    sign, gate_at = _DRILL[moment]
+    gate = gate_at(copy)
+    process = gate.drkit.start("drill")
+    try:
+        gate.wait(process)
+        memory = segments(copy)
+        process.send_signal(sign)
+    finally:
+        ended = finish(process)
     assert_tidy(copy, server)
     assert_interrupted(ended, as_json=False)
-    # What another test has just killed leaves some too, until its next run.
-    wait_for(lambda: not unused_memory() - memory, "no shared memory is left behind")
+    assert bool(memory) is (moment != "sandbox made")
+    assert not memory & processes.shared_memory(), "no shared memory is left behind"
     (point,) = copy.points()
     assert point["last_drill"]["outcome"] == "passed", "the drill before; an interrupted one is no drill"
 
@@ -123,12 +130,6 @@ def test_drill_at_any_moment(copy: Drkit, server: Connection) -> None:
             assert ended.stderr == "", "so early that nothing had begun"
         elif ended.code != 0:
             assert_interrupted(ended, as_json=False)
-
-
-def unused_memory() -> set[int]:
-    """The shared memory segments that nobody is attached to."""
-    lines = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
-    return {int(words[1]) for words in map(str.split, lines) if words[6] == "0"}
 
 
 @pytest.mark.parametrize("moment", ["database half restored", "blobs half restored"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,6 +23,7 @@ class Server:
 
     def __init__(self, command: Command, log_file: Path, grace: float = stopping.GRACE_SECONDS) -> None:
         self._grace = grace
+        self._end_signal = command.end_signal
         with log_file.open("ab") as output:
             # The kernel ties a child to the thread that started it: this one lives as long as drkit does.
             starting = _spawner.submit(children.start, command, children.NOTHING, output, output)
@@ -44,10 +44,10 @@ class Server:
             tail = file.read().decode("utf-8", "replace").strip().splitlines()[-3:]
         return redact(" / ".join(tail))
 
-    def stop(self, sign: signal.Signals = signal.SIGTERM) -> None:
-        """End it: politely with `sign`, after `grace` seconds by force; returns when it is gone."""
+    def stop(self) -> None:
+        """End it: by its command's signal, after `grace` seconds by force; returns when it is gone."""
         if self.running:
-            self._process.send_signal(sign)
+            self._process.send_signal(self._end_signal)
             if not children.wait(self._process, self._grace):
                 log.warning("%s did not end within %.0f seconds: killed", self.program, self._grace)
         children.kill(self._process)
