@@ -24,13 +24,16 @@ if [[ "$*" == {pattern} ]] && mkdir {gate}/taken 2>/dev/null; then
 fi
 exec {program} "$@"
 """
-# Only here is the tie to drkit made: whoever kills drkit now kills this as well.
+# It says so only after it is tied to drkit, and starts nothing to wait with: what is killed is gone at once.
+# It opens the pipe, and looks then whether it is to wait: whoever opens the gate does both the other way round.
 _COME = """
 gate=$1 setpriv=$2
 shift 2
 come() {
-  touch "$gate/reached"
-  until [ -e "$gate/open" ]; do sleep 0.02; done
+  : >"$gate/reached"
+  exec 9<>"$gate/pipe"
+  [ -e "$gate/open" ] || read -r _ <&9
+  exec 9>&-
 }
 """
 _BEFORE = 'come; exec "$0" "$@"'
@@ -41,7 +44,7 @@ export -f come
 set -o pipefail
 "$0" "$@" | "$setpriv" --pdeathsig KILL -- bash -c 'head -c {size}; come; exec cat'
 """
-_SLOWLY = 'touch "$gate/reached"; exec "$0" "$@" --limit-download 1 --limit-upload 1'
+_SLOWLY = ': >"$gate/reached"; exec "$0" "$@" --limit-download 1 --limit-upload 1'
 
 
 class Gate:
@@ -52,6 +55,8 @@ class Gate:
         self._directory = Path(tempfile.mkdtemp(prefix="gate-", dir=drkit.home))
         # PostgreSQL's user comes here too.
         self._directory.chmod(0o1777)
+        os.mkfifo(self._directory / "pipe")
+        (self._directory / "pipe").chmod(0o666)
         self._pattern = pattern
         path = drkit.surroundings["PATH"]
         wrapper = self._directory / "bin" / program
@@ -81,6 +86,9 @@ class Gate:
     def open(self) -> None:
         """Let the run through."""
         (self._directory / "open").touch()
+        pipe = os.open(self._directory / "pipe", os.O_RDWR | os.O_NONBLOCK)
+        os.write(pipe, b"\n")
+        os.close(pipe)
 
 
 def _found(program: str, path: str) -> str:

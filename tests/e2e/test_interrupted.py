@@ -46,7 +46,7 @@ def interrupt_when(drkit: Drkit, moment: Moment, what: str, sign: signal.Signals
 
 def assert_tidy(drkit: Drkit, server: Connection) -> None:
     """At once, and not only after the next run."""
-    assert processes.belonging_to(drkit.home) == []
+    assert processes.survivors(drkit.home) == []
     assert list((drkit.state / "runs").iterdir()) == []
     assert not drkit.sandboxes.exists() or list(drkit.sandboxes.iterdir()) == []
     assert not (drkit.state / "locks/site.json").exists()

@@ -106,7 +106,7 @@ def test_ended_in_the_middle_of_a_backup_it_makes_up_for_it(overdue: Drkit) -> N
         ended = end(process, signal.SIGHUP)
     assert ended.code == 0
     assert "backup was interrupted: it runs again when the scheduler starts" in ended.stderr
-    assert processes.belonging_to(overdue.home) == []
+    assert processes.survivors(overdue.home) == []
     assert list((overdue.state / "runs").iterdir()) == []
     assert (overdue.sealed(), last_backup(overdue)) == ([], before)
     with scheduler(overdue) as process:
