@@ -59,7 +59,8 @@ class Command:
     """A program with its arguments, what it needs of the environment, and as whom and where it runs.
 
     `mounts` are `mount` commands; what they mount is seen by this program alone, and is gone with it. A
-    command that is `tidying` runs even when drkit is being interrupted: it takes away what must not stay.
+    command that is `tidying` runs even when drkit is being interrupted: it takes away what must not stay. One
+    that leaves `nothing_behind` is killed where it is not needed any more, others are asked to end.
     """
 
     arguments: tuple[str, ...]
@@ -68,6 +69,7 @@ class Command:
     directory: Path | None = None
     mounts: tuple[tuple[str, ...], ...] = ()
     tidying: bool = False
+    nothing_behind: bool = False
     # What it is called in messages, where the first word is only what starts it.
     called: str = ""
     # Makes somebody who is told of the process's life.

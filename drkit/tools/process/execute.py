@@ -235,7 +235,7 @@ def _started(command: Command, *, stdin: int, stdout: int | IO[bytes] = PIPE) ->
         running = _Running(command, child, owner)
         yield running
     except BaseException:
-        if child:
+        if child and not command.nothing_behind:
             children.ask_to_end(child)
         raise
     finally:

@@ -292,11 +292,13 @@ class Repository:
 
     def _pack_faults(self) -> tuple[str, ...]:
         """What `check` finds before it walks all trees: restic has no command for that alone, so it is ended
-        there. Without a lock and a cache nothing of it is left behind.
+        there: killed, for it may go on for long when it is asked (seen with restic 0.18).
         """
+        # Without a lock and a cache nothing of it is left behind.
         command = self.access.command("check", "--no-lock", "--no-cache")
         # Both outputs in one pipe, in their order.
-        joined = replace(command, arguments=("sh", "-c", 'exec "$@" 2>&1', "sh", *command.arguments))
+        words = ("sh", "-c", 'exec "$@" 2>&1', "sh", *command.arguments)
+        joined = replace(command, arguments=words, nothing_behind=True)
         said: list[str] = []
 
         def ended(done: Completed) -> None:

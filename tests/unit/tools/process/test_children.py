@@ -7,6 +7,9 @@ import sys
 import textwrap
 from collections.abc import Generator
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from drkit.tools.process import execute
 from tests.unit.tools.living import alive, sh, soon, succeeded
@@ -21,6 +24,19 @@ def test_a_caller_that_stops_early_kills_the_whole_group() -> None:
     assert isinstance(lines, Generator)
     lines.close()
     assert soon(lambda: not alive(child) and not alive(grandchild))
+
+
+@pytest.mark.parametrize("nothing_behind", [False, True])
+def test_who_leaves_nothing_behind_is_killed_and_not_asked_to_end(
+    tmp_path: Path, *, nothing_behind: bool
+) -> None:
+    asked = tmp_path / "asked"
+    script = f"trap 'touch {asked}; exit' TERM; echo $$; sleep 1000 & wait"
+    lines = execute.lines(replace(sh(script), nothing_behind=nothing_behind), ended=succeeded)
+    child = int(next(lines))
+    lines.close()
+    assert soon(lambda: not alive(child))
+    assert asked.exists() == (not nothing_behind)
 
 
 def test_what_a_child_leaves_behind_goes_with_it() -> None:
