@@ -1,9 +1,9 @@
 """A signal always reaches Python's handler, whatever the main thread waits for.
 
-Python runs handlers in the main thread alone. Where that waits for a lock, a signal wakes it only in the midst
-of the wait: one that comes on the way into it (which takes its time on a busy machine, for another thread must
-first get the processor), or that the kernel gives to another thread, is noticed when the wait is over. drkit
-waits for threads, and these for programs that take hours.
+Python runs handlers in the main thread alone. Where that waits for a lock, a signal wakes it only in the
+midst of the wait: one that comes on the way into it (which takes its time on a busy machine, for another
+thread must first get the processor), or that the kernel gives to another thread, is noticed when the wait is
+over. drkit waits for threads, and these for programs that take hours.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ fi
 exec {program} "$@"
 """
 # It says so only after it is tied to drkit, and starts nothing to wait with: what is killed is gone at once.
-# It opens the pipe, and looks then whether it is to wait: whoever opens the gate does both the other way round.
+# It opens the pipe, and looks then whether it is to wait: whoever opens the gate does it the other way round.
 _COME = """
 gate=$1 setpriv=$2
 shift 2
