@@ -28,8 +28,9 @@ def together(work: Mapping[Name, Callable[[], T]]) -> dict[Name, T | DrkitError]
     if not work:
         return {}
     with ThreadPoolExecutor(len(work)) as pool:
-        futures = {name: pool.submit(_outcome, item) for name, item in work.items()}
         try:
+            # In here: an interruption may come while some have begun and others have not.
+            futures = {name: pool.submit(_outcome, item) for name, item in work.items()}
             return {name: future.result() for name, future in futures.items()}
         except BaseException:
             stopping.stop_all()

@@ -126,6 +126,38 @@ def test_an_interruption_ends_what_the_others_wait_for(way: str) -> None:
     assert (done.stdout, done.stderr) == ("ok\n", "")
 
 
+def test_an_interruption_while_all_this_is_begun() -> None:
+    """What has begun by then is ended all the same; in a process of its own, as above."""
+    script = """
+        import threading
+        from drkit.errors import Interrupted
+        from drkit.tools.process import execute
+        from drkit.tools.process.command import Command
+        from drkit.tools.parallel import together
+
+        begun = threading.Event()
+
+        def hang():
+            command = Command(("sh", "-c", "echo; exec sleep 1000"))
+            for line in execute.lines(command, ended=lambda done: None):
+                begun.set()
+
+        class Work(dict):
+            def items(self):
+                yield "first", hang
+                begun.wait()
+                raise Interrupted("interrupted")
+
+        try:
+            together(Work(first=hang))
+        except Interrupted:
+            print("ok")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("ok\n", "")
+
+
 def test_a_task_waits_for_what_another_gives() -> None:
     with side_by_side() as tasks:
         listed = tasks.begin("list", lambda: "listed" if not threading.Event().wait(0.05) else "")
