@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from drkit.sandbox.registry import listens
 from testenv import processes
 from tests import needs
 
@@ -105,17 +105,17 @@ def running(directory: Path, port: int = 0) -> Iterator[Plain]:
     With a port it listens there instead.
     """
     program = needs.program("docker-registry")
-    root, socket, settings = directory / "registry", directory / "s", directory / "registry.yml"
+    root, address, settings = directory / "registry", directory / "s", directory / "registry.yml"
     root.mkdir()
-    http = {"addr": f"127.0.0.1:{port}"} if port else {"net": "unix", "addr": str(socket)}
+    http = {"addr": f"127.0.0.1:{port}"} if port else {"net": "unix", "addr": str(address)}
     settings.write_text(json.dumps(_settings(root, http)))
     with (directory / "registry.log").open("wb") as log:
         server = subprocess.Popen([program, "serve", str(settings)], stdout=log, stderr=log)
     try:
-        transport = httpx.HTTPTransport(uds=None if port else str(socket))
+        transport = httpx.HTTPTransport(uds=None if port else str(address))
         url = f"http://127.0.0.1:{port}" if port else "http://registry.test"
         with httpx.Client(transport=transport, base_url=url, timeout=60) as client:
-            _wait(client, server, None if port else socket)
+            _wait(client, server, None if port else address)
             yield Plain(root, client, port)
     finally:
         server.kill()
@@ -125,6 +125,14 @@ def running(directory: Path, port: int = 0) -> Iterator[Plain]:
 def free_port() -> int:
     """A port that nobody listens on at the moment, and that no outgoing connection gets meanwhile."""
     return next(processes.free_ports())
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody takes connections on a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        probe.connect(str(path))
+        return True
+    return False
 
 
 def _settings(root: Path, http: Mapping[str, str]) -> Mapping[str, object]:
@@ -138,10 +146,10 @@ def _settings(root: Path, http: Mapping[str, str]) -> Mapping[str, object]:
     }
 
 
-def _wait(client: httpx.Client, server: subprocess.Popen[bytes], socket: Path | None) -> None:
+def _wait(client: httpx.Client, server: subprocess.Popen[bytes], address: Path | None) -> None:
     while server.poll() is None:
         with contextlib.suppress(httpx.TransportError):
-            if (socket is None or listens(socket)) and client.get("/v2/").status_code == 200:
+            if (address is None or listens(address)) and client.get("/v2/").status_code == 200:
                 return
         time.sleep(0.05)
     raise AssertionError("the registry ended")

@@ -26,6 +26,8 @@ from drkit.tools.registry import Client, Descriptor
 from drkit.tools.tally import Tally
 
 _WORKERS = min(4, os.cpu_count() or 1)
+# Of two that pull, one waits for the registry.
+_PULLERS = 2 * _WORKERS
 # Blobs up to this size are copied to plant a fault in.
 _SMALL = 4 << 20
 
@@ -97,8 +99,8 @@ def tags_pull(socket: Path, tags: Iterable[Tag], ledger: Ledger, dangling: Known
     """
     tally = _Tally()
     there = (tag for tag in tags if not dangling.tag(tag.repository, tag.name))
-    with Client(socket=socket) as client:
-        for_each(there, _Puller(client, ledger, tally, dangling).pull, _WORKERS)
+    with Client(socket) as client:
+        for_each(there, _Puller(client, ledger, tally, dangling).pull, _PULLERS)
     size = f"{tally.bytes / (1 << 20):,.1f} MiB"
     said = f"{tally.done:,} tags pulled by digest, {size} read through the registry{told(dangling)}"
     return tally.verdict(said, "there is no tag to pull")

@@ -1,16 +1,21 @@
-"""A container registry over its HTTP API (distribution spec), on a Unix socket or a URL, by httpx."""
+"""A container registry over its HTTP API (distribution spec), on a Unix socket."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
-import ssl
-from collections.abc import Iterator
+import select
+import socket
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
+from urllib.parse import quote
 
 from drkit.errors import NotServed, ToolFailed
 
@@ -26,6 +31,8 @@ _MANIFEST_TYPES = (
     "application/vnd.oci.artifact.manifest.v1+json",
 )
 _LARGEST_MANIFEST = 64 << 20
+_PIECE = 1 << 20
+_SECONDS = 60.0
 _ALGORITHMS = ("sha256", "sha384", "sha512")
 
 
@@ -69,17 +76,15 @@ class Manifest:
 
 
 class Client:
-    """A registry; every method raises ToolFailed with what was asked and came back, NotServed for a 404."""
+    """A registry on a Unix socket, for several threads at once.
 
-    def __init__(self, *, socket: Path | None = None, url: str = "http://registry.local") -> None:
-        # Here, for manifests are parsed by many who ask no registry.
-        import httpx
+    Every method raises ToolFailed with what was asked and came back, NotServed for a 404.
+    """
 
-        self._failures = httpx.HTTPError
-        # Plain HTTP: every certificate authority that the machine knows would be loaded for nothing.
-        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        transport = httpx.HTTPTransport(verify=nobody, uds=str(socket) if socket else None, retries=0)
-        self._http = httpx.Client(transport=transport, base_url=url, timeout=60.0)
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._own = threading.local()
+        self._opened: list[_Connection] = []
 
     def __enter__(self) -> Client:
         return self
@@ -87,19 +92,25 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._http.close()
+        for connection in self._opened:
+            connection.close()
 
     def answers(self) -> bool:
         """Whether a registry is there and speaks the API's second version."""
         try:
-            return self._http.get("/v2/").status_code == 200
-        except self._failures:
+            with self._asked("GET", "/v2/") as answer:
+                answer.read()
+                return answer.status == 200
+        except ToolFailed:
             return False
 
     def manifest(self, repository: str, digest: str) -> Manifest:
         """A manifest by digest, its bytes checked against it."""
         path = f"/v2/{repository}/manifests/{digest}"
-        data = b"".join(self._body(path, {"Accept": ", ".join(_MANIFEST_TYPES)}, _LARGEST_MANIFEST))
+        with self._served(path, {"Accept": ", ".join(_MANIFEST_TYPES)}) as answer:
+            data = answer.read(_LARGEST_MANIFEST + 1)
+            if len(data) > _LARGEST_MANIFEST:
+                raise ToolFailed(f"GET {path}: more than {_LARGEST_MANIFEST} bytes")
         if not hashes_to(data, digest):
             data = signed_payload(data)
         if not hashes_to(data, digest):
@@ -108,43 +119,85 @@ class Client:
 
     def pull_blob(self, repository: str, blob: Descriptor) -> None:
         """Read a whole blob and check length and digest; nothing is kept."""
-        found = hasher(blob.digest)
-        length = 0
-        for piece in self._body(f"/v2/{repository}/blobs/{blob.digest}", {}, None):
-            found.update(piece)
-            length += len(piece)
+        found, length, piece = hasher(blob.digest), 0, memoryview(bytearray(_PIECE))
+        with self._served(f"/v2/{repository}/blobs/{blob.digest}", {}) as answer:
+            while count := answer.readinto(piece):
+                found.update(piece[:count])
+                length += count
         # A manifest of Docker's first schema does not say how long its layers are.
         if found.hexdigest() != blob.digest.partition(":")[2] or blob.size not in (length, -1):
             raise ToolFailed(f"{repository}: blob {blob.digest} is served with other bytes")
 
     def has_blob(self, repository: str, blob: Descriptor) -> None:
         """Ask whether this repository serves the blob at its size, without reading it."""
-        path = f"/v2/{repository}/blobs/{blob.digest}"
-        try:
-            answer = self._http.head(path)
-        except self._failures as error:
-            raise ToolFailed(f"HEAD {path}: {error}") from None
-        if answer.status_code == 404:
+        with self._asked("HEAD", f"/v2/{repository}/blobs/{blob.digest}") as answer:
+            answer.read()
+        if answer.status == 404:
             raise NotServed(f"{repository}: blob {blob.digest} is not served")
-        length = int(answer.headers.get("content-length", -1))
-        if answer.status_code != 200 or blob.size not in (length, -1):
-            raise ToolFailed(f"{repository}: blob {blob.digest} is served wrongly: {answer.status_code}")
+        length = int(answer.headers.get("Content-Length", -1))
+        if answer.status != 200 or blob.size not in (length, -1):
+            raise ToolFailed(f"{repository}: blob {blob.digest} is served wrongly: {answer.status}")
 
-    def _body(self, path: str, headers: dict[str, str], limit: int | None) -> Iterator[bytes]:
-        length = 0
+    @contextlib.contextmanager
+    def _served(self, path: str, headers: Mapping[str, str]) -> Iterator[HTTPResponse]:
+        """The answer to a request for something that must be there."""
+        with self._asked("GET", path, headers) as answer:
+            if answer.status != 200:
+                kind = NotServed if answer.status == 404 else ToolFailed
+                raise kind(f"GET {path}: {answer.status} {answer.reason}")
+            yield answer
+
+    @contextlib.contextmanager
+    def _asked(
+        self, method: str, path: str, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> Iterator[HTTPResponse]:
+        """The answer to a request; where it is not read to its end, the connection is of no use any more."""
+        connection = self._connection()
+        connection.reopen_if_ended()
+        whole = False
         try:
-            with self._http.stream("GET", path, headers=headers) as answer:
-                if answer.status_code == 404:
-                    raise NotServed(f"GET {path}: {answer.status_code} {answer.reason_phrase}")
-                if answer.status_code != 200:
-                    raise ToolFailed(f"GET {path}: {answer.status_code} {answer.reason_phrase}")
-                for piece in answer.iter_raw():
-                    length += len(piece)
-                    if limit is not None and length > limit:
-                        raise ToolFailed(f"GET {path}: more than {limit} bytes")
-                    yield piece
-        except self._failures as error:
-            raise ToolFailed(f"GET {path}: {error}") from None
+            connection.request(method, quote(path, safe="/:"), headers=dict(headers))
+            with connection.getresponse() as answer:
+                yield answer
+                whole = answer.isclosed()
+        except (OSError, HTTPException) as error:
+            raise ToolFailed(f"{method} {path}: {error or type(error).__name__}") from None
+        finally:
+            if not whole:
+                connection.close()
+
+    def _connection(self) -> _Connection:
+        """This thread's own; it opens itself at its first request, and again after it was closed."""
+        if not hasattr(self._own, "connection"):
+            self._own.connection = _Connection(self._socket)
+            self._opened.append(self._own.connection)
+        found: _Connection = self._own.connection
+        return found
+
+
+class _Connection(HTTPConnection):
+    """HTTP over a Unix socket.
+
+    The standard library's client: a blob of 64 KiB costs the machine a fifth of what it does with httpx.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        """Open it."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(_SECONDS)
+        self.sock.connect(str(self._path))
+
+    def reopen_if_ended(self) -> None:
+        """Close it where the server has let go of it meanwhile: who has nothing to say is not readable."""
+        if self.sock is not None:
+            waiting = select.poll()
+            waiting.register(self.sock, select.POLLIN)
+            if waiting.poll(0):
+                self.close()
 
 
 def hasher(digest: str) -> hashlib._Hash:

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from tests.cluster import Cluster
 from tests.e2e import accounts
 from tests.e2e.commands import Drkit, wait_for
 from tests.e2e.conftest import Drilled
+from tests.plain import listens
 
 _TOOLS = ("restic", "age", "tar")
 UNIX = (
@@ -208,13 +208,6 @@ def serving(root: Path, directory: Path) -> Iterator[Path]:
     finally:
         process.kill()
         process.wait()
-
-
-def listens(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as found, contextlib.suppress(OSError):
-        found.connect(str(path))
-        return True
-    return False
 
 
 # A registry without a database, whose files have names that a shell might trip over

@@ -24,7 +24,7 @@ def test_metadata_that_is_in_the_cache_alone(copy: Drkit) -> None:
         path.unlink()
     drilled = copy.run("drill", "--json")
     assert drilled.code in (5, 6, 7), drilled.stdout
-    message = f"no recovery point was sealed, since the repository is damaged: {len(gone)} pack files that .*"
+    message = f"no recovery point was sealed: repository: {len(gone)} pack files that its index names are .*"
     hint = "`drkit verify` says what is damaged; after `restic repair index` the next backup stores again .*"
     fails(copy, ["backup"], 3, "backup_incomplete", message, hint)
     assert copy.run("verify", "--json").code == 7

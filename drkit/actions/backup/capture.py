@@ -68,6 +68,7 @@ class Capture:
             # The databases that know which images there are.
             harbor = tuple(each for each in held if tables.is_harbor(each.session))
             with side_by_side() as tasks:
+                tasks.begin(Task("repository"), self._refuse_damaged)
                 for each in held:
                     self._begin_database(tasks, each, dumpers[each.name])
                 if self._settings.blobs:
@@ -78,6 +79,19 @@ class Capture:
             if watch.collected(held, self._draft.gone):
                 return _COLLECTED
             return disturbed(self._draft.failures) or self._outrun(harbor)
+
+    def _refuse_damaged(self) -> None:
+        """Whatever the new snapshots will share with older ones must be there, and not in the cache alone.
+
+        Raises ToolFailed.
+        """
+        if faults := self._context.repository.pack_faults():
+            raise ToolFailed(
+                f"{len(faults)} pack files that its index names are missing or have another size:"
+                f" {'; '.join(faults[:3])}",
+                hint="`drkit verify` says what is damaged; after `restic repair index` the next backup stores"
+                " again what production still has",
+            )
 
     def _begin_images(
         self,

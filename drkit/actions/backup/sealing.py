@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import get_args
@@ -35,7 +35,6 @@ from drkit.model import (
 )
 from drkit.points import seals
 from drkit.points.catalog import Catalog
-from drkit.tools.parallel import together
 
 
 @dataclass(frozen=True)
@@ -89,13 +88,7 @@ def finish(context: Context, draft: Draft) -> BackupResult:
         raise _incomplete(draft.failures, result)
     context.vault.check()
     manifest = _manifest(context, draft, result)
-    looks: dict[str, Callable[[], None]] = {
-        "packs": lambda: _refuse_damaged(context.catalog, result),
-        "snapshots": lambda: _refuse_gone(context.catalog, manifest, result),
-    }
-    for outcome in together(looks).values():
-        if isinstance(outcome, DrkitError):
-            raise outcome
+    _refuse_gone(context.catalog, manifest, result)
     try:
         saved = context.catalog.seal(manifest, draft.sealed)
     except Interrupted:
@@ -127,22 +120,6 @@ def _refuse_gone(catalog: Catalog, manifest: PointManifest, result: BackupResult
             f"no recovery point was sealed: {'; '.join(gone[:3])}",
             hint="see who else removes snapshots from this repository; no two machines may share a state "
             "directory, or a copy of one",
-            result=result,
-        )
-
-
-def _refuse_damaged(catalog: Catalog, result: BackupResult) -> None:
-    """Whatever the new snapshots share with older ones must be in the repository, and not in the cache alone.
-
-    Raises BackupIncomplete, ToolFailed.
-    """
-    faults = catalog.repository.pack_faults()
-    if faults:
-        raise BackupIncomplete(
-            f"no recovery point was sealed, since the repository is damaged: {len(faults)} pack files that"
-            f" its index names are missing or have another size: {'; '.join(faults[:3])}",
-            hint="`drkit verify` says what is damaged; after `restic repair index` the next backup stores"
-            " again what production still has",
             result=result,
         )
 

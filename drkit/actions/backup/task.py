@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-TaskKind = Literal["database", "roles", "evidence", "digests", "manifests", "blobs", "secrets"]
+TaskKind = Literal["database", "roles", "evidence", "digests", "manifests", "blobs", "secrets", "repository"]
 
 
 class Task(NamedTuple):
