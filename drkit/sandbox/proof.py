@@ -17,6 +17,7 @@ from drkit.errors import DrkitError
 from drkit.harbor import tables as harbor_tables
 from drkit.model import CheckKind, CheckResult, ControlResult, Level, PointManifest, utc_now
 from drkit.registry import storage
+from drkit.registry.ledger import Ledger
 from drkit.sandbox.blobs import FromVault
 from drkit.sandbox.build import Restored
 from drkit.sandbox.secret_proof import SecretProof
@@ -48,7 +49,7 @@ class Proof:
 
     def check(self) -> tuple[CheckResult, ...]:
         """Run every check: databases, images and secrets side by side, the checks of each in turn."""
-        ledger = images.Ledger(self._directory / "ledger.db")
+        ledger = Ledger(self._directory / "ledger.db")
         try:
             with contextlib.ExitStack() as stack:
                 groups = self._groups(_Images(self._restored, ledger, self._level), stack)
@@ -117,7 +118,7 @@ class Proof:
 class _Images:
     """The checks on images, which share a ledger: what was pulled whole need not be read again."""
 
-    def __init__(self, restored: Restored, ledger: images.Ledger, level: Level) -> None:
+    def __init__(self, restored: Restored, ledger: Ledger, level: Level) -> None:
         self._restored = restored
         self._ledger = ledger
         self._level = level
