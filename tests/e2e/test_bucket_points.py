@@ -238,7 +238,7 @@ def test_serve_reads_no_vault(original: Vaulted, drkit: Drkit) -> None:
     message, hint = ended.complaint
     assert ended.code == 4
     assert re.fullmatch(
-        r"the images of recovery point \S+ are in a vault, and `drkit serve` reads .* from a repository alone",
+        r"the images of recovery point \S+ are in a vault, and `drkit serve` reads them from a repository .*",
         message,
     )
     assert hint.endswith("--only blobs --root DIR` brings them back into a directory")

@@ -239,7 +239,7 @@ def test_a_blob_that_production_has_damaged_is_refused(copy: Drkit, site: Site) 
 @pytest.mark.parametrize(
     ("words", "code", "message", "hint"),
     [
-        (["nosuchpoint"], 4, 'there is no recovery point "nosuchpoint"', "see `drkit points`"),
+        (["nosuchpoint"], 4, 'there is no recovery point "nosuchpoint"', "the newest is .*"),
         (
             ["--listen", "example.test:1"],
             2,
