@@ -11,6 +11,7 @@ from drkit.errors import ConfigError
 from drkit.harbor.installation import parse_installation
 from drkit.model import KeyFault, KeyFaultKind, no_certificate, no_key
 from drkit.secrets import classify
+from drkit.secrets.classify import SecretKind
 from drkit.tools import x509
 
 _TOKEN_PAIR = ("secret/registry/root.crt", "secret/core/private_key.pem")
@@ -46,8 +47,8 @@ def find_pairs(files: Mapping[str, bytes]) -> tuple[Pair, ...]:
                 pair = Pair(*(path.removesuffix(end) + each for each in _TOKEN_PAIR))
                 found[pair.certificate] = pair
         if x509.holds_certificate(data) or classify.what_is(path, data) in (
-            classify.CERTIFICATE,
-            classify.AUTHORITY,
+            SecretKind.CERTIFICATE,
+            SecretKind.AUTHORITY,
         ):
             # A file with both is its own sibling.
             sibling = next(
