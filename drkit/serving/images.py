@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -76,7 +77,9 @@ class Images:
             if not any((self._root / link).is_file() for link in by):
                 return None
             path = storage.blob_path(self._root, links.stored_digest(self._root, repository, digest))
-            return Blob(digest, path, path.stat().st_size)
+            found = path.stat()
+            # To open a pipe or a device would wait for ever, or do something.
+            return Blob(digest, path, found.st_size) if stat.S_ISREG(found.st_mode) else None
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:

@@ -18,6 +18,10 @@ from drkit.registry import links, storage
 from drkit.registry.storage import REPOSITORIES
 
 
+# A link holds 71 bytes; more of one is not read.
+_LONGEST = 256
+
+
 class Names(Protocol):
     """The tags and repositories of a recovery point; every method may raise ToolFailed."""
 
@@ -39,12 +43,14 @@ class TreeNames:
 
     def digest(self, repository: str, tag: str) -> str | None:
         """See Names."""
-        try:
-            held = (self._root / links.of_tag(repository, tag)).read_text(encoding="ascii").strip()
-        except (FileNotFoundError, NotADirectoryError):
+        link = self._root / links.of_tag(repository, tag)
+        if not link.is_file():
             return None
-        except (OSError, ValueError) as error:
-            raise ToolFailed(f"cannot read the tag {repository}:{tag}: {error}") from None
+        try:
+            with link.open("rb") as file:
+                held = file.read(_LONGEST).decode("ascii", "replace").strip()
+        except OSError as error:
+            raise ToolFailed(f"cannot read the tag {repository}:{tag}: {error.strerror}") from None
         if not storage.is_digest(held):
             raise ToolFailed(f"the tag {repository}:{tag} holds no digest")
         return held

@@ -59,6 +59,10 @@ def look() -> None:
         raise ToolMissing(
             f"there is no {_DEVICE}", hint="load the kernel module fuse; give a container the device"
         )
+    if not os.access(_DEVICE, os.R_OK | os.W_OK):
+        raise ToolMissing(
+            f"this user may not open {_DEVICE}", hint="run as root, or give the device the mode 0666"
+        )
     if not any(map(which, _HELPERS)):
         raise ToolMissing("fusermount is not installed", hint="install the package fuse3")
 

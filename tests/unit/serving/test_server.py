@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,6 +117,18 @@ def test_a_link_that_holds_nothing_is_told(tmp_path: Path) -> None:
     trees.put(tmp_path, links.of_tag("app", "v1"), b"")
     with served(tmp_path) as (client, _):
         assert client.get("/v2/app/manifests/v1").status_code == 500
+
+
+def test_what_is_no_file_is_not_there(tmp_path: Path) -> None:
+    """Whoever can write to a repository can put a pipe there, which would wait for ever."""
+    name = trees.layer(tmp_path, "app", b"data")
+    trees.manifest(tmp_path, "app", "v1")
+    for path in (storage.blob_path(tmp_path, name), tmp_path / links.of_tag("app", "v1")):
+        path.unlink()
+        os.mkfifo(path)
+    with served(tmp_path) as (client, _):
+        assert client.get(f"/v2/app/blobs/{name}").status_code == 404
+        assert client.get("/v2/app/manifests/v1").status_code == 404
 
 
 def test_nobody_writes(tmp_path: Path) -> None:
