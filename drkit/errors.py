@@ -1,46 +1,47 @@
 """Every error that a user can meet: one sentence, a hint that helps, an exit code.
 
     DrkitError
-     ├─ Bug                      1
-     ├─ UsageError               2
-     │   └─ TargetNotEmpty       2
-     ├─ BackupIncomplete         3
-     ├─ ConfigError              4
-     │   ├─ IdentityRefused      4
-     │   ├─ SharesRefused        4
-     │   └─ NoSuchPoint          4
-     ├─ DrillFailed              5
-     ├─ NotGreen                 5
-     │   └─ ObjectiveMissed      5
-     ├─ DrillError               6
-     ├─ ToolFailed               7
-     │   ├─ ToolMissing          7
-     │   ├─ ToolTooOld           7
-     │   ├─ DockerLacks          7
-     │   ├─ DatabaseForbids      7
-     │   ├─ DatabaseUnreachable  7
-     │   ├─ DatabaseBusy         7
-     │   ├─ TargetUnfit          7
-     │   ├─ NotServed            7
-     │   ├─ ManifestMissing      7
-     │   ├─ BucketFailed         7
-     │   ├─ BucketMissing        7
-     │   ├─ BucketRefused        7
-     │   ├─ ObjectMissing        7
-     │   ├─ WrongBytes           7
-     │   ├─ NotDeleted           7
-     │   ├─ NotRemoved           7
-     │   ├─ RestoreDamaged       7
-     │   ├─ RepositoryDamaged    7
-     │   ├─ PointsMissing        7
-     │   ├─ VaultDamaged         7
-     │   ├─ SourceChanged        7
-     │   ├─ CannotFreeze         7
-     │   ├─ NotOurs              7
-     │   └─ SiteLocked           7
-     ├─ RepositoryMissing       10
-     ├─ RepositoryLocked        11
-     ├─ RepositoryRefused       12
+     ├─ Failure
+     │   ├─ Bug                      1
+     │   ├─ UsageError               2
+     │   │   └─ TargetNotEmpty       2
+     │   ├─ BackupIncomplete         3
+     │   ├─ ConfigError              4
+     │   │   ├─ IdentityRefused      4
+     │   │   ├─ SharesRefused        4
+     │   │   └─ NoSuchPoint          4
+     │   ├─ DrillFailed              5
+     │   ├─ NotGreen                 5
+     │   │   └─ ObjectiveMissed      5
+     │   ├─ DrillError               6
+     │   ├─ ToolFailed               7
+     │   │   ├─ ToolMissing          7
+     │   │   ├─ ToolTooOld           7
+     │   │   ├─ DockerLacks          7
+     │   │   ├─ DatabaseForbids      7
+     │   │   ├─ DatabaseUnreachable  7
+     │   │   ├─ DatabaseBusy         7
+     │   │   ├─ TargetUnfit          7
+     │   │   ├─ NotServed            7
+     │   │   ├─ ManifestMissing      7
+     │   │   ├─ BucketFailed         7
+     │   │   ├─ BucketMissing        7
+     │   │   ├─ BucketRefused        7
+     │   │   ├─ ObjectMissing        7
+     │   │   ├─ WrongBytes           7
+     │   │   ├─ NotDeleted           7
+     │   │   ├─ NotRemoved           7
+     │   │   ├─ RestoreDamaged       7
+     │   │   ├─ RepositoryDamaged    7
+     │   │   ├─ PointsMissing        7
+     │   │   ├─ VaultDamaged         7
+     │   │   ├─ SourceChanged        7
+     │   │   ├─ CannotFreeze         7
+     │   │   ├─ NotOurs              7
+     │   │   └─ SiteLocked           7
+     │   ├─ RepositoryMissing       10
+     │   ├─ RepositoryLocked        11
+     │   └─ RepositoryRefused       12
      └─ Interrupted            130
 
 The codes are public (docs/exit-codes.md lists them); 10, 11 and 12 are restic's own numbers.
@@ -75,11 +76,15 @@ class DrkitError(Exception):
         return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
 
 
-class Bug(DrkitError):
+class Failure(DrkitError):
+    """Every error but an interruption: work that can do without its result may go on after it."""
+
+
+class Bug(Failure):
     """Something that nobody thought of: an exception that is none of drkit's own."""
 
 
-class UsageError(DrkitError):
+class UsageError(Failure):
     """The command line asks for something that makes no sense."""
 
     exit_code = 2
@@ -97,7 +102,7 @@ class Disturbance(StrEnum):
     PUSHES = "pushes"
 
 
-class BackupIncomplete(DrkitError):
+class BackupIncomplete(Failure):
     """A source failed, so that no recovery point was sealed.
 
     `disturbance` is what was in the way, where nothing else was wrong.
@@ -112,7 +117,7 @@ class BackupIncomplete(DrkitError):
         self.disturbance = disturbance
 
 
-class ConfigError(DrkitError):
+class ConfigError(Failure):
     """The configuration, or a file that it names, is wrong."""
 
     exit_code = 4
@@ -130,13 +135,13 @@ class NoSuchPoint(ConfigError):
     """A POINT that is unknown, ambiguous or not sealed."""
 
 
-class DrillFailed(DrkitError):
+class DrillFailed(Failure):
     """A drill ran to its end and a check failed, or an objective was missed."""
 
     exit_code = 5
 
 
-class NotGreen(DrkitError):
+class NotGreen(Failure):
     """Something is wrong that keeps a site from being green, although its objectives are met."""
 
     exit_code = 5
@@ -146,13 +151,13 @@ class ObjectiveMissed(NotGreen):
     """An objective is not met at this moment."""
 
 
-class DrillError(DrkitError):
+class DrillError(Failure):
     """A drill could not run to a verdict."""
 
     exit_code = 6
 
 
-class ToolFailed(DrkitError):
+class ToolFailed(Failure):
     """An outside program or service did not do what it was asked."""
 
     exit_code = 7
@@ -275,19 +280,19 @@ class SiteLocked(ToolFailed):
     """Another drkit works on this site."""
 
 
-class RepositoryMissing(DrkitError):
+class RepositoryMissing(Failure):
     """There is no restic repository at that address."""
 
     exit_code = 10
 
 
-class RepositoryLocked(DrkitError):
+class RepositoryLocked(Failure):
     """Another restic holds a lock on the repository."""
 
     exit_code = 11
 
 
-class RepositoryRefused(DrkitError):
+class RepositoryRefused(Failure):
     """The repository does not open with this password."""
 
     exit_code = 12

@@ -30,6 +30,21 @@ def replace_file(path: Path, text: str, *, mode: int = 0o600) -> None:
         raise
 
 
+def write_new(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """Write a file that is not there yet, whole or not at all; raises OSError, FileExistsError among them."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            # A key that is in use before it is on the disk may be gone after a power cut.
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), mode)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
 def make_directory(path: Path, mode: int, *, exist_ok: bool = False) -> None:
     """Make a directory with this very mode; parents that are not there are open to everybody (0755).
 

@@ -13,10 +13,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from drkit.errors import DrkitError, Interrupted, UsageError
+from drkit.errors import Failure, UsageError
 from drkit.files import make_directory, replace_file
 from drkit.model import Problem, ProblemKind
 from drkit.points.catalog import Catalog, Listing
+from drkit.tools.tally import first_few
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +54,9 @@ class Missed:
             )
             problems.append(Problem(ProblemKind.OTHER_REPOSITORY, said, self._hint))
         if self.points:
-            some = ", ".join(self.points[:_SHOWN])
-            more = f" and {len(self.points) - _SHOWN} more" if len(self.points) > _SHOWN else ""
             said = (
                 f"sealed recovery points are gone from the repository {self.name} ({len(self.points)}),"
-                f" and no `drkit expire` has removed them: {some}{more}"
+                f" and no `drkit expire` has removed them: {first_few(self.points)}"
             )
             problems.append(Problem(ProblemKind.POINTS_MISSING, said, self._hint))
         return tuple(problems)
@@ -150,9 +149,7 @@ def learn(catalog: Catalog, listing: Listing, *, new: str = "", without: Collect
         # Asked for once: afterwards only where points are gone.
         repository = known.repository if known and before else catalog.repository.id
         _write(catalog, Known(repository, after))
-    except Interrupted:
-        raise
-    except (OSError, DrkitError) as error:
+    except (OSError, Failure) as error:
         log.warning("cannot record which points are in %s: %s", catalog.name, error)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from drkit import config
 from drkit.blobs.vault.repositories import Recorded, Reliant
-from drkit.errors import DrkitError, Interrupted
+from drkit.errors import Failure
 from drkit.logs import redact
 from drkit.points.catalog import open_catalog
 
@@ -31,9 +31,7 @@ def reliants_at_hand(settings: config.Config, known: Sequence[Recorded]) -> tupl
         recorded = there.get((redact(repository.url), settings.site.name))
         try:
             found.append(recorded or _reliant(settings, repository))
-        except Interrupted:
-            raise
-        except DrkitError as error:
+        except Failure as error:
             log.warning("repository %s is not recorded in the vault: %s", repository.name, error.message)
     return tuple(found)
 

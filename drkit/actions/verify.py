@@ -14,12 +14,12 @@ from drkit.blobs.ends import place_of_vault
 from drkit.blobs.opening import open_bucket
 from drkit.blobs.vault import reading as vault_reading
 from drkit.blobs.vault.verifying import VaultVerified, Verification
-from drkit.errors import DrkitError, PointsMissing, ToolFailed, UsageError, VaultDamaged
+from drkit.errors import PointsMissing, ToolFailed, UsageError, VaultDamaged
 from drkit.model import ALL_DATA, SOME_DATA, STRUCTURE, Point, PointManifest
 from drkit.points.catalog import Catalog, open_catalog
 from drkit.progress import Listener, silent
 from drkit.state.directory import State, private_directory
-from drkit.tools.parallel import together
+from drkit.tools.parallel import all_of
 from drkit.tools.restic import output
 from drkit.tools.restic import repository as restic
 
@@ -143,9 +143,7 @@ def _vault(
         place = place_of_vault(vault)
         work = Verification(bucket, place, catalog.repository, manifests, directory, listener)
         # Not in this thread: an interruption then ends the work of all the others as well.
-        outcome = together({"vault": lambda: work.run(subset)})["vault"]
-        if isinstance(outcome, DrkitError):
-            raise outcome
+        outcome = all_of({"vault": lambda: work.run(subset)})["vault"]
         if outcome.bad:
             _refuse_moving(catalog, manifests)
         if elsewhere := vault_reading.elsewhere(place, manifests):

@@ -14,11 +14,11 @@ from drkit.blobs import digests
 from drkit.blobs.directory.listing import Special, captured_at_once, captured_links, captured_tree
 from drkit.blobs.link_spool import LinkSpool
 from drkit.blobs.survey import ARTIFACTS, Survey, Surveyor
-from drkit.errors import DrkitError, ToolFailed
+from drkit.errors import ToolFailed
 from drkit.model import Closure, LinkProof
 from drkit.registry import closure, links
 from drkit.registry.closure import Blob, Digest
-from drkit.tools.parallel import together
+from drkit.tools.parallel import side_by_side
 from drkit.tools.restic.output import Saved
 from drkit.tools.restic.repository import Repository
 from drkit.tools.tally import Tally
@@ -207,20 +207,14 @@ class Prover:
         def excused(digest: str) -> bool:
             return digest in surveyed().elsewhere
 
-        work: dict[str, Callable[[], object]] = {
-            "blobs": lambda: self._compare(listed, excused),
-            "manifests": surveyed,
-        }
-        if self._files >= self._many:
-            work["links"] = self._look_at_links
-        done = together(work)
-        for outcome in done.values():
-            if isinstance(outcome, DrkitError):
-                raise outcome
-        compared, survey = done["blobs"], done["manifests"]
-        assert isinstance(compared, Compared)
-        assert isinstance(survey, Survey)
-        return self._proof(compared, survey, started)
+        with side_by_side() as tasks:
+            compared = tasks.begin("blobs", lambda: self._compare(listed, excused))
+            survey = tasks.begin("manifests", surveyed)
+            links = tasks.begin("links", self._look_at_links) if self._files >= self._many else None
+        found = compared(), survey()
+        if links is not None:
+            links()
+        return self._proof(*found, started)
 
     def prove_by_links(self, listed: Path) -> Proof:
         """Compare the snapshot with what its own links refer to, and write the list of that.

@@ -24,8 +24,6 @@ from drkit.tools.tally import Tally
 FILE_NAME = "dangling.jsonl"
 # The images of the registry, in the run's directory.
 IMAGES = "images.db"
-_NAMES = 20
-_BATCH = 50_000
 
 
 class Production(Protocol):

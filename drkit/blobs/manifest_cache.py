@@ -23,7 +23,6 @@ from drkit.tools.parallel import in_order
 from drkit.tools.sorted_stream import SortedStream
 from drkit.tools.tally import Tally
 
-_NAMES = 20
 _BATCH = 2_000
 # Raised when the meaning of the tables changes: an older cache is thrown away.
 _VERSION = 2
@@ -87,17 +86,6 @@ class ManifestCache:
 
     def __exit__(self, *_: object) -> None:
         self._store.close()
-
-    def prove(
-        self,
-        read: Callable[[str], Needs],
-        roots: Iterable[Digest],
-        listed: Iterable[Digest],
-        is_stored: Callable[[str], bool],
-    ) -> ManifestProof:
-        """Read what is new among the manifests `roots`, and compare all that they need with a sorted list."""
-        self.learn(read, roots)
-        return self.compare(listed, is_stored)
 
     def learn(self, read: Callable[[str], Needs], roots: Iterable[Digest], *, readers: int = 1) -> None:
         """Read what is new among the manifests `roots`, and forget all others; once for each ManifestCache.

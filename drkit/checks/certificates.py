@@ -13,7 +13,9 @@ from drkit.harbor.installation import Installation, parse_installation
 from drkit.model import CheckKind, Outcome, no_certificate
 from drkit.secrets import classify
 from drkit.secrets.bundle import Member
+from drkit.secrets.classify import SecretKind
 from drkit.tools import x509
+from drkit.tools.tally import first_few
 from drkit.tools.x509 import Certificate
 
 # Deeper than any chain that a client follows; a circle of issuers ends there too.
@@ -100,8 +102,7 @@ def chains_are_whole(members: Sequence[Member]) -> Finding:
                 (faults if sure else unknown).append(f"{path}{_which(each, certificates)} {said}")
     if faults or not unknown:
         return verdict(faults, f"{count} certificates, each by an authority in the bundle")
-    more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-    return not_provable("; ".join(unknown[:3]) + more)
+    return not_provable(first_few(unknown, "; "))
 
 
 def _follow(certificate: Certificate, pool: Sequence[Certificate]) -> tuple[str | None, bool]:
@@ -147,7 +148,10 @@ def _lead(certificate: Certificate, pool: Sequence[Certificate], depth: int) -> 
 def _all_certificates(members: Sequence[Member]) -> list[Certificate]:
     found: list[Certificate] = []
     for member in members:
-        if x509.holds_certificate(member.data) or member.what in (classify.CERTIFICATE, classify.AUTHORITY):
+        if x509.holds_certificate(member.data) or member.what in (
+            SecretKind.CERTIFICATE,
+            SecretKind.AUTHORITY,
+        ):
             try:
                 found += x509.read_certificates(member.data)
             except ValueError:
@@ -158,7 +162,7 @@ def _all_certificates(members: Sequence[Member]) -> list[Certificate]:
 def installation(members: Sequence[Member]) -> Installation | None:
     """What the bundle's harbor.yml says, where it has one with a certificate in it."""
     for member in members:
-        if member.what == classify.HARBOR_YML:
+        if member.what == SecretKind.HARBOR_YML:
             try:
                 found = parse_installation(member.data, Path(member.path))
             except ConfigError:
@@ -194,9 +198,7 @@ def encrypted_keys(members: Sequence[Member]) -> list[str]:
 
 def encrypted_keys_said(members: Sequence[Member]) -> Finding:
     """Keys that nobody can try without their passwords are named, and never passed."""
-    paths = encrypted_keys(members)
-    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
-    return not_provable(f"not tried, for they need a password: {', '.join(paths[:3])}{more}")
+    return not_provable(f"not tried, for they need a password: {first_few(encrypted_keys(members))}")
 
 
 def controls(
@@ -204,7 +206,12 @@ def controls(
 ) -> Iterator[Control | Unplanted]:
     """A clock set after the end of a certificate, and a certificate that its issuer did not sign."""
     leaf = next(
-        (m for m in members if m.what in (classify.CERTIFICATE, classify.BOTH, classify.BOTH_ENCRYPTED)), None
+        (
+            m
+            for m in members
+            if m.what in (SecretKind.CERTIFICATE, SecretKind.BOTH, SecretKind.BOTH_ENCRYPTED)
+        ),
+        None,
     )
     if outcomes.get(CheckKind.EXPIRY) is Outcome.PASSED:
         late = datetime.max.replace(tzinfo=UTC)
@@ -230,5 +237,5 @@ def _with_forgery(members: Sequence[Member], leaf: Member, now: datetime) -> lis
     issuer = authority or x509.read_certificate(leaf.data)
     # With the issuer beside it: its name is known then, and its key is held against the signature.
     data = x509.forge(issuer, now) + x509.as_pem(issuer)
-    forged = replace(leaf, data=data, what=classify.CERTIFICATE)
+    forged = replace(leaf, data=data, what=SecretKind.CERTIFICATE)
     return [*(member for member in members if member is not leaf), forged]

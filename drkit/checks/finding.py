@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from drkit.errors import DrkitError, Interrupted
+from drkit.errors import Failure
 from drkit.model import CheckKind, CheckResult, ControlResult, Outcome, Reason, Unplanted
+from drkit.tools.tally import first_few
 
 __all__ = [
     "Check",
@@ -53,10 +54,7 @@ def not_provable(detail: str) -> Finding:
 
 def verdict(faults: Sequence[str], good: str) -> Finding:
     """Passed with `good` where there are no faults, else failed with the first few of them."""
-    if not faults:
-        return passed(good)
-    more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-    return failed("; ".join(faults[:3]) + more)
+    return failed(first_few(faults, "; ")) if faults else passed(good)
 
 
 @dataclass(frozen=True)
@@ -96,8 +94,6 @@ def _timed(look: Callable[[], Finding]) -> tuple[Finding, float]:
     started = time.monotonic()
     try:
         finding = look()
-    except Interrupted:
-        raise
-    except DrkitError as error:
+    except Failure as error:
         finding = Finding(Outcome.ERROR, error.message)
     return finding, round(time.monotonic() - started, 3)

@@ -97,12 +97,12 @@ class _Walk:
             return
         if blob.size not in (size, -1):
             self.faults.add(f"{name}: {blob.digest} has {size} bytes and should have {blob.size}")
-        if not image.proxy and not self._linked(image.repository, "_layers", blob.digest):
+        if not image.proxy and not self._has_layer(image.repository, blob.digest):
             self.faults.add(f"{name}: its repository has no link to {blob.digest}")
 
-    def _linked(self, repository: str, kind: str, digest: str) -> bool:
+    def _has_layer(self, repository: str, digest: str) -> bool:
         algorithm, _, digits = digest.partition(":")
-        return os.path.exists(f"{self._top}/{repository}/{kind}/{algorithm}/{digits}/link")  # noqa: PTH110
+        return os.path.exists(f"{self._top}/{repository}/_layers/{algorithm}/{digits}/link")  # noqa: PTH110
 
     def _served(self, image: Image) -> bool:
         """Whether the repository has the manifest, by a link of either kind."""

@@ -10,8 +10,9 @@ from drkit.checks.finding import Check, Control, Finding, Unplanted, verdict
 from drkit.errors import ConfigError
 from drkit.harbor.installation import Installation, Needed, parse_installation
 from drkit.model import CheckKind, Outcome, PointManifest, Reason, is_told
-from drkit.secrets import bundle_paths, classify
+from drkit.secrets import bundle_paths
 from drkit.secrets.bundle import Member
+from drkit.secrets.classify import SecretKind
 
 _CONTROL = "file that harbor.yml names left out"
 
@@ -42,9 +43,9 @@ def _candidates(members: Sequence[Member]) -> Iterator[tuple[str, bytes]]:
     files = {member.path: member for member in members if member.kind == "file"}
     links = _links(members)
     for member in members:
-        if member.what == classify.HARBOR_YML:
+        if member.what == SecretKind.HARBOR_YML:
             yield member.path, member.data
-        elif member.kind == "link" and PurePosixPath(member.path).name == classify.HARBOR_YML:
+        elif member.kind == "link" and PurePosixPath(member.path).name == SecretKind.HARBOR_YML:
             target = files.get(bundle_paths.leads_to(member.path, links) or "")
             if target is not None:
                 yield member.path, target.data

@@ -11,6 +11,7 @@ from drkit.errors import ConfigError
 from drkit.harbor.installation import parse_installation
 from drkit.model import KeyFault, KeyFaultKind, no_certificate, no_key
 from drkit.secrets import classify
+from drkit.secrets.classify import SecretKind
 from drkit.tools import x509
 
 _TOKEN_PAIR = ("secret/registry/root.crt", "secret/core/private_key.pem")
@@ -46,8 +47,8 @@ def find_pairs(files: Mapping[str, bytes]) -> tuple[Pair, ...]:
                 pair = Pair(*(path.removesuffix(end) + each for each in _TOKEN_PAIR))
                 found[pair.certificate] = pair
         if x509.holds_certificate(data) or classify.what_is(path, data) in (
-            classify.CERTIFICATE,
-            classify.AUTHORITY,
+            SecretKind.CERTIFICATE,
+            SecretKind.AUTHORITY,
         ):
             # A file with both is its own sibling.
             sibling = next(
@@ -74,6 +75,17 @@ def _configured(path: str, data: bytes) -> Iterator[Pair]:
         return
     if installation.certificate and installation.private_key:
         yield Pair(str(installation.certificate), str(installation.private_key))
+
+
+def of_server(files: Mapping[str, bytes]) -> Pair | None:
+    """The certificate that clients of the registry are shown: what harbor.yml names, else the only one."""
+    for path, data in files.items():
+        if PurePosixPath(path).name == "harbor.yml":
+            for pair in _configured(path, data):
+                if pair.certificate in files and pair.key in files:
+                    return pair
+    others = [pair for pair in find_pairs(files) if not pair.certificate.endswith(f"/{_TOKEN_PAIR[0]}")]
+    return others[0] if len(others) == 1 else None
 
 
 def pairs_match(files: Mapping[str, bytes], pairs: Iterable[Pair]) -> Finding:

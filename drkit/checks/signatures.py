@@ -16,8 +16,8 @@ from drkit.errors import ConfigError, ToolFailed
 from drkit.harbor.tables import StoredSignature
 from drkit.model import CheckKind, Outcome
 from drkit.registry import links, storage
-from drkit.secrets import classify
 from drkit.secrets.bundle import Member
+from drkit.secrets.classify import SecretKind
 from drkit.tools import cosign
 from drkit.tools.registry import parse_manifest
 
@@ -56,7 +56,7 @@ def checks(
 ) -> Iterator[Check]:
     """Key pairs where there are cosign keys, a stored signature where there is a public key."""
     files = {member.path: member.data for member in members if member.kind == "file"}
-    private = [member.path for member in members if member.what == classify.COSIGN_KEY]
+    private = [member.path for member in members if member.what == SecretKind.COSIGN_KEY]
     public = _public_keys(members)
     if private:
         yield Check(CheckKind.SIGNING_KEYS, lambda: pairs_sign(files, private, public, passwords()))
@@ -65,12 +65,12 @@ def checks(
 
 
 def _public_keys(members: Sequence[Member]) -> dict[str, bytes]:
-    return {member.path: member.data for member in members if member.what == classify.PUBLIC_KEY}
+    return {member.path: member.data for member in members if member.what == SecretKind.PUBLIC_KEY}
 
 
 def passwords_in(members: Sequence[Member]) -> tuple[Password, ...]:
     """The passwords of cosign keys that the bundle itself holds."""
-    held = [member.data for member in members if member.what == classify.COSIGN_PASSWORD]
+    held = [member.data for member in members if member.what == SecretKind.COSIGN_PASSWORD]
     return tuple(Password(as_password(data)) for data in held)
 
 

@@ -19,6 +19,7 @@ import typer
 
 from drkit import __version__, logs
 from drkit.errors import Bug, DrkitError, Interrupted, of_system
+from drkit.files import write_new
 from drkit.model import utc_now
 
 log = logging.getLogger(__name__)
@@ -125,26 +126,15 @@ def _write(text: str, command: str, state: Path | None) -> Path | None:
         with contextlib.suppress(OSError):
             directory = state / "crashes"
             directory.mkdir(mode=0o700, exist_ok=True)
-            _write_new(directory / name, text)
+            write_new(directory / name, text)
             _forget_old(directory)
             return directory / name
     with contextlib.suppress(OSError):
         # Also where no directory can be written to.
         path = Path(tempfile.gettempdir()) / f"drkit-crash-{name}"
-        _write_new(path, text)
+        write_new(path, text)
         return path
     return None
-
-
-def _write_new(path: Path, text: str) -> None:
-    """Write the whole text, or leave no file; raises OSError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123
-            file.write(text)
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
 
 
 def _forget_old(directory: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from drkit.errors import DrkitError, Interrupted, NoSuchPoint, UsageError
+from drkit.errors import DrkitError, Failure, NoSuchPoint, UsageError
 from drkit.model import STRUCTURE
 
 if TYPE_CHECKING:
@@ -73,13 +73,11 @@ class Trail:
         attempt = self.recorder.attempt
         try:
             self.tell(self.settings, attempt, error, failed_before=outcome.failed_before(known, attempt))
-        except Interrupted:
-            raise
-        except DrkitError as problem:
+        except Failure as problem:
             log.warning("%s", problem.message)
 
 
-def trail(settings: Config, recorded: Recorded, tell: Callable[..., None] | None = None) -> Trail:
+def trail(settings: Config, recorded: Recorded) -> Trail:
     """The record of a command that is about to begin."""
     from drkit.actions import outcome
     from drkit.state import attempts
@@ -87,4 +85,4 @@ def trail(settings: Config, recorded: Recorded, tell: Callable[..., None] | None
 
     directory = State(settings.site.state).attempts
     recorder = attempts.recorder(directory, recorded.verb, recorded.scope, thorough=recorded.thorough)
-    return Trail(settings, recorder, tell or outcome.tell)
+    return Trail(settings, recorder, outcome.tell)

@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from itertools import islice
 from pathlib import Path
 
 from apscheduler import events
@@ -63,18 +62,13 @@ class CronTrigger(BaseTrigger):  # type: ignore[misc]
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
         """The first time after the previous one, or after now where there is none."""
         after = (previous or now).astimezone(self._zone)
-        return next_times(self._expression, after, 1)[0].astimezone(UTC)
-
-
-def next_times(expression: str, after: datetime, count: int) -> tuple[datetime, ...]:
-    """The next `count` times after a moment, in that moment's time zone; raises ValueError."""
-    return tuple(islice(cron.times(expression, after), count))
+        return next(cron.times(self._expression, after)).astimezone(UTC)
 
 
 def describe(jobs: Mapping[str, str], now: datetime) -> tuple[str, ...]:
     """One line for each verb: its expression, and when it runs next in the time zone of `now`."""
     return tuple(
-        f"{verb}: {expression}, next at {next_times(expression, now, 1)[0]:%a %Y-%m-%d %H:%M %Z}"
+        f"{verb}: {expression}, next at {next(cron.times(expression, now)):%a %Y-%m-%d %H:%M %Z}"
         for verb, expression in jobs.items()
     )
 
@@ -85,7 +79,7 @@ def missed(last_runs: Mapping[str, LastRun], now: datetime) -> dict[str, datetim
     Judged by the expression of that time: a schedule that was changed since makes nothing overdue.
     """
     due = {
-        verb: next_times(last.expression, last.at.astimezone(now.tzinfo), 1)[0]
+        verb: next(cron.times(last.expression, last.at.astimezone(now.tzinfo)))
         for verb, last in last_runs.items()
     }
     overdue = ((verb, at) for verb, at in due.items() if at.astimezone(UTC) <= now.astimezone(UTC))

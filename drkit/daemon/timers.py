@@ -11,8 +11,6 @@ from drkit.errors import ConfigError
 from drkit.files import replace_file
 from drkit.model import cron
 
-UNIT_DIRECTORY = Path("/etc/systemd/system")
-
 _SERVICE = """\
 [Unit]
 Description=drkit {verb}
@@ -101,8 +99,8 @@ def _systemd_word(word: str) -> str:
     return word
 
 
-def cron_lines(schedule: Schedule, program: Path, config_path: Path, *, user: str | None = None) -> str:
-    """A crontab, or with `user` a file for /etc/cron.d. Raises ConfigError for a bad cron expression."""
+def cron_lines(schedule: Schedule, program: Path, config_path: Path) -> str:
+    """A crontab. Raises ConfigError for a bad cron expression."""
     lines = []
     for verb, expression in schedule.jobs.items():
         cron.read(verb, expression)
@@ -110,11 +108,11 @@ def cron_lines(schedule: Schedule, program: Path, config_path: Path, *, user: st
         command = shlex.join((str(program), "--quiet", "--config", str(config_path), verb)).replace(
             "%", "\\%"
         )
-        lines.append(" ".join([*expression.split(), *([user] if user else []), command]))
+        lines.append(" ".join([*expression.split(), command]))
     return _CRON_HEAD + "".join(line + "\n" for line in lines)
 
 
-def install_units(units: Mapping[str, str], directory: Path = UNIT_DIRECTORY) -> tuple[str, ...]:
+def install_units(units: Mapping[str, str], directory: Path) -> tuple[str, ...]:
     """Write the units that are not there, or differ, with mode 0644; returns their names.
 
     Raises ConfigError where the directory cannot be written.

@@ -62,10 +62,5 @@ def look(held: LockedDatabase) -> HarborFacts:
     except ToolFailed as error:
         said = f"the relations of {held.name} could not be looked at: {error.message}"
         return HarborFacts(warnings=(said,))
-    return HarborFacts(measured, lines, tuple(_torn(held.name, measured)))
-
-
-def _torn(name: str, measured: tuple[RelationEvidence, ...]) -> list[str]:
-    found = [torn.describe(one) for one in measured if one.torn]
-    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-    return [f"production is inconsistent: in {name} {'; '.join(found[:3])}{more}"] if found else []
+    torn_there = torn.sentence(held.name, measured)
+    return HarborFacts(measured, lines, (torn_there,) if torn_there else ())

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from drkit.harbor import tables
 from drkit.tools.postgres import sql
 from drkit.tools.postgres.sessions import Session
 
@@ -54,7 +55,7 @@ class Mark:
 
 def under_way(session: Session) -> Collection | None:
     """The garbage collection that deletes, or is about to, at this moment."""
-    if _has(session, "execution"):
+    if tables.has(session, "execution"):
         query = sql.compose(
             "SELECT id, start_time FROM public.execution"
             " WHERE {real} AND {under_way} ORDER BY start_time DESC LIMIT 1",
@@ -69,7 +70,7 @@ def under_way(session: Session) -> Collection | None:
 
 def mark(session: Session, moment: datetime) -> Mark:
     """What is known at a snapshot; ask within it."""
-    if not _has(session, "execution"):
+    if not tables.has(session, "execution"):
         return Mark((), moment)
     found = session.rows("SELECT id FROM public.execution WHERE vendor_type = 'GARBAGE_COLLECTION'")
     return Mark(tuple(number for (number,) in found), moment)
@@ -82,7 +83,7 @@ def since(session: Session, known: Mark) -> bool:
     """
     if under_way(session):
         return True
-    if not _has(session, "execution"):
+    if not tables.has(session, "execution"):
         return False
     query = sql.compose(
         "SELECT EXISTS (SELECT FROM public.execution WHERE {real} AND (NOT id = ANY (%s) OR end_time >= %s))"
@@ -97,7 +98,7 @@ def known_blobs(session: Session, digests: Sequence[str]) -> set[str]:
     """Those of the digests that the database knows as blobs, or as system artifacts."""
     query = "SELECT digest FROM public.blob WHERE digest = ANY (%s)"
     parameters: list[list[str]] = [list(digests)]
-    if _has(session, "system_artifact"):
+    if tables.has(session, "system_artifact"):
         query += " UNION SELECT digest FROM public.system_artifact WHERE digest = ANY (%s)"
         parameters *= 2
     return {digest for (digest,) in session.rows(query, parameters)}
@@ -109,7 +110,3 @@ def _sweeps(session: Session) -> bool:
         "  AND update_time > (clock_timestamp() AT TIME ZONE 'UTC') - %s::interval)"
     )
     return bool(session.value(query, (_FRESH,)))
-
-
-def _has(session: Session, table: str) -> bool:
-    return bool(session.value("SELECT to_regclass(%s) IS NOT NULL", (f"public.{table}",)))

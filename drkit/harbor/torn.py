@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import LiteralString
 
 from drkit.harbor.inventory import printable
@@ -10,6 +10,7 @@ from drkit.harbor.relations import RELATIONS, Key, Relation
 from drkit.model import RelationEvidence
 from drkit.tools.postgres import sessions, sql
 from drkit.tools.postgres.sessions import Session
+from drkit.tools.tally import first_few
 
 _name = sql.identifier
 
@@ -84,6 +85,12 @@ def tearing(relation: Relation) -> sessions.Query:
         same=_same(relation),
         only=sql.fragment(relation.only),
     )
+
+
+def sentence(database: str, found: Iterable[RelationEvidence]) -> str:
+    """What is torn in a database of production; empty where nothing is."""
+    lost = [describe(one) for one in found if one.torn]
+    return f"production is inconsistent: in {database} {first_few(lost, '; ')}" if lost else ""
 
 
 def describe(found: RelationEvidence) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from tzlocal import get_localzone
 
@@ -90,16 +90,9 @@ def odd_times(expression: str, zone: tzinfo, after: datetime) -> tuple[OddTime, 
 def _times(schedule: cron.Cron, change: Change) -> Iterator[datetime]:
     at = change.first
     while at < change.end:
-        if at.hour in schedule.hours and at.minute in schedule.minutes and _has_day(schedule, at.date()):
+        if at.hour in schedule.hours and at.minute in schedule.minutes and schedule.has_day(at.date()):
             yield at
         at += _MINUTE
-
-
-def _has_day(schedule: cron.Cron, day: date) -> bool:
-    by_date = day.day in schedule.days
-    by_weekday = day.isoweekday() % 7 in schedule.weekdays
-    fits = by_date or by_weekday if schedule.either_day else by_date and by_weekday
-    return fits and day.month in schedule.months
 
 
 def warnings(jobs: Mapping[str, str], zone: tzinfo, after: datetime) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from drkit.errors import ConfigError
 
@@ -49,6 +49,12 @@ class Cron:
     months: tuple[int, ...]
     weekdays: tuple[int, ...]
     either_day: bool
+
+    def has_day(self, day: date) -> bool:
+        """Whether a day fits, at whichever time."""
+        by_date, by_weekday = day.day in self.days, day.isoweekday() % 7 in self.weekdays
+        fits = by_date or by_weekday if self.either_day else by_date and by_weekday
+        return fits and day.month in self.months
 
 
 def parse(text: str) -> Cron:

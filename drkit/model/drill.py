@@ -88,11 +88,6 @@ class DrillReport:
     # The recipients of its secrets (keys without names) whose identities were at hand.
     opened: tuple[str, ...] = ()
 
-    @property
-    def proves(self) -> bool:
-        """Whether this drill shows that the whole point comes back."""
-        return self.outcome is Outcome.PASSED and self.level == "full"
-
 
 @dataclass(frozen=True)
 class DrillNote:

@@ -57,7 +57,7 @@ def in_seal(parts: Iterable[Part], snapshot: str) -> tuple[Part, ...]:
 
 @dataclass(frozen=True)
 class SecretFile:
-    """One file of the secrets bundle: where it stood, how long it is, and what it is (see kinds.py).
+    """One file of the secrets bundle: where it stood, how long it is, and what it is (see classify.py).
 
     `fingerprint` is a keyed hash, which tells nobody anything but whether the file is still the same;
     `rights` are mode and owner, as in `0600 10000:10000`, empty in points of older versions.

@@ -11,15 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from pathlib import PurePosixPath
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from drkit.database import restore_needs, statements, swap
 from drkit.model import BucketPlace, DatabaseEvidence, Part, PointManifest
 from drkit.registry import storage
 from drkit.reports.next_steps import next_steps
-from drkit.reports.text import printable, quoted, shell_word
+from drkit.reports.text import printable, quoted, shell_word, templates
 from drkit.reports.units import size
 from drkit.tools.postgres import sql, targets
 
@@ -100,23 +97,9 @@ def files(manifest: PointManifest, seal_tags: str) -> dict[str, str]:
     """
     facts = _facts(manifest) | {"seal_tags": seal_tags}
     return {
-        TEXT: _environment(printable).get_template(TEXT).render(facts),
-        SCRIPT: _environment(quoted).get_template(SCRIPT).render(facts),
+        name: templates(finalize, size=size, sh=shell_word, json=json.dumps).get_template(name).render(facts)
+        for name, finalize in ((TEXT, printable), (SCRIPT, quoted))
     }
-
-
-def _environment(finalize: Any) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("drkit.reports", "templates"),
-        autoescape=False,  # noqa: S701 - `finalize` quotes everything for the shell, or makes it printable
-        undefined=StrictUndefined,
-        finalize=finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"size": size, "sh": shell_word, "json": json.dumps}
-    return environment
 
 
 def _facts(manifest: PointManifest) -> dict[str, object]:

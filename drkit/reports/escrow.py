@@ -5,14 +5,14 @@ Two renderings of the same facts, a self-contained HTML page to print and plain 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from drkit.reports import qr
-from drkit.reports.text import printable, shell_word
+from drkit.reports.text import printable, shell_word, templates
 
 
 @dataclass(frozen=True)
@@ -82,28 +82,16 @@ class Page:
 
 def text(page: Page) -> str:
     """The page as plain text; a share is wrapped, ten words a line."""
-    environment = _environment(html=False)
-    return environment.get_template("escrow.txt").render(page=page)
+    return templates(printable, **_filters()).get_template("escrow.txt").render(page=page)
 
 
 def html(page: Page) -> str:
     """The page as HTML: one file, no script, nothing fetched from elsewhere."""
-    environment = _environment(html=True)
-    return environment.get_template("escrow.html").render(page=page)
+    return templates(**_filters()).get_template("escrow.html").render(page=page)
 
 
-def _environment(*, html: bool) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("drkit.reports", "templates"),
-        autoescape=html,  # noqa: S701 - plain text has nothing to escape
-        undefined=StrictUndefined,
-        finalize=None if html else printable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"sh": shell_word, "qr": _code, "ten": _ten, "lines": str.splitlines}
-    return environment
+def _filters() -> dict[str, Callable[..., object]]:
+    return {"sh": shell_word, "qr": _code, "ten": _ten, "lines": str.splitlines}
 
 
 def _code(content: str) -> Markup:

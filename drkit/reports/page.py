@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from drkit.errors import ConfigError
 from drkit.model import CheckKind, DrillReport
 from drkit.reports import statements
 from drkit.reports.jsonable import jsonable
+from drkit.reports.text import templates
 from drkit.reports.units import duration, moment, size
 
 PAGE = "report.html"
@@ -31,20 +30,13 @@ def write(report: DrillReport, directory: Path) -> None:
 
 def render(report: DrillReport) -> str:
     """The page: one file, no script, nothing fetched from elsewhere."""
-    environment = Environment(
-        loader=PackageLoader("drkit.reports", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    environment = templates(
+        duration=duration,
+        moment=moment,
+        size=size,
+        server=statements.server,
+        coverage=statements.coverage,
     )
-    environment.filters |= {
-        "duration": duration,
-        "moment": moment,
-        "size": size,
-        "server": statements.server,
-        "coverage": statements.coverage,
-    }
     return environment.get_template("drill.html").render(
         report=report,
         plain=jsonable(report),

@@ -20,8 +20,7 @@ from drkit.model import (
     TableEvidence,
     Unplanted,
 )
-
-_NAMES = 5
+from drkit.tools.tally import first_few
 
 
 @dataclass(frozen=True)
@@ -72,14 +71,8 @@ def came_back(checks: Iterable[CheckResult]) -> tuple[Statement, ...]:
 
 def unproved(
     manifest: PointManifest, checks: Sequence[CheckResult], unplanted: Sequence[Unplanted], level: Level
-) -> tuple[Statement, ...]:
-    """What this drill does not show, and why."""
-    return tuple(_unproved(manifest, checks, unplanted, level))
-
-
-def _unproved(
-    manifest: PointManifest, checks: Sequence[CheckResult], unplanted: Sequence[Unplanted], level: Level
 ) -> Iterator[Statement]:
+    """What this drill does not show, and why."""
     for part, what in (
         (manifest.part("database"), "no database"),
         (manifest.images, "no images"),
@@ -116,8 +109,7 @@ def held_outside(taken: Iterable[tuple[str, Path]]) -> Statement:
 
 def names_of(tables: Sequence[TableEvidence]) -> str:
     """The first few tables by name."""
-    names = ", ".join(table.label for table in tables[:_NAMES])
-    return f"{names} and {len(tables) - _NAMES} more" if len(tables) > _NAMES else names
+    return first_few([table.label for table in tables], most=5)
 
 
 def summary(evidence: DatabaseEvidence) -> DatabaseSummary:

@@ -1,8 +1,11 @@
-"""Values of a site in plain text and in shell commands."""
+"""Values of a site in plain text and in shell commands, and the templates that they stand in."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
 class Finished(str):
@@ -26,3 +29,20 @@ def printable(value: object) -> str:
     if isinstance(value, Finished):
         return value
     return "".join(letter if letter.isprintable() else "?" for letter in str(value))
+
+
+def templates(
+    finalize: Callable[[object], object] | None = None, **filters: Callable[..., object]
+) -> Environment:
+    """The templates: of HTML, unless `finalize` makes each value fit for plain text or for a shell."""
+    environment = Environment(
+        loader=PackageLoader("drkit.reports", "templates"),
+        autoescape=finalize is None,  # noqa: S701 - what `finalize` has made has nothing to escape
+        undefined=StrictUndefined,
+        finalize=finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= filters
+    return environment

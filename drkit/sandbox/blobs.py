@@ -19,7 +19,7 @@ from drkit.model import Bucketed
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, Meter
 from drkit.registry import storage
-from drkit.tools.parallel import together
+from drkit.tools.parallel import side_by_side
 from drkit.tools.restic.repository import Repository
 
 STAGE = "restore blobs"
@@ -105,19 +105,11 @@ class BlobsBuilder:
         total = self._manifest.need("inventory", "inventory").bytes if wanted is None else None
         meter = Meter(self._listener, STAGE, total)
         links = self._manifest.need("links", "links")
-        outcomes = together(
-            {
-                "blobs": lambda: bucket_restore.fetch(shelf, entries, root, meter),
-                "links": lambda: links_archive.unpack(
-                    links_archive.read(self._repository.read(links.snapshot, links.path)), root
-                ),
-            }
-        )
-        for outcome in outcomes.values():
-            if isinstance(outcome, Exception):
-                raise outcome
-        fetched = outcomes["blobs"]
-        assert isinstance(fetched, Fetched)
+        archive = links_archive.read(self._repository.read(links.snapshot, links.path))
+        with side_by_side() as tasks:
+            blobs = tasks.begin("blobs", lambda: bucket_restore.fetch(shelf, entries, root, meter))
+            unpacked = tasks.begin("links", lambda: links_archive.unpack(archive, root))
+        fetched, _ = blobs(), unpacked()
         return RestoredBlobs(root, Cleaned(), FromVault(shelf, fetched, entries.sample))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from drkit.blobs import dangling
 from drkit.blobs.dangling import Known
 from drkit.database import clients, load, swap
-from drkit.errors import DrillError, DrkitError, RestoreDamaged
+from drkit.errors import DrillError, RestoreDamaged
 from drkit.files import make_directory, plain_file
 from drkit.harbor import tables
 from drkit.model import DatabaseEvidence, Level
@@ -28,7 +28,7 @@ from drkit.secrets import capture
 from drkit.secrets.bundle import Bundle, Member
 from drkit.stopwatch import Stopwatch
 from drkit.tools.age import Identity
-from drkit.tools.parallel import together
+from drkit.tools.parallel import all_of
 from drkit.tools.postgres import programs as postgres_programs
 from drkit.tools.postgres import sessions
 from drkit.tools.postgres.programs import Programs
@@ -144,7 +144,7 @@ class Builder:
             work["secrets"] = self._secrets
         if self._level == "full" and self._manifest.images:
             work["blobs"] = self._blobs
-        _raise_first(together(work))
+        all_of(work)
         if self._level == "quick" and self._manifest.images:
             self._sample_of_blobs()
         if self.restored.blobs_root is not None:
@@ -155,7 +155,7 @@ class Builder:
 
     def _databases(self) -> None:
         databases = self._manifest.databases
-        _raise_first(together({each.name: partial(self._database, each) for each in databases}))
+        all_of({each.name: partial(self._database, each) for each in databases})
 
     def _database(self, evidence: DatabaseEvidence) -> None:
         """Start a server and fetch the dump at once, then load it."""
@@ -176,7 +176,7 @@ class Builder:
                 self._repository.restore(dump.snapshot, fetched, listener=self._listener)
 
         dump = self._manifest.need("database", name)
-        _raise_first(together({"start": start, "fetch": fetch}))
+        all_of({"start": start, "fetch": fetch})
         archive = plain_file(fetched, dump.path)
         roles = self._files.data("roles", name).decode()
         made, programs = servers[0]
@@ -262,9 +262,3 @@ def _pick(tags: Iterator[Tag], count: int) -> list[Tag]:
         elif (place := chance.randint(0, number)) < count:
             kept[place] = tag
     return kept
-
-
-def _raise_first(outcomes: Mapping[str, object]) -> None:
-    for error in outcomes.values():
-        if isinstance(error, DrkitError):
-            raise error

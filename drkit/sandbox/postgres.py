@@ -55,7 +55,7 @@ def running(
 
     It sees nothing of what is `hidden`. Raises ConfigError, ToolFailed.
     """
-    home = make_home(directory, _account(user))
+    home = make_home(directory, account(user))
     data = home / "data"
     initialise = (programs.program("initdb"), f"--pgdata={data}", f"--username={superuser}", "--auth=trust")
     options = ("--encoding=UTF8", "--no-locale", "--no-sync")
@@ -99,17 +99,18 @@ def make_home(directory: Path, owner: tuple[int, int] | None) -> Path:
     return home
 
 
-def _account(user: str) -> tuple[int, int] | None:
+def account(user: str) -> tuple[int, int] | None:
+    """The ids of the user that servers run as, None for ourselves; raises ConfigError where nobody is."""
     if os.geteuid() != 0:
         return None
     try:
-        account = pwd.getpwnam(user)
+        found = pwd.getpwnam(user)
     except KeyError:
         raise ConfigError(
             f'there is no user "{user}" to run the sandbox\'s PostgreSQL as',
             hint="PostgreSQL refuses root: name an ordinary user as user in [drill]",
         ) from None
-    return account.pw_uid, account.pw_gid
+    return found.pw_uid, found.pw_gid
 
 
 def _wait(server: Server, target: Target) -> None:

@@ -6,25 +6,22 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from drkit import config
 from drkit.blobs import digests
 from drkit.checks import images, manifests, relations, schema, tables, tree, vault
 from drkit.checks.binding import Binding
 from drkit.checks.finding import Check, Control, Finding, Unplanted
-from drkit.errors import DrkitError
 from drkit.harbor import tables as harbor_tables
 from drkit.model import CheckKind, CheckResult, ControlResult, Level, PointManifest, utc_now
 from drkit.registry import storage
+from drkit.registry.ledger import Ledger
 from drkit.sandbox.blobs import FromVault
 from drkit.sandbox.build import Restored
 from drkit.sandbox.secret_proof import SecretProof
-from drkit.tools.parallel import together
+from drkit.tools.parallel import all_of
 from drkit.tools.postgres import sessions
 from drkit.tools.postgres.targets import Target
-
-T = TypeVar("T")
 
 
 class Proof:
@@ -48,14 +45,14 @@ class Proof:
 
     def check(self) -> tuple[CheckResult, ...]:
         """Run every check: databases, images and secrets side by side, the checks of each in turn."""
-        ledger = images.Ledger(self._directory / "ledger.db")
+        ledger = Ledger(self._directory / "ledger.db")
         try:
             with contextlib.ExitStack() as stack:
                 groups = self._groups(_Images(self._restored, ledger, self._level), stack)
-                outcomes = together({name: partial(_run_all, group) for name, group in groups.items()})
+                outcomes = all_of({name: partial(_run_all, group) for name, group in groups.items()})
         finally:
             ledger.close()
-        return tuple(result for outcome in outcomes.values() for result in _result(outcome))
+        return tuple(result for results in outcomes.values() for result in results)
 
     def plant_faults(
         self, checks: Sequence[CheckResult]
@@ -65,9 +62,9 @@ class Proof:
         Returns what came of them, and which had nothing to be planted in.
         """
         every = list(self._controls(checks))
-        outcomes = together({control.name: control.run for control in every if isinstance(control, Control)})
+        caught = all_of({control.name: control.run for control in every if isinstance(control, Control)})
         unplanted = tuple(control for control in every if isinstance(control, Unplanted))
-        return tuple(_result(outcome) for outcome in outcomes.values()), unplanted
+        return tuple(caught.values()), unplanted
 
     def _groups(self, found: _Images, stack: contextlib.ExitStack) -> Mapping[str, Sequence[Check]]:
         groups: dict[str, list[Check]] = {"point": list(self._binding.checks())}
@@ -117,7 +114,7 @@ class Proof:
 class _Images:
     """The checks on images, which share a ledger: what was pulled whole need not be read again."""
 
-    def __init__(self, restored: Restored, ledger: images.Ledger, level: Level) -> None:
+    def __init__(self, restored: Restored, ledger: Ledger, level: Level) -> None:
         self._restored = restored
         self._ledger = ledger
         self._level = level
@@ -202,10 +199,3 @@ class _Tree:
 
 def _run_all(checks: Iterable[Check]) -> list[CheckResult]:
     return [check.run() for check in checks]
-
-
-def _result(outcome: T | DrkitError) -> T:
-    """The outcome of work done side by side; raises the error that it ended in."""
-    if isinstance(outcome, DrkitError):
-        raise outcome
-    return outcome

@@ -47,7 +47,7 @@ _SHOWN = 80
 class Member:
     """One file, directory or link; `path` is absolute, as on the machine that it came from.
 
-    `what` says what a file is, such as `secret key` (see kinds.py); empty where nobody looked.
+    `what` says what a file is, such as `secret key` (see classify.py); empty where nobody looked.
     """
 
     path: str

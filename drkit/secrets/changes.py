@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from drkit.model import PointManifest, SecretFile
 from drkit.secrets import classify
+from drkit.secrets.classify import SecretKind
+from drkit.tools.tally import first_few
 
 _NAMES = 5
-_KEY_PLACE = next(end for end, what in classify.PLACES.items() if what == classify.SECRET_KEY)
+_KEY_PLACE = next(end for end, what in classify.PLACES.items() if what == SecretKind.SECRET_KEY)
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Changes:
 
 def irreplaceable(file: SecretFile) -> bool:
     """Whether a file is a secret key or an authority."""
-    return file.what in (classify.SECRET_KEY, classify.AUTHORITY) or file.path.endswith("/" + _KEY_PLACE)
+    return file.what in (SecretKind.SECRET_KEY, SecretKind.AUTHORITY) or file.path.endswith("/" + _KEY_PLACE)
 
 
 def compare(before: PointManifest, files: Sequence[SecretFile], fingerprint_key: str) -> Changes:
@@ -77,7 +79,7 @@ def sentences(found: Changes, since: str, told: Collection[str] = ()) -> Iterato
             yield f"secret files {what} since point {since}: {_listed(files)}"
     if found.other_rights:
         said = [f"{new.path} (was {old.rights}, is {new.rights})" for old, new in found.other_rights]
-        yield f"secret files whose mode or owner changed since point {since}: {_first(said)}"
+        yield f"secret files whose mode or owner changed since point {since}: {first_few(said, most=_NAMES)}"
     if not found.comparable:
         yield (
             f"whether secret files changed since point {since} cannot be told: it was made by another "
@@ -95,7 +97,7 @@ def sentence(file: SecretFile, became: str, since: str) -> str:
     """What became of one file since a point, and what follows where nothing can take its place."""
     what = file.what or "file"
     said = f"the {what} {file.path} {became} since point {since}"
-    if what == classify.AUTHORITY:
+    if what == SecretKind.AUTHORITY:
         said += ": certificates that it issued are not trusted with a new one, unless that has the same key"
     elif irreplaceable(file):
         said += ": what Harbor encrypted before cannot be decrypted with a new one"
@@ -104,11 +106,7 @@ def sentence(file: SecretFile, became: str, since: str) -> str:
 
 def _listed(files: Sequence[SecretFile]) -> str:
     named = [
-        f"{file.path} ({file.what})" if file.what not in ("", classify.OTHER) else file.path for file in files
+        f"{file.path} ({file.what})" if file.what not in ("", SecretKind.OTHER) else file.path
+        for file in files
     ]
-    return _first(named)
-
-
-def _first(named: Sequence[str]) -> str:
-    more = f" and {len(named) - _NAMES} more" if len(named) > _NAMES else ""
-    return ", ".join(named[:_NAMES]) + more
+    return first_few(named, most=_NAMES)

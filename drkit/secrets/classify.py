@@ -4,109 +4,145 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from pathlib import PurePosixPath
 
 from drkit.tools import ssh, x509
 from drkit.tools.x509 import Certificate
 
-SECRET_KEY = "secret key"
-TOKEN_KEY = "token key"
-TOKEN_CERTIFICATE = "token certificate"
-HARBOR_YML = "harbor.yml"
-CERTIFICATE = "certificate"
-AUTHORITY = "CA certificate"
-TRUST_STORE = "trusted CA certificates"
-PRIVATE_KEY = "private key"
-ENCRYPTED_KEY = "private key, encrypted"
-BOTH = "certificate and private key"
-BOTH_ENCRYPTED = "certificate and private key, encrypted"
-PUBLIC_KEY = "public key"
-COSIGN_KEY = "cosign private key, encrypted"
-COSIGN_PASSWORD = "cosign password"
-GPG_KEY = "GPG private key"
-SSH_KEY, SSH_KEY_ENCRYPTED = "SSH private key", "SSH private key, encrypted"
-OTHER = "file"
+
+class SecretKind(StrEnum):
+    """What a file is, in a word or two; the values stand in stored manifests and bundles.
+
+    Those may also hold kinds that only another version of drkit knows.
+    """
+
+    SECRET_KEY = "secret key"
+    TOKEN_KEY = "token key"
+    TOKEN_CERTIFICATE = "token certificate"
+    HARBOR_YML = "harbor.yml"
+    CERTIFICATE = "certificate"
+    AUTHORITY = "CA certificate"
+    TRUST_STORE = "trusted CA certificates"
+    REQUEST = "certificate request"
+    REVOCATIONS = "revocation list"
+    PRIVATE_KEY = "private key"
+    ENCRYPTED_KEY = "private key, encrypted"
+    BOTH = "certificate and private key"
+    BOTH_ENCRYPTED = "certificate and private key, encrypted"
+    PUBLIC_KEY = "public key"
+    COSIGN_KEY = "cosign private key, encrypted"
+    COSIGN_PASSWORD = "cosign password"
+    GPG_KEY = "GPG private key"
+    GPG_PUBLIC_KEY = "GPG public key"
+    GPG_KEYRING = "GPG keyring"
+    SSH_KEY = "SSH private key"
+    SSH_KEY_ENCRYPTED = "SSH private key, encrypted"
+    SSH_PUBLIC_KEY = "SSH public key"
+    AGE_IDENTITY = "age identity"
+    PKCS12 = "PKCS#12 key store"
+    JAVA = "Java key store"
+    NOTATION_KEYS = "Notation key list"
+    NOTATION_POLICY = "Notation trust policy"
+    DH_PARAMETERS = "DH parameters"
+    WIREGUARD = "WireGuard configuration"
+    GOOGLE_KEY = "Google service account key"
+    COMPOSE = "docker-compose.yml"
+    NGINX = "nginx configuration"
+    YAML = "YAML"
+    OTHER = "file"
+
 
 # Below Harbor's data volume (see the table of its prepare script).
 PLACES = {
-    "secret/keys/secretkey": SECRET_KEY,
-    "secret/core/private_key.pem": TOKEN_KEY,
-    "secret/registry/root.crt": TOKEN_CERTIFICATE,
+    "secret/keys/secretkey": SecretKind.SECRET_KEY,
+    "secret/core/private_key.pem": SecretKind.TOKEN_KEY,
+    "secret/registry/root.crt": SecretKind.TOKEN_CERTIFICATE,
 }
-_CERTIFICATES = frozenset((CERTIFICATE, AUTHORITY, BOTH, BOTH_ENCRYPTED, TOKEN_CERTIFICATE))
-REQUEST = "certificate request"
+_CERTIFICATES = frozenset(
+    (
+        SecretKind.CERTIFICATE,
+        SecretKind.AUTHORITY,
+        SecretKind.BOTH,
+        SecretKind.BOTH_ENCRYPTED,
+        SecretKind.TOKEN_CERTIFICATE,
+    )
+)
 # What says that it has to do with certificates, whether or not they can be read.
-ABOUT_CERTIFICATES = _CERTIFICATES | {TRUST_STORE, REQUEST}
-PKCS12, JAVA = "PKCS#12 key store", "Java key store"
+ABOUT_CERTIFICATES = _CERTIFICATES | {SecretKind.TRUST_STORE, SecretKind.REQUEST}
 # Nothing in them is looked at: they open with a password.
-KEY_STORES = frozenset((PKCS12, JAVA))
+KEY_STORES = frozenset((SecretKind.PKCS12, SecretKind.JAVA))
 # What opens with a password alone, but for cosign's keys, whose passwords are looked for.
-LOCKED = KEY_STORES | {ENCRYPTED_KEY, BOTH_ENCRYPTED, SSH_KEY_ENCRYPTED}
+LOCKED = KEY_STORES | {SecretKind.ENCRYPTED_KEY, SecretKind.BOTH_ENCRYPTED, SecretKind.SSH_KEY_ENCRYPTED}
 
 # What opens or signs something, and what Harbor's tokens need; one that is gone is missed. Not an age
 # identity, which `doctor` wants out of the bundle.
-KEYS = frozenset(
-    (
-        *(SECRET_KEY, TOKEN_KEY, TOKEN_CERTIFICATE, PRIVATE_KEY, ENCRYPTED_KEY, BOTH, BOTH_ENCRYPTED),
-        *(COSIGN_KEY, GPG_KEY, SSH_KEY, SSH_KEY_ENCRYPTED, PKCS12, JAVA),
-    )
-)
+KEYS = LOCKED | {
+    SecretKind.SECRET_KEY,
+    SecretKind.TOKEN_KEY,
+    SecretKind.TOKEN_CERTIFICATE,
+    SecretKind.PRIVATE_KEY,
+    SecretKind.BOTH,
+    SecretKind.COSIGN_KEY,
+    SecretKind.GPG_KEY,
+    SecretKind.SSH_KEY,
+}
 
 # A mark stands near the beginning; what is larger is no key.
 _LOOKED_AT = 1 << 20
 
 # Mark in the content -> what it is; the first that fits.
-_MARKS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
+_MARKS: tuple[tuple[re.Pattern[bytes], SecretKind], ...] = tuple(
     (re.compile(pattern, re.MULTILINE), what)
     for pattern, what in (
-        (rb"^-----BEGIN ENCRYPTED (SIGSTORE|COSIGN) PRIVATE KEY-----", COSIGN_KEY),
-        (rb"^-----BEGIN PGP PRIVATE KEY BLOCK-----", GPG_KEY),
-        (rb"^-----BEGIN PGP PUBLIC KEY BLOCK-----", "GPG public key"),
-        (rb"^-----BEGIN (RSA |EC )?PUBLIC KEY-----", PUBLIC_KEY),
-        (rb"^-----BEGIN (NEW )?CERTIFICATE REQUEST-----", REQUEST),
-        (rb"^-----BEGIN X509 CRL-----", "revocation list"),
-        (rb"^-----BEGIN DH PARAMETERS-----", "DH parameters"),
-        (rb"^AGE-SECRET-KEY-", "age identity"),
-        (rb"\A(ssh-(ed25519|rsa|dss)|ecdsa-sha2-\S+|sk-\S+) AAAA", "SSH public key"),
-        (rb"^[ \t]*\[Interface\][^\[]*^[ \t]*PrivateKey[ \t]*=", "WireGuard configuration"),
-        (rb'"type"\s*:\s*"service_account"', "Google service account key"),
-        (rb"\A\xfe\xed\xfe\xed", JAVA),
+        (rb"^-----BEGIN ENCRYPTED (SIGSTORE|COSIGN) PRIVATE KEY-----", SecretKind.COSIGN_KEY),
+        (rb"^-----BEGIN PGP PRIVATE KEY BLOCK-----", SecretKind.GPG_KEY),
+        (rb"^-----BEGIN PGP PUBLIC KEY BLOCK-----", SecretKind.GPG_PUBLIC_KEY),
+        (rb"^-----BEGIN (RSA |EC )?PUBLIC KEY-----", SecretKind.PUBLIC_KEY),
+        (rb"^-----BEGIN (NEW )?CERTIFICATE REQUEST-----", SecretKind.REQUEST),
+        (rb"^-----BEGIN X509 CRL-----", SecretKind.REVOCATIONS),
+        (rb"^-----BEGIN DH PARAMETERS-----", SecretKind.DH_PARAMETERS),
+        (rb"^AGE-SECRET-KEY-", SecretKind.AGE_IDENTITY),
+        (rb"\A(ssh-(ed25519|rsa|dss)|ecdsa-sha2-\S+|sk-\S+) AAAA", SecretKind.SSH_PUBLIC_KEY),
+        (rb"^[ \t]*\[Interface\][^\[]*^[ \t]*PrivateKey[ \t]*=", SecretKind.WIREGUARD),
+        (rb'"type"\s*:\s*"service_account"', SecretKind.GOOGLE_KEY),
+        (rb"\A\xfe\xed\xfe\xed", SecretKind.JAVA),
     )
 )
 # The end of the path -> what it is, where the content is binary or might be anybody's.
-_ENDINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+_ENDINGS: tuple[tuple[re.Pattern[str], SecretKind], ...] = tuple(
     (re.compile(pattern), what)
     for pattern, what in (
-        (r"/private-keys-v1\.d/[0-9A-F]{40}\.key$", GPG_KEY),
-        (r"/(pubring\.(kbx|gpg)|trustdb\.gpg)$", "GPG keyring"),
-        (r"\.(p12|pfx)$", PKCS12),
-        (r"/signingkeys\.json$", "Notation key list"),
-        (r"/trustpolicy(\.oci)?\.json$", "Notation trust policy"),
-        (r"/docker-compose\.ya?ml$", "docker-compose.yml"),
-        (r"/nginx(/.*)?\.conf$|/nginx/.*\.conf$", "nginx configuration"),
-        (r"\.ya?ml$", "YAML"),
+        (r"/private-keys-v1\.d/[0-9A-F]{40}\.key$", SecretKind.GPG_KEY),
+        (r"/(pubring\.(kbx|gpg)|trustdb\.gpg)$", SecretKind.GPG_KEYRING),
+        (r"\.(p12|pfx)$", SecretKind.PKCS12),
+        (r"/signingkeys\.json$", SecretKind.NOTATION_KEYS),
+        (r"/trustpolicy(\.oci)?\.json$", SecretKind.NOTATION_POLICY),
+        (r"/docker-compose\.ya?ml$", SecretKind.COMPOSE),
+        (r"/nginx(/.*)?\.conf$|/nginx/.*\.conf$", SecretKind.NGINX),
+        (r"\.ya?ml$", SecretKind.YAML),
     )
 )
 
 
-def what_is(path: str, data: bytes, *, cosign_password: str | None = None) -> str:
-    """What a file is, in a word or two; `file` where nobody can tell."""
+def what_is(path: str, data: bytes, *, cosign_password: str | None = None) -> SecretKind:
+    """What a file is; OTHER where nothing tells."""
     if path == cosign_password:
-        return COSIGN_PASSWORD
+        return SecretKind.COSIGN_PASSWORD
     place = next((what for end, what in PLACES.items() if path.endswith("/" + end)), None)
     if place:
         return place
     if PurePosixPath(path).name == "harbor.yml":
-        return HARBOR_YML
-    return _by_content(path, data) or next((w for p, w in _ENDINGS if p.search(path)), OTHER)
+        return SecretKind.HARBOR_YML
+    return _by_content(path, data) or next((w for p, w in _ENDINGS if p.search(path)), SecretKind.OTHER)
 
 
-def _by_content(path: str, data: bytes) -> str | None:
+def _by_content(path: str, data: bytes) -> SecretKind | None:
     if x509.holds_certificate(data):
         return _certificate(data)
-    looks: tuple[Callable[[], str | None], ...] = (
-        lambda: ENCRYPTED_KEY if x509.holds_encrypted_key(data) else None,
-        lambda: PRIVATE_KEY if x509.holds_key(data) else None,
+    looks: tuple[Callable[[], SecretKind | None], ...] = (
+        lambda: SecretKind.ENCRYPTED_KEY if x509.holds_encrypted_key(data) else None,
+        lambda: SecretKind.PRIVATE_KEY if x509.holds_key(data) else None,
         lambda: _ssh_key(data),
         lambda: next((what for mark, what in _MARKS if mark.search(data[:_LOOKED_AT])), None),
         lambda: _der(path, data),
@@ -114,31 +150,31 @@ def _by_content(path: str, data: bytes) -> str | None:
     return next((found for look in looks if (found := look())), None)
 
 
-def _certificate(data: bytes) -> str:
+def _certificate(data: bytes) -> SecretKind:
     if x509.holds_encrypted_key(data):
-        return BOTH_ENCRYPTED
+        return SecretKind.BOTH_ENCRYPTED
     if x509.holds_key(data):
-        return BOTH
+        return SecretKind.BOTH
     try:
         found = x509.read_certificates(data)
     except ValueError:
-        return CERTIFICATE
+        return SecretKind.CERTIFICATE
     if not found[0].authority:
-        return CERTIFICATE
-    return AUTHORITY if len(x509.chain_of(found)) == len(found) else TRUST_STORE
+        return SecretKind.CERTIFICATE
+    return SecretKind.AUTHORITY if len(x509.chain_of(found)) == len(found) else SecretKind.TRUST_STORE
 
 
-def _ssh_key(data: bytes) -> str | None:
+def _ssh_key(data: bytes) -> SecretKind | None:
     if ssh.MARK not in data:
         return None
-    return SSH_KEY_ENCRYPTED if ssh.is_encrypted(data) else SSH_KEY
+    return SecretKind.SSH_KEY_ENCRYPTED if ssh.is_encrypted(data) else SecretKind.SSH_KEY
 
 
-def _der(path: str, data: bytes) -> str | None:
+def _der(path: str, data: bytes) -> SecretKind | None:
     if not path.endswith((".crt", ".cer", ".der", ".pem")) or data[:1] != b"\x30":
         return None
     try:
-        return AUTHORITY if x509.read_certificate(data).authority else CERTIFICATE
+        return SecretKind.AUTHORITY if x509.read_certificate(data).authority else SecretKind.CERTIFICATE
     except ValueError:
         return None
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from drkit.files import replace_file
 from drkit.logs import encodable
 from drkit.model import STRUCTURE, Attempt, utc_now
+from drkit.state.directory import is_held, new_id
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +86,7 @@ class Recorder:
 def recorder(directory: Path, verb: str, scope: str = "", *, thorough: int = STRUCTURE) -> Recorder:
     """A recorder for an attempt that begins now."""
     now = utc_now()
-    name = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-    return Recorder(directory, Attempt(name, verb, scope, now, thorough=thorough))
+    return Recorder(directory, Attempt(new_id(now), verb, scope, now, thorough=thorough))
 
 
 def note(directory: Path, verb: str, why_not: str = "") -> None:
@@ -164,16 +163,7 @@ def _read(path: Path) -> Attempt | None:
     except ValidationError as error:
         log.warning("%s is not understood: %s", path, re.sub(r"\s+", " ", str(error)))
         return None
-    return attempt if attempt.ended_at else replace(attempt, running=_is_held(path.with_suffix(".lock")))
-
-
-def _is_held(path: Path) -> bool:
-    """Whether a living process holds the lock."""
-    if not path.exists():
-        return False
-    lock = FileLock(path, mode=_FILE_MODE)
-    try:
-        with lock.acquire(blocking=False):
-            return False
-    except Timeout:
-        return True
+    if attempt.ended_at:
+        return attempt
+    lock = path.with_suffix(".lock")
+    return replace(attempt, running=lock.exists() and is_held(lock))

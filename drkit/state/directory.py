@@ -44,6 +44,16 @@ def new_id(now: datetime) -> str:
     return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
+def is_held(path: Path) -> bool:
+    """Whether a living process holds this lock."""
+    lock = FileLock(path, mode=_PRIVATE)
+    try:
+        with lock.acquire(blocking=False):
+            return False
+    except Timeout:
+        return True
+
+
 @dataclass(frozen=True)
 class State:
     """The state directory of one site."""
@@ -171,12 +181,7 @@ class State:
     @property
     def busy(self) -> bool:
         """Whether a run holds the site at this moment."""
-        lock = FileLock(self.root / "locks" / "site.lock", mode=_PRIVATE)
-        try:
-            with lock.acquire(blocking=False):
-                return False
-        except Timeout:
-            return True
+        return is_held(self.root / "locks" / "site.lock")
 
     @contextlib.contextmanager
     def site_lock(self, command: str, wait: timedelta) -> Iterator[None]:

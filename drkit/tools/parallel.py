@@ -9,18 +9,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Generic, TypeVar
 
-from drkit.errors import DrkitError, Interrupted, of_system
+from drkit.errors import DrkitError, Failure, Interrupted, of_system
 from drkit.tools.process import stopping
 
 T = TypeVar("T")
 R = TypeVar("R")
 H = TypeVar("H")
-Name = TypeVar("Name", bound=str)
 Key = TypeVar("Key")
 _END = object()
 
 
-def together(work: Mapping[Name, Callable[[], T]]) -> dict[Name, T | DrkitError]:
+def together(work: Mapping[Key, Callable[[], T]]) -> dict[Key, T | DrkitError]:
     """Run everything at once and wait for all; an item's DrkitError is its result, not the end of the rest.
 
     An interruption kills every child process, waits for the threads, and goes on upwards.
@@ -30,11 +29,21 @@ def together(work: Mapping[Name, Callable[[], T]]) -> dict[Name, T | DrkitError]
     with ThreadPoolExecutor(len(work)) as pool:
         try:
             # In here: an interruption may come while some have begun and others have not.
-            futures = {name: pool.submit(_outcome, item) for name, item in work.items()}
-            return {name: future.result() for name, future in futures.items()}
+            futures = {key: pool.submit(_outcome, item) for key, item in work.items()}
+            return {key: future.result() for key, future in futures.items()}
         except BaseException:
             stopping.stop_all()
             raise
+
+
+def all_of(work: Mapping[Key, Callable[[], T]]) -> dict[Key, T]:
+    """The same; once everything has ended, the first DrkitError is raised."""
+    found: dict[Key, T] = {}
+    for key, outcome in together(work).items():
+        if isinstance(outcome, DrkitError):
+            raise outcome
+        found[key] = outcome
+    return found
 
 
 class Tasks(Generic[Key]):
@@ -94,9 +103,7 @@ def _interrupted(end: Callable[[], object] = lambda: None) -> Iterator[None]:
 def _outcome(item: Callable[[], T]) -> T | DrkitError:
     try:
         return item()
-    except Interrupted:
-        raise
-    except DrkitError as error:
+    except Failure as error:
         return error
     except OSError as error:
         known = of_system(error)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 # So many are named.
 FIRST = 20
+
+
+def first_few(names: Sequence[str], separator: str = ", ", most: int = 3) -> str:
+    """The first of the names, and how many more there are: `a, b, c and 2 more`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return separator.join(names[:most]) + more
 
 
 class Tally(Generic[T]):

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from drkit import config
 from drkit.actions.doctor.finding import Finding
-from drkit.database import locked
-from drkit.errors import DatabaseUnreachable, DrkitError, Interrupted, ToolFailed
+from drkit.actions.drift import servers
+from drkit.errors import Failure, ToolFailed
 from drkit.harbor import tables
 from drkit.tools.postgres import sessions
 from drkit.tools.postgres.targets import Target
@@ -22,9 +22,9 @@ _LOOKED_AT = 50
 
 def look(settings: config.Config) -> Iterator[Finding]:
     """Warns of each; what cannot be reached is told of where it is looked at for its own sake."""
-    targets = [target for entry in settings.databases if (target := _target(entry))]
-    servers = {_server(target): target for target in targets if _answers(target)}
-    for server, target in servers.items():
+    targets = [way.target for entry in settings.databases if (way := servers.way(entry))]
+    answering = {_server(target): target for target in targets if _answers(target)}
+    for server, target in answering.items():
         ours = {other.database for other in targets if _server(other) == server}
         for name in _others(target):
             why = None if name in ours or _OURS.fullmatch(name) else _why(target, name)
@@ -37,23 +37,11 @@ def look(settings: config.Config) -> Iterator[Finding]:
                 )
 
 
-def _target(entry: config.Database) -> Target | None:
-    """Where it is; None where that cannot be found out."""
-    try:
-        return locked.target_of(entry)
-    except Interrupted:
-        raise
-    except DrkitError:
-        return None
-
-
 def _answers(target: Target) -> bool:
     try:
         with sessions.connect(target):
             return True
-    except Interrupted:
-        raise
-    except DrkitError:
+    except Failure:
         return False
 
 
@@ -78,7 +66,5 @@ def _why(target: Target, name: str) -> str | None:
     try:
         with sessions.connect(target.with_database(name)) as session:
             return "has Harbor's tables" if tables.is_harbor(session) else None
-    except Interrupted:
-        raise
-    except (DatabaseUnreachable, ToolFailed):
+    except ToolFailed:
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -18,10 +17,11 @@ from drkit.actions.backup import gc_watch, read_only
 from drkit.actions.doctor import bucket, keys, neighbours, sources
 from drkit.actions.doctor.finding import Finding
 from drkit.actions.drift import look as drift
-from drkit.errors import ConfigError, DrkitError, Interrupted, NotGreen, ToolFailed
+from drkit.errors import ConfigError, DrkitError, Failure, NotGreen, ToolFailed
 from drkit.files import make_directory
 from drkit.model import CLOCK_SKEW, Point, clock_changes, utc_now
 from drkit.points.catalog import open_catalog
+from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
 from drkit.secrets import capture
 from drkit.state.directory import State
@@ -51,21 +51,17 @@ def doctor(settings: config.Config) -> Diagnosis:
     for name, look in _looks(settings):
         try:
             findings.extend(look())
-        except Interrupted:
-            raise
-        except DrkitError as error:
+        except Failure as error:
             first = first or error
             findings.append(Finding(name, "problem", error.message, error.hint))
     problems = sum(finding.state == "problem" for finding in findings)
     warnings = sum(finding.state == "warning" for finding in findings)
     diagnosis = Diagnosis(tuple(findings), problems, warnings)
-    if first is not None:
-        said = "1 problem" if problems == 1 else f"{problems} problems"
-        raise type(first)(f"{said}; the first: {first.message}", hint=first.hint, result=diagnosis)
     if problems:
-        worst = next(finding for finding in findings if finding.state == "problem")
+        found = next(finding for finding in findings if finding.state == "problem")
+        worst = first or NotGreen(found.detail, hint=found.hint)
         said = "1 problem" if problems == 1 else f"{problems} problems"
-        raise NotGreen(f"{said}; the first: {worst.detail}", hint=worst.hint, result=diagnosis)
+        raise type(worst)(f"{said}; the first: {worst.message}", hint=worst.hint, result=diagnosis)
     return diagnosis
 
 
@@ -279,21 +275,15 @@ def _sandbox(settings: config.Config) -> Iterator[Finding]:
         return
     if settings.blobs:
         sandbox_registry.find()
-    user = settings.drill.user
     # A container needs nobody of that name.
-    if os.geteuid() == 0 and settings.drill.database_image is None:
-        try:
-            pwd.getpwnam(user)
-        except KeyError:
-            raise ConfigError(
-                f'there is no user "{user}" to run the sandbox\'s PostgreSQL as', hint="see user in [drill]"
-            ) from None
+    if settings.drill.database_image is None:
+        sandbox_postgres.account(settings.drill.user)
     path = settings.sandboxes
     make_directory(path, 0o711, exist_ok=True)
     closed = next((p for p in (path, *path.parents) if os.geteuid() == 0 and not _passable(p)), None)
     if closed:
         raise ConfigError(
-            f"the user {user} cannot pass through {closed}",
+            f"the user {settings.drill.user} cannot pass through {closed}",
             hint="set directory in [drill] to one that is open to it",
         )
     yield _room("sandbox", path)

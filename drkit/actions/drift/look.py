@@ -13,7 +13,7 @@ from drkit.actions.drift.servers import Way
 from drkit.actions.init import bucket as init_bucket
 from drkit.actions.init.plan import HARBOR_CONTAINER
 from drkit.checks import named as in_bundle
-from drkit.errors import ConfigError, DrkitError, Interrupted
+from drkit.errors import ConfigError, Failure
 from drkit.harbor import storage_service
 from drkit.harbor.installation import HarborDatabase, Installation
 from drkit.model import Drift, is_told
@@ -48,9 +48,7 @@ def of_site(settings: config.Config) -> Look:
     """The comparison with the harbor.yml of this moment; nothing where the secrets cannot be read."""
     try:
         members = capture.gather(settings.secrets).members
-    except Interrupted:
-        raise
-    except DrkitError:
+    except Failure:
         return Look()
     return of_members(settings, members)
 
@@ -110,9 +108,7 @@ def _own_database(
             address, 5432, "registry", "postgres", installation.own_database_password, "disable"
         )
         is_one, why = servers.found_among(named, ways)
-    except Interrupted:
-        raise
-    except DrkitError as error:
+    except Failure as error:
         is_one, why = False, error.message
     if why:
         found.notes.append(f"whether a [[database]] leads to Harbor's own database cannot be told: {why}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from drkit import config
 from drkit.actions.drift import places
 from drkit.database import locked
-from drkit.errors import DrkitError, Interrupted
+from drkit.errors import Failure
 from drkit.harbor.installation import HarborDatabase
 from drkit.tools.postgres import sessions
 from drkit.tools.postgres.sessions import ServerIdentity
@@ -65,9 +65,7 @@ def way(entry: config.Database) -> Way | None:
     """How a [[database]] is reached; None where that cannot be found out, which is told elsewhere."""
     try:
         return Way(locked.target_of(entry), entry.container)
-    except Interrupted:
-        raise
-    except DrkitError:
+    except Failure:
         return None
 
 
@@ -82,9 +80,7 @@ def found_among(named: HarborDatabase, ways: Sequence[Way]) -> tuple[bool, str]:
         return False, ""
     try:
         wanted = sessions.identity(_as_harbor(named, ways), _PATIENCE)
-    except Interrupted:
-        raise
-    except DrkitError as error:
+    except Failure as error:
         return False, error.message
     known = [identity for each in ways if (identity := _identity(each.target))]
     return any(same(wanted, each) for each in known), "" if known else "no [[database]] answers"
@@ -102,9 +98,7 @@ def _as_harbor(named: HarborDatabase, ways: Sequence[Way]) -> Target:
 def _identity(one: Target) -> ServerIdentity | None:
     try:
         return sessions.identity(one, _PATIENCE)
-    except Interrupted:
-        raise
-    except DrkitError:
+    except Failure:
         return None
 
 

@@ -19,7 +19,7 @@ from drkit.actions.drill import verdict
 from drkit.blobs.vault import reading as vault_reading
 from drkit.checks import production
 from drkit.checks.binding import Binding
-from drkit.errors import DrillError, DrkitError, Interrupted, ToolFailed, UsageError, of_system
+from drkit.errors import DrillError, DrkitError, Failure, ToolFailed, UsageError, of_system
 from drkit.model import (
     CLOCK_SKEW,
     CheckResult,
@@ -161,7 +161,7 @@ class _Run:
 
     def unread(self, reason: str) -> DrillReport:
         """The report of a drill that ended with the seal."""
-        return self._report(self.stopwatch, (), (), [f"the seal cannot be read: {reason}"], None)
+        return self._report((), (), [f"the seal cannot be read: {reason}"], None)
 
     @property
     def manifest(self) -> PointManifest:
@@ -183,7 +183,7 @@ class _Run:
             with _torn_down(stopwatch) as stack:
                 own = private_directory(sandbox.parent, sandbox.name, passable=True)
                 directory = stack.enter_context(own)
-                restored = self._restore(directory, stack, stopwatch)
+                restored = self._restore(directory, stack)
                 recovery = stopwatch.seconds
                 vault = restored.blobs.vault.where if restored.blobs and restored.blobs.vault else None
                 proof = Proof(
@@ -198,9 +198,7 @@ class _Run:
                     checks = (*proof.check(), *production.checks(self.lost))
                 with stopwatch.stage("controls"):
                     controls, unplanted = proof.plant_faults(checks)
-        except Interrupted:
-            raise
-        except DrkitError as error:
+        except Failure as error:
             problems.append(error.message)
         except OSError as error:
             known = of_system(error)
@@ -209,7 +207,7 @@ class _Run:
             problems.append(known.message)
         if sandbox.exists():
             problems.append(f"the sandbox {sandbox} is still there")
-        report = self._report(stopwatch, checks, controls, problems, recovery)
+        report = self._report(checks, controls, problems, recovery)
         return replace(
             report,
             objectives=self._objectives(report, newest=newest),
@@ -235,7 +233,7 @@ class _Run:
         if self.identities and identity:
             yield "the age identity", identity
 
-    def _restore(self, directory: Path, stack: contextlib.ExitStack, stopwatch: Stopwatch) -> Restored:
+    def _restore(self, directory: Path, stack: contextlib.ExitStack) -> Restored:
         builder = Builder(
             self.catalog.repository,
             self.files,
@@ -247,14 +245,13 @@ class _Run:
             level=self.options.level,
             identities=self.identities,
             open_vault=partial(vault_reading.opened, self.settings, work="drill"),
-            stopwatch=stopwatch,
+            stopwatch=self.stopwatch,
             listener=self.listener,
         )
         return builder.run()
 
     def _report(
         self,
-        stopwatch: Stopwatch,
         checks: tuple[CheckResult, ...],
         controls: tuple[ControlResult, ...],
         problems: list[str],
@@ -271,7 +268,7 @@ class _Run:
             consistent_at=self.manifest.consistent_at,
             checks=checks,
             controls=controls,
-            stages=stopwatch.stages,
+            stages=self.stopwatch.stages,
             recovery_time_seconds=recovery,
             recovery_point_age_seconds=round(
                 (self.started_at - self.manifest.consistent_at).total_seconds(), 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from drkit import config
@@ -12,11 +12,10 @@ from drkit.actions import known_points
 from drkit.actions.expire import vault as expire_vault
 from drkit.actions.known_points import Missed
 from drkit.blobs.vault.pruning import VaultExpiry
-from drkit.errors import DrkitError, Interrupted, NotRemoved, PointsMissing
+from drkit.errors import Failure, NotRemoved, PointsMissing
 from drkit.model import Point, utc_now
 from drkit.points import collapse, retention, seals
 from drkit.points.catalog import Catalog, open_catalog
-from drkit.points.retention import Decision
 from drkit.state.directory import State
 from drkit.tools.restic import repository
 from drkit.tools.restic.output import Snapshot
@@ -69,26 +68,24 @@ def expire(settings: config.Config, *, dry_run: bool, forget: str | None = None)
         lost = collapse.unconfirmed(listing.points, listing.confirmed, now)
         decisions = retention.plan(listing.points, settings.retention, now, collapses=lost)
         doomed = [decision.point for decision in decisions if not decision.keep]
+        lines = tuple(ExpireLine(each.point.id, each.keep, each.reasons) for each in decisions)
+        result = ExpireResult(lines, len(decisions) - len(doomed), len(doomed), dry_run)
         if not dry_run:
             # Before they go: what is cut off must not make them missed.
             known_points.learn(catalog, listing, without={point.id for point in doomed})
             try:
                 remove(catalog, doomed, listing.records)
             except NotRemoved as error:
-                # The vault is not looked at: what is still there needs its blobs.
-                error.result = _not_removed(catalog, decisions)
+                # The vault is not looked at: what is still there, by what is listed now, needs its blobs.
+                there = {point.id for point in catalog.points()}
+                remaining = sum(point.id in there for point in doomed)
+                error.result = replace(result, removed=len(doomed) - remaining, remaining=remaining)
                 raise
             catalog.repository.prune()
         # After the points: what is cut off between leaves blobs that nobody needs, no point without blobs.
         gone = {point.id for point in doomed}
         vault = expire_vault.expire(settings, state, gone, dry_run=dry_run, forget=forget)
-    result = ExpireResult(
-        decisions=tuple(map(_line, decisions)),
-        kept=len(decisions) - len(doomed),
-        removed=len(doomed),
-        dry_run=dry_run,
-        vault=vault,
-    )
+    result = replace(result, vault=vault)
     if vault is not None and vault.refused:
         raise NotRemoved(
             f"{vault.refused} objects could not be removed from the vault {vault.where}: {vault.refusal}",
@@ -96,20 +93,6 @@ def expire(settings: config.Config, *, dry_run: bool, forget: str | None = None)
             result=result,
         )
     return result
-
-
-def _not_removed(catalog: Catalog, decisions: Sequence[Decision]) -> ExpireResult:
-    """What became of the decisions where the repository refused, by what it lists now."""
-    there = {point.id for point in catalog.points()}
-    doomed = [decision.point.id for decision in decisions if not decision.keep]
-    remaining = sum(point in there for point in doomed)
-    return ExpireResult(
-        decisions=tuple(map(_line, decisions)),
-        kept=len(decisions) - len(doomed),
-        removed=len(doomed) - remaining,
-        dry_run=False,
-        remaining=remaining,
-    )
 
 
 def remove(catalog: Catalog, points: Sequence[Point], records: Sequence[Snapshot] = ()) -> None:
@@ -144,9 +127,7 @@ def _record(catalog: Catalog, points: Sequence[str]) -> None:
     try:
         if points:
             catalog.record_expired(points)
-    except Interrupted:
-        raise
-    except DrkitError as error:
+    except Failure as error:
         log.warning("other hosts will miss the points that were removed: %s", error.message)
 
 
@@ -155,7 +136,3 @@ def _refuse_missing(missed: Missed | None) -> None:
     if missed is not None:
         problem = missed.problems[0]
         raise PointsMissing(f"nothing was removed: {problem.message}", hint=problem.hint)
-
-
-def _line(decision: Decision) -> ExpireLine:
-    return ExpireLine(decision.point.id, decision.keep, decision.reasons)

@@ -17,7 +17,7 @@ from drkit.blobs.vault.leases import HeldLease
 from drkit.blobs.vault.pruning import VaultExpiry, VaultPruner
 from drkit.blobs.vault.repositories import Recorded
 from drkit.blobs.vault.work import refuse_production
-from drkit.errors import DrkitError, Interrupted, PointsMissing, RestoreDamaged, UsageError
+from drkit.errors import Failure, PointsMissing, RestoreDamaged, UsageError
 from drkit.model import BucketPlace, PointManifest, utc_now
 from drkit.points.catalog import Catalog, open_catalog
 from drkit.state.directory import State, new_id, private_directory
@@ -100,9 +100,7 @@ class _Work:
         try:
             foreign = self._foreign(dry_run=dry_run)
             needed = [] if foreign else list(_needed(self._settings, self._doomed))
-        except Interrupted:
-            raise
-        except DrkitError as error:
+        except Failure as error:
             return f"not every repository can be read whole: {error.message}"
         if foreign:
             return foreign

@@ -6,13 +6,14 @@ that exists is ever written over.
 
 from __future__ import annotations
 
-import os
 import secrets as random_secrets
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drkit import config
+from drkit.actions import undo
 from drkit.actions.init import bucket
 from drkit.actions.init import plan as planning
 from drkit.actions.init import text as init_text
@@ -25,15 +26,14 @@ from drkit.actions.init.plan import (
     InitOptions,
     Plan,
 )
-from drkit.actions.undo import Undo
+from drkit.blobs.ends import place_of_vault
 from drkit.database import locked
 from drkit.errors import ConfigError, DrkitError, RepositoryMissing
-from drkit.files import make_directory
+from drkit.files import make_directory, write_new
 from drkit.harbor import tables
 from drkit.harbor.installation import Needed
 from drkit.logs import register_secret
 from drkit.model import clock_changes, utc_now
-from drkit.model.point import BucketPlace
 from drkit.points.catalog import open_catalog
 from drkit.state.directory import State
 from drkit.tools import age
@@ -85,21 +85,21 @@ def init(options: InitOptions) -> InitResult:
     text = init_text.render(plan, recipient)
     settings = config.parse_config(text, str(plan.output))
     warnings += clock_changes.warnings(settings.schedule.jobs, clock_changes.local_zone(), utc_now())
-    with Undo() as undo:
-        written = _write_keys(plan, identity, undo)
-        undo.tree(settings.site.state)
+    with ExitStack() as stack:
+        written = _write_keys(plan, identity, stack)
+        undo.tree(stack, settings.site.state)
         State(settings.site.state).prepare()
-        _write_private(plan.output, text, undo, mode=0o640)
+        _write_private(plan.output, text, stack, mode=0o640)
         written.append(plan.output)
         # Last, for what was made somewhere else is not easily taken back.
         made = _make_repository(settings)
-        undo.keep()
+        stack.pop_all()
     return InitResult(
         config=plan.output,
         site=plan.site,
         database=plan.database,
         blobs=plan.blobs.where if plan.blobs else None,
-        vault=_place(plan.vault) if plan.vault else None,
+        vault=place_of_vault(plan.vault).where if plan.vault else None,
         secret_paths=plan.secret_paths,
         secret_purposes=plan.secrets,
         repository=plan.repository,
@@ -108,10 +108,6 @@ def init(options: InitOptions) -> InitResult:
         keep_outside=tuple(_keep_outside(plan)),
         warnings=tuple(warnings),
     )
-
-
-def _place(vault: config.Vault) -> str:
-    return BucketPlace(vault.bucket, vault.prefix, vault.endpoint).where
 
 
 def _keep_outside(plan: Plan) -> Iterator[Path]:
@@ -166,8 +162,8 @@ def _identity(plan: Plan) -> tuple[str | None, str]:
     return f"# public key: {recipient}\n{identity}\n", recipient
 
 
-def _write_keys(plan: Plan, identity: str | None, undo: Undo) -> list[Path]:
-    undo.directory(plan.directory)
+def _write_keys(plan: Plan, identity: str | None, stack: ExitStack) -> list[Path]:
+    undo.directory(stack, plan.directory)
     make_directory(plan.directory, 0o750, exist_ok=True)
     contents = {RESTIC_PASSWORD: register_secret(random_secrets.token_urlsafe(32)) + "\n"}
     if identity is not None:
@@ -184,22 +180,19 @@ def _write_keys(plan: Plan, identity: str | None, undo: Undo) -> list[Path]:
     for name, content in contents.items():
         path = plan.directory / name
         if not path.exists():
-            _write_private(path, content, undo)
+            _write_private(path, content, stack)
             written.append(path)
     return written
 
 
-def _write_private(path: Path, content: str, undo: Undo, mode: int = 0o600) -> None:
+def _write_private(path: Path, content: str, stack: ExitStack, mode: int = 0o600) -> None:
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        undo.file(path)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), mode)
+        write_new(path, content, mode=mode)
     except OSError as error:
         raise ConfigError(
             f"cannot write {path}: {error.strerror}", hint="name another file with --output"
         ) from None
+    stack.callback(path.unlink, missing_ok=True)
 
 
 def _make_repository(settings: config.Config) -> bool:

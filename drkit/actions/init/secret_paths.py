@@ -6,6 +6,7 @@ from pathlib import Path
 
 from drkit.harbor.installation import Installation, Needed
 from drkit.secrets import classify, collect
+from drkit.secrets.classify import SecretKind
 
 
 def found(installation: Installation) -> tuple[Needed, ...]:
@@ -24,7 +25,7 @@ def described(path: Path) -> str:
     """What a further path is, as far as its content tells; raises ConfigError where it cannot be read."""
     files = collect.files(collect.collect([path]).members)
     found = dict.fromkeys(classify.what_is(file.path, file.data) for file in files)
-    named = "; ".join(kind for kind in found if kind != classify.OTHER) or (
+    named = "; ".join(kind for kind in found if kind != SecretKind.OTHER) or (
         "directory" if path.is_dir() else "file"
     )
     return f"{named} (you named it)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from drkit import config
 from drkit.errors import ConfigError, IdentityRefused, UsageError
+from drkit.files import write_new
 from drkit.logs import register_secret
 from drkit.model import PointManifest, utc_now
 from drkit.points.catalog import open_catalog
@@ -105,18 +105,23 @@ def generate(name: str, output: Path) -> Generated:
 def write_private(path: Path, text: str) -> None:
     """Write a new file that only its owner may read; raises ConfigError where something is there already."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            # A key that is in use before it is on the disk may be gone after a power cut.
-            os.fsync(file.fileno())
+        write_new(path, text)
     except FileExistsError:
         raise ConfigError(
             f"{path} exists already", hint="a key is never overwritten: name another file"
         ) from None
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}", hint="name another file") from None
+
+
+def make_private(directory: Path) -> Path:
+    """Make a directory for such files, if it is not there; returns its absolute path, raises ConfigError."""
+    directory = directory.absolute()
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make {directory}: {error.strerror}", hint="name another") from None
+    return directory
 
 
 def keyring(settings: config.Config, identities: Sequence[Path]) -> Keyring:
@@ -189,11 +194,7 @@ def combine(sources: Sequence[Path], directory: Path, typed: str = "") -> Combin
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read {path}: {error}", hint="it is a text file of words") from None
     found = shamir.combine(shamir.find(text))
-    directory = directory.absolute()
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make {directory}: {error.strerror}", hint="name another") from None
+    directory = make_private(directory)
     written = []
     for number, secret in enumerate(found, 1):
         kind = "agekey" if "AGE-SECRET-KEY-" in secret or "PRIVATE KEY-----" in secret else "password"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drkit import config
-from drkit.actions.keys.custody import keyring, write_private
+from drkit.actions.keys.custody import keyring, make_private, write_private
 from drkit.blobs.ends import place_of_vault
 from drkit.errors import ConfigError, UsageError
 from drkit.logs import register_secret
@@ -140,11 +140,7 @@ def _split(page: Page, secrets: Sequence[Printed], scheme: Scheme) -> list[Page]
 
 
 def _write(directory: Path, pages: Sequence[Page]) -> Iterator[Path]:
-    directory = directory.absolute()
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make {directory}: {error.strerror}", hint="name another") from None
+    directory = make_private(directory)
     for page in pages:
         name = f"holder-{page.holder}" if page.holder else "escrow"
         for ending, render in (("html", report.html), ("txt", report.text)):

@@ -25,15 +25,16 @@ from drkit.blobs.vault import reading as vault_reading
 from drkit.blobs.vault.fetching import Fetched
 from drkit.blobs.vault.reading import VaultReader
 from drkit.checks import images
-from drkit.errors import ConfigError, DrkitError, RestoreDamaged
+from drkit.errors import ConfigError, RestoreDamaged
 from drkit.model import Bucketed, Closure, PointManifest
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, Meter
 from drkit.registry import closure, storage
 from drkit.registry.closure import Blob
+from drkit.registry.ledger import Ledger
 from drkit.state.directory import remove_tree
 from drkit.stopwatch import Stopwatch
-from drkit.tools.parallel import together
+from drkit.tools.parallel import side_by_side
 from drkit.tools.restic.repository import Repository
 from drkit.tools.tar import stream
 
@@ -100,15 +101,11 @@ class BlobsRestore:
         with vault_reading.opened(self.settings, bucketed, "restore") as shelf:
             entries = self.entries()
             links = restore_lacking.whole(self._archived_links(), cut)
-            outcomes = together(
-                {
-                    "blobs": lambda: bucket_restore.fetch(shelf, entries, restored, self._meter("inventory")),
-                    "links": lambda: links_archive.unpack(links, restored),
-                }
-            )
-        fetched, count = _come_back(outcomes["blobs"]), _come_back(outcomes["links"])
-        assert isinstance(fetched, Fetched)
-        assert isinstance(count, int)
+            meter = self._meter("inventory")
+            with side_by_side() as tasks:
+                blobs = tasks.begin("blobs", lambda: bucket_restore.fetch(shelf, entries, restored, meter))
+                unpacked = tasks.begin("links", lambda: links_archive.unpack(links, restored))
+        fetched, count = blobs(), unpacked()
         agreed = self._closure_in(restored)
         came = f"{fetched.describe(shelf.place.where)} on the way; {count:,} links"
         owner = (
@@ -185,7 +182,7 @@ class BlobsRestore:
 
         A blob with wrong bytes goes: a registry would serve it under its right name.
         """
-        ledger, wrong = images.Ledger(self.directory / "ledger.db"), WrongBlobs()
+        ledger, wrong = Ledger(self.directory / "ledger.db"), WrongBlobs()
         try:
             found = images.blobs_hash(root, ledger, wrong.add)
         finally:
@@ -288,12 +285,6 @@ def _names(source: _VaultSource | _DirectorySource) -> Iterator[str]:
     """What a point has below the registry's root."""
     yield from (str(storage.blob_name(digest)) for digest, _size in source.blobs())
     yield from (link.name for link in source.links())
-
-
-def _come_back(outcome: object) -> object:
-    if isinstance(outcome, DrkitError):
-        raise outcome
-    return outcome
 
 
 def _lacking(fetched: Fetched, cut: set[str], agreed: Closure) -> tuple[str, ...]:

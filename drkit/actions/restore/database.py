@@ -14,7 +14,7 @@ from drkit.database import evidence as evidences
 from drkit.database import load as database_restore
 from drkit.database.clients import Loader
 from drkit.database.roles import RolesMade
-from drkit.errors import DrkitError, Interrupted, RestoreDamaged
+from drkit.errors import DrkitError, Failure, RestoreDamaged
 from drkit.files import plain_file
 from drkit.model import DatabaseEvidence
 from drkit.points.seal_files import SealFiles
@@ -143,9 +143,7 @@ def _settle(target: Target, evidence: DatabaseEvidence) -> list[str]:
             # A dump carries no statistics: without them the first queries crawl.
             session.execute("ANALYZE")
             lacking = database_restore.missing_tablespaces(session, evidence)
-    except Interrupted:
-        raise
-    except DrkitError as error:
+    except Failure as error:
         return [f"{target.where} is back, but has no statistics; run ANALYZE: {error.message}"]
     said = f"this server has no tablespace {', '.join(lacking)}: everything is in the database's own"
     return [said] if lacking else []

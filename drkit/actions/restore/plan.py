@@ -74,13 +74,8 @@ class RestorePlan:
     listed: Point
 
     @property
-    def planned(self) -> tuple[str, ...]:
-        """What is to come back, in words."""
-        return tuple(step.what for step in self.steps)
-
-    @property
     def left_out(self) -> tuple[str, ...]:
-        """What the point has beside that, in words."""
+        """What the point has beside these steps, in words."""
         kinds = {step.kind for step in self.steps}
         found = [f"database {each.name}" for each in self.manifest.databases if "database" not in kinds]
         found += ["image blobs"] if self.manifest.images and "blobs" not in kinds else []
@@ -151,17 +146,10 @@ def _step(
     return RestoreStep(kind, name, what, target, size, present or "nothing", blocked)
 
 
-def blobs_target(
-    settings: config.Config, manifest: PointManifest, options: RestoreOptions
-) -> Path | config.BucketBlobs:
-    """Where the blobs go: below --root, else where the configuration has them, else where they were."""
-    return restore_target.target(settings, manifest, options.root)
-
-
 def _blobs_step(
     settings: config.Config, manifest: PointManifest, part: Part, options: RestoreOptions
 ) -> RestoreStep:
-    to = blobs_target(settings, manifest, options)
+    to = restore_target.target(settings, manifest, options.root)
     source = restore_target.look_at_vault(settings, manifest)
     present = restore_target.obstacles(to, manifest.id)
     where = str(to) if isinstance(to, Path) else place_of_blobs(to).where

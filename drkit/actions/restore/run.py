@@ -47,8 +47,8 @@ class RestoreResult:
     """What a restore did."""
 
     point: str
-    # Everything that was to come back, and the parts of the point that nobody asked for.
-    planned: tuple[str, ...]
+    # What was to come back and did not, and the parts of the point that nobody asked for.
+    missing: tuple[str, ...]
     left_out: tuple[str, ...]
     steps: tuple[RestoredStep, ...]
     set_aside: tuple[str, ...]
@@ -90,7 +90,7 @@ class _Restore:
     directory: Path
     listener: Listener
     swept: tuple[str, ...]
-    done: list[RestoredStep] = field(default_factory=list)
+    done: dict[RestoreStep, RestoredStep] = field(default_factory=dict)
     set_aside: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     open_roles: list[str] = field(default_factory=list)
@@ -102,18 +102,18 @@ class _Restore:
     def run(self) -> RestoreResult:
         """All steps side by side, once it is certain that the secrets open."""
         members = self._open_secrets()
-        work: dict[str, Callable[[], None]] = {}
+        work: dict[RestoreStep, Callable[[], None]] = {}
         for step in self.plan.steps:
             match step.kind:
                 case "database":
-                    work[step.what] = partial(self._database, step)
+                    work[step] = partial(self._database, step)
                 case "blobs":
-                    work[step.what] = partial(self._blobs, step)
+                    work[step] = partial(self._blobs, step)
                 case "secrets":
-                    work[step.what] = partial(self._secrets, step, members)
+                    work[step] = partial(self._secrets, step, members)
         outcomes = together(work)
         result = self._result()
-        errors = {name: error for name, error in outcomes.items() if isinstance(error, DrkitError)}
+        errors = {step: error for step, error in outcomes.items() if isinstance(error, DrkitError)}
         if errors:
             raise _failed(errors, result)
         if result.lacking:
@@ -127,9 +127,9 @@ class _Restore:
     def _result(self) -> RestoreResult:
         return RestoreResult(
             self.plan.point,
-            self.plan.planned,
+            tuple(step.what for step in self.plan.steps if step not in self.done),
             self.plan.left_out,
-            tuple(self.done),
+            tuple(self.done.values()),
             tuple(self.set_aside),
             tuple(self.warnings),
             self.stopwatch.stages,
@@ -195,12 +195,12 @@ class _Restore:
 
     def _did(self, step: RestoreStep, began: float, verified: str) -> None:
         took = round(self.stopwatch.seconds - began, 3)
-        self.done.append(RestoredStep(step.what, step.target, took, verified))
+        self.done[step] = RestoredStep(step.what, step.target, took, verified)
 
 
-def _failed(errors: dict[str, DrkitError], result: RestoreResult) -> DrkitError:
+def _failed(errors: dict[RestoreStep, DrkitError], result: RestoreResult) -> DrkitError:
     """The first error, which decides the exit code, with all of them told."""
     first = next(iter(errors.values()))
-    said = "; ".join(f"{name}: {error.message}" for name, error in errors.items())
+    said = "; ".join(f"{step.what}: {error.message}" for step, error in errors.items())
     came_back = ", ".join(step.what for step in result.steps) or "nothing"
     return type(first)(f"{said} ({came_back} came back)", hint=first.hint, result=result)

@@ -77,10 +77,7 @@ def _of_production(newest: PointManifest) -> Iterator[Problem]:
             yield Problem(
                 ProblemKind.SCHEMA, f"database {database.name}: {said}", schema.hint(database.schema_fault)
             )
-        lost = [torn.describe(one) for one in database.relations or () if one.torn]
-        if lost:
-            more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-            said = f"production is inconsistent: in {database.name} {'; '.join(lost[:3])}{more}"
+        if said := torn.sentence(database.name, database.relations or ()):
             yield Problem(ProblemKind.TORN, said, "repair production, then take a new backup")
     closure = newest.closure
     if closure and not closure.whole:

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from drkit.checks.certificates import expiry_fault
 from drkit.model import Point, PointManifest, Problem, ProblemKind
-from drkit.secrets import classify, lost_keys
+from drkit.secrets import lost_keys
+from drkit.secrets.classify import SecretKind
 from drkit.secrets.lost_keys import Became, LostKey
 
 
@@ -49,7 +50,7 @@ def _lost(loss: LostKey) -> Problem:
 
 def _incomparable(newest: PointManifest, earlier: Sequence[PointManifest]) -> Iterator[Problem]:
     """Whether the secret key is still the same cannot be told of points that two machines made."""
-    keys = [file.path for file in newest.secret_files if file.what == classify.SECRET_KEY]
+    keys = [file.path for file in newest.secret_files if file.what == SecretKind.SECRET_KEY]
     for before in earlier[-1:]:
         comparable = newest.fingerprint_key and before.fingerprint_key == newest.fingerprint_key
         if keys and before.secret_files and not comparable:

@@ -10,7 +10,7 @@ from drkit import config
 from drkit.blobs.ends import place_of_vault
 from drkit.blobs.opening import access
 from drkit.blobs.vault import damage, reading
-from drkit.errors import DrkitError, Interrupted
+from drkit.errors import Failure
 from drkit.model import Point, Problem, ProblemKind
 from drkit.tools.s3.bucket import Bucket
 
@@ -28,9 +28,7 @@ def look(settings: config.Config) -> tuple[Problem, ...]:
     try:
         with Bucket(replace(access(settings.vault), attempts=_ATTEMPTS)) as vault:
             found = damage.remembered(vault, place_of_vault(settings.vault))
-    except Interrupted:
-        raise
-    except DrkitError as error:
+    except Failure as error:
         said = f"the vault cannot be checked for damage: {error.message}"
         return (Problem(ProblemKind.VAULT, said, error.hint),)
     hint = "run `drkit backup`, and then `drkit verify`"

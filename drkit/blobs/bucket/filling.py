@@ -7,7 +7,6 @@ is there. What it left is hashed before it is kept.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -23,8 +22,8 @@ from drkit.blobs.bucket.links_archive import Link
 from drkit.blobs.ends import below
 from drkit.blobs.inventory import Entry
 from drkit.blobs.vault.fetching import BlobCount, Fetched, first_sound
-from drkit.blobs.vault.reading import WORKERS, Copy, VaultReader, key_of
-from drkit.errors import BucketRefused, NotDeleted, ObjectMissing, TargetNotEmpty, WrongBytes
+from drkit.blobs.vault.reading import WORKERS, Copy, VaultReader, hashes_right, key_of
+from drkit.errors import BucketRefused, NotDeleted, TargetNotEmpty, WrongBytes
 from drkit.model import BucketPlace, utc_now
 from drkit.progress import Meter
 from drkit.registry import storage
@@ -160,17 +159,11 @@ class BucketRestore:
 
         What does not is removed at once: a registry would serve it, if there is no better one to be had.
         """
-        found = hashlib.sha256()
-        try:
-            for piece in self._target.read(key_of(self._place, digest)):
-                stopping.stop_if_asked()
-                found.update(piece)
-        except ObjectMissing:
-            return False
-        if f"sha256:{found.hexdigest()}" == digest:
-            return True
-        self._target.delete([(key_of(self._place, digest), None)])
-        return False
+        key = key_of(self._place, digest)
+        right = hashes_right(self._target, key, digest)
+        if right is False:
+            self._target.delete([(key, None)])
+        return right is True
 
     def _links_there(self) -> Iterator[Object]:
         return self._links_in_bucket() if self._goes_on else iter(())

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from drkit.blobs.inventory import Entry
 from drkit.errors import ToolFailed
@@ -18,9 +18,6 @@ from drkit.registry import storage
 from drkit.tools.s3.bucket import Object
 from drkit.tools.sorted_stream import SortedStream
 from drkit.tools.tally import Tally
-
-T = TypeVar("T")
-_digest = attrgetter("digest")
 
 
 class Blob(NamedTuple):

@@ -20,10 +20,9 @@ from drkit.blobs.vault import damage as vault_damage
 from drkit.blobs.vault.damage import Damage
 from drkit.blobs.vault.object_lock import Locking
 from drkit.blobs.vault.pending_copies import PendingCopies
-from drkit.errors import DrkitError
 from drkit.model import Bucketed, PartKind, PointManifest
 from drkit.progress import Listener, Update
-from drkit.tools.parallel import together
+from drkit.tools.parallel import all_of
 from drkit.tools.restic.output import Saved
 from drkit.tools.restic.repository import Repository
 
@@ -92,10 +91,7 @@ class BucketPoint:
             self._links()
             self._blobs()
             return
-        outcomes = together({"links": self._links, "blobs": self._blobs})
-        for outcome in outcomes.values():
-            if isinstance(outcome, DrkitError):
-                raise outcome
+        all_of({"links": self._links, "blobs": self._blobs})
 
     def prove(self, listed: Path) -> Proof:
         """Whether what was captured is whole, against the list of digests that must be there.

@@ -12,13 +12,13 @@ from drkit.progress import Listener
 from drkit.registry import storage
 from drkit.tools.restic.output import Saved
 from drkit.tools.restic.repository import Repository
+from drkit.tools.tally import first_few
 from drkit.volumes.freeze import Place, View, frozen
 
 _ATTEMPTS = 3
 # Beside the tree, and of no interest to anybody: the file system's own, and hidden ones, such as drkit's
 # volume snapshots; and the timetable of a pull-through cache, which makes itself a new one.
 _USUAL = ("lost+found", "scheduler-state.json")
-_NAMES = 3
 
 
 def look(blobs: config.FilesystemBlobs) -> None:
@@ -43,9 +43,7 @@ def not_captured(root: Path) -> str:
     names = [n for n in storage.beside_tree(root) if n not in _USUAL and not n.startswith(".")]
     if not names:
         return ""
-    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
-    named = ", ".join(names[:_NAMES]) + more
-    return f"{named} in {root}: no part of the registry, and not in the backup"
+    return f"{first_few(names)} in {root}: no part of the registry, and not in the backup"
 
 
 def capture(

@@ -79,7 +79,7 @@ def _below(path: str, inside: str, found: Cleaned, *, cut_links: bool) -> Iterat
             elif storage.may_hold(name):
                 yield entry.path, name
             else:
-                _remove_all(entry.path)
+                shutil.rmtree(entry.path)
                 found.strange.add(name)
 
 
@@ -101,10 +101,6 @@ def _calm(path: str, mode: int, wanted: int) -> None:
     calm = have & wanted | (0o700 if stat.S_ISDIR(mode) else 0)
     if have != calm:
         os.chmod(path, calm)  # noqa: PTH101
-
-
-def _remove_all(path: str) -> None:
-    shutil.rmtree(path)
 
 
 def _sentence(tally: Tally[str], what: str) -> Iterator[str]:

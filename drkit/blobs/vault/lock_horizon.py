@@ -42,15 +42,8 @@ def longest_interval(expression: str | None, now: datetime) -> timedelta:
     meaning = cron.parse(expression)
     times = [timedelta(hours=hour, minutes=minute) for hour in meaning.hours for minute in meaning.minutes]
     start = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    days = [day for number in range(_DAYS) if _falls_on(meaning, day := start + number * _DAY)]
+    days = [day for number in range(_DAYS) if meaning.has_day(day := start + number * _DAY)]
     within = max((later - earlier for earlier, later in pairwise(times)), default=timedelta(0))
     # From the last time of one day to the first of the next that has any; at most a year, if it has one.
     between = max((later - earlier for earlier, later in pairwise(days)), default=_DAYS * _DAY)
     return max(within, between - times[-1] + times[0])
-
-
-def _falls_on(meaning: cron.Cron, day: datetime) -> bool:
-    if day.month not in meaning.months:
-        return False
-    in_month, in_week = day.day in meaning.days, day.isoweekday() % 7 in meaning.weekdays
-    return in_month or in_week if meaning.either_day else in_month and in_week

@@ -8,12 +8,11 @@ the state directory until it is proven; there are never more of them than copies
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from drkit.blobs.vault.reading import key_of
+from drkit.blobs.vault.reading import hashes_right, key_of
 from drkit.errors import ObjectMissing, WrongBytes
 from drkit.model import BucketPlace
 from drkit.registry import storage
@@ -47,21 +46,10 @@ class PendingCopies:
         """
         removed = 0
         for path in sorted(self.directory.iterdir()) if self.directory.is_dir() else ():
-            if storage.is_digest(path.name):
-                removed += _remove_if_wrong(vault, key_of(place, path.name), path.name)
+            key = key_of(place, path.name)
+            if storage.is_digest(path.name) and hashes_right(vault, key, path.name) is False:
+                # A bucket with versions keeps it, and nobody reads it: the right one is copied anew.
+                vault.delete([(key, None)])
+                removed += 1
             path.unlink()
         return removed
-
-
-def _remove_if_wrong(vault: Bucket, key: str, digest: str) -> bool:
-    found = hashlib.sha256()
-    try:
-        for piece in vault.read(key):
-            found.update(piece)
-    except ObjectMissing:
-        return False
-    if f"sha256:{found.hexdigest()}" == digest:
-        return False
-    # Over the wrong version, if its bucket keeps it: nobody reads it, and the right one is copied anew.
-    vault.delete([(key, None)])
-    return True

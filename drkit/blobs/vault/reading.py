@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import threading
 from collections.abc import Iterable, Iterator
@@ -16,10 +17,11 @@ from drkit.blobs.inventory import Entry
 from drkit.blobs.opening import open_bucket
 from drkit.blobs.vault import damage, leases
 from drkit.blobs.vault.leases import Work
-from drkit.errors import BucketFailed, BucketRefused, ConfigError, RestoreDamaged, ToolFailed
+from drkit.errors import BucketFailed, BucketRefused, ConfigError, ObjectMissing, RestoreDamaged, ToolFailed
 from drkit.model import Bucketed, BucketPlace, PointManifest, utc_now
 from drkit.registry import storage
 from drkit.state.directory import State, new_id
+from drkit.tools.process import stopping
 from drkit.tools.restic.repository import Repository
 from drkit.tools.s3.bucket import Bucket
 
@@ -102,6 +104,18 @@ class VaultReader:
 def key_of(place: BucketPlace, digest: str) -> str:
     """The key under which a place in a bucket has a blob."""
     return f"{below(place)}{storage.blob_name(digest)}"
+
+
+def hashes_right(bucket: Bucket, key: str, digest: str) -> bool | None:
+    """Whether the bytes of an object hash to the name of a blob; None where there is no such object."""
+    found = hashlib.sha256()
+    try:
+        for piece in bucket.read(key):
+            stopping.stop_if_asked()
+            found.update(piece)
+    except ObjectMissing:
+        return None
+    return f"sha256:{found.hexdigest()}" == digest
 
 
 def same_place(one: BucketPlace, other: BucketPlace) -> bool:

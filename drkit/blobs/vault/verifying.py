@@ -31,7 +31,6 @@ from drkit.tools.sorted_stream import SortedStream, grouped
 from drkit.tools.tally import Tally
 
 STAGE = "verify the vault"
-_NAMES = 20
 # So many locks are asked for at each verify: who shortens locks hardly does it to a few.
 _LOCKS = 200
 _TOLD = 5_000

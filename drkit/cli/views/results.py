@@ -260,9 +260,7 @@ def _came_back(paper: Output, result: RestoreResult) -> Text:
     if paper.succeeded:
         left = ", ".join(result.left_out)
         return Text(f"restored of recovery point {result.point}: {back} {took}; not requested: {left}")
-    done = {step.what for step in result.steps}
-    missing = ", ".join(what for what in result.planned if what not in done)
-    words = f"; not restored: {missing}" if missing else ""
+    words = f"; not restored: {', '.join(result.missing)}" if result.missing else ""
     return Text(
         f"recovery point {result.point} is not restored completely; restored: {back}{words}", style="red"
     )

@@ -26,8 +26,6 @@ _STDERR_LINES = 40
 _CHUNK = 1 << 20
 _LITTLE = _CHUNK // 8
 _MOMENT_SECONDS = 0.01
-# Whoever a child has left behind may hold its standard error: no more than this is waited for its end.
-_LAST_WORDS_SECONDS = 5.0
 
 
 def run(command: Command, *, stdin: bytes | None = None) -> Completed:

@@ -35,11 +35,9 @@ class Tree:
             return [(name, None) for name in sorted(names)]
 
         with ManifestCache(self.memory) as memory:
-            return memory.prove(
-                partial(image_manifests.read, self.root),
-                sorted_digests(roots),
-                sorted_digests(listed),
-                lambda digest: storage.blob_path(self.root, digest).exists(),
+            memory.learn(partial(image_manifests.read, self.root), sorted_digests(roots))
+            return memory.compare(
+                sorted_digests(listed), lambda digest: storage.blob_path(self.root, digest).exists()
             )
 
     def keep(self, digest: str) -> None:

@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -223,7 +224,7 @@ def test_what_crashes_while_others_are_told_is_a_failure_too(
         told.append(error)
         raise kind("lost")
 
-    trail = recording.trail(load_config(config), Recorded("backup"), tell)
+    trail = replace(recording.trail(load_config(config), Recorded("backup")), tell=tell)
     trail.begin()
     failed = Ending("backup", as_json=False, quiet=False, state=tmp_path / "state").record(
         trail, None, "done"

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drkit.daemon.scheduler import CronTrigger, LastRun, describe, missed, next_times
+from drkit.daemon.scheduler import CronTrigger, LastRun, describe, missed
 from drkit.model import cron
 
 BERLIN = ZoneInfo("Europe/Berlin")
 TUESDAY = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
+
+
+def next_times(expression: str, after: datetime, count: int) -> tuple[datetime, ...]:
+    return tuple(islice(cron.times(expression, after), count))
 
 
 def days(expression: str, count: int = 3) -> list[str]:

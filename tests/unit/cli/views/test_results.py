@@ -19,9 +19,10 @@ ALL = ("database registry", "image blobs", "3 secret files")
 def said_of(back: tuple[str, ...], *, planned: tuple[str, ...] = ALL, succeeded: bool = True) -> str:
     """The verdict on a restore of which these parts came back."""
     steps = tuple(RestoredStep(what, "there", 1.0, "hashed") for what in back)
+    missing = tuple(what for what in planned if what not in back)
     left_out = tuple(what for what in ALL if what not in planned)
     stream = io.StringIO()
-    result = RestoreResult(POINT, planned, left_out, steps, (), (), (), 3.0)
+    result = RestoreResult(POINT, missing, left_out, steps, (), (), (), 3.0)
     results.restore(Output(stream, succeeded=succeeded), result)
     return next(line for line in stream.getvalue().splitlines() if "recovery point" in line)
 
