@@ -12,6 +12,7 @@ from drkit.points.catalog import Catalog
 from drkit.sandbox import container as sandbox_container
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.state.directory import State, left_behind, remove_tree
+from drkit.tools.restic import mount
 from drkit.volumes import freeze
 
 # A backup of another machine may be under way: only its long-dead remains are ours to remove.
@@ -25,6 +26,7 @@ def sweep_runs(state: State) -> tuple[str, ...]:
     """
     said = list(freeze.sweep(state.volumes))
     for path in left_behind(state.runs):
+        mount.unmount_below(path)
         remove_tree(path)
         said.append(f"removed what the killed run {path.name} left")
     return tuple(said)

@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import shutil
-import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -20,6 +19,7 @@ from drkit.checks.manifests import NOTHING, links_hold, told
 from drkit.errors import NotServed, ToolFailed
 from drkit.model import Closure
 from drkit.registry import closure, links, storage
+from drkit.registry.ledger import Ledger
 from drkit.registry.storage import Tag
 from drkit.tools.parallel import for_each
 from drkit.tools.registry import Client, Descriptor
@@ -30,38 +30,6 @@ _WORKERS = min(4, os.cpu_count() or 1)
 _PULLERS = 2 * _WORKERS
 # Blobs up to this size are copied to plant a fault in.
 _SMALL = 4 << 20
-
-
-class Ledger:
-    """Which blobs were read whole and hash to their names; on disk, so that memory stays flat."""
-
-    def __init__(self, path: Path) -> None:
-        self._store = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._store.execute("PRAGMA journal_mode = OFF")
-        self._store.execute("PRAGMA synchronous = OFF")
-        self._store.execute("CREATE TABLE blob (digest TEXT PRIMARY KEY, good INT) WITHOUT ROWID")
-        self._lock = threading.Lock()
-
-    def claim(self, digest: str) -> bool:
-        """Whether the caller is the first to ask for this one, and so is to read it."""
-        with self._lock:
-            return self._store.execute("INSERT OR IGNORE INTO blob VALUES (?, 0)", (digest,)).rowcount == 1
-
-    def confirm(self, digest: str) -> None:
-        """The blob was read, and is good."""
-        with self._lock:
-            self._store.execute("INSERT OR REPLACE INTO blob VALUES (?, 1)", (digest,))
-
-    def good(self, digest: str) -> bool:
-        """Whether it was confirmed."""
-        with self._lock:
-            return bool(
-                self._store.execute("SELECT 1 FROM blob WHERE digest = ? AND good", (digest,)).fetchone()
-            )
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._store.close()
 
 
 class _Tally:

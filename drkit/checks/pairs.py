@@ -77,6 +77,17 @@ def _configured(path: str, data: bytes) -> Iterator[Pair]:
         yield Pair(str(installation.certificate), str(installation.private_key))
 
 
+def of_server(files: Mapping[str, bytes]) -> Pair | None:
+    """The certificate that clients of the registry are shown: what harbor.yml names, else the only one."""
+    for path, data in files.items():
+        if PurePosixPath(path).name == "harbor.yml":
+            for pair in _configured(path, data):
+                if pair.certificate in files and pair.key in files:
+                    return pair
+    others = [pair for pair in find_pairs(files) if not pair.certificate.endswith(f"/{_TOKEN_PAIR[0]}")]
+    return others[0] if len(others) == 1 else None
+
+
 def pairs_match(files: Mapping[str, bytes], pairs: Iterable[Pair]) -> Finding:
     """Each private key is that of its certificate."""
     pairs = tuple(pairs)

@@ -107,7 +107,8 @@ def stored_digest(root: Path, repository: str, digest: str) -> str:
     if algorithm == "sha256":
         return digest
     try:
-        held = (root / REPOSITORIES / repository / "_layers" / algorithm / digits / "link").read_bytes()
+        with (root / REPOSITORIES / repository / "_layers" / algorithm / digits / "link").open("rb") as file:
+            held = file.read(_LENGTH + 1)
     except OSError:
         return digest
     return held.decode() if _HELD.fullmatch(held) else digest

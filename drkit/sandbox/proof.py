@@ -16,6 +16,7 @@ from drkit.checks.finding import Check, Control, Finding, Unplanted
 from drkit.harbor import tables as harbor_tables
 from drkit.model import CheckKind, CheckResult, ControlResult, Level, PointManifest, utc_now
 from drkit.registry import storage
+from drkit.registry.ledger import Ledger
 from drkit.sandbox.blobs import FromVault
 from drkit.sandbox.build import Restored
 from drkit.sandbox.secret_proof import SecretProof
@@ -41,7 +42,7 @@ class Proof:
 
     def check(self) -> tuple[CheckResult, ...]:
         """Run every check: databases, images and secrets side by side, the checks of each in turn."""
-        ledger = images.Ledger(self.directory / "ledger.db")
+        ledger = Ledger(self.directory / "ledger.db")
         try:
             with contextlib.ExitStack() as stack:
                 groups = self._groups(_Images(self.restored, ledger, self.level), stack)
@@ -112,7 +113,7 @@ class _Images:
     """The checks on images, which share a ledger: what was pulled whole need not be read again."""
 
     restored: Restored
-    ledger: images.Ledger
+    ledger: Ledger
     level: Level
 
     def checks(self) -> Iterator[Check]:

@@ -19,6 +19,7 @@ from drkit.checks.finding import Finding
 from drkit.model import Closure, Outcome
 from drkit.registry import image_manifests as stored_manifests
 from drkit.registry import storage
+from drkit.registry.ledger import Ledger
 from drkit.sandbox import registry
 from drkit.tools.restic.repository import Repository
 from tests import plain
@@ -112,7 +113,7 @@ class Point:
         """What a drill asks of the tree."""
         ledger_file, seen = self.directory / "ledger.db", self.directory / "seen.db"
         ledger_file.unlink(missing_ok=True)
-        ledger = images.Ledger(ledger_file)
+        ledger = Ledger(ledger_file)
         socket = Path(tempfile.mkdtemp(dir="/var/tmp"))
         try:
             with registry.serving(self.root, socket) as served:

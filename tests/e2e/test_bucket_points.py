@@ -233,6 +233,17 @@ def test_damage_in_the_vault_keeps_nothing_else_from_coming_back(
     assert objects(s3, bucket, "harbor") == tree(site.blobs)
 
 
+def test_serve_reads_no_vault(original: Vaulted, drkit: Drkit) -> None:
+    ended = drkit.run("serve")
+    message, hint = ended.complaint
+    assert ended.code == 4
+    assert re.fullmatch(
+        r"the images of recovery point \S+ are in a vault, and `drkit serve` reads them from a repository .*",
+        message,
+    )
+    assert hint.endswith("--only blobs --root DIR` brings them back into a directory")
+
+
 def test_verify_compares_the_vault(original: Vaulted, drkit: Drkit) -> None:
     count, size = len(original.inventory), sum(entry["size"] for entry in original.inventory)
     found = drkit.ask("verify", "--read-data-subset", "100%")["vault"]

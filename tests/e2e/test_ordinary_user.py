@@ -11,14 +11,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 import testenv
 from testenv import Site
 from tests import needs
-from tests.e2e import accounts
+from tests.e2e import accounts, processes
 from tests.e2e.commands import Drkit
 from tests.e2e.conftest import initialise
+from tests.e2e.test_serve import serving
 
 _USER = "drkit-e2e"
 _TOP = Path(__file__).resolve().parents[2]
@@ -81,14 +83,18 @@ def his_site(account: pwd.struct_passwd, python: tuple[str, dict[str, str]], his
     testenv_command("down")
 
 
-def test_the_whole_loop(
-    account: pwd.struct_passwd, python: tuple[str, dict[str, str]], his: Path, his_site: Site
-) -> None:
+@pytest.fixture(scope="module")
+def drkit(account: pwd.struct_passwd, python: tuple[str, dict[str, str]], his: Path, his_site: Site) -> Drkit:
+    """His drkit, with an empty repository."""
     program, paths = python
-    drkit = Drkit(his / "drkit", environment=paths, prefix=as_user(account), python=program)
-    drkit.home.mkdir()
-    os.chown(drkit.home, account.pw_uid, account.pw_gid)
-    initialise(drkit, his_site)
+    made = Drkit(his / "drkit", environment=paths, prefix=as_user(account), python=program)
+    made.home.mkdir()
+    os.chown(made.home, account.pw_uid, account.pw_gid)
+    initialise(made, his_site)
+    return made
+
+
+def test_the_whole_loop(account: pwd.struct_passwd, drkit: Drkit, his_site: Site) -> None:
     tops = (his_site.blobs, *accounts.protected(drkit))
     before = accounts.database(his_site), accounts.files(*tops), accounts.served(his_site)
     assert drkit.ask("doctor")["problems"] == 0
@@ -106,3 +112,40 @@ def test_the_whole_loop(
     made = [path for path in drkit.home.rglob("*") if path.parent.name != "keys"]
     owners = {path.stat().st_uid for path in made}
     assert owners == {account.pw_uid}
+
+
+@pytest.fixture
+def for_all(root_only: None) -> Iterator[Path]:
+    """FUSE's device as udev leaves it on an ordinary machine."""
+    device = Path("/dev/fuse")
+    mode = device.stat().st_mode & 0o777
+    device.chmod(0o666)
+    yield device
+    device.chmod(mode)
+
+
+def test_a_registry_that_is_killed_leaves_a_mount_for_the_next_backup(drkit: Drkit, for_all: Path) -> None:
+    """He has no mount namespace of his own: what restic has mounted stays when it is killed."""
+    drkit.ask("backup")
+    for_all.chmod(0o600)
+    assert drkit.run("serve").complaint[0] == f"this user may not open {for_all}"
+    for_all.chmod(0o666)
+    with serving(drkit, "--listen", "127.0.0.1:0") as registry:
+        assert httpx.get(f"{registry.url}/v2/_catalog", timeout=60).json()["repositories"]
+        assert registry.end().code == 0
+    assert mounts(drkit) == []
+    with serving(drkit, "--listen", "127.0.0.1:0") as registry:
+        # setpriv, which makes us him, becomes drkit.
+        registry.process.kill()
+        registry.process.communicate()
+    assert len(mounts(drkit)) == 1
+    processes.survivors(drkit.home)
+    processes.bury()
+    (left,) = (path.name for path in (drkit.state / "runs").iterdir())
+    assert drkit.ask("backup")["swept"] == [f"removed what the killed run {left} left"]
+    assert mounts(drkit) == []
+
+
+def mounts(drkit: Drkit) -> list[str]:
+    table = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [line for line in table if str(drkit.home) in line]

@@ -31,6 +31,7 @@ from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, Meter
 from drkit.registry import closure, storage
 from drkit.registry.closure import Blob
+from drkit.registry.ledger import Ledger
 from drkit.state.directory import remove_tree
 from drkit.stopwatch import Stopwatch
 from drkit.tools.parallel import side_by_side
@@ -181,7 +182,7 @@ class BlobsRestore:
 
         A blob with wrong bytes goes: a registry would serve it under its right name.
         """
-        ledger, wrong = images.Ledger(self.directory / "ledger.db"), WrongBlobs()
+        ledger, wrong = Ledger(self.directory / "ledger.db"), WrongBlobs()
         try:
             found = images.blobs_hash(root, ledger, wrong.add)
         finally:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from drkit.logs import redact
 from drkit.tools.process import children, stopping
 from drkit.tools.process.command import Command
+from drkit.tools.process.stalling import StallWatch
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +25,22 @@ class Server:
 
     def __init__(self, command: Command, log_file: Path, grace: float = stopping.GRACE_SECONDS) -> None:
         self._grace = grace
+        self._end_signal = command.end_signal
+        self._owner = command.owner() if command.owner else None
+        keep = (self._owner.descriptor,) if self._owner else ()
         with log_file.open("ab") as output:
             # The kernel ties a child to the thread that started it: this one lives as long as drkit does.
-            starting = _spawner.submit(children.start, command, children.NOTHING, output, output)
+            nothing = children.NOTHING
+            starting = _spawner.submit(children.start, command, nothing, output, output, keep=keep)
             self._process = starting.result()
         self.pid = self._process.pid
         self.program = command.program
         self.log_file = log_file
+        if self._owner:
+            self._owner.started(self.pid)
+        # One that runs on and on need not move anything.
+        unlimited = replace(command, stall_limit=None)
+        self._watch = StallWatch(unlimited, self._process, self._owner, self.last_words)
 
     @property
     def running(self) -> bool:
@@ -44,10 +54,13 @@ class Server:
             tail = file.read().decode("utf-8", "replace").strip().splitlines()[-3:]
         return redact(" / ".join(tail))
 
-    def stop(self, sign: signal.Signals = signal.SIGTERM) -> None:
-        """End it: politely with `sign`, after `grace` seconds by force; returns when it is gone."""
+    def stop(self) -> None:
+        """End it: by its command's signal, after `grace` seconds by force; returns when it is gone."""
         if self.running:
-            self._process.send_signal(sign)
+            self._process.send_signal(self._end_signal)
             if not children.wait(self._process, self._grace):
                 log.warning("%s did not end within %.0f seconds: killed", self.program, self._grace)
         children.kill(self._process)
+        self._watch.over()
+        if self._owner:
+            self._owner.ended(self._process.returncode)

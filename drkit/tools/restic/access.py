@@ -53,7 +53,7 @@ _NO_LOCK = "--no-lock"
 # restic's exit code.
 _LOCKED = 11
 # Commands that only read, and take a lock so that nobody removes what they read.
-_READING = ("cat", "check", "dump", "find", "list", "ls", "restore", "snapshots")
+_READING = ("cat", "check", "dump", "find", "list", "ls", "mount", "restore", "snapshots")
 
 
 @cache

@@ -23,7 +23,10 @@ from pathlib import Path
 from typing import Any
 
 # These share the repository with others; a lock that shuts everybody else out is none of theirs.
-_SHARING = ("backup", "cat", "copy", "diff", "dump", "find", "list", "ls", "restore", "snapshots", "stats")
+_SHARING = (
+    *("backup", "cat", "copy", "diff", "dump", "find", "list", "ls", "mount", "restore", "snapshots"),
+    "stats",
+)
 # A living restic writes its lock anew every five minutes.
 _REFRESHED = timedelta(minutes=10)
 # Our own record is touched this often or more, see `Owner.lives`.

@@ -8,6 +8,7 @@ from drkit.blobs.vault.fetching import Fetched
 from drkit.checks import images, manifests, vault
 from drkit.checks.finding import Finding
 from drkit.model import Outcome
+from drkit.registry.ledger import Ledger
 
 
 def nothing(finding: Finding) -> str:
@@ -16,7 +17,7 @@ def nothing(finding: Finding) -> str:
 
 
 def test_of_no_images(tmp_path: Path) -> None:
-    ledger = images.Ledger(tmp_path / "ledger.db")
+    ledger = Ledger(tmp_path / "ledger.db")
     assert nothing(images.tags_pull(tmp_path / "socket", [], ledger)) == "there is no tag to pull"
     assert nothing(images.blobs_hash(tmp_path, ledger)) == "there is no blob"
     ledger.close()

@@ -1,0 +1,1 @@
+"""A read-only registry straight from a recovery point."""

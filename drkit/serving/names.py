@@ -1,0 +1,120 @@
+"""Which digest a tag means in a recovery point: from the tree, or from Harbor's database, where tags are.
+
+Harbor keeps its tags in its database alone from 2.15 on, and in the tree beside it before.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Protocol
+
+from drkit.errors import ToolFailed
+from drkit.harbor.dumped_tags import DumpedTags
+from drkit.registry import links, storage
+from drkit.registry.storage import REPOSITORIES
+
+# A link holds 71 bytes; more of one is not read.
+_LONGEST = 256
+
+
+class Names(Protocol):
+    """The tags and repositories of a recovery point; every method may raise ToolFailed."""
+
+    def digest(self, repository: str, tag: str) -> str | None:
+        """What a tag means, or None where there is none of that name."""
+
+    def tags(self, repository: str, after: str, most: int) -> list[str]:
+        """The tags of a repository whose names sort behind `after`, sorted, up to `most`."""
+
+    def repositories(self, after: str, most: int) -> list[str]:
+        """The repositories whose names sort behind `after`, sorted, up to `most`."""
+
+
+class TreeNames:
+    """Those of a storage tree; each request looks for itself."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def digest(self, repository: str, tag: str) -> str | None:
+        """See Names."""
+        link = self._root / links.of_tag(repository, tag)
+        if not link.is_file():
+            return None
+        try:
+            with link.open("rb") as file:
+                held = file.read(_LONGEST).decode("ascii", "replace").strip()
+        except OSError as error:
+            raise ToolFailed(f"cannot read the tag {repository}:{tag}: {error.strerror}") from None
+        if not storage.is_digest(held):
+            raise ToolFailed(f"the tag {repository}:{tag} holds no digest")
+        return held
+
+    def tags(self, repository: str, after: str, most: int) -> list[str]:
+        """See Names."""
+        place = self._root / REPOSITORIES / repository / "_manifests/tags"
+        return sorted(name for name in _listed(place) if name > after)[:most]
+
+    def repositories(self, after: str, most: int) -> list[str]:
+        """See Names; the whole tree is walked."""
+        return sorted(name for name in self._walk() if name > after)[:most]
+
+    def _walk(self) -> Iterator[str]:
+        top = self._root / REPOSITORIES
+        for directory, names, _files in os.walk(top):
+            if "_manifests" in names:
+                yield os.path.relpath(directory, top)
+            names[:] = [name for name in names if not name.startswith("_")]
+
+
+def _listed(directory: Path) -> list[str]:
+    try:
+        return [entry.name for entry in directory.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise ToolFailed(f"cannot list {directory.name}: {error.strerror}") from None
+
+
+class DatabaseNames:
+    """Those of Harbor's database, by its dump; they are read while registries' clients ask already.
+
+    Until they have been read a request for a tag waits; one by digest needs none.
+    """
+
+    def __init__(self, read: Callable[[], DumpedTags]) -> None:
+        self._lock = threading.Lock()
+        self._read: Future[DumpedTags] = Future()
+        threading.Thread(target=self._fill, args=(read,), daemon=True).start()
+
+    def _fill(self, read: Callable[[], DumpedTags]) -> None:
+        try:
+            self._read.set_result(read())
+        except BaseException as error:  # noqa: BLE001 - it is raised where somebody asks
+            self._read.set_exception(error)
+
+    def wait(self) -> None:
+        """Wait until they have been read; raises what that raised."""
+        self._read.result()
+
+    def digest(self, repository: str, tag: str) -> str | None:
+        """See Names."""
+        found = self._read.result()
+        with self._lock:
+            return found.digest(repository, tag)
+
+    def tags(self, repository: str, after: str, most: int) -> list[str]:
+        """See Names."""
+        found = self._read.result()
+        with self._lock:
+            return found.tags(repository, after, most)
+
+    def repositories(self, after: str, most: int) -> list[str]:
+        """See Names."""
+        found = self._read.result()
+        with self._lock:
+            return found.repositories(after, most)
