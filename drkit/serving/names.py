@@ -17,7 +17,6 @@ from drkit.harbor.dumped_tags import DumpedTags
 from drkit.registry import links, storage
 from drkit.registry.storage import REPOSITORIES
 
-
 # A link holds 71 bytes; more of one is not read.
 _LONGEST = 256
 
