@@ -120,7 +120,7 @@ def private_cluster(
                     session.execute(sql.compose("CREATE ROLE {name}", name=sql.identifier(LOGIN)))
             yield Cluster(programs, target, directory, user)
         finally:
-            server.stop(signal.SIGQUIT)
+            server.stop()
     finally:
         shutil.rmtree(directory)
 
@@ -138,7 +138,12 @@ def _start(
 ) -> Server:
     words = [f"--{name}={value}" for name, value in {**_SETTINGS, **settings}.items()]
     where = ("-D", str(directory / "data"), "-k", str(directory))
-    command = Command((programs.program("postgres"), *where, *words), user=user, directory=directory)
+    command = Command(
+        (programs.program("postgres"), *where, *words),
+        user=user,
+        directory=directory,
+        end_signal=signal.SIGQUIT,
+    )
     return Server(command, directory / "log")
 
 

@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import json
 import socket
-import socketserver
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from testenv import processes
 from tests import needs
 
 IMAGE = "application/vnd.oci.image.manifest.v1+json"
@@ -123,9 +123,8 @@ def running(directory: Path, port: int = 0) -> Iterator[Plain]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
-        return int(server.server_address[1])
+    """A port that nobody listens on at the moment, and that no outgoing connection gets meanwhile."""
+    return next(processes.free_ports())
 
 
 def listens(path: Path) -> bool:

@@ -124,6 +124,7 @@ def perform(
 
 def _listen_to_signals() -> None:
     # Loaded here, where a command runs that needs it anyway, and not in the middle of something.
+    from drkit.cli import wakeup
     from drkit.tools.process.execute import in_the_middle
 
     asked = False
@@ -144,6 +145,7 @@ def _listen_to_signals() -> None:
         # What we were told to ignore (by nohup, say) stays ignored.
         if signal.getsignal(sign) is not signal.SIG_IGN:
             signal.signal(sign, _interrupt)
+    wakeup.ensure()
 
 
 def _ignore_signals() -> None:

@@ -61,7 +61,8 @@ def running(
     options = ("--encoding=UTF8", "--no-locale", "--no-sync")
     execute.check(Command((*initialise, *options), user=user, directory=home))
     words = (programs.program("postgres"), "-D", str(data), *arguments(home))
-    command = Command(words, user=user, directory=home, mounts=hidden.mounts)
+    # An immediate shutdown: there is nothing to save, and a polite one would wait for our own sessions.
+    command = Command(words, user=user, directory=home, mounts=hidden.mounts, end_signal=signal.SIGQUIT)
     server = Server(command, directory / "postgres.log")
     try:
         target = reached(home, superuser)
@@ -69,8 +70,7 @@ def running(
         hidden.prove(server.pid)
         yield target
     finally:
-        # An immediate shutdown: there is nothing to save.
-        server.stop(signal.SIGQUIT)
+        server.stop()
 
 
 def arguments(home: Path) -> tuple[str, ...]:

@@ -27,8 +27,9 @@ def together(work: Mapping[Key, Callable[[], T]]) -> dict[Key, T | DrkitError]:
     if not work:
         return {}
     with ThreadPoolExecutor(len(work)) as pool:
-        futures = {key: pool.submit(_outcome, item) for key, item in work.items()}
         try:
+            # In here: an interruption may come while some have begun and others have not.
+            futures = {key: pool.submit(_outcome, item) for key, item in work.items()}
             return {key: future.result() for key, future in futures.items()}
         except BaseException:
             stopping.stop_all()

@@ -122,7 +122,7 @@ def test_whoever_waits_for_us_gets_his_turn(where: Target) -> None:
         thread.start()
         with pytest.raises(DatabaseBusy), locked.hold(settings(where, 3)):
             pass
-        assert done.wait(10)
+        assert done.wait(60)
         thread.join()
 
 

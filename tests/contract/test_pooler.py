@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -47,7 +46,7 @@ def pooled(cluster: Cluster, mode: str, name: str = "pooler") -> Iterator[Target
             time.sleep(0.02)
         yield target
     finally:
-        server.stop(signal.SIGTERM)
+        server.stop()
 
 
 def _listens(path: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -122,6 +122,17 @@ def test_a_connection_that_is_cut(filled: Target) -> None:
 
     with pytest.raises(ToolFailed, match="PostgreSQL: "):
         list(ended())
+
+
+def test_whoever_wants_no_more_does_not_hear_that_the_connection_was_cut(filled: Target) -> None:
+    with connect(filled, autocommit=False) as session, connect(filled) as other:
+        rows = session.stream(compose("SELECT * FROM public.blob"))
+        next(rows)
+        other.execute("SELECT pg_terminate_backend(%s)", [session.value("SELECT pg_backend_pid()")])
+        assert isinstance(rows, Generator)
+        rows.close()
+        with pytest.raises(ToolFailed, match="PostgreSQL: "):
+            session.value("SELECT 1")
 
 
 def test_a_long_query_ends_when_drkit_is_interrupted(database: Target) -> None:

@@ -233,7 +233,7 @@ def test_a_copy_of_the_state_directory_proves_nothing(repository: Repository, tm
 
 
 def test_a_lock_is_waited_for(repository: Repository) -> None:
-    patient = Repository(replace(repository.access, lock_wait=timedelta(seconds=30)))
+    patient = Repository(replace(repository.access, lock_wait=timedelta(seconds=60)))
     with holding(repository, *SHARED) as holder:
         assert holder.process.stdin is not None
         holder.process.stdin.close()

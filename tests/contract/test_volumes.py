@@ -91,7 +91,7 @@ def start_after_that() -> None:
 
 def wait_for(case: Case, seconds: float | None) -> None:
     """So long, or until the snapshot is there."""
-    deadline = time.monotonic() + (10 if seconds is None else seconds)
+    deadline = time.monotonic() + (60 if seconds is None else seconds)
     while time.monotonic() < deadline:
         if seconds is None and (case.kind == "live" or filesystems.left(case.top)):
             return

@@ -1,4 +1,7 @@
-"""Moments in the life of a run, recognised from outside: what it has made so far."""
+"""Moments in the life of a run, recognised from outside: what it has made so far.
+
+One that passes can be missed: then the run is to wait at a gate behind it, see gates.
+"""
 
 from __future__ import annotations
 
@@ -6,44 +9,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e import processes
 from tests.e2e.commands import Drkit
 
 # Says whether a moment has come, for the run that was started after the moment was made.
 Moment = Callable[[], object]
 
 
-def snapshots(drkit: Drkit, count: int) -> Moment:
-    """That many more snapshots are in the repository than now."""
-
-    def stored() -> int:
-        names = (path.name for path in (drkit.repository / "snapshots").iterdir())
-        return sum("-tmp-" not in name for name in names)
-
-    before = stored()
-    return lambda: stored() >= before + count
+def after(seconds: float) -> Moment:
+    """So much time has passed."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
 
 
 def site_locked(drkit: Drkit) -> Moment:
     """The run holds the site."""
     return (drkit.state / "locks/site.json").exists
-
-
-def login_written(drkit: Drkit) -> Moment:
-    """The databases are held still, and the file to log in with is there."""
-    return lambda: found(drkit.state / "runs", "*/**/pgpass-*")
-
-
-def program_runs(drkit: Drkit, program: str, *words: str) -> Moment:
-    """A program of that name runs for this drkit, with those words among its arguments."""
-
-    def look() -> bool:
-        # Going through all processes is work, which should not slow down what is looked at.
-        time.sleep(0.01)
-        alike = (p for p in processes.belonging_to(drkit.home) if p.program == program)
-        return any(set(words) <= set(process.words) for process in alike)
-
-    return look
 
 
 def in_sandbox(drkit: Drkit, pattern: str) -> Moment:

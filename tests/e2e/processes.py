@@ -91,7 +91,7 @@ def _works_inside(pid: int, directory: Path) -> bool:
     return False
 
 
-def survivors(directory: Path, seconds: float = 5.0) -> list[Process]:
+def survivors(directory: Path, seconds: float = 60.0) -> list[Process]:
     """Who is still there after a moment: a killed server's children need one to notice."""
     deadline = time.monotonic() + seconds
     while found := belonging_to(directory):

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import Drkit, assert_error, exactly, fails, finish, wait_for
+from tests.e2e import gates
+from tests.e2e.commands import Drkit, assert_error, exactly, fails, finish
 from tests.e2e.repositories import checking, locks
 from tests.e2e.test_bad_input import only, set_in
 
@@ -51,7 +51,7 @@ def test_locked_repository(copy: Drkit) -> None:
     copy.change(only("secrets"))
     copy.change(set_in("repository", lock_wait="2s"))
     where = exactly(f"holds a lock on {copy.repository}, and still did after 0:00:02")
-    message = rf"another restic \(process \d+ on \S+, \d+m?s old\) {where}"
+    message = rf"another restic \(process \d+ on \S+, [\dhm.]+s old\) {where}"
     hint = "wait for it to end; if it is surely dead, run `restic unlock` on its host"
     with checking(copy):
         started = time.monotonic()
@@ -212,17 +212,17 @@ def test_lock_of_a_second_backup(copy: Drkit) -> None:
     """A second run waits as long as it is told to, then says who holds the site."""
     copy.change(only("database"))
     copy.change(set_in("site", lock_wait="1s"))
-    first = copy.start("backup", "--json")
+    gate = gates.site_locked(copy)
+    first = gate.drkit.start("backup", "--json")
     try:
-        wait_for((copy.state / "locks/site.json").exists, "the first run holds the site")
-        os.killpg(first.pid, signal.SIGSTOP)
+        gate.wait(first)
         message = f"another drkit works on this site: `drkit backup`, process {first.pid}, since .*"
         hint = exactly("wait for it to end, or raise lock_wait in [site]")
         fails(copy, ["backup"], 7, "site_locked", message, hint)
     finally:
-        os.killpg(first.pid, signal.SIGCONT)
-        first.communicate(timeout=60)
-    assert first.returncode == 0
+        gate.open()
+        ended = finish(first)
+    assert ended.code == 0
 
 
 def reachable(directory: Path) -> Iterator[Path]:

@@ -11,15 +11,18 @@ import pytest
 
 import testenv
 from testenv import Site
-from tests.e2e import processes
-from tests.e2e.commands import Drkit, assert_error, finish, wait_for
+from tests.e2e import gates, processes
+from tests.e2e.commands import Drkit, assert_error, finish
 from tests.e2e.conftest import Drilled
 from tests.e2e.test_bad_input import only
+
+# Bytes of a dump that are less than the table in it, and more than all the rest.
+IN_THE_MIDDLE = 2 << 20
 
 
 @pytest.fixture
 def big_table(site: Site) -> Iterator[None]:
-    """A table that takes pg_dump long enough to be caught at it."""
+    """A table that is more than what pipes and sockets on the way hold."""
     with testenv.connect(site) as connection:
         connection.execute(
             b"CREATE TABLE big AS SELECT g AS id, repeat(md5(g::text), 8) AS words"
@@ -42,32 +45,27 @@ def end_session(_drkit: Drkit, site: Site) -> None:
         server.execute(dumps.encode())
 
 
-def dumping(site: Site) -> Callable[[], bool]:
+def dumping(site: Site) -> bool:
     """Whether pg_dump reads the big table at this moment."""
     query = (
         "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pg_dump' AND query LIKE 'COPY public.big %'"
     )
-    server = testenv.connect(site, "postgres")
-    server.autocommit = True
-
-    def look() -> bool:
-        found = server.execute(query.encode()).fetchone()
-        if found:
-            server.close()
-        return bool(found)
-
-    return look
+    with testenv.connect(site, "postgres") as server:
+        return server.execute(query.encode()).fetchone() is not None
 
 
 @pytest.mark.parametrize("how", [kill_program, end_session])
 @pytest.mark.usefixtures("big_table")
 def test_pg_dump_dies(copy: Drkit, drilled: Drilled, site: Site, how: Callable[[Drkit, Site], None]) -> None:
     copy.change(only("database"))
-    process = copy.start("backup", "--json")
+    gate = gates.dump_runs(copy, IN_THE_MIDDLE)
+    process = gate.drkit.start("backup", "--json")
     try:
-        wait_for(dumping(site), "pg_dump reads the big table")
+        gate.wait(process)
+        assert dumping(site)
         how(copy, site)
     finally:
+        gate.open()
         ended = finish(process)
     assert ended.code == 3
     message = "no recovery point was sealed: database registry: pg_dump did not finish: .*"

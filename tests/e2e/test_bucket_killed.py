@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
-import time
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -13,6 +15,7 @@ import pytest
 
 from testenv import Site, buckets, damage
 from testenv.buckets import Storage
+from testenv.s3_faults import Fault, Proxy, Request
 from tests.e2e import bucketed, moments
 from tests.e2e.commands import Drkit
 from tests.e2e.moments import Moment
@@ -44,22 +47,43 @@ def interrupted(
     buckets.unmake(vault)
 
 
-def after(seconds: float) -> Moment:
-    """So much time has passed."""
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() > end
+@contextmanager
+def unanswered(drkit: Drkit, vault: Storage, held: Callable[[Request], bool]) -> Iterator[None]:
+    """As long as this lasts, no answer comes to these requests to drkit's vault: it gets no further."""
+    over = threading.Event()
+
+    def plan(request: Request) -> Fault | None:
+        if not held(request):
+            return None
+        over.wait()
+        return Fault(drop=True)
+
+    with Proxy(vault.endpoint) as proxy:
+        proxy.plan = plan
+        drkit.change(lambda document: document["vault"].update(endpoint=proxy.endpoint))
+        try:
+            yield
+        finally:
+            over.set()
+            drkit.change(lambda document: document["vault"].update(endpoint=vault.endpoint))
+
+
+def further_part(request: Request) -> bool:
+    """A part of a large blob, not the first."""
+    return "partNumber=" in request.path and "partNumber=1&" not in f"{request.path}&"
 
 
 def test_backup(interrupted: Interrupted) -> None:
     """Killed at moments that can be seen, and at random ones on top; then one backup is left alone."""
     drkit, vault = interrupted.drkit, interrupted.vault
-    assert kill_when(drkit, lambda: buckets.uploads(vault), "the big one goes up", "backup")
-    nothing_survives(drkit)
-    assert buckets.uploads(vault) == [vault.key(damage.blob_name(interrupted.big))], "killed half-way"
-    assert kill_when(drkit, lambda: len(buckets.names(vault, "docker")) > 40, "most are there", "backup")
-    nothing_survives(drkit)
+    with unanswered(drkit, vault, further_part):
+        assert kill_when(drkit, lambda: buckets.uploads(vault), "the big one goes up", "backup")
+        nothing_survives(drkit)
+        assert buckets.uploads(vault) == [vault.key(damage.blob_name(interrupted.big))], "killed half-way"
+        assert kill_when(drkit, lambda: len(buckets.names(vault, "docker")) > 40, "most are there", "backup")
+        nothing_survives(drkit)
     for delay in (0.8, 1.4):
-        kill_when(drkit, after(delay), "time is up", "backup")
+        kill_when(drkit, moments.after(delay), "time is up", "backup")
         nothing_survives(drkit)
 
     result = drkit.ask("backup")
@@ -102,8 +126,11 @@ def test_restore_to_a_directory(interrupted: Interrupted) -> None:
         drkit.ask("backup")
     root = drkit.home / "root"
     words = ("restore", "latest", "--only", "blobs", "--yes", "--root", str(root))
-    assert kill_when(drkit, lambda: len(moments.found(root, "**/data")) > 20, "some of it is there", *words)
-    nothing_survives(drkit)
+    asked = itertools.count(1)
+    some = lambda: len(moments.found(root, "**/data")) > 20  # noqa: E731
+    with unanswered(drkit, interrupted.vault, lambda request: "/blobs/" in request.path and next(asked) > 30):
+        assert kill_when(drkit, some, "some of it is there", *words)
+        nothing_survives(drkit)
     assert [path.name[:17] for path in root.iterdir()] == [".drkit-restoring-"], "all or nothing"
     (step,) = drkit.ask(*words)["steps"]
     there = Path(step["target"])

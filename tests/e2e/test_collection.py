@@ -11,7 +11,7 @@ import pytest
 
 import testenv
 from testenv import Site, harbor_api
-from tests.e2e import moments
+from tests.e2e import gates, moments
 from tests.e2e.commands import Drkit, assert_error, exactly, finish, wait_for
 from tests.e2e.test_bad_input import only
 from tests.e2e.test_read_only import section
@@ -52,11 +52,13 @@ def move_end(site: Site, execution: int, into_the_future: timedelta) -> None:
 
 @pytest.mark.usefixtures("executions")
 def test_one_that_ran_meanwhile_makes_the_backup_start_over(quick: Drkit, site: Site) -> None:
-    process = quick.start("backup", "--json")
+    gate = gates.databases_held(quick)
+    process = gate.drkit.start("backup", "--json")
     try:
-        wait_for(moments.login_written(quick), "the database is held still")
+        gate.wait(process)
         testenv.garbage_collection(site, "Success")
     finally:
+        gate.open()
         result = finish(process).result
     assert (result["status"], result["attempts"]) == ("sealed", 2)
     assert quick.sealed() == [result["id"]]
@@ -67,11 +69,13 @@ def test_one_that_ran_meanwhile_makes_the_backup_start_over(quick: Drkit, site: 
 @pytest.mark.usefixtures("executions")
 def test_one_that_began_meanwhile_stops_the_backup(quick: Drkit, site: Site) -> None:
     quick.change(lambda document: document.update(harbor={"wait_for_collection": "1s"}))
-    process = quick.start("backup", "--json")
+    gate = gates.databases_held(quick)
+    process = gate.drkit.start("backup", "--json")
     try:
-        wait_for(moments.login_written(quick), "the database is held still")
+        gate.wait(process)
         testenv.garbage_collection(site, "Running")
     finally:
+        gate.open()
         ended = finish(process)
     assert ended.code == 3
     message = f"{_UNDER_WAY}, and still was after 1 seconds"
@@ -180,14 +184,16 @@ def test_a_blob_that_goes_with_its_row_was_collected(fresh: Drkit, site: Site) -
     """No execution tells of it: the row that the snapshot has and the database no longer does."""
     fresh.change(only("database", "blobs"))
     with pushed(site) as (image, *_):
-        process = fresh.start("backup", "--json")
+        gate = gates.databases_held(fresh)
+        process = gate.drkit.start("backup", "--json")
         try:
-            wait_for(moments.login_written(fresh), "the database is held still")
+            gate.wait(process)
             with testenv.connect(site) as connection:
                 for table, key in (("artifact_blob", "digest_af"), ("artifact", "digest")):
                     connection.execute(f"DELETE FROM {table} WHERE {key} = %s".encode(), (image,))
             forget(site, image)
         finally:
+            gate.open()
             result = finish(process).result
     assert (result["status"], result["attempts"], result["warnings"]) == ("sealed", 2, [])
     assert result["closure"]["missing"] == 0

@@ -20,13 +20,13 @@ from drkit.tools.process import execute
 from drkit.tools.process.command import Command
 from testenv import Site, cluster, witness
 from testenv.engine import Engine
-from tests.e2e import processes
+from tests.e2e import gates, processes
 from tests.e2e.commands import Drkit, assert_error, clone, fails, finish, wait_for
 from tests.e2e.conftest import Drilled
 from tests.e2e.moments import found as found_in
 from tests.e2e.test_bad_input import only
-from tests.e2e.test_broken_dump import snapshots_of
-from tests.e2e.test_killed import clean, kill_when, nothing_survives
+from tests.e2e.test_broken_dump import IN_THE_MIDDLE, snapshots_of
+from tests.e2e.test_killed import clean, kill_at, nothing_survives
 
 NAME = "harbor-db"
 # Nothing in it may mean anything to a shell, or be cut off.
@@ -84,7 +84,7 @@ def contained(
 
 @pytest.fixture
 def big(engine: Engine, address: str) -> Iterator[None]:
-    """A table that takes pg_dump long enough to be caught at it."""
+    """A table that is more than what pipes and sockets on the way hold."""
     engine.sql(NAME, _BIG, "registry")
     yield
     engine.sql(NAME, "DROP TABLE big", "registry")
@@ -153,7 +153,7 @@ def test_the_whole_loop(bare: Drkit, engine: Engine, address: str, major: int) -
 
 def test_a_killed_drill(bare: Drkit, engine: Engine) -> None:
     """Its container stays until the next drill, which removes it by its label."""
-    assert kill_when(bare, lambda: sandboxes(engine), "the container is there", "drill"), "it was over before"
+    kill_at(gates.server_ready(bare), "drill")
     assert len(sandboxes(engine)) == 1
     drill = bare.ask("drill")
     assert drill["outcome"] == "passed"
@@ -214,11 +214,14 @@ def test_a_dump_that_dies(
     contained: Drkit, drilled: Drilled, engine: Engine, how: Callable[[Engine, Drkit], None]
 ) -> None:
     contained.change(only("database"))
-    execute = contained.start("backup", "--json")
+    gate = gates.dump_runs(contained, IN_THE_MIDDLE)
+    execute = gate.drkit.start("backup", "--json")
     try:
-        wait_for(lambda: engine.sql(NAME, _DUMPING) != "0", "pg_dump reads the big table")
+        gate.wait(execute)
+        assert engine.sql(NAME, _DUMPING) != "0"
         how(engine, contained)
     finally:
+        gate.open()
         ended = finish(execute)
     assert ended.code == 3
     message = "no recovery point was sealed: database registry: pg_dump did not finish: .*"
@@ -226,17 +229,16 @@ def test_a_dump_that_dies(
     point = ended.envelope["result"]["id"]
     assert snapshots_of(contained, f"drkit:point:{point},drkit:part:database:registry") == []
     assert contained.sealed() == [drilled.point]
-    wait_for(lambda: is_quiet(engine), "nothing goes on in the container", 10)
+    wait_for(lambda: is_quiet(engine), "nothing goes on in the container")
 
 
 @pytest.mark.usefixtures("big")
 def test_kill(contained: Drkit, engine: Engine) -> None:
     """kill -9 while pg_dump runs inside: it ends as well, and lets go of its snapshot."""
     contained.change(only("database"))
-    dumping = lambda: engine.sql(NAME, _DUMPING) != "0"  # noqa: E731
-    assert kill_when(contained, dumping, "pg_dump reads the big table", "backup"), "it was over before"
+    kill_at(gates.dump_runs(contained, IN_THE_MIDDLE), "backup")
     nothing_survives(contained)
-    wait_for(lambda: is_quiet(engine), "nothing goes on in the container", 10)
+    wait_for(lambda: is_quiet(engine), "nothing goes on in the container")
     assert contained.ask("backup")["status"] == "sealed"
 
 
@@ -244,10 +246,13 @@ def test_kill(contained: Drkit, engine: Engine) -> None:
 def test_nobody_sees_the_password(contained: Drkit, engine: Engine, tmp_path: Path) -> None:
     """It stands in the environment of PostgreSQL's programs in the container, and nowhere else."""
     contained.change(only("database"))
-    execute = contained.start("--verbose", "backup")
+    gate = gates.dump_runs(contained, IN_THE_MIDDLE)
+    execute = gate.drkit.start("--verbose", "backup")
     seen: set[str] = set()
     try:
         while execute.poll() is None:
+            if "pg_dump" in seen:
+                gate.open()
             for one in processes.everybody():
                 assert PASSWORD.encode() not in one.arguments, one.words
                 if PASSWORD.encode() in one.environment:
@@ -257,9 +262,10 @@ def test_nobody_sees_the_password(contained: Drkit, engine: Engine, tmp_path: Pa
                 with suppress(FileNotFoundError):
                     assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file
     finally:
+        gate.open()
         ended = finish(execute)
     assert ended.code == 0, ended
-    assert seen, "the moment was missed"
+    assert "pg_dump" in seen
     assert seen <= {"pg_dump", "pg_dumpall", "a version"}
     assert PASSWORD not in ended.stdout + ended.stderr
     assert engine.docker("exec", NAME, "sh", "-c", "ls /tmp") == "data"

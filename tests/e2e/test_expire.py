@@ -11,8 +11,9 @@ import pyrage
 import pytest
 
 from tests import rest_server
-from tests.e2e import moments
+from tests.e2e import gates
 from tests.e2e.commands import Drkit, clone, exactly, fails
+from tests.e2e.repositories import locks
 from tests.e2e.test_bad_input import only, set_in
 from tests.e2e.test_killed import kill_when, nothing_survives
 
@@ -88,7 +89,10 @@ def test_killed_in_the_middle(many: Drkit, gone: int) -> None:
     def there() -> set[str]:
         return before & {path.name for path in directory.iterdir()}
 
-    kill_when(many, lambda: len(there()) <= len(before) - gone, f"{gone} are gone", "expire")
+    # Between the seals and what else goes, it is told in the repository which points went.
+    gate = gates.before(many, "--tag=drkit:expired:" if gone == 1 else "/restic prune")
+    moment = lambda: len(there()) <= len(before) - gone  # noqa: E731
+    assert kill_when(gate.drkit, moment, f"{gone} are gone", "expire"), "it was over before"
     nothing_survives(many)
     for point in many.points():
         if point["status"] == "sealed":
@@ -108,7 +112,10 @@ def parts_of(drkit: Drkit, point: str) -> list[str]:
 def test_killed_while_it_prunes(many: Drkit) -> None:
     """A lock of the dead does not stop the next one."""
     keep(many, keep_last=1)
-    kill_when(many, moments.program_runs(many, "restic", "prune"), "restic prunes", "expire")
+    slow = gates.slowly(many, "/restic prune")
+    moment = lambda: slow.reached() and locks(many)  # noqa: E731
+    assert kill_when(slow.drkit, moment, "restic prunes", "expire"), "it was over before"
+    assert locks(many), "a restic that was killed leaves its lock"
     nothing_survives(many)
     assert many.ask("expire")["kept"] == 2
     many.ask("verify", "--read-data-subset", "100%")

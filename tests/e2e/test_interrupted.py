@@ -14,14 +14,27 @@ import pytest
 from psycopg import Connection
 
 from testenv import Site
-from tests.e2e import accounts, moments, processes
+from tests.e2e import accounts, gates, moments, processes
 from tests.e2e.commands import Drkit, Ended, assert_error, finish, wait_for
+from tests.e2e.gates import Gate
 from tests.e2e.moments import Moment
 from tests.e2e.repositories import locks
+from tests.e2e.test_killed import segments
+
+
+def interrupt_at(gate: Gate, sign: signal.Signals, *words: str) -> Ended:
+    """Start a command, and send a signal to it alone where it comes to the gate."""
+    process = gate.drkit.start(*words)
+    try:
+        gate.wait(process)
+        process.send_signal(sign)
+    finally:
+        ended = finish(process)
+    return ended
 
 
 def interrupt_when(drkit: Drkit, moment: Moment, what: str, sign: signal.Signals, *words: str) -> Ended:
-    """Start a command, and send a signal to it alone at that moment."""
+    """Start a command, and send a signal to it alone at that moment, which lasts."""
     process = drkit.start(*words)
     try:
         wait_for(lambda: moment() or process.poll() is not None, what)
@@ -31,24 +44,9 @@ def interrupt_when(drkit: Drkit, moment: Moment, what: str, sign: signal.Signals
     return ended
 
 
-def interrupt_once_more(
-    drkit: Drkit, when: Callable[[Drkit], Moment], what: str, sign: signal.Signals, *words: str
-) -> tuple[Ended, list[str]]:
-    """The same, and the points that were sealed before.
-
-    On a busy machine all may be done before anybody sees that the moment has come: then it is tried again.
-    """
-    for _ in range(5):
-        before = drkit.sealed()
-        ended = interrupt_when(drkit, when(drkit), what, sign, *words)
-        if ended.code != 0:
-            break
-    return ended, before
-
-
 def assert_tidy(drkit: Drkit, server: Connection) -> None:
     """At once, and not only after the next run."""
-    assert processes.belonging_to(drkit.home) == []
+    assert processes.survivors(drkit.home) == []
     assert list((drkit.state / "runs").iterdir()) == []
     assert not drkit.sandboxes.exists() or list(drkit.sandboxes.iterdir()) == []
     assert not (drkit.state / "locks/site.json").exists()
@@ -59,21 +57,22 @@ def assert_tidy(drkit: Drkit, server: Connection) -> None:
     wait_for(lambda: accounts.sessions(server) == 0, "the server has noticed")
 
 
-_BACKUP: dict[str, tuple[signal.Signals, Callable[[Drkit], Moment]]] = {
-    "site locked": (signal.SIGTERM, moments.site_locked),
-    "databases held": (signal.SIGINT, moments.login_written),
-    "pg_dump runs": (signal.SIGTERM, lambda drkit: moments.program_runs(drkit, "pg_dump")),
-    "first part stored": (signal.SIGHUP, lambda drkit: moments.snapshots(drkit, 1)),
-    "second part stored": (signal.SIGQUIT, lambda drkit: moments.snapshots(drkit, 2)),
+_BACKUP: dict[str, tuple[signal.Signals, Callable[[Drkit], Gate]]] = {
+    "site locked": (signal.SIGTERM, gates.site_locked),
+    "databases held": (signal.SIGINT, gates.databases_held),
+    "pg_dump runs": (signal.SIGTERM, gates.dump_runs),
+    "first part stored": (signal.SIGHUP, gates.database_stored),
+    "second part stored": (signal.SIGQUIT, gates.parts_stored),
 }
 
 
 @pytest.mark.parametrize("moment", _BACKUP)
 def test_backup(copy: Drkit, server: Connection, moment: str) -> None:
-    sign, when = _BACKUP[moment]
+    sign, gate = _BACKUP[moment]
     as_json = moment == "first part stored"
     words = ("backup", *(["--json"] if as_json else []))
-    ended, before = interrupt_once_more(copy, when, moment, sign, *words)
+    before = copy.sealed()
+    ended = interrupt_at(gate(copy), sign, *words)
     assert_tidy(copy, server)
     assert_interrupted(ended, as_json=as_json)
     assert copy.sealed() == before
@@ -88,23 +87,29 @@ def assert_interrupted(ended: Ended, *, as_json: bool) -> None:
         assert (ended.stdout, ended.stderr.splitlines()) == ("", ["error: interrupted"])
 
 
-_DRILL: dict[str, tuple[signal.Signals, Callable[[Drkit], Moment]]] = {
-    "sandbox made": (signal.SIGINT, lambda drkit: moments.in_sandbox(drkit, "lock")),
-    "PostgreSQL ready": (signal.SIGTERM, moments.server_accepts),
-    "registry serves": (signal.SIGTERM, lambda drkit: moments.in_sandbox(drkit, "registry.sock")),
-    "controls planted": (signal.SIGINT, lambda drkit: moments.in_sandbox(drkit, "controls/*")),
+_DRILL: dict[str, tuple[signal.Signals, Callable[[Drkit], Gate]]] = {
+    "sandbox made": (signal.SIGINT, gates.sandbox_made),
+    "PostgreSQL ready": (signal.SIGTERM, gates.server_ready),
+    "registry serves": (signal.SIGTERM, gates.registry_serves),
+    "controls planted": (signal.SIGINT, gates.controls_planted),
 }
 
 
 @pytest.mark.parametrize("moment", _DRILL)
 def test_drill(copy: Drkit, server: Connection, moment: str) -> None:
-    sign, when = _DRILL[moment]
-    memory = unused_memory()
-    ended, _ = interrupt_once_more(copy, when, moment, sign, "drill")
+    sign, gate_at = _DRILL[moment]
+    gate = gate_at(copy)
+    process = gate.drkit.start("drill")
+    try:
+        gate.wait(process)
+        memory = segments(copy)
+        process.send_signal(sign)
+    finally:
+        ended = finish(process)
     assert_tidy(copy, server)
     assert_interrupted(ended, as_json=False)
-    # What another test has just killed leaves some too, until its next run.
-    wait_for(lambda: not unused_memory() - memory, "no shared memory is left behind")
+    assert bool(memory) is (moment != "sandbox made")
+    assert not memory & processes.shared_memory(), "no shared memory is left behind"
     (point,) = copy.points()
     assert point["last_drill"]["outcome"] == "passed", "the drill before; an interrupted one is no drill"
 
@@ -113,6 +118,7 @@ def test_drill_at_any_moment(copy: Drkit, server: Connection) -> None:
     """Also while it starts or tears down already; and an impatient second signal changes nothing."""
     for delay in (0.8, 1.3, 1.9):
         process = copy.start("drill")
+        wait_for(lambda: processes.catches(process.pid, signal.SIGTERM), "drkit listens to signals")  # noqa: B023
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(delay)
         process.send_signal(signal.SIGINT)
@@ -126,12 +132,6 @@ def test_drill_at_any_moment(copy: Drkit, server: Connection) -> None:
             assert_interrupted(ended, as_json=False)
 
 
-def unused_memory() -> set[int]:
-    """The shared memory segments that nobody is attached to."""
-    lines = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
-    return {int(words[1]) for words in map(str.split, lines) if words[6] == "0"}
-
-
 @pytest.mark.parametrize("moment", ["database half restored", "blobs half restored"])
 def test_restore(
     copy: Drkit, site: Site, server: Connection, name: str, new_home: Callable[[], Path], moment: str
@@ -143,7 +143,9 @@ def test_restore(
         "database half restored": lambda: accounts.exists(server, f"{name}_drkit_restoring"),
         "blobs half restored": lambda: moments.found(root, "**/.drkit-restoring-*/*"),
     }
-    ended = interrupt_when(copy, when[moment], moment, signal.SIGTERM, *words)
+    half = moment == "database half restored"
+    held = gates.loading(copy) if half else gates.blobs_restored(copy)
+    ended = interrupt_when(held.drkit, when[moment], moment, signal.SIGTERM, *words)
     assert_tidy(copy, server)
     assert_interrupted(ended, as_json=False)
     assert not accounts.exists(server, f"{name}_drkit_restoring")
@@ -154,7 +156,7 @@ def test_metrics_of_an_interrupted_backup_forget_nothing(copy: Drkit) -> None:
     """An alarm for a registry without any backup, because somebody pressed Ctrl-C, would be a false one."""
     file = copy.home / "drkit.prom"
     copy.change(lambda document: document.update(metrics={"textfile": str(file)}))
-    ended = interrupt_when(copy, moments.login_written(copy), "databases held", signal.SIGTERM, "backup")
+    ended = interrupt_at(gates.databases_held(copy), signal.SIGTERM, "backup")
     assert ended.code == 130
     if file.exists():
         lines = file.read_text().splitlines()
@@ -167,10 +169,10 @@ def test_metrics_of_an_interrupted_backup_forget_nothing(copy: Drkit) -> None:
 
 
 def test_interrupted_while_it_waits_for_the_site(copy: Drkit, server: Connection) -> None:
-    first = copy.start("backup")
+    gate = gates.site_locked(copy)
+    first = gate.drkit.start("backup")
     try:
-        wait_for(moments.site_locked(copy), "the first run holds the site")
-        first.send_signal(signal.SIGSTOP)
+        gate.wait(first)
         second = copy.start("expire")
         wait_for(lambda: processes.catches(second.pid, signal.SIGTERM), "Python has started")
         with pytest.raises(subprocess.TimeoutExpired):
@@ -178,6 +180,6 @@ def test_interrupted_while_it_waits_for_the_site(copy: Drkit, server: Connection
         second.send_signal(signal.SIGTERM)
         assert_interrupted(finish(second), as_json=False)
     finally:
-        first.send_signal(signal.SIGCONT)
+        gate.open()
         assert finish(first).code == 0
     assert_tidy(copy, server)

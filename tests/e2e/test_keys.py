@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from testenv import Site
-from tests.e2e import accounts, moments, processes
+from tests.e2e import accounts, gates, processes
 from tests.e2e.commands import Drkit, exactly, fails
 from tests.e2e.conftest import Drilled
-from tests.e2e.test_killed import kill_when
+from tests.e2e.test_killed import kill_at
 from tests.e2e.test_secrets import all_secrets, fingerprint_key
 from tests.e2e.watching import Watcher
 
@@ -180,10 +180,7 @@ def test_killed_at_any_moment_there_is_one_whole_point(light: Drkit, moment: str
     (point,) = light.sealed()
     path, recipient = generate(light, "operator")
     words = ["keys", "rotate", "--add", recipient, "--points", "--identity", str(path), "--yes"]
-    stored = moments.snapshots(light, 1)
-    fetched = lambda: moments.found(light.state / "runs", "rotate-*/seal/*")  # noqa: E731
-    when = stored if moment == "new seal stored" else fetched
-    assert kill_when(light, when, moment, *words), "it was over before"
+    kill_at(gates.seal_stored(light) if moment == "new seal stored" else gates.parts_stored(light), *words)
     assert processes.survivors(light.home) == []
     processes.bury()
     assert light.sealed() == [point]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,15 +11,29 @@ from psycopg import Connection
 
 import testenv
 from testenv import Site, witness
-from tests.e2e import accounts, moments, processes
+from tests.e2e import accounts, gates, moments, processes
 from tests.e2e.commands import Drkit, wait_for
 from tests.e2e.conftest import Drilled
+from tests.e2e.gates import Gate
 from tests.e2e.moments import Moment
 from tests.e2e.repositories import locks
 
 
+def kill_at(gate: Gate, *words: str) -> None:
+    """Start a command and kill it -9 where it comes to the gate."""
+    process = gate.drkit.start(*words)
+    try:
+        gate.wait(process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def kill_when(drkit: Drkit, moment: Moment, what: str, *words: str) -> bool:
-    """Start a command and kill it -9 at that moment; False if it was over before."""
+    """Start a command and kill it -9 at that moment; False if it was over before.
+
+    Where the moment passes, the drkit is one that waits at a gate behind it.
+    """
     process = drkit.start(*words)
     try:
         # The moment may come late on a busy machine.
@@ -48,19 +61,19 @@ def clean(drkit: Drkit) -> None:
 
 # Backup
 
-_DURING_BACKUP: dict[str, Callable[[Drkit], Moment]] = {
-    "site locked": moments.site_locked,
-    "databases held": moments.login_written,
-    "pg_dump runs": lambda drkit: moments.program_runs(drkit, "pg_dump"),
-    "first part stored": lambda drkit: moments.snapshots(drkit, 1),
-    "all parts stored": lambda drkit: moments.snapshots(drkit, 2),
-    "seal stored": lambda drkit: moments.snapshots(drkit, 3),
+_DURING_BACKUP: dict[str, Callable[[Drkit], Gate]] = {
+    "site locked": gates.site_locked,
+    "databases held": gates.databases_held,
+    "pg_dump runs": gates.dump_runs,
+    "first part stored": gates.database_stored,
+    "all parts stored": gates.parts_stored,
+    "seal stored": gates.seal_stored,
 }
 
 
 @pytest.mark.parametrize("moment", _DURING_BACKUP)
 def test_backup(copy: Drkit, drilled: Drilled, server: Connection, moment: str) -> None:
-    assert kill_when(copy, _DURING_BACKUP[moment](copy), moment, "backup"), "it was over before"
+    kill_at(_DURING_BACKUP[moment](copy), "backup")
     nothing_survives(copy)
     wait_for(lambda: accounts.sessions(server) == 0, "the server has noticed")
     points = copy.points()
@@ -83,8 +96,7 @@ def test_backup(copy: Drkit, drilled: Drilled, server: Connection, moment: str) 
 def test_backup_at_any_moment(copy: Drkit, drilled: Drilled) -> None:
     """Killed again and again, a little later each time, on top of what the last kill left."""
     for delay in (0.1, 0.4, 0.7, 0.9, 1.1, 1.3, 1.5, 1.8):
-        end = time.monotonic() + delay
-        kill_when(copy, lambda end=end: time.monotonic() > end, "time is up", "backup")  # type: ignore[misc]
+        kill_when(copy, moments.after(delay), "time is up", "backup")
         nothing_survives(copy)
     before = copy.sealed()
     assert before[-1] == drilled.point
@@ -97,7 +109,8 @@ def test_backup_at_any_moment(copy: Drkit, drilled: Drilled) -> None:
 
 def test_stale_lock_does_not_stop_retention(copy: Drkit, drilled: Drilled) -> None:
     """Backups that stay green while retention is dead are how disks fill up."""
-    kill_when(copy, lambda: locks(copy) != [], "restic has locked the repository", "verify")
+    slow = gates.slowly(copy, "/restic check").drkit
+    assert kill_when(slow, lambda: locks(copy) != [], "restic has locked the repository", "verify")
     assert locks(copy), "a restic that was killed leaves its lock"
     assert copy.ask("expire")["kept"] == 1
     assert locks(copy) == []
@@ -105,19 +118,21 @@ def test_stale_lock_does_not_stop_retention(copy: Drkit, drilled: Drilled) -> No
 
 # Drill
 
-_DURING_DRILL: dict[str, Callable[[Drkit], Moment]] = {
-    "sandbox made": lambda drkit: moments.in_sandbox(drkit, "lock"),
-    "PostgreSQL ready": moments.server_accepts,
-    "registry serves": lambda drkit: moments.in_sandbox(drkit, "registry.sock"),
-    "controls planted": lambda drkit: moments.in_sandbox(drkit, "controls/*"),
+# A gate, and what is to be seen of the sandbox there.
+_DURING_DRILL: dict[str, tuple[Callable[[Drkit], Gate], Callable[[Drkit], Moment]]] = {
+    "sandbox made": (gates.sandbox_made, lambda drkit: moments.in_sandbox(drkit, "lock")),
+    "PostgreSQL ready": (gates.server_ready, moments.server_accepts),
+    "registry serves": (gates.registry_serves, lambda drkit: moments.in_sandbox(drkit, "registry.sock")),
+    "controls planted": (gates.controls_planted, lambda drkit: moments.in_sandbox(drkit, "controls/*")),
 }
 
 
 def test_drill(copy: Drkit, site: Site) -> None:
     """Killed at each moment in turn; the next drill sweeps what the last left, until one passes."""
     memory: set[int] = set()
-    for moment, when in _DURING_DRILL.items():
-        assert kill_when(copy, when(copy), moment, "drill"), f"{moment}: it was over before"
+    for moment, (gate, seen) in _DURING_DRILL.items():
+        kill_at(gate(copy), "drill")
+        assert seen(copy)(), moment
         nothing_survives(copy)
         # Beside the sandbox stands the cache of that drill alone.
         left = [path.name for path in copy.sandboxes.iterdir() if path.suffix != ".cache"]
@@ -167,7 +182,10 @@ def test_restore(
         "blobs half restored": lambda: moments.found(root, "**/.drkit-restoring-*/*"),
         "database in place": lambda: accounts.exists(server, name),
     }
-    assert kill_when(copy, when[moment], moment, *words), "it was over before"
+    # Until it is killed neither is the database filled, or the images are not in place.
+    half = moment == "database half restored"
+    held = gates.loading(copy) if half else gates.blobs_restored(copy)
+    assert kill_when(held.drkit, when[moment], moment, *words), "it was over before"
     nothing_survives(copy)
     wait_for(lambda: accounts.sessions(server) == 0, "the server has noticed")
     if accounts.exists(server, name):

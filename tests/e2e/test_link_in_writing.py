@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from pathlib import Path
 
 import pytest
 
 from testenv import Site, damage
-from tests.e2e.commands import Drkit, finish, wait_for
+from tests.e2e import gates
+from tests.e2e.commands import Drkit, finish
 from tests.e2e.test_bad_input import only
-
-
-def lists(pid: int) -> bool:
-    """Whether a process looks at what is in a snapshot: asked of its own children, which is quick."""
-    with contextlib.suppress(OSError):
-        for children in Path(f"/proc/{pid}/task").glob("*/children"):
-            for child in children.read_text().split():
-                if b"\0ls\0" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    return True
-    return False
 
 
 @pytest.mark.parametrize("sources", [("database", "blobs"), ("blobs",)])
@@ -30,11 +19,14 @@ def test_it_is_read_again(fresh: Drkit, site: Site, sources: tuple[str, ...]) ->
     revisions = site.blobs / "docker/registry/v2/repositories" / repository / "_manifests/revisions"
     link = revisions / image.replace(":", "/") / "link"
     link.write_bytes(b"")
-    process = fresh.start("backup", "--json")
+    # It is read, and what was captured is about to be looked at.
+    gate = gates.before(fresh, " ls --json ")
+    process = gate.drkit.start("backup", "--json")
     try:
-        wait_for(lambda: lists(process.pid) or process.poll() is not None, "what was captured is looked at")
+        gate.wait(process)
     finally:
         link.write_text(image)
+        gate.open()
         result = finish(process).result
     assert result["warnings"] == []
     assert result["closure"]["links"]["bad"] == 0

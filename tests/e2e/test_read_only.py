@@ -13,8 +13,8 @@ import pytest
 import testenv
 from testenv import Site, harbor_api
 from testenv.harbor_api import Api
-from tests.e2e import moments
-from tests.e2e.commands import Drkit, assert_error, finish, wait_for
+from tests.e2e import gates
+from tests.e2e.commands import Drkit, assert_error, finish
 from tests.e2e.test_bad_input import only
 
 _WARNING = "Harbor was read-only while this point was taken, and will be after a restore: unset it then"
@@ -47,12 +47,14 @@ def quick(fresh: Drkit, site: Site, api: Api) -> Drkit:
 
 
 def test_it_is_set_before_and_unset_after(quick: Drkit, site: Site, api: Api) -> None:
-    process = quick.start("backup", "--json")
+    gate = gates.databases_held(quick)
+    process = gate.drkit.start("backup", "--json")
     try:
-        wait_for(moments.login_written(quick), "the database is held still")
+        gate.wait(process)
         assert harbor_api.read_only(site), "while the backup runs"
         assert json.loads((quick.state / "read_only.json").read_text())["url"] == api.url
     finally:
+        gate.open()
         result = finish(process).result
     assert result["warnings"] == [_WARNING]
     assert not harbor_api.read_only(site)
@@ -76,9 +78,10 @@ def test_what_somebody_else_has_set_stays(quick: Drkit, site: Site, api: Api) ->
 
 
 def test_an_interruption_unsets_it(quick: Drkit, site: Site) -> None:
-    process = quick.start("backup", "--json")
+    gate = gates.databases_held(quick)
+    process = gate.drkit.start("backup", "--json")
     try:
-        wait_for(moments.login_written(quick), "the database is held still")
+        gate.wait(process)
         process.send_signal(signal.SIGINT)
     finally:
         ended = finish(process)
@@ -88,9 +91,10 @@ def test_an_interruption_unsets_it(quick: Drkit, site: Site) -> None:
 
 
 def test_after_a_kill_doctor_tells_and_the_next_backup_unsets_it(quick: Drkit, site: Site) -> None:
-    process = quick.start("backup", "--json")
+    gate = gates.databases_held(quick)
+    process = gate.drkit.start("backup", "--json")
     try:
-        wait_for(moments.login_written(quick), "the database is held still")
+        gate.wait(process)
     finally:
         process.kill()
         process.communicate()
@@ -108,11 +112,13 @@ def test_after_a_kill_doctor_tells_and_the_next_backup_unsets_it(quick: Drkit, s
 
 def test_a_harbor_that_stays_read_only_is_no_success(quick: Drkit, site: Site, api: Api) -> None:
     """The point is sealed all the same; the next run tries again."""
-    process = quick.start("backup", "--json")
+    gate = gates.databases_held(quick)
+    process = gate.drkit.start("backup", "--json")
     try:
-        wait_for(moments.login_written(quick), "the database is held still")
+        gate.wait(process)
         api.failures = 100
     finally:
+        gate.open()
         ended = finish(process)
     assert ended.code == 7
     message = f"Harbor at {api.url} is still read-only, and takes no pushes: .*503 Service Unavailable"

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.e2e import moments, processes
+from tests.e2e import gates, processes
 from tests.e2e.commands import Drkit, Ended, exactly, fails, finish, wait_for
 from tests.e2e.test_bad_input import only
 
@@ -99,13 +99,14 @@ def fails_once(drkit: Drkit, message: str, hint: str) -> None:
 
 def test_ended_in_the_middle_of_a_backup_it_makes_up_for_it(overdue: Drkit) -> None:
     before = last_backup(overdue)
-    with scheduler(overdue) as process:
-        wait_for(moments.site_locked(overdue), "the backup has begun")
+    gate = gates.site_locked(overdue)
+    with scheduler(gate.drkit) as process:
+        gate.wait(process)
         # As from a terminal that hangs up.
         ended = end(process, signal.SIGHUP)
     assert ended.code == 0
     assert "backup was interrupted: it runs again when the scheduler starts" in ended.stderr
-    assert processes.belonging_to(overdue.home) == []
+    assert processes.survivors(overdue.home) == []
     assert list((overdue.state / "runs").iterdir()) == []
     assert (overdue.sealed(), last_backup(overdue)) == ([], before)
     with scheduler(overdue) as process:
@@ -115,8 +116,9 @@ def test_ended_in_the_middle_of_a_backup_it_makes_up_for_it(overdue: Drkit) -> N
 
 
 def test_killed_it_takes_its_backup_along(overdue: Drkit) -> None:
-    with scheduler(overdue) as process:
-        wait_for(moments.site_locked(overdue), "the backup has begun")
+    gate = gates.site_locked(overdue)
+    with scheduler(gate.drkit) as process:
+        gate.wait(process)
         process.kill()
         process.communicate()
     assert processes.survivors(overdue.home) == []

@@ -24,7 +24,7 @@ from testenv.under_fire.load import Load, make_projects, under_load
 from testenv.under_fire.scratch import scratch_server
 from testenv.under_fire.stored import Repository
 from testenv.under_fire.traffic import Traffic
-from tests.e2e import moments
+from tests.e2e import gates
 from tests.e2e.commands import Drkit, finish, wait_for
 from tests.e2e.composed import Composer
 from tests.e2e.conftest import initialise
@@ -130,11 +130,13 @@ def test_without_the_second_look_a_collection_tears(
 def test_with_it_the_backup_starts_over_and_is_whole(
     busy: Busy, judge: Judge, garbage: Callable[[], None]
 ) -> None:
-    process = busy.drkit.start("backup", "--json")
+    gate = gates.databases_held(busy.drkit)
+    process = gate.drkit.start("backup", "--json")
     try:
-        wait_for(moments.login_written(busy.drkit), "the database is held still")
+        gate.wait(process)
         garbage()
     finally:
+        gate.open()
         ended = finish(process)
     if ended.code == 3:
         # On a slow machine the collection was not over when the second attempt began.

@@ -19,9 +19,12 @@ from testenv import Site, content, registry
 from testenv import site as sites
 from testenv.push import Pusher
 from tests import filesystems
-from tests.e2e import accounts, processes
+from tests.e2e import accounts, gates, processes
 from tests.e2e.commands import Drkit, assert_error, clone, exactly, finish, wait_for
 from tests.e2e.conftest import initialise
+from tests.e2e.gates import Gate
+from tests.e2e.moments import after
+from tests.e2e.test_killed import kill_at, kill_when
 
 
 @pytest.fixture(scope="module")
@@ -150,15 +153,21 @@ def test_a_kind_that_cannot_be_had_seals_nothing(drkit: Drkit, on_btrfs: Site) -
     assert_error(ended, "backup_incomplete", said, "set volume to auto")
 
 
-def snapshot_is_there(site: Site) -> Callable[[], bool]:
-    return lambda: bool(left(site))
+def frozen(drkit: Drkit) -> Gate:
+    """The volume is frozen, and restic is about to read it."""
+    return gates.before(drkit, "--tag=drkit:part:blobs:")
 
 
 def test_interrupted_while_it_is_frozen(drkit: Drkit, on_btrfs: Site) -> None:
-    process = drkit.start("backup")
-    wait_for(snapshot_is_there(on_btrfs), "there is a snapshot")
-    process.send_signal(signal.SIGINT)
-    assert finish(process).code in (0, 130)
+    gate = frozen(drkit)
+    process = gate.drkit.start("backup")
+    try:
+        gate.wait(process)
+        assert left(on_btrfs)
+        process.send_signal(signal.SIGINT)
+    finally:
+        ended = finish(process)
+    assert ended.code == 130
     assert left(on_btrfs) == []
     assert records(drkit) == []
 
@@ -169,16 +178,10 @@ def test_killed_at_any_moment(drkit: Drkit, on_btrfs: Site) -> None:
     delays = [chance.uniform(0.3, 2.5) for _ in range(3)]
     found = 0
     for delay in [None, *delays]:
-        process = drkit.start("backup")
-        end = time.monotonic() + (10 if delay is None else delay)
-        wait_for(
-            lambda end=end, delay=delay, process=process: (  # type: ignore[misc]
-                time.monotonic() > end or process.poll() is not None or (delay is None and left(on_btrfs))
-            ),
-            "the time has come",
-        )
-        process.send_signal(signal.SIGKILL)
-        finish(process)
+        if delay is None:
+            kill_at(frozen(drkit), "backup")
+        else:
+            kill_when(drkit, after(delay), "the time has come", "backup")
         assert processes.survivors(drkit.home) == []
         processes.bury()
         found += bool(left(on_btrfs))

@@ -1,7 +1,9 @@
 """Everything that others could see of a run: arguments and environments, outputs, files.
 
-Two ways to see processes: programs put first on PATH that write down how they were called, which misses
-nothing that drkit starts, and a thread that looks through /proc, which sees what those start in their turn.
+Two ways to see it. Programs put first on PATH write down how they were called, and which files the run has
+then: that misses nothing that drkit starts, and what must have been seen is taken from there alone. A thread
+looks through /proc and the files again and again: it sees what those programs start in their turn, and misses
+what is short.
 """
 
 from __future__ import annotations
@@ -16,22 +18,40 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.e2e import moments, processes
+from tests.e2e import processes
 from tests.e2e.commands import Drkit, Ended, finish
 
 _WRAPPED = ("setpriv", "restic", "env")
+# Three records a start, of lines: words and environment; the run's files; and of the file to log in with its
+# mode, the mode of the run's directory, and its path.
 _WRAPPER = """\
 #!/bin/bash
-{{ printf '%s\\n' "$0" "$@"; /usr/bin/tr '\\0' '\\n' </proc/$$/environ; }} >"{seen}/$$-${{0##*/}}-$RANDOM"
+record={seen}/$$-${{0##*/}}-$RANDOM
+{{ printf '%s\\n' "$0" "$@"; /usr/bin/tr '\\0' '\\n' </proc/$$/environ; }} >"$record.words"
+/usr/bin/find {places} {hidden} -prune -o -type f -print >"$record.files" 2>/dev/null
+for word in "PGPASSFILE=${{PGPASSFILE-}}" "$@"; do
+  file=${{word#PGPASSFILE=}}
+  if [[ "$word" == PGPASSFILE={runs}/* ]]; then
+    below=${{file#{runs}/}}
+    echo "$(/usr/bin/stat -c %a "$file" "{runs}/${{below%%/*}}" | /usr/bin/tr '\\n' ' ')$file"
+  fi
+done >"$record.logins"
 exec {program} "$@"
 """
+# A server's own files, restored blobs, and copies of both.
+_HIDDEN = ("pg", "blobs", "controls")
 
 
 @dataclass
 class Watch:
-    """What was seen of one run, and the files that it had meanwhile: open to all, private, to log in with."""
+    """What was seen of one run, and the files that it had meanwhile: open to all, private, to log in with.
+
+    The programs, the names of its files and what there was to log in with are recorded, and so complete for
+    whatever lasts as long as a program; words are recorded and looked for; content is looked for.
+    """
 
     programs: set[str] = field(default_factory=set)
+    names: set[Path] = field(default_factory=set)
     words: set[bytes] = field(default_factory=set)
     open_files: dict[Path, bytes] = field(default_factory=dict)
     private_files: dict[Path, bytes] = field(default_factory=dict)
@@ -50,9 +70,19 @@ class Watcher:
             made.mkdir()
         self._seen.chmod(0o1777)
         self.scratch.chmod(0o1777)
+        runs = drkit.state / "runs"
+        hidden = " -o ".join(f"-name {name}" for name in _HIDDEN)
         for name in _WRAPPED:
             path = programs / name
-            path.write_text(_WRAPPER.format(seen=self._seen, program=_elsewhere(name)))
+            path.write_text(
+                _WRAPPER.format(
+                    seen=self._seen,
+                    places=f"{runs} {drkit.sandboxes}",
+                    hidden=f"'(' {hidden} ')'",
+                    runs=runs,
+                    program=_elsewhere(name),
+                )
+            )
             path.chmod(0o755)
         path_variable = f"{programs}:{os.environ['PATH']}"
         self.drkit = drkit.in_environment(PATH=path_variable, TMPDIR=str(self.scratch))
@@ -65,10 +95,9 @@ class Watcher:
         looking.start()
         watch.ended = finish(process)
         looking.join()
-        for file in self._seen.iterdir():
-            watch.words.add(file.read_bytes())
-            watch.programs.add(file.read_text(errors="replace").splitlines()[0].rpartition("/")[2])
-            file.unlink()
+        for record in self._seen.iterdir():
+            _add(record, watch)
+            record.unlink()
         return watch
 
     def _look(self, pid: int, watch: Watch) -> None:
@@ -76,20 +105,29 @@ class Watcher:
             found = processes.family(pid)
             for process in found:
                 watch.words |= {process.arguments, process.environment}
-                watch.programs.add(process.program)
             if not found or not found[0].arguments:
                 return
             for place in (self.drkit.state / "runs", self.drkit.sandboxes):
                 watch.open_files |= dict(open_to_others(place))
                 watch.private_files |= dict(private(place))
-            for file in moments.found(self.drkit.state / "runs", "**/pgpass-*"):
-                with contextlib.suppress(OSError):
-                    watch.login_files[file] = (_mode(file), _mode(self._private(file)))
             time.sleep(0.02)
 
-    def _private(self, file: Path) -> Path:
-        """The directory of the run that a file belongs to."""
-        return self.drkit.state / "runs" / file.relative_to(self.drkit.state / "runs").parts[0]
+
+def _add(record: Path, watch: Watch) -> None:
+    """Add what a program has written down when it was started."""
+    content = record.read_bytes()
+    lines = os.fsdecode(content).splitlines()
+    match record.suffix:
+        case ".words":
+            watch.words.add(content)
+            named = [Path(line) for line in lines if line.startswith("/")]
+            watch.programs |= {path.name for path in named if path.is_file() and os.access(path, os.X_OK)}
+        case ".files":
+            watch.names |= set(map(Path, lines))
+        case _:
+            for line in lines:
+                file, directory, path = line.split(maxsplit=2)
+                watch.login_files[Path(path)] = (int(file, 8), int(directory, 8))
 
 
 def _elsewhere(name: str) -> str:
@@ -121,7 +159,7 @@ def open_to_others(top: Path) -> Iterator[tuple[Path, bytes]]:
 def private(top: Path) -> Iterator[tuple[Path, bytes]]:
     """The files of a run, but for its servers' own, restored blobs, and what is there to log in with."""
     for directory, names, files in os.walk(top):
-        names[:] = [name for name in names if name not in ("pg", "blobs", "controls")]
+        names[:] = [name for name in names if name not in _HIDDEN]
         for path in (Path(directory, name) for name in files if not name.startswith("pgpass-")):
             with contextlib.suppress(OSError):
                 yield path, path.read_bytes()

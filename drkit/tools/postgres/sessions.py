@@ -133,7 +133,14 @@ class Session:
         """The rows of a query of any size, through a server-side cursor: memory stays flat."""
         with self._translated(), self._connection.cursor(name="drkit_stream") as cursor:
             cursor.itersize = _FETCH
-            yield from cursor.execute(query)
+            try:
+                for row in cursor.execute(query):  # noqa: UP028 - which would close the cursor in its own way
+                    yield row
+            except GeneratorExit:
+                # Nobody wants the rest: that the server has ended, and the cursor with it, is no news.
+                with contextlib.suppress(psycopg.Error):
+                    cursor.close()
+                raise
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:

@@ -33,7 +33,8 @@ NOTHING = subprocess.DEVNULL
 
 _MOUNT_FAILED = 120  # mount's own codes mean something else to restic
 
-_running: set[Child] = set()
+# Each with the signal that tells it to end.
+_running: dict[Child, signal.Signals] = {}
 _lock = threading.Lock()
 
 
@@ -70,7 +71,7 @@ def start(command: Command, stdin: End, stdout: End, stderr: End, *, keep: tuple
     if command.tidying:
         return child
     with _lock:
-        _running.add(child)
+        _running[child] = command.end_signal
     if stopping.asked():
         # end_all came while it started, and may not have seen it.
         kill(child)
@@ -131,15 +132,15 @@ def kill(child: Child) -> None:
     signal_group(child, signal.SIGKILL)
     child.wait()
     with _lock:
-        _running.discard(child)
+        _running.pop(child, None)
 
 
 def end_all(grace: float) -> None:
     """End every running child's group; one that has not ended within `grace` seconds is killed."""
     with _lock:
-        running = list(_running)
-    for child in running:
-        signal_group(child, signal.SIGTERM)
+        running = dict(_running)
+    for child, sign in running.items():
+        signal_group(child, sign)
     end = time.monotonic() + grace
     for child in running:
         wait(child, max(0.0, end - time.monotonic()))

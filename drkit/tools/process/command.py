@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -77,6 +78,8 @@ class Command:
     stall_limit: timedelta | None = None
     # What it does and where, for messages about it.
     about: str = ""
+    # What tells it to end in good order.
+    end_signal: signal.Signals = signal.SIGTERM
     # So many seconds its last words are waited for: somebody whom it left behind may hold its standard error.
     last_words: float = 5.0
 

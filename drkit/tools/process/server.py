@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ class Server:
 
     def __init__(self, command: Command, log_file: Path, grace: float = stopping.GRACE_SECONDS) -> None:
         self._grace = grace
+        self._end_signal = command.end_signal
         self._owner = command.owner() if command.owner else None
         keep = (self._owner.descriptor,) if self._owner else ()
         with log_file.open("ab") as output:
@@ -54,10 +54,10 @@ class Server:
             tail = file.read().decode("utf-8", "replace").strip().splitlines()[-3:]
         return redact(" / ".join(tail))
 
-    def stop(self, sign: signal.Signals = signal.SIGTERM) -> None:
-        """End it: politely with `sign`, after `grace` seconds by force; returns when it is gone."""
+    def stop(self) -> None:
+        """End it: by its command's signal, after `grace` seconds by force; returns when it is gone."""
         if self.running:
-            self._process.send_signal(sign)
+            self._process.send_signal(self._end_signal)
             if not children.wait(self._process, self._grace):
                 log.warning("%s did not end within %.0f seconds: killed", self.program, self._grace)
         children.kill(self._process)

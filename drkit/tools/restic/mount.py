@@ -84,7 +84,7 @@ def mounted(access: Access, directory: Path, tag: str) -> Iterator[Mount]:
     target = directory / "mount"
     target.mkdir(mode=0o700)
     options = ("--path-template", f"{_TOP}/%i", "--tag", tag)
-    command = access.command("mount", *options, str(target))
+    command = replace(access.command("mount", *options, str(target)), end_signal=signal.SIGINT)
     private = os.geteuid() == 0
     if private:
         command = replace(command, mounts=_NAMESPACE)
@@ -94,7 +94,7 @@ def mounted(access: Access, directory: Path, tag: str) -> Iterator[Mount]:
         _wait(server, top / _TOP)
         yield Mount(top / _TOP, server)
     finally:
-        server.stop(signal.SIGINT)
+        server.stop()
         unmount_below(directory)
 
 

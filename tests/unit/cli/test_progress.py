@@ -14,6 +14,7 @@ import pytest
 from drkit import logs
 from drkit.cli.progress import Watcher
 from drkit.progress import Update, question
+from tests.unit.tools.living import soon
 
 PATH = "/srv/harbor/data/registry"
 
@@ -92,14 +93,14 @@ def test_how_far_how_fast_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
         for step in range(4):
             watcher(Update(PATH, step << 30, 1 << 40, "bytes"))
             time.sleep(0.15)
-    assert re.search(r"3\.0 GiB of 1\.0 TiB +[\d.]+ [GM]iB/s +[\d:]+ left", plain(stream.getvalue()))
+        line = re.compile(r"3\.0 GiB of 1\.0 TiB +[\d.]+ [GMK]iB/s +[\d:]+ left")
+        assert soon(lambda: line.search(plain(stream.getvalue())) is not None)
 
 
 def test_what_reports_nothing_is_seen_to_be_under_way() -> None:
     stream = _Terminal()
     with at_once(stream, "verify"):
-        time.sleep(0.3)
-    assert "verify" in plain(stream.getvalue())
+        assert soon(lambda: "verify" in plain(stream.getvalue()))
 
 
 def test_nothing_is_drawn_over_a_question() -> None:
@@ -112,8 +113,7 @@ def test_nothing_is_drawn_over_a_question() -> None:
             time.sleep(0.2)
             assert stream.getvalue() == before
         watcher(Update("checks"))
-        time.sleep(0.1)
-    assert "checks" in plain(stream.getvalue()[len(before) :])
+        assert soon(lambda: "checks" in plain(stream.getvalue()[len(before) :]))
 
 
 def test_lines_of_the_log_stand_above_the_bars_in_one_piece(log: logging.Logger) -> None:

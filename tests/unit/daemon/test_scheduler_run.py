@@ -19,6 +19,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from drkit.daemon.scheduler import make_scheduler, run
 from drkit.errors import ConfigError, Interrupted
+from tests.unit.tools.living import soon
 
 TUESDAY = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
 # Never due while a test runs.
@@ -40,15 +41,16 @@ def end() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def end_soon(seconds: float = 0.3) -> None:
-    """`end`, some time after the scheduler has begun to listen: before that it would end the tests."""
+def end_when(done: Callable[[], bool]) -> None:
+    """`end` when that is done and the scheduler listens: before that it would end the tests."""
     before = signal.getsignal(signal.SIGTERM)
 
     def listen_and_end() -> None:
-        deadline = time.monotonic() + 30
-        while signal.getsignal(signal.SIGTERM) is before and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(seconds)
+        # Where it is never done, what the test asserts says what is missing.
+        soon(lambda: signal.getsignal(signal.SIGTERM) is not before)
+        soon(done)
+        # What it must not run it would have run by now.
+        time.sleep(0.3)
         end()
 
     threading.Thread(target=listen_and_end, daemon=True).start()
@@ -71,7 +73,7 @@ def test_a_first_start_runs_nothing_and_counts_from_now(
 ) -> None:
     caplog.set_level("INFO", "drkit")
     began = datetime.now(UTC)
-    end_soon()
+    end_when(lambda: "next at" in caplog.text)
     run_until_ended({"backup": RARE}, tmp_path / "state", unexpected)
     assert began <= remembered(tmp_path / "state")["backup"] <= datetime.now(UTC)
     assert f"backup: {RARE}, next at " in caplog.text
@@ -94,10 +96,9 @@ def test_what_was_missed_is_made_up_for_once_and_one_at_a_time(
         told.append(("begin", verb))
         time.sleep(0.2)
         told.append(("end", verb))
-        if verb == "backup":
-            threading.Timer(0.1, end).start()
         return 0
 
+    end_when(lambda: remembered(tmp_path)["backup"] >= now)
     jobs = {"backup": "0 0 29 2 *", "drill": RARE, "verify": RARE}
     run_until_ended(jobs, tmp_path, act)
     assert told == [("begin", "drill"), ("end", "drill"), ("begin", "backup"), ("end", "backup")]
@@ -114,7 +115,7 @@ def test_what_was_missed_is_made_up_for_once_and_one_at_a_time(
 def test_a_schedule_that_was_changed_makes_nothing_overdue(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     remember(tmp_path, backup=(now - timedelta(hours=1), RARE), drill=(now - timedelta(days=9), "0 5 * * 0"))
-    end_soon()
+    end_when(lambda: list(remembered(tmp_path)) == ["backup"])
     run_until_ended({"backup": "0 * * * *"}, tmp_path, unexpected)
     # It counts from now, by the new expression; and the drill is not on the schedule any more.
     assert list(remembered(tmp_path)) == ["backup"]
@@ -125,11 +126,8 @@ def test_a_failed_run_has_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     remember(tmp_path, backup=(TUESDAY - timedelta(days=900), "0 2 * * *"))
     began = datetime.now(UTC)
 
-    def act(verb: str) -> int:
-        threading.Timer(0.2, end).start()
-        return 3
-
-    run_until_ended({"backup": RARE}, tmp_path, act)
+    end_when(lambda: remembered(tmp_path)["backup"] >= began)
+    run_until_ended({"backup": RARE}, tmp_path, lambda _verb: 3)
     assert "backup ended with exit code 3" in caplog.messages
     assert remembered(tmp_path)["backup"] >= began
 
@@ -212,7 +210,7 @@ def test_a_memory_that_cannot_be_read_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
 ) -> None:
     (tmp_path / "schedule.json").write_text(text)
-    end_soon(0.1)
+    end_when(lambda: (tmp_path / "schedule.json").read_text() != text)
     run_until_ended({"backup": RARE}, tmp_path, unexpected)
     path = tmp_path / "schedule.json"
     assert f"cannot read from {path} what was missed: a new one is made" in caplog.messages
@@ -284,9 +282,7 @@ from drkit.daemon.scheduler import run
 run({{"backup": "{RARE}"}}, lambda verb: 0, pathlib.Path({str(tmp_path)!r}), stop=lambda: print("stop"))
 """
     child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 30
-    while not (tmp_path / "schedule.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    soon((tmp_path / "schedule.json").exists)
     child.terminate()
-    assert child.communicate(timeout=30)[0] == "stop\n"
+    assert child.communicate(timeout=60)[0] == "stop\n"
     assert child.returncode == 0

@@ -25,7 +25,7 @@ def test_results_come_in_the_items_order() -> None:
 
 
 def test_several_are_at_work_at_once() -> None:
-    together = threading.Barrier(3, timeout=20)
+    together = threading.Barrier(3, timeout=60)
     assert list(in_order("abc", lambda _: together.wait() >= 0, 3)) == [True] * 3
 
 
@@ -60,7 +60,7 @@ def test_each_thread_has_a_helper_of_its_own() -> None:
     opened: list[int] = []
     closed: list[int] = []
     used: list[int] = []
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=60)
 
     @contextlib.contextmanager
     def helper() -> Iterator[int]:
@@ -87,7 +87,7 @@ def test_after_an_error_nothing_new_is_begun() -> None:
         if number == 0:
             failed.set()
             raise ToolFailed("no")
-        failed.wait(20)
+        failed.wait(60)
         time.sleep(0.2)
 
     with pytest.raises(ToolFailed):
@@ -122,6 +122,38 @@ def test_an_interruption_ends_what_the_others_wait_for(way: str) -> None:
             print("ok")
     """
     command = [sys.executable, "-c", textwrap.dedent(script).replace("WAY", way)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("ok\n", "")
+
+
+def test_an_interruption_while_all_this_is_begun() -> None:
+    """What has begun by then is ended all the same; in a process of its own, as above."""
+    script = """
+        import threading
+        from drkit.errors import Interrupted
+        from drkit.tools.process import execute
+        from drkit.tools.process.command import Command
+        from drkit.tools.parallel import together
+
+        begun = threading.Event()
+
+        def hang():
+            command = Command(("sh", "-c", "echo; exec sleep 1000"))
+            for line in execute.lines(command, ended=lambda done: None):
+                begun.set()
+
+        class Work(dict):
+            def items(self):
+                yield "first", hang
+                begun.wait()
+                raise Interrupted("interrupted")
+
+        try:
+            together(Work(first=hang))
+        except Interrupted:
+            print("ok")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("ok\n", "")
 

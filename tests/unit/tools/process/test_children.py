@@ -90,6 +90,37 @@ def test_stop_all_ends_everything_and_lets_nothing_start() -> None:
     assert (done.stdout, done.stderr) == ("ok\n", "")
 
 
+def test_stop_all_ends_each_by_the_signal_that_it_wants() -> None:
+    """PostgreSQL waits for its sessions when it gets SIGTERM: it would have to be killed."""
+    script = """
+        import signal, threading
+        from drkit.errors import Interrupted
+        from drkit.tools.process import execute, stopping
+        from drkit.tools.process.command import Command
+
+        script = "trap '' TERM; trap 'echo QUIT; exit' QUIT; echo; while :; do sleep 0.05; done"
+        said, started = [], threading.Event()
+
+        def work():
+            try:
+                command = Command(("sh", "-c", script), end_signal=signal.SIGQUIT)
+                for line in execute.lines(command, ended=lambda done: None):
+                    said.append(line)
+                    started.set()
+            except Interrupted:
+                pass
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        started.wait()
+        stopping.stop_all(60)
+        thread.join()
+        print(said)
+    """
+    done = subprocess.run(python(script), capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout, done.stderr) == ("[b'\\n', b'QUIT\\n']\n", "")
+
+
 def test_a_child_dies_with_its_parent_even_by_sigkill() -> None:
     script = """
         from drkit.tools.process import execute

@@ -210,7 +210,7 @@ def test_lines_come_while_input_is_still_fed() -> None:
 
     def pieces() -> Iterator[bytes]:
         yield b"first\n" + b"x" * 100_000 + b"\n"
-        assert heard.wait(20)
+        assert heard.wait(60)
         yield b"second\n"
 
     found = []

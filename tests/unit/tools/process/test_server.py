@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,9 @@ def test_a_server_that_does_not_want_to_stop(tmp_path: Path, caplog: pytest.LogC
     assert "sh did not end within 0 seconds: killed" in caplog.messages
 
 
-def test_a_server_stops_by_the_signal_that_it_is_given(tmp_path: Path) -> None:
-    server = Server(sh("trap 'echo got INT; exit' INT; echo ready; sleep 1000 & wait"), tmp_path / "log")
+def test_a_server_stops_by_the_signal_that_its_command_names(tmp_path: Path) -> None:
+    command = sh("trap 'echo got INT; exit' INT; echo ready; sleep 1000 & wait")
+    server = Server(replace(command, end_signal=signal.SIGINT), tmp_path / "log")
     assert soon(lambda: "ready" in (tmp_path / "log").read_text())
-    server.stop(signal.SIGINT)
+    server.stop()
     assert server.last_words() == "ready / got INT"

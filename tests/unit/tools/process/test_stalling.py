@@ -44,7 +44,7 @@ def limited(script: str, seconds: float) -> Command:
 def test_one_that_moves_nothing_is_told_of_and_ended(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ToolFailed) as caught:
         execute.run(limited("exec sleep 600", 2))
-    assert caught.value.message.startswith("restic prune on /backup made no progress for 0:00:0")
+    assert caught.value.message.startswith("restic prune on /backup made no progress for 0:0")
     assert caught.value.message.endswith(", and was ended")
     assert "restic prune on /backup has made no progress for" in caplog.messages[0]
 
@@ -65,13 +65,15 @@ def test_one_that_works_in_silence_is_not_ended() -> None:
 def test_one_that_waits_for_us_is_not_ended() -> None:
     """Its output is not taken for a while, or its input not given."""
     ended: list[Completed] = []
-    for _piece in execute.chunks(limited("head -c 3000000 /dev/zero", 1), ended=ended.append):
-        time.sleep(1.5)
+    pieces = execute.chunks(limited("head -c 3000000 /dev/zero", 3), ended=ended.append)
+    next(pieces)
+    time.sleep(5)
+    deque(pieces, maxlen=0)
 
     def slow() -> Iterator[bytes]:
         yield b"a"
-        time.sleep(3)
+        time.sleep(5)
         yield b"b"
 
-    assert list(execute.lines(limited("exec cat", 1), stdin=slow(), ended=ended.append)) == [b"ab"]
+    assert list(execute.lines(limited("exec cat", 3), stdin=slow(), ended=ended.append)) == [b"ab"]
     assert [done.code for done in ended] == [0, 0]
