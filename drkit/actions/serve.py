@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -11,20 +12,24 @@ from pathlib import Path
 
 from drkit import config
 from drkit.actions.restore.secrets import identity_file, open_members
+from drkit.blobs.bucket import links_archive
+from drkit.blobs.vault import reading as vault_reading
 from drkit.checks import keys
 from drkit.database import dumped
 from drkit.errors import ConfigError, Interrupted, RestoreDamaged, ToolFailed, ToolMissing
 from drkit.harbor import dumped_tags
 from drkit.harbor.dumped_tags import DumpedTags
-from drkit.model import PointManifest, utc_now
+from drkit.model import Part, PointManifest, utc_now
 from drkit.points import seals
 from drkit.points.catalog import open_catalog
 from drkit.registry.ledger import Ledger
 from drkit.serving import listening
+from drkit.serving.data import TreeData, VaultData
 from drkit.serving.images import Images
-from drkit.serving.names import DatabaseNames, Names, TreeNames
+from drkit.serving.names import DatabaseNames, Names, TreeNames, begun
 from drkit.serving.server import RegistryServer, running
 from drkit.state.directory import State, new_id, private_directory
+from drkit.tools import json_lines
 from drkit.tools.postgres import programs
 from drkit.tools.restic import mount
 from drkit.tools.restic.mount import Mount
@@ -93,8 +98,8 @@ def serve(
     with (
         private_directory(state.runs, f"serve-{new_id(utc_now())}") as directory,
         mount.mounted(catalog.repository.access, directory, f"{seals.POINT}{point.id}") as mounted,
+        _images(settings, manifest, mounted, directory, options.only) as images,
     ):
-        images = _images(manifest, mounted, directory, options.only)
         server = RegistryServer((address.host, address.port), images, password=password, tls=tls)
         shown = listening.Address(address.host, server.port)
         with running(server):
@@ -120,30 +125,47 @@ def serve(
 
 
 def _refuse_without_images(manifest: PointManifest) -> None:
-    if manifest.bucket is not None:
-        raise ConfigError(
-            f"the images of recovery point {manifest.id} are in a vault, and `drkit serve` reads them from a"
-            " repository alone",
-            hint=f"`drkit restore {manifest.id} --only blobs --root DIR` brings them back into a directory",
-        )
-    if manifest.part("blobs") is None:
+    if not manifest.images:
         raise ConfigError(f"recovery point {manifest.id} has no images", hint="see `drkit show`")
 
 
-def _images(manifest: PointManifest, mounted: Mount, directory: Path, only: str | None) -> Images:
-    part = manifest.need("blobs", "blobs")
-    root = mounted.snapshot(part.snapshot) / part.path.lstrip("/")
+@contextlib.contextmanager
+def _images(
+    settings: config.Config, manifest: PointManifest, mounted: Mount, directory: Path, only: str | None
+) -> Iterator[Images]:
+    """The images of the point, from the repository or from the vault."""
     ledger = Ledger(directory / "proved.db")
-    return Images(root, _names(manifest, mounted, directory, root), ledger, only)
+    if manifest.bucket is None:
+        part = manifest.need("blobs", "blobs")
+        root = mounted.snapshot(part.snapshot) / part.path.lstrip("/")
+        names = _names(manifest, mounted, directory, TreeNames(root))
+        yield Images(root, TreeData(root), names, ledger, only)
+        return
+    with vault_reading.opened(settings, manifest.bucket, "serve") as reader:
+        listed = _file(mounted, manifest.need("inventory", "inventory"))
+        root = directory / "links"
+        root.mkdir(mode=0o700)
+        archive = _file(mounted, manifest.need("links", "links"))
+        written = begun(lambda: _unpack(archive, root))
+        names = _names(manifest, mounted, directory, TreeNames(root, written))
+        with contextlib.closing(VaultData(reader, listed)) as data:
+            yield Images(root, data, names, ledger, only, written)
 
 
-def _names(manifest: PointManifest, mounted: Mount, directory: Path, root: Path) -> Names:
+def _file(mounted: Mount, part: Part) -> Path:
+    return mounted.file(part.snapshot, part.path)
+
+
+def _unpack(archive: Path, root: Path) -> None:
+    links_archive.unpack(links_archive.read(json_lines.pieces(archive)), root)
+
+
+def _names(manifest: PointManifest, mounted: Mount, directory: Path, tree: Names) -> Names:
     """Tags from Harbor's database where the point has it, else from the tree."""
     harbor = next((each for each in manifest.databases if each.harbor_schema is not None), None)
     if harbor is None:
-        return TreeNames(root)
-    part = manifest.need("database", harbor.name)
-    dump = mounted.snapshot(part.snapshot) / part.path.lstrip("/")
+        return tree
+    dump = _file(mounted, manifest.need("database", harbor.name))
     available = programs.installed()
     fitting = [major for major in sorted(available) if major >= harbor.archive_major]
     if not fitting:

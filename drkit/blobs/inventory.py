@@ -49,7 +49,7 @@ def to_lines(entries: Iterable[Entry]) -> Iterator[bytes]:
 def from_lines(pieces: Iterable[bytes]) -> Iterator[Entry]:
     """The entries in a stream of JSON lines; raises RestoreDamaged for anything else."""
     for lines in json_lines.whole(pieces, "the inventory of the vault"):
-        yield from map(_entry, filter(None, lines.split(b"\n")))
+        yield from map(entry, filter(None, lines.split(b"\n")))
 
 
 def from_file(path: Path) -> Iterator[Entry]:
@@ -66,7 +66,8 @@ def _line(entry: Entry) -> bytes:
     return f"{line}}}\n".encode()
 
 
-def _entry(line: bytes) -> Entry:
+def entry(line: bytes) -> Entry:
+    """The entry in a line of JSON; raises RestoreDamaged for anything else."""
     try:
         text = line.decode()
         found = _LINE.fullmatch(text)

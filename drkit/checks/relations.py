@@ -11,7 +11,7 @@ from functools import partial
 
 from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not_provable, passed
 from drkit.errors import ToolFailed
-from drkit.harbor import inventory, torn
+from drkit.harbor import inventory, torn, wording
 from drkit.harbor.relations import Relation
 from drkit.model import CheckKind, DatabaseEvidence, InventoryLine, Reason, RelationEvidence
 from drkit.tools.postgres import sessions
@@ -84,7 +84,7 @@ def judge(
     if found.torn:
         as_then = then is not None and then.torn == found.torn
         reason = Reason.AS_IN_PRODUCTION if as_then else None
-        return failed(f"{torn.describe(found)}{_as_then(found, then)}", reason)
+        return failed(f"{wording.relation(found)}{_as_then(found, then)}", reason)
     said = f"{found.rows:,} {relation.rows}, each with its {relation.other}"
     if guarded:
         said += ": a foreign key, which PostgreSQL checked while it was restored"

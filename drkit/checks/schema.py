@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, passed, undecided
 from drkit.errors import ToolFailed
-from drkit.harbor import schema, tables, versions
+from drkit.harbor import schema, tables, versions, wording
 from drkit.model import CheckKind, DatabaseEvidence, Reason, SchemaFault
 from drkit.tools.postgres import sessions
 from drkit.tools.postgres.sessions import Session
@@ -36,10 +36,10 @@ def starts(target: Target, evidence: DatabaseEvidence) -> Finding:
 def _judge(session: Session, evidence: DatabaseEvidence) -> Finding:
     fault, version = schema.look(session), tables.schema_version(session)
     if fault is SchemaFault.UNKNOWN:
-        return undecided(schema.describe(fault, version))
+        return undecided(wording.schema_fault(fault, version))
     if fault is not None:
         as_then = Reason.AS_IN_PRODUCTION if fault is evidence.schema_fault else None
-        return failed(schema.describe(fault, version), as_then)
+        return failed(wording.schema_fault(fault, version), as_then)
     return passed(versions.describe(version) if version is not None else "no version is noted down")
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from drkit.database import locked
 from drkit.database.locked import LockedDatabase
 from drkit.errors import DatabaseBusy, SourceChanged, ToolFailed
-from drkit.harbor import inventory, tables, torn
+from drkit.harbor import inventory, tables, torn, wording
 from drkit.model import DatabaseEvidence, InventoryLine, RelationEvidence
 
 
@@ -58,5 +58,5 @@ def look(held: LockedDatabase) -> HarborFacts:
     except ToolFailed as error:
         said = f"the relations of {held.name} could not be looked at: {error.message}"
         return HarborFacts(warnings=(said,))
-    torn_there = torn.sentence(held.name, measured)
+    torn_there = wording.torn(held.name, measured)
     return HarborFacts(measured, lines, (torn_there,) if torn_there else ())

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import LiteralString
 
 from drkit.harbor import tables
+from drkit.harbor.wording import printable
 from drkit.model import InventoryFacts, InventoryLine
 from drkit.tools.postgres.sessions import Session
 
@@ -144,12 +145,6 @@ _LAST_ENTRY: dict[str, LiteralString] = {
     "audit_log_ext": "SELECT op_time, operation, resource_type, resource, username FROM public.audit_log_ext"
     " WHERE op_time IS NOT NULL ORDER BY id DESC LIMIT 1",
 }
-
-
-def printable(text: object, longest: int = 160) -> str:
-    """Text out of the database as one line that cannot steer a terminal."""
-    line = "".join(char if char.isprintable() else "?" for char in str(text))
-    return line if len(line) <= longest else f"{line[: longest - 3]}..."
 
 
 _SUBJECTS = {

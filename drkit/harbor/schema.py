@@ -29,26 +29,3 @@ def _is_migrate(session: Session) -> bool:
         " AND attname IN ('version', 'dirty') AND NOT attisdropped"
     )
     return bool(session.value(query))
-
-
-def describe(fault: SchemaFault, schema: int | None) -> str:
-    """The fault in a sentence."""
-    match fault:
-        case SchemaFault.DIRTY:
-            return "schema_migrations is dirty: a migration broke off, and Harbor's core refuses to start"
-        case SchemaFault.MISSING:
-            return "there is no schema_migrations: Harbor's core does not start on it"
-        case SchemaFault.EMPTY:
-            return "schema_migrations has no row: Harbor's core does not start on it"
-        case SchemaFault.UNKNOWN:
-            return (
-                f"schema {schema} is of a Harbor that this drkit does not know (it knows {versions.RANGE}):"
-                " what it checks may not be all there is"
-            )
-
-
-def hint(fault: SchemaFault) -> str:
-    """What to do about it."""
-    if fault is SchemaFault.UNKNOWN:
-        return "use a newer drkit"
-    return "finish or undo the migration in production, see Harbor's upgrade notes; then take a new backup"

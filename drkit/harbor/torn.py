@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import LiteralString
 
-from drkit.harbor.inventory import printable
 from drkit.harbor.relations import RELATIONS, Key, Relation
 from drkit.model import RelationEvidence
 from drkit.tools.postgres import sessions, sql
 from drkit.tools.postgres.sessions import Session
-from drkit.tools.tally import first_few
 
 _name = sql.identifier
 
@@ -85,22 +83,6 @@ def tearing(relation: Relation) -> sessions.Query:
         same=_same(relation),
         only=sql.fragment(relation.only),
     )
-
-
-def sentence(database: str, found: Iterable[RelationEvidence]) -> str:
-    """What is torn in a database of production; empty where nothing is."""
-    lost = [describe(one) for one in found if one.torn]
-    return f"production is inconsistent: in {database} {first_few(lost, '; ')}" if lost else ""
-
-
-def describe(found: RelationEvidence) -> str:
-    """`3 of 120 tags are without artifact (artifact_id 17, for one)`."""
-    relation = next((one for one in RELATIONS if one.name == found.name), None)
-    example = f" ({printable(found.example)}, for one)" if found.example else ""
-    if relation is None:
-        # Measured by another version of drkit.
-        return f"{found.name}: {found.torn:,} of {found.rows:,} are torn{example}"
-    return f"{found.torn:,} of {found.rows:,} {relation.rows} are without {relation.other}{example}"
 
 
 def _torn(relation: Relation) -> sessions.Query:

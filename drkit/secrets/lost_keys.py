@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,6 +89,7 @@ def _wanted(path: str, before: Sequence[str], now: Sequence[str]) -> bool:
     return any(_covers(each, path) for each in now) or not any(_covers(each, path) for each in before)
 
 
+@functools.cache
 def _covers(named: str, path: str) -> bool:
     """Whether a path in [secrets], or a pattern there, leads to a file."""
     way = (path, *map(str, PurePosixPath(path).parents))

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
-import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from drkit.errors import ToolFailed, WrongBytes
 from drkit.registry import links, storage
 from drkit.registry.ledger import Ledger
 from drkit.registry.storage import REPOSITORIES
 from drkit.serving import requests
+from drkit.serving.data import Data
 from drkit.serving.names import Names
 from drkit.tools.registry import hasher, hashes_to
 
-_PIECE = 1 << 20
 _LARGEST_MANIFEST = 64 << 20
 # The referrers of so many repositories are kept in memory.
 _REPOSITORIES = 64
@@ -28,21 +27,35 @@ _REPOSITORIES = 64
 
 @dataclass(frozen=True)
 class Blob:
-    """A blob of a repository: its digest there, and the file that holds it."""
+    """A blob of a repository: its digest there, and the SHA-256 that it is stored by."""
 
     digest: str
-    path: Path
+    stored: str
     size: int
 
 
 class Images:
-    """What can be had of a tree; repositories that do not match `only` are not there."""
+    """The links of a tree below `root`, and the `data` that they lead to.
 
-    def __init__(self, root: Path, names: Names, ledger: Ledger, only: str | None = None) -> None:
+    Repositories that do not match `only` are not there. Where the links are still being written, `written`
+    waits for that: until then a repository is taken to have whatever the point has.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        data: Data,
+        names: Names,
+        ledger: Ledger,
+        only: str | None = None,
+        written: Future[None] | None = None,
+    ) -> None:
         self.names = names
         self._root = root
+        self._data = data
         self._ledger = ledger
         self._only = only
+        self._written = written
         self._referrers: OrderedDict[str, dict[str, list[dict[str, Any]]]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -57,11 +70,9 @@ class Images:
             return None
         if found.size > _LARGEST_MANIFEST:
             raise ToolFailed(f"{repository}@{digest} is too large for a manifest")
-        try:
-            data = found.path.read_bytes()
-        except OSError as error:
-            raise ToolFailed(f"cannot read {digest}: {error.strerror}") from None
+        data = b"".join(self._data.read(found.stored, 0))
         if not hashes_to(data, digest):
+            self._data.wrong(found.stored)
             raise WrongBytes(f"the bytes of {repository}@{digest} are others", hint="use another point")
         return data
 
@@ -73,17 +84,20 @@ class Images:
         return self._stored(repository, digest, (layer, *links.of_manifest(repository, digest)))
 
     def _stored(self, repository: str, digest: str, by: tuple[str, ...]) -> Blob | None:
-        try:
+        # By which SHA-256 another digest's blob is stored only its link says.
+        known = self._written is None or self._written.done() or not storage.is_digest(digest)
+        if known:
+            self._wait()
             if not any((self._root / link).is_file() for link in by):
                 return None
-            path = storage.blob_path(self._root, links.stored_digest(self._root, repository, digest))
-            found = path.stat()
-            # To open a pipe or a device would wait for ever, or do something.
-            return Blob(digest, path, found.st_size) if stat.S_ISREG(found.st_mode) else None
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise ToolFailed(f"cannot find {digest}: {error.strerror}") from None
+        stored = links.stored_digest(self._root, repository, digest)
+        size = self._data.size(stored)
+        return None if size is None else Blob(digest, stored, size)
+
+    def _wait(self) -> None:
+        """Wait until the links are there; raises what went wrong with them."""
+        if self._written is not None:
+            self._written.result()
 
     def prove(self, blob: Blob) -> None:
         """Read a blob whole, unless that was done before; raises WrongBytes, ToolFailed."""
@@ -99,24 +113,24 @@ class Images:
             yield from self._checked(blob)
             return
         self.prove(blob)
-        with _opened(blob) as file:
-            file.seek(first)
-            while first < end and (piece := file.read(min(_PIECE, end - first))):
-                first += len(piece)
-                yield piece
+        for piece in self._data.read(blob.stored, first):
+            yield piece[: end - first]
+            first += len(piece)
+            if first >= end:
+                return
 
     def _checked(self, blob: Blob) -> Iterator[bytes]:
         """All bytes, the last piece only once the whole has its digest."""
         if self._ledger.good(blob.digest):
             return
         found, held = hasher(blob.digest), b""
-        with _opened(blob) as file:
-            while piece := file.read(_PIECE):
-                if held:
-                    yield held
-                found.update(piece)
-                held = piece
+        for piece in self._data.read(blob.stored, 0):
+            if held:
+                yield held
+            found.update(piece)
+            held = piece
         if found.hexdigest() != blob.digest.partition(":")[2]:
+            self._data.wrong(blob.stored)
             raise WrongBytes(f"the bytes of {blob.digest} are others", hint="use another point")
         self._ledger.confirm(blob.digest)
         if held:
@@ -138,6 +152,7 @@ class Images:
         return known.get(digest, [])
 
     def _read_referrers(self, repository: str) -> dict[str, list[dict[str, Any]]]:
+        self._wait()
         found: dict[str, list[dict[str, Any]]] = {}
         place = self._root / REPOSITORIES / repository / "_manifests/revisions/sha256"
         try:
@@ -151,12 +166,3 @@ class Images:
             if data is not None and (described := requests.referrer(digest, data)):
                 found.setdefault(described[0], []).append(described[1])
         return found
-
-
-@contextlib.contextmanager
-def _opened(blob: Blob) -> Iterator[IO[bytes]]:
-    try:
-        with blob.path.open("rb") as file:
-            yield file
-    except OSError as error:
-        raise ToolFailed(f"cannot read {blob.digest}: {error.strerror}") from None

@@ -5,20 +5,39 @@ Harbor keeps its tags in its database alone from 2.15 on, and in the tree beside
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from drkit.errors import ToolFailed
 from drkit.harbor.dumped_tags import DumpedTags
 from drkit.registry import links, storage
 from drkit.registry.storage import REPOSITORIES
 
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
 # A link holds 71 bytes; more of one is not read.
 _LONGEST = 256
+
+
+def begun(work: Callable[[], T]) -> Future[T]:
+    """The result of work that another thread does meanwhile, which ends with drkit."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits
+            log.error("%s", error)
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 class Names(Protocol):
@@ -37,11 +56,18 @@ class Names(Protocol):
 class TreeNames:
     """Those of a storage tree; each request looks for itself."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, written: Future[None] | None = None) -> None:
         self._root = root
+        self._written = written
+
+    def _wait(self) -> None:
+        """Wait until the tree is there; raises what went wrong with it."""
+        if self._written is not None:
+            self._written.result()
 
     def digest(self, repository: str, tag: str) -> str | None:
         """See Names."""
+        self._wait()
         link = self._root / links.of_tag(repository, tag)
         if not link.is_file():
             return None
@@ -56,11 +82,13 @@ class TreeNames:
 
     def tags(self, repository: str, after: str, most: int) -> list[str]:
         """See Names."""
+        self._wait()
         place = self._root / REPOSITORIES / repository / "_manifests/tags"
         return sorted(name for name in _listed(place) if name > after)[:most]
 
     def repositories(self, after: str, most: int) -> list[str]:
         """See Names; the whole tree is walked."""
+        self._wait()
         return sorted(name for name in self._walk() if name > after)[:most]
 
     def _walk(self) -> Iterator[str]:
@@ -88,18 +116,7 @@ class DatabaseNames:
 
     def __init__(self, read: Callable[[], DumpedTags]) -> None:
         self._lock = threading.Lock()
-        self._read: Future[DumpedTags] = Future()
-        threading.Thread(target=self._fill, args=(read,), daemon=True).start()
-
-    def _fill(self, read: Callable[[], DumpedTags]) -> None:
-        try:
-            self._read.set_result(read())
-        except BaseException as error:  # noqa: BLE001 - it is raised where somebody asks
-            self._read.set_exception(error)
-
-    def wait(self) -> None:
-        """Wait until they have been read; raises what that raised."""
-        self._read.result()
+        self._read = begun(read)
 
     def digest(self, repository: str, tag: str) -> str | None:
         """See Names."""

@@ -29,6 +29,7 @@ _PATIENCE = 60.0
 _HANDSHAKE = 10.0
 # More at once wait until one of them has ended.
 _CONNECTIONS = 256
+_LITTLE = 64 << 10
 
 
 @dataclass
@@ -127,7 +128,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def _refuse_to_write(self) -> None:
-        # What comes with such a request is not read.
+        # What comes with it is not read but for a little: who still sends may miss the answer otherwise.
+        length = self.headers.get("Content-Length", "0")
+        self.rfile.read(min(int(length), _LITTLE) if length.isascii() and length.isdecimal() else 0)
         self.close_connection = True
         message = "this registry is read-only: it shows a recovery point"
         self._send(_error(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", message))
@@ -248,6 +251,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in (("Docker-Distribution-API-Version", "registry/2.0"), *answer.headers):
             self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(length))
         self.end_headers()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from drkit.checks import schema as checks
-from drkit.harbor import schema, tables, torn
+from drkit.harbor import schema, tables, torn, wording
 from drkit.harbor.relations import RELATIONS
 from drkit.model import DatabaseEvidence, DatabaseShape, Outcome, SchemaFault, Unplanted
 from drkit.tools.postgres import sessions, sql
@@ -44,7 +44,7 @@ def test_a_schema_that_core_starts_on(session: Session) -> None:
 def test_a_schema_that_it_does_not(session: Session, accident: str, fault: SchemaFault) -> None:
     session.execute(sql.trusted(accident))
     assert schema.look(session) is fault
-    assert schema.describe(fault, tables.schema_version(session))
+    assert wording.schema_fault(fault, tables.schema_version(session))
 
 
 def test_of_another_application_only_a_broken_off_migration_is_told(session: Session) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 import signal
@@ -11,9 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from psycopg import Connection
 
+from drkit.registry import storage
 from testenv import Site
 from testenv.s3_faults import Fault, Proxy
 from tests.bucket_points import PREFIX, Vaulted, blob_name, into_vault, section
@@ -22,6 +25,7 @@ from tests.e2e import accounts
 from tests.e2e.commands import Drkit, assert_error, clone, exactly, fails, to_toml
 from tests.e2e.conftest import Drilled
 from tests.e2e.test_interrupted import assert_tidy, interrupt_when
+from tests.e2e.test_serve import nothing_stays, pull, serving, tags
 
 
 @pytest.fixture(scope="module")
@@ -233,15 +237,38 @@ def test_damage_in_the_vault_keeps_nothing_else_from_coming_back(
     assert objects(s3, bucket, "harbor") == tree(site.blobs)
 
 
-def test_serve_reads_no_vault(original: Vaulted, drkit: Drkit) -> None:
-    ended = drkit.run("serve")
-    message, hint = ended.complaint
-    assert ended.code == 4
-    assert re.fullmatch(
-        r"the images of recovery point \S+ are in a vault, and `drkit serve` reads them from a repository .*",
-        message,
-    )
-    assert hint.endswith("--only blobs --root DIR` brings them back into a directory")
+def test_images_are_served_from_the_vault(
+    original: Vaulted, drkit: Drkit, site: Site, new_home: Callable[[], Path]
+) -> None:
+    with serving(drkit, "--listen", "127.0.0.1:0") as registry:
+        for image in (*tags(site, "%image.manifest%"), *tags(site, "%image.index%")):
+            for reference in (f":{image.tag}", f"@{image.digest}"):
+                pull(f"{registry.place}/{image.repository}{reference}", new_home())
+        ended = registry.end()
+    assert (ended.code, ended.stderr) == (0, "")
+    nothing_stays(drkit)
+
+
+def owner(site: Site, digest: str) -> str:
+    """A repository that has a blob."""
+    top = site.blobs / storage.REPOSITORIES
+    link = next(top.glob(f"**/sha256/{digest.removeprefix('sha256:')}/link"))
+    return str(link.relative_to(top)).partition("/_")[0]
+
+
+def test_wrong_blobs_of_the_vault_are_refused(spoilt: Vaulted, site: Site) -> None:
+    """The first has another byte, the second is gone, the third is cut."""
+    digests = [entry["digest"] for entry in spoilt.inventory[:3]]
+    with serving(spoilt.drkit, "--listen", "127.0.0.1:0") as registry:
+        for digest in digests:
+            url = f"{registry.url}/v2/{owner(site, digest)}/blobs/{digest}"
+            try:
+                assert httpx.get(url, timeout=60).status_code == 500
+            except httpx.RemoteProtocolError:
+                assert digest != digests[1], "of that one there is nothing that could be sent"
+        ended = registry.end()
+    assert (ended.code, ended.complaint[0][:25]) == (7, "3 answers were refused: t")
+    assert "2 damaged blobs" in json.dumps(spoilt.drkit.run("status", "--json").envelope)
 
 
 def test_verify_compares_the_vault(original: Vaulted, drkit: Drkit) -> None:

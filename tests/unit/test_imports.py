@@ -24,7 +24,7 @@ def loaded(module: str) -> set[str]:
         ("drkit.cli.main", set()),
         ("drkit.actions.points", set()),
         ("drkit.actions.status", set()),
-        ("drkit.actions.status.judge", {"psycopg"}),
+        ("drkit.actions.status.run", set()),
         ("drkit.actions.backup.run", {"psycopg", "pyrage"}),
     ],
 )

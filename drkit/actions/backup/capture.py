@@ -20,7 +20,7 @@ from drkit.database import evidence, harbor_facts, locked
 from drkit.database.clients import Dumper, dumper
 from drkit.database.locked import LockedDatabase
 from drkit.errors import DatabaseBusy, Disturbance, DrkitError, SourceChanged, ToolFailed
-from drkit.harbor import schema, tables
+from drkit.harbor import tables, wording
 from drkit.model import utc_now
 from drkit.secrets import capture, fingerprints
 from drkit.tools.parallel import Tasks, side_by_side
@@ -196,7 +196,7 @@ class Capture:
         found, warnings = harbor_facts.with_evidence(held, lambda: evidence.gather(held, patterns))
         self._draft.warnings += warnings
         if found.schema_fault is not None:
-            said = schema.describe(found.schema_fault, found.harbor_schema)
+            said = wording.schema_fault(found.schema_fault, found.harbor_schema)
             self._draft.warnings.append(f"database {held.name}: {said}")
         self._draft.evidence.append(replace(found, dumped_by=dumping.major))
 

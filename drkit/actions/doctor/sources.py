@@ -12,7 +12,7 @@ from drkit.actions.doctor.finding import Finding, Verdict
 from drkit.blobs.directory import capture
 from drkit.database import clients, locked, restore_needs
 from drkit.errors import ConfigError
-from drkit.harbor import schema, tables
+from drkit.harbor import schema, tables, wording
 from drkit.model import CLOCK_SKEW, utc_now
 from drkit.sandbox import build
 from drkit.state.directory import State, living_runs
@@ -78,8 +78,8 @@ def look_at_database(settings: config.Config, entry: config.Database) -> Iterato
             " another login",
         )
     if fault:
-        said = f"{target.where}: {schema.describe(fault, version)}"
-        yield Finding(f"schema of {entry.name}", "problem", said, schema.hint(fault))
+        said = f"{target.where}: {wording.schema_fault(fault, version)}"
+        yield Finding(f"schema of {entry.name}", "problem", said, wording.schema_hint(fault))
     if abs(skew) > CLOCK_SKEW:
         yield Finding("clock", "warning", f"{skew} apart from the database's", "synchronise both clocks")
     if settings.objectives.drill or settings.schedule.drill:

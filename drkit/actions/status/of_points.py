@@ -8,7 +8,7 @@ from datetime import datetime
 from drkit import config
 from drkit.actions import dropped
 from drkit.actions.status import of_secrets
-from drkit.harbor import schema, torn
+from drkit.harbor import wording
 from drkit.model import (
     CLOCK_SKEW,
     Objective,
@@ -73,11 +73,13 @@ def _of_production(newest: PointManifest) -> Iterator[Problem]:
     """What the newest point found wrong in production: it comes back just as it was."""
     for database in newest.databases:
         if database.schema_fault:
-            said = schema.describe(database.schema_fault, database.harbor_schema)
+            said = wording.schema_fault(database.schema_fault, database.harbor_schema)
             yield Problem(
-                ProblemKind.SCHEMA, f"database {database.name}: {said}", schema.hint(database.schema_fault)
+                ProblemKind.SCHEMA,
+                f"database {database.name}: {said}",
+                wording.schema_hint(database.schema_fault),
             )
-        if said := torn.sentence(database.name, database.relations or ()):
+        if said := wording.torn(database.name, database.relations or ()):
             yield Problem(ProblemKind.TORN, said, "repair production, then take a new backup")
     closure = newest.closure
     if closure and not closure.whole:

@@ -31,7 +31,7 @@ from drkit.tools.s3.bucket import Bucket, Upload
 
 log = logging.getLogger(__name__)
 
-Work = Literal["backup", "expire", "restore", "drill"]
+Work = Literal["backup", "expire", "restore", "serve", "drill"]
 STALE = timedelta(minutes=30)
 _MINUTES = int(STALE.total_seconds() / 60)
 _EVERY = timedelta(minutes=1)

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from drkit.cli.output import Table
 from drkit.cli.views import layout
-from drkit.harbor import torn
+from drkit.harbor import wording
 from drkit.reports import statements
 from drkit.reports.units import moment, size
 
@@ -66,7 +66,7 @@ def _database(paper: Output, evidence: DatabaseEvidence) -> None:
     if evidence.inventory is not None:
         pairs += [(f"  {line.name}", line.said) for line in evidence.inventory]
     if evidence.relations is not None:
-        faults = [torn.describe(one) for one in evidence.relations if one.torn]
+        faults = [wording.relation(one) for one in evidence.relations if one.torn]
         said = "; ".join(faults) or f"{len(evidence.relations)} looked at, none is torn"
         pairs.append(("  relations", said))
     layout.facts(paper, pairs)

@@ -52,6 +52,13 @@ class Mount:
             )
         return path
 
+    def file(self, snapshot: str, path: str) -> Path:
+        """A file of a snapshot, by its path there; raises ToolFailed."""
+        found = self.snapshot(snapshot) / path.lstrip("/")
+        if not found.is_file():
+            raise ToolFailed(f"the snapshot {snapshot[:8]} has no file {path}", hint="run `drkit verify`")
+        return found
+
 
 def look() -> None:
     """Raise ToolMissing where no file system can be mounted with FUSE."""

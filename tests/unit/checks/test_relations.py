@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drkit.checks.relations import judge
-from drkit.harbor import inventory, torn
+from drkit.harbor import inventory, wording
 from drkit.harbor.relations import RELATIONS, Relation
 from drkit.model import Outcome, RelationEvidence
 
@@ -61,12 +61,14 @@ def test_torn_rows_fail_and_it_is_told_since_when(then: int | None, said: str) -
 
 
 def test_a_relation_that_another_drkit_measured_is_told_by_its_name() -> None:
-    assert torn.describe(RelationEvidence("moons to planet", 3, 1, 0)) == "moons to planet: 1 of 3 are torn"
+    assert (
+        wording.relation(RelationEvidence("moons to planet", 3, 1, 0)) == "moons to planet: 1 of 3 are torn"
+    )
 
 
 def test_what_comes_out_of_a_database_cannot_steer_a_terminal() -> None:
-    assert inventory.printable("jane\x1b[2J\nroot") == "jane?[2J?root"
-    assert inventory.printable("x" * 200) == "x" * 157 + "..."
+    assert wording.printable("jane\x1b[2J\nroot") == "jane?[2J?root"
+    assert wording.printable("x" * 200) == "x" * 157 + "..."
 
 
 @pytest.mark.parametrize(

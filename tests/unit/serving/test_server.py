@@ -14,6 +14,7 @@ import pytest
 from drkit.errors import ConfigError
 from drkit.registry import links, storage
 from drkit.registry.ledger import Ledger
+from drkit.serving.data import TreeData
 from drkit.serving.images import Images
 from drkit.serving.names import TreeNames
 from drkit.serving.server import RegistryServer, running
@@ -27,7 +28,7 @@ def served(
     root: Path, *, password: str | None = None, only: str | None = None
 ) -> Iterator[tuple[httpx.Client, RegistryServer]]:
     ledger = Ledger(root / "ledger.db")
-    images = Images(root, TreeNames(root), ledger, only)
+    images = Images(root, TreeData(root), TreeNames(root), ledger, only)
     server = RegistryServer(("127.0.0.1", 0), images, password=password, tls=None)
     with running(server), httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
         yield client, server
@@ -189,7 +190,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         ledger = Ledger(tmp_path / "ledger.db")
-        images = Images(tmp_path, TreeNames(tmp_path), ledger)
+        images = Images(tmp_path, TreeData(tmp_path), TreeNames(tmp_path), ledger)
         with pytest.raises(
             ConfigError, match=f"cannot listen on 127.0.0.1, port {port}: Address already in use"
         ):
