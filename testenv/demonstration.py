@@ -59,14 +59,18 @@ def _demonstrate(top: Path) -> None:
     there = telling.pull(site.registry_url, image) == image.digest
     print(f"{image.name}:{image.tag} can be pulled: {'yes' if there else 'no'}")
 
-    telling.heading("4. All of it comes back from the recovery point")
+    telling.heading("4. Images can be pulled at once, straight from the recovery point")
+    with telling.serving(config) as address:
+        telling.must_pull(address, image)
+
+    telling.heading("5. All of it comes back from the recovery point")
     telling.drkit(config, "restore", "latest", "--yes")
     # A registry that ran through the disaster remembers what it served.
     sites.stop(site)
     sites.start(site)
     telling.must_pull(site.registry_url, image)
 
-    telling.heading("5. The drill proves it once more, in a sandbox, with a stopwatch and planted faults")
+    telling.heading("6. The drill proves it once more, in a sandbox, with a stopwatch and planted faults")
     telling.drkit(config, "drill", "--report", top / "report")
     telling.drkit(config, "status")
 
@@ -81,7 +85,8 @@ def _summary(report: dict[str, Any], seconds: float) -> None:
     caught = sum(control["caught"] for control in report["controls"])
     telling.heading("What you have seen")
     print(f"""\
-  A registry lost its database, its images and its keys, and got all three back from one recovery point.
+  A registry lost its database, its images and its keys. An image was pulled from the recovery point itself,
+  and then all three came back from it.
   Another one, whose images were in a bucket, got them back from a vault, in a bucket and in a directory.
   The drill restored the first one's point again into a throwaway environment:
     {outcomes["passed"]} of {outcomes.total()} checks on the restored data passed{also}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +46,30 @@ def drkit(config: Path, *arguments: object) -> None:
     words = [*map(str, arguments)]
     print(f"$ drkit {shlex.join(words)}", flush=True)
     subprocess.run([DRKIT, "--config", config, *words], check=True)
+
+
+@contextlib.contextmanager
+def serving(config: Path) -> Iterator[str]:
+    """Show `drkit serve`; the address that it serves at until the block ends, CalledProcessError if none."""
+    words = ("serve", "--listen", "127.0.0.1:0")
+    print(f"$ drkit {shlex.join(words)}", flush=True)
+    process = subprocess.Popen([DRKIT, "--config", config, *words], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        address = ""
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            if line.startswith("address "):
+                address = line.split()[1]
+            if line.startswith("Images can be pulled"):
+                break
+        else:
+            raise subprocess.CalledProcessError(process.wait(), ["drkit", *words])
+        yield address
+    finally:
+        process.terminate()
+        print(process.stdout.read(), end="", flush=True)
+        process.wait()
 
 
 def any_image(site: sites.Site) -> Image:

@@ -69,6 +69,7 @@ class RegistryServer(ThreadingHTTPServer):
         self.served = Served()
         self._tls = tls
         self._counting = threading.Lock()
+        self._open: set[socket.socket] = set()
         self._room = threading.BoundedSemaphore(_CONNECTIONS)
         try:
             super().__init__(address, _Handler)
@@ -89,9 +90,11 @@ class RegistryServer(ThreadingHTTPServer):
             change(self.served)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread of its own, when there is room."""
-        self._room.acquire()
-        super().process_request(request, client_address)
+        """Serve a connection in a thread of its own; where there is no room for long, it is closed."""
+        if self._room.acquire(timeout=_HANDSHAKE):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """What such a thread does."""
@@ -103,11 +106,27 @@ class RegistryServer(ThreadingHTTPServer):
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Shake hands here, and not where all connections are accepted: a slow client delays nobody else."""
         if self._tls is None:
-            super().finish_request(request, client_address)
+            self._converse(request, client_address)
             return
         request.settimeout(_HANDSHAKE)
         with self._tls.wrap_socket(request, server_side=True) as secured:
-            super().finish_request(secured, client_address)
+            self._converse(secured, client_address)
+
+    def _converse(self, connection: socket.socket, client_address: Any) -> None:
+        with self._counting:
+            self._open.add(connection)
+        try:
+            super().finish_request(connection, client_address)
+        finally:
+            with self._counting:
+                self._open.discard(connection)
+
+    def cut(self) -> None:
+        """End all connections: whoever reads for one lets go of its files then."""
+        with self._counting:
+            for connection in self._open:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, _request: Any, client_address: Any) -> None:
         """A client that goes away, or speaks no TLS, is none of our errors."""
@@ -117,9 +136,11 @@ class RegistryServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: RegistryServer
     protocol_version = "HTTP/1.1"
-    server_version = "drkit"
-    sys_version = ""
     timeout = _PATIENCE
+
+    def version_string(self) -> str:
+        """Who answers."""
+        return "drkit"
 
     def do_GET(self) -> None:
         self._answer()
@@ -312,5 +333,6 @@ def running(server: RegistryServer) -> Iterator[None]:
     finally:
         server.shutdown()
         thread.join()
+        server.cut()
         with suppress(OSError):
             server.server_close()

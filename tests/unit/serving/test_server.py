@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Iterator
@@ -182,6 +183,20 @@ def test_referrers(tmp_path: Path) -> None:
         other = client.get(f"/v2/app/referrers/{image}?artifactType=other")
         assert (other.json()["manifests"], other.headers["oci-filters-applied"]) == ([], "artifactType")
         assert client.get(f"/v2/none/referrers/{image}").json()["manifests"] == []
+
+
+def test_connections_are_cut_at_the_end(tmp_path: Path) -> None:
+    """One that waits for its client would keep the files of the recovery point open."""
+    large = trees.layer(tmp_path, "app", LARGE * 8)
+    with served(tmp_path) as (_, server):
+        client = socket.create_connection(("127.0.0.1", server.port))
+        client.sendall(f"GET /v2/app/blobs/{large} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert client.recv(15) == b"HTTP/1.1 200 OK"
+    with client, contextlib.suppress(ConnectionResetError):
+        received = 0
+        while piece := client.recv(1 << 20):
+            received += len(piece)
+        assert received < len(LARGE * 8)
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
