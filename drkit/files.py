@@ -19,12 +19,7 @@ def replace_file(path: Path, text: str, *, mode: int = 0o600) -> None:
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            # After a power cut a renamed file without its data would be an empty one.
-            os.fsync(stream.fileno())
-            os.fchmod(stream.fileno(), mode)
+        _fill(descriptor, text, mode)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -35,15 +30,19 @@ def write_new(path: Path, text: str, *, mode: int = 0o600) -> None:
     """Write a file that is not there yet, whole or not at all; raises OSError, FileExistsError among them."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            # A key that is in use before it is on the disk may be gone after a power cut.
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), mode)
+        _fill(descriptor, text, mode)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def _fill(descriptor: int, text: str, mode: int) -> None:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        # After a power cut a renamed file without its data would be empty, and a key in use may be gone.
+        os.fsync(file.fileno())
+        os.fchmod(file.fileno(), mode)
 
 
 def write_once(path: Path, text: str) -> None:

@@ -19,6 +19,7 @@ from drkit.harbor.tables import Image
 from drkit.registry import image_manifests, links, storage
 from drkit.registry.closure import Digest
 from drkit.tools.registry import Descriptor
+from drkit.tools.scratch import scratch_database
 from drkit.tools.sorted_stream import SortedStream
 from drkit.tools.tally import Tally
 
@@ -36,8 +37,6 @@ class _Walk:
         self._store = store
         self.images = 0
         self.faults = Tally[str]()
-        store.execute("PRAGMA journal_mode = OFF")
-        store.execute("PRAGMA synchronous = OFF")
         store.execute("CREATE TABLE seen (image TEXT PRIMARY KEY) WITHOUT ROWID")
         store.execute("CREATE TABLE need (digest TEXT PRIMARY KEY, image TEXT) WITHOUT ROWID")
 
@@ -128,7 +127,7 @@ def resolve(
     With the sorted list of the backup, all that they need must be on it. `dangling` knows what production did
     not serve either. `scratch` is a new file.
     """
-    store = sqlite3.connect(scratch)
+    store = scratch_database(scratch)
     try:
         walk = _Walk(root, store, dangling)
         for image in images:

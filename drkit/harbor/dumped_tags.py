@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from drkit.tools.scratch import scratch_database
 
 TABLES = ("artifact", "tag")
 _INTO = {
@@ -17,14 +18,11 @@ class DumpedTags:
     """What the tables say, on disk, for there may be millions of rows; for one thread at a time."""
 
     def __init__(self, path: Path) -> None:
-        self._store = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        for statement in (
-            "PRAGMA journal_mode = OFF",
-            "PRAGMA synchronous = OFF",
-            "CREATE TABLE artifact (id INTEGER PRIMARY KEY, repository_name TEXT, digest TEXT)",
-            "CREATE TABLE tag (artifact_id INTEGER, name TEXT)",
-        ):
-            self._store.execute(statement)
+        self._store = scratch_database(path, autocommit=True)
+        self._store.execute(
+            "CREATE TABLE artifact (id INTEGER PRIMARY KEY, repository_name TEXT, digest TEXT)"
+        )
+        self._store.execute("CREATE TABLE tag (artifact_id INTEGER, name TEXT)")
 
     def take(self, table: str, rows: Iterable[Mapping[str, str | None]]) -> None:
         """Take in the rows of one of the tables."""

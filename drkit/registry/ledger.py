@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from pathlib import Path
+
+from drkit.tools.scratch import scratch_database
 
 
 class Ledger:
     """Which blobs were read whole and hash to their names; on disk, so that memory stays flat."""
 
     def __init__(self, path: Path) -> None:
-        self._store = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._store.execute("PRAGMA journal_mode = OFF")
-        self._store.execute("PRAGMA synchronous = OFF")
+        self._store = scratch_database(path, autocommit=True)
         self._store.execute("CREATE TABLE blob (digest TEXT PRIMARY KEY, good INT) WITHOUT ROWID")
         self._lock = threading.Lock()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
@@ -33,6 +32,7 @@ from drkit.model import Bucketed
 from drkit.progress import Listener, Meter, Update
 from drkit.registry import links
 from drkit.tools.parallel import for_each, in_order
+from drkit.tools.scratch import scratch_database
 from drkit.tools.tally import Tally
 
 # So many copies are under way at once: small blobs are a matter of waiting, not of bytes.
@@ -229,10 +229,8 @@ class _Work:
     """What is to be copied and what has been, on disk, for several threads."""
 
     def __init__(self, path: Path) -> None:
-        self._store = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._store = scratch_database(path, autocommit=True)
         self._lock = threading.Lock()
-        for pragma in ("journal_mode = OFF", "synchronous = OFF"):
-            self._store.execute(f"PRAGMA {pragma}")
 
     def begin(self) -> None:
         """Start empty: an earlier attempt of the same run may have left something."""

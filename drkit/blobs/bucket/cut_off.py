@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +11,7 @@ from drkit.blobs.ends import below
 from drkit.errors import ObjectMissing
 from drkit.model import BucketPlace
 from drkit.tools.s3.bucket import Bucket
+from drkit.tools.scratch import scratch_database
 
 MARK = ".drkit-restoring-"
 DONE = "done"
@@ -28,13 +28,10 @@ def is_cut_off(target: Bucket, place: BucketPlace, point: str) -> bool:
 
 def surplus_names(there: Iterable[str], wanted: Iterable[str], path: Path) -> tuple[int, str]:
     """How many names are there that are not wanted, and the first of them; kept in a file meanwhile."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as store:
-        for said in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN"):
-            store.execute(said)
+    with closing(scratch_database(path)) as store:
         store.execute("CREATE TABLE name (name TEXT PRIMARY KEY) WITHOUT ROWID")
         store.executemany("INSERT OR IGNORE INTO name VALUES (?)", ((name,) for name in there))
         store.executemany("DELETE FROM name WHERE name = ?", ((name,) for name in wanted))
-        store.execute("COMMIT")
         count, first = store.execute("SELECT count(*), min(name) FROM name").fetchone()
     path.unlink()
     return int(count), str(first or "")
