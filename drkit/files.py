@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
 import tempfile
 from pathlib import Path
@@ -43,6 +44,24 @@ def write_new(path: Path, text: str, *, mode: int = 0o600) -> None:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def write_once(path: Path, text: str) -> None:
+    """Write a private file whole where there is none; of several writers the first wins. Raises OSError.
+
+    A run that is killed here leaves a file that begins with a dot, the name and a dot, and ends in `.tmp`.
+    """
+    made = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    write_new(made, text)
+    try:
+        path.hardlink_to(made)
+    except FileExistsError:
+        pass
+    except OSError:
+        # A file system without links.
+        made.replace(path)
+    finally:
+        made.unlink(missing_ok=True)
 
 
 def make_directory(path: Path, mode: int, *, exist_ok: bool = False) -> None:

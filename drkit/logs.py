@@ -52,7 +52,7 @@ _write: Callable[[str], None] = _plainly
 
 
 def write_through(write: Callable[[str], None] | None) -> None:
-    """Let lines of the log be written by whoever draws on the terminal; None: straight to stderr again."""
+    """Send the lines of the log to what draws on the terminal; None: to stderr again."""
     global _write  # noqa: PLW0603 - there is one terminal
     _write = write or _plainly
 

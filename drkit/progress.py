@@ -1,4 +1,4 @@
-"""How far long work has got: a value that the work reports and the command line draws."""
+"""The progress of long work: a value that the work reports and the command line draws."""
 
 from __future__ import annotations
 

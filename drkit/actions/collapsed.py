@@ -1,4 +1,4 @@
-"""What production has lost most of: told until it is made good, or somebody confirms that it is meant."""
+"""What production has lost most of: reported until it is back, or somebody confirms that it is intended."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from drkit.tools.tally import first_few
 
 log = logging.getLogger(__name__)
 
-# Of an id somebody types in no fewer digits are taken.
+# The fewest digits of an id that are taken from a user.
 _SHORTEST = 8
 _SHOWN = 3
 

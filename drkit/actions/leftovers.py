@@ -1,4 +1,4 @@
-"""What killed runs left behind: found, removed, and said."""
+"""What killed runs left behind: found, removed and reported."""
 
 from __future__ import annotations
 

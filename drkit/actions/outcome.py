@@ -23,7 +23,7 @@ from drkit.tools import notify
 
 log = logging.getLogger(__name__)
 
-# What is written down of the aftermath itself: a message that never arrives must not be silent either.
+# Sending messages and writing metrics are recorded as attempts themselves, for `status` to report.
 NOTIFY, METRICS = "notify", "metrics"
 
 
@@ -36,8 +36,7 @@ def failed_before(known: Sequence[Attempt], attempt: Attempt) -> bool:
 def tell(settings: config.Config, attempt: Attempt, error: DrkitError | None, *, failed_before: bool) -> None:
     """Write metrics and send messages as the configuration asks; raises DrkitError if that fails.
 
-    Neither waits for the other: metrics that cannot be written do not keep anybody from being told, nor the
-    other way round.
+    Each is tried whether or not the other fails.
     """
     state = State(settings.site.state)
     try:

@@ -1,4 +1,4 @@
-"""Whether there is room to work: one threshold for who refuses to begin and for who tells beforehand."""
+"""Whether there is room to work: one threshold for backups, which refuse to begin, and for warnings."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def compare(
 
 @dataclass(frozen=True)
 class Proof:
-    """What came of it: the closure, whose fault its gaps are, and sentences for the user."""
+    """The result: the closure, whose fault its gaps are, and sentences for the user."""
 
     root: str
     closure: Closure

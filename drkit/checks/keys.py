@@ -20,7 +20,6 @@ from drkit.tools import age, x509
 from drkit.tools.postgres import sessions
 from drkit.tools.postgres.targets import Target
 
-SECRET_KEY = "secret/keys/secretkey"
 # A wrong key turns a very short value into something that looks right now and then; three never agree.
 _WRONG_KEYS = 3
 # One wrong key in a million would pass: below that, the values are too few and too short to prove the key.
@@ -46,7 +45,7 @@ def contents(members: Iterable[Member]) -> dict[str, bytes]:
 
 def secret_key(files: Mapping[str, bytes]) -> bytes | None:
     """Harbor's secret key, if the bundle has it."""
-    return next((data for path, data in files.items() if path.endswith("/" + SECRET_KEY)), None)
+    return next((data for path, data in files.items() if path.endswith(f"/{secretkey.PLACE}")), None)
 
 
 def bundle_whole(bundle: Bundle, manifest: PointManifest) -> Finding:
@@ -113,7 +112,7 @@ def key_opens(key: bytes | None, database: Target) -> Finding:
     if not trial.values:
         return not_provable("the database holds no encrypted value to try the secret key on")
     if key is None:
-        return failed(f"{trial.values:,} values are encrypted, and the bundle has no {SECRET_KEY}")
+        return failed(f"{trial.values:,} values are encrypted, and the bundle has no {secretkey.PLACE}")
     if not usable:
         return failed(f"the secret key has {len(key)} characters instead of {secretkey.KEY_BYTES}")
     if trial.noise:

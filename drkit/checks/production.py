@@ -1,4 +1,4 @@
-"""What stands in a point may be all that production had, and still be nothing: a check on its manifest."""
+"""A check on a point's manifest: that production had not lost its images when the point was taken."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def known(error: BaseException, command: str, state: Path | None) -> DrkitError:
 
 
 def watch_threads(command: str, state: Path | None) -> None:
-    """Let no thread die in silence: what ended it is told at once, and makes the command fail."""
+    """Log at once what ends a thread, and make the command fail for it."""
     _in_threads.clear()
 
     def hook(died: threading.ExceptHookArgs) -> None:

@@ -69,7 +69,7 @@ class Ending:
         return failed or broken
 
     def _record_again(self, trail: Trail, broken: Bug, result: object) -> None:
-        """That it went well is not what is to stand there, nor what was said of it to be the last word."""
+        """Replace the record of a success by that of the crash that followed it."""
         try:
             trail.end(broken, result)
         except Exception as error:  # noqa: BLE001 - it has met the same once more
@@ -118,7 +118,7 @@ def show_error(command: str, as_json: bool, error: DrkitError, show: Show | None
 
 
 def complain(error: DrkitError) -> None:
-    """The two lines for a person, if anybody is there to read them."""
+    """Print the two lines for a person, if standard error can still be written."""
     try:
         print(f"error: {_one_line(error.message)}", file=sys.stderr)
         if error.hint:

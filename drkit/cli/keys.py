@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from drkit.cli.options import DryRun, Json, RepositoryName, Yes
 from drkit.cli.recording import Recorded
 from drkit.cli.run import Run, perform
 
@@ -16,7 +17,6 @@ app = typer.Typer(
     invoke_without_command=True,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Identities = Annotated[
     list[Path] | None,
     typer.Option("--identity", metavar="FILE", help="One more age identity to use; may be repeated."),
@@ -64,9 +64,7 @@ def check(
     point: Annotated[
         str, typer.Argument(metavar="[POINT]", help="Default: the newest sealed point.")
     ] = "latest",
-    repository: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Use this repository instead of the primary one.")
-    ] = None,
+    repository: RepositoryName = None,
     identity: Identities = None,
     json: Json = False,
 ) -> None:
@@ -99,10 +97,8 @@ def rotate(
         ),
     ] = False,
     identity: Identities = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done, but do nothing.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Change the recipients of new points and, with --points, of the existing ones."""

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from drkit.cli import keys, streams
+from drkit.cli.options import DryRun, Json, RepositoryName, Yes
 from drkit.cli.recording import Recorded
 from drkit.cli.run import Options, Run, perform, report_usage
 
@@ -24,16 +25,10 @@ app = typer.Typer(
 
 app.add_typer(keys.app, name="keys")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, but do nothing.")]
 PointArgument = Annotated[str, typer.Argument(metavar="POINT", help="An id, a prefix of one, or `latest`.")]
 Identity = Annotated[
     Path | None,
     typer.Option("--identity", metavar="FILE", help="The age identity that decrypts the secrets."),
-]
-RepositoryName = Annotated[
-    str | None,
-    typer.Option("--repository", metavar="NAME", help="Use this repository instead of the primary one."),
 ]
 
 
@@ -270,7 +265,7 @@ def restore(
         Path | None, typer.Option(metavar="FILE", help="A file with the password for --database-dsn.")
     ] = None,
     dry_run: DryRun = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    yes: Yes = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Rename what is in the way; nothing is deleted.")
     ] = False,
@@ -295,7 +290,7 @@ def restore(
     def work(run: Run) -> action.RestoreResult:
         plan = planning.plan(run.settings, options)
         if not yes:
-            prompts.confirm_restore(plan)
+            prompts.confirm(lambda paper: results.restore_plan(paper, plan), "the restore")
         return action.restore(run.settings, plan, run.listener)
 
     perform(context, "restore", json, work, results.restore)

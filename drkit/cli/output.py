@@ -23,7 +23,7 @@ _WORD = re.compile(r"\S+\s*")
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Where rich would end the program: whoever prints decides what follows when the reader is gone."""
+        """Raise where rich would end the program: the caller decides what follows when the reader is gone."""
         raise BrokenPipeError
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from drkit.actions.init.plan import InitOptions
-    from drkit.actions.restore.plan import RestorePlan
     from drkit.cli.output import Output
 
 
@@ -72,13 +71,6 @@ def _ask_for_keys() -> Path | None:
 def _ask(question: str) -> str:
     with progress.question():
         return str(typer.prompt(question, default="", show_default=False, err=True)).strip()
-
-
-def confirm_restore(plan: RestorePlan) -> None:
-    """Show the plan and ask, as `confirm` does."""
-    from drkit.cli.views import results
-
-    confirm(lambda paper: results.restore_plan(paper, plan), "the restore")
 
 
 def confirm(show_plan: Callable[[Output], None], what: str) -> None:

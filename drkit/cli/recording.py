@@ -1,4 +1,4 @@
-"""What is written down of a command that somebody relies on, and who is told how it ended."""
+"""The record of a command that somebody relies on, and the messages about how it ended."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Recorded:
     thorough: int = STRUCTURE
 
 
-# What is meant by a verb of which no more is known.
+# What is recorded of a verb where only its name is known.
 VERBS = {
     "backup": Recorded("backup"),
     "drill": Recorded("drill", "full"),

@@ -48,7 +48,7 @@ class Options:
 
 @dataclass
 class Run:
-    """What a command gets: its settings, read when first asked for, and who is told of progress."""
+    """What a command gets: its settings, read when first asked for, and the listener for its progress."""
 
     options: Options
     listener: Listener = field(default=silent)

@@ -87,7 +87,7 @@ def _could_not_run(settings: Config, verb: str, error: Exception) -> int:
 
 
 def _tell_of_end(settings: Config, error: DrkitError) -> None:
-    """From here on nothing is run any more: whoever waits for backups is to know."""
+    """Send that the scheduler has ended: no backup runs from here on."""
     from drkit.actions import outcome
 
     try:
@@ -97,7 +97,7 @@ def _tell_of_end(settings: Config, error: DrkitError) -> None:
 
 
 def _tell_of_lost(settings: Config) -> None:
-    """Who is killed tells nobody: the scheduler, which lives, does."""
+    """Send that a verb was killed, which cannot do so itself."""
     from drkit.actions import outcome
 
     try:
@@ -107,7 +107,7 @@ def _tell_of_lost(settings: Config) -> None:
 
 
 def show_end(_paper: Output, _result: None) -> None:
-    """The scheduler ends without a word; its log has said so."""
+    """Print nothing: the scheduler's log has said that it ends."""
 
 
 def make_timers(run: Run, *, systemd: bool, cron: bool, install: Path | None) -> Timers:

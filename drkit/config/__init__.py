@@ -6,49 +6,35 @@ key.
 
 from __future__ import annotations
 
-from drkit.config.fields import parse_duration
 from drkit.config.reading import DEFAULT_PATH, find_config, load_config, parse_config
 from drkit.config.sections import (
     S3,
-    Blobs,
     BucketBlobs,
     Config,
     Database,
-    Drill,
     FilesystemBlobs,
     Harbor,
-    Metrics,
-    Notify,
-    Objectives,
     Repository,
     Retention,
     Schedule,
     Secrets,
-    Site,
     Vault,
 )
 
 __all__ = [
     "DEFAULT_PATH",
     "S3",
-    "Blobs",
     "BucketBlobs",
     "Config",
     "Database",
-    "Drill",
     "FilesystemBlobs",
     "Harbor",
-    "Metrics",
-    "Notify",
-    "Objectives",
     "Repository",
     "Retention",
     "Schedule",
     "Secrets",
-    "Site",
     "Vault",
     "find_config",
     "load_config",
     "parse_config",
-    "parse_duration",
 ]

@@ -160,17 +160,15 @@ def _tell(event: events.JobEvent) -> None:
     log.warning("%s is due, but its last run has not ended: left out", event.job_id)
 
 
+@dataclass
 class _Runner:
     """What the scheduler's one worker does for a verb."""
 
-    def __init__(
-        self, jobs: Mapping[str, str], act: Callable[[str], int], memory: _Memory, stopping: threading.Event
-    ) -> None:
-        self._jobs = jobs
-        self._act = act
-        self._memory = memory
-        self._stopping = stopping
-        self._failure: Exception | None = None
+    jobs: Mapping[str, str]
+    act: Callable[[str], int]
+    memory: _Memory
+    stopping: threading.Event
+    _failure: Exception | None = None
 
     def raise_failure(self) -> None:
         """Raise what has kept a verb from being run, in the thread that waits."""
@@ -179,8 +177,8 @@ class _Runner:
 
     def schedule(self, scheduler: BackgroundScheduler, now: datetime, zone: tzinfo) -> None:
         """Put every verb on the schedule, and those that are overdue at its head."""
-        overdue = self._memory.begin(self._jobs, now)
-        for verb, expression in self._jobs.items():
+        overdue = self.memory.begin(self.jobs, now)
+        for verb, expression in self.jobs.items():
             scheduler.add_job(self.run, CronTrigger(expression, zone), [verb], id=verb)
         for number, (verb, due) in enumerate(overdue.items()):
             log.warning("%s should have run at %s, when no scheduler ran: it runs now", verb, due)
@@ -196,20 +194,20 @@ class _Runner:
             self._failure = error
 
     def _run(self, verb: str) -> None:
-        if self._stopping.is_set():
+        if self.stopping.is_set():
             return
         began = utc_now()
         log.info("%s starts", verb)
         try:
-            code = self._act(verb)
+            code = self.act(verb)
         except Interrupted as error:
             code = error.exit_code
-        if code != 0 and self._stopping.is_set():
+        if code != 0 and self.stopping.is_set():
             # Not noted down, so the next start makes up for it.
             log.warning("%s was interrupted: it runs again when the scheduler starts", verb)
             return
         log.log(logging.INFO if code == 0 else logging.WARNING, "%s ended with exit code %d", verb, code)
-        self._memory.note(verb, LastRun(began, self._jobs[verb]))
+        self.memory.note(verb, LastRun(began, self.jobs[verb]))
 
 
 class _Memory:

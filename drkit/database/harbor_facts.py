@@ -25,10 +25,6 @@ class HarborFacts:
     inventory: tuple[InventoryLine, ...] | None = None
     warnings: tuple[str, ...] = ()
 
-    def added_to(self, evidence: DatabaseEvidence) -> DatabaseEvidence:
-        """The evidence with these facts in it."""
-        return replace(evidence, relations=self.relations, inventory=self.inventory)
-
 
 def with_evidence(
     held: LockedDatabase, gather: Callable[[], DatabaseEvidence]
@@ -41,7 +37,7 @@ def with_evidence(
         looking = pool.submit(look, held)
         evidence = gather()
         facts = looking.result()
-    return facts.added_to(evidence), facts.warnings
+    return replace(evidence, relations=facts.relations, inventory=facts.inventory), facts.warnings
 
 
 def look(held: LockedDatabase) -> HarborFacts:

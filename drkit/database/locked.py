@@ -1,4 +1,4 @@
-"""A PostgreSQL database held still: its tables locked, its snapshot exported for whoever reads it."""
+"""A PostgreSQL database held still: its tables locked, its snapshot exported for its readers."""
 
 from __future__ import annotations
 
@@ -201,16 +201,16 @@ def list_tables(session: Session) -> tuple[TableName, ...]:
 def shared_session(held: LockedDatabase, lock_timeout: str = sessions.LOCK_TIMEOUT) -> Iterator[Session]:
     """Another session that sees the very same data.
 
-    Whoever came in between to change a table waits for `held`, and this session would wait for him: it gives
-    up after `lock_timeout` with DatabaseBusy, lest all of them, and production behind them, wait for ever. It
-    locks no more than what it reads: with thousands of tables the server's room for locks is small.
+    A session that came in between to change a table waits for `held`, and this one would wait for it, with
+    production behind both: so it gives up after `lock_timeout` with DatabaseBusy. It locks no more than what
+    it reads: with thousands of tables the server's room for locks is small.
     """
     with sessions.connect(held.target, reads=True) as session:
         session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         snapshot = sql.literal(held.snapshot)
         session.execute(sql.compose("SET TRANSACTION SNAPSHOT {snapshot}", snapshot=snapshot))
         session.execute("SELECT set_config('lock_timeout', %s, false)", (lock_timeout,))
-        # Production has better things to do with its other processors.
+        # Production needs its other processors.
         session.execute("SET max_parallel_workers_per_gather = 0")
         yield session
 

@@ -15,6 +15,8 @@ from cryptography.hazmat.decrepit.ciphers.modes import CFB
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
 PREFIX = "<enc-v1>"
+# Where it stands below the data volume.
+PLACE = "secret/keys/secretkey"
 KEY_BYTES = 16
 
 

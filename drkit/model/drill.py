@@ -91,7 +91,7 @@ class DrillReport:
 
 @dataclass(frozen=True)
 class DrillNote:
-    """The little of a drill that lists and retention need."""
+    """The little of a drill that lists and retention need: those fields of its report, by the same names."""
 
     id: str
     point: str

@@ -107,9 +107,9 @@ class Catalog:
         snapshots, _ = self.repository.listed()
         return tuple(sorted({site for s in snapshots if (site := seals.value(s, seals.SITE))} - {self.site}))
 
-    def points(self, *, locked: bool = False, strict: bool = False, only: str = "") -> tuple[Point, ...]:
+    def points(self, *, locked: bool = False, only: str = "") -> tuple[Point, ...]:
         """All recovery points, sealed or not, newest first, each with its drills: those of `look`."""
-        return self.look(locked=locked, strict=strict, only=only).points
+        return self.look(locked=locked, only=only).points
 
     def look(self, *, locked: bool = False, strict: bool = False, only: str = "") -> Listing:
         """List the repository: its recovery points, sealed or not, each with its drills.
@@ -255,20 +255,11 @@ class Catalog:
         return found.in_seal(snapshot.id)
 
     def _note(self, snapshot: Snapshot) -> DrillNote | str:
-        """What is kept in mind of a drill, or why it cannot be had."""
-        report = self._read(DrillReport, snapshot, REPORT_FILE)
-        if isinstance(report, str):
-            return f"the report of drill {seals.value(snapshot, seals.DRILL)} {report}"
-        return DrillNote(
-            report.id,
-            report.point,
-            report.level,
-            report.outcome,
-            report.finished_at,
-            report.recovery_time_seconds,
-            report.revision,
-            report.opened,
-        )
+        """What is kept in mind of a drill, read from its report, or why it cannot be had."""
+        note = self._read(DrillNote, snapshot, REPORT_FILE)
+        if isinstance(note, str):
+            return f"the report of drill {seals.value(snapshot, seals.DRILL)} {note}"
+        return note
 
     def _read(self, kind: type[T], snapshot: Snapshot, name: str) -> T | str:
         """What a snapshot's file says, from the copy here or the repository; or what is wrong with it."""

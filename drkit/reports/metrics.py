@@ -78,9 +78,21 @@ def _collect(facts: Facts) -> CollectorRegistry:
         _seconds(facts.last_proof_at),
     )
     gauge("green", "1 if nothing is wrong that would make `drkit status` fail.", float(_green(facts)))
+    drill = facts.last_drill
+    gauge(
+        "last_drill_timestamp_seconds",
+        "When the last drill ended; 0 if there never was one.",
+        _seconds(drill.finished_at if drill else None),
+    )
+    if drill and drill.recovery_time_seconds is not None:
+        gauge(
+            "last_drill_recovery_time_seconds",
+            "How long the last drill took to bring everything back.",
+            drill.recovery_time_seconds,
+        )
     _collect_runs(registry, facts)
     _collect_problems(registry, facts)
-    _collect_drill(registry, facts)
+    _collect_outcome(registry, facts)
     _collect_objectives(registry, facts)
     return registry
 
@@ -135,30 +147,16 @@ def _collect_problems(registry: CollectorRegistry, facts: Facts) -> None:
             count.labels(facts.site, kind.value, str(red).lower()).set(found)
 
 
-def _collect_drill(registry: CollectorRegistry, facts: Facts) -> None:
-    drill = facts.last_drill
-    Gauge(
-        "drkit_last_drill_timestamp_seconds",
-        "When the last drill ended; 0 if there never was one.",
-        ["site"],
-        registry=registry,
-    ).labels(facts.site).set(_seconds(drill.finished_at if drill else None))
+def _collect_outcome(registry: CollectorRegistry, facts: Facts) -> None:
     outcome = Gauge(
         "drkit_last_drill_outcome",
         "1 for the outcome of the last drill, 0 for the others.",
         ["site", "outcome"],
         registry=registry,
     )
-    happened = str(drill.outcome) if drill else "never"
+    happened = str(facts.last_drill.outcome) if facts.last_drill else "never"
     for name in (Outcome.PASSED, Outcome.FAILED, Outcome.ERROR, "never"):
         outcome.labels(facts.site, str(name)).set(float(name == happened))
-    if drill and drill.recovery_time_seconds is not None:
-        Gauge(
-            "drkit_last_drill_recovery_time_seconds",
-            "How long the last drill took to bring everything back.",
-            ["site"],
-            registry=registry,
-        ).labels(facts.site).set(drill.recovery_time_seconds)
 
 
 def _collect_objectives(registry: CollectorRegistry, facts: Facts) -> None:

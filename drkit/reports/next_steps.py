@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from drkit.harbor import versions
+from drkit.harbor import secretkey, versions
 from drkit.model import PointManifest
 
 _HARBOR_YML = "harbor.yml"
-_SECRET_KEY = "/secret/keys/secretkey"
+_SECRET_KEY = f"/{secretkey.PLACE}"
 
 
 def next_steps(manifest: PointManifest, root: Path | None = None, open_roles: str = "") -> tuple[str, ...]:
@@ -50,7 +50,7 @@ def _harbor(manifest: PointManifest, root: Path | None, schema: int, roles: Sequ
     yield from roles
     yield (
         f"run ./prepare there, with the installer of the same version: {version}; "
-        f"{_below(root, key) if key else 'secret/keys/secretkey'} must be the restored one, for prepare "
+        f"{_below(root, key) if key else secretkey.PLACE} must be the restored one, for prepare "
         "silently makes a new one where there is none"
     )
     data = _below(root, key.removesuffix(_SECRET_KEY)) if key else "the data volume"

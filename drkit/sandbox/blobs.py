@@ -52,60 +52,51 @@ class RestoredBlobs:
     vault: FromVault | None = None
 
 
+@dataclass(frozen=True)
 class BlobsBuilder:
     """Restores the blobs of a point below `directory`."""
 
-    def __init__(
-        self,
-        repository: Repository,
-        files: SealFiles,
-        directory: Path,
-        stack: ExitStack,
-        open_vault: OpenVault,
-        listener: Listener,
-    ) -> None:
-        self._repository = repository
-        self._files = files
-        self._manifest = files.manifest
-        self._directory = directory
-        self._stack = stack
-        self._open_vault = open_vault
-        self._listener = listener
+    repository: Repository
+    files: SealFiles
+    directory: Path
+    stack: ExitStack
+    open_vault: OpenVault
+    listener: Listener
 
     def restore(self, wanted: Collection[str] | None = None) -> RestoredBlobs:
         """All blobs, or the `wanted` digests alone; all links. Raises RestoreDamaged, the tools' errors."""
-        target = self._directory / "blobs"
+        target = self.directory / "blobs"
         target.mkdir(mode=0o700)
-        if self._manifest.bucket is not None:
-            return self._from_vault(target / "registry", self._manifest.bucket, wanted)
+        if self.files.manifest.bucket is not None:
+            return self._from_vault(target / "registry", self.files.manifest.bucket, wanted)
         root = self._from_repository(target, wanted)
         # At once: behind a link would be production, or nothing, and what is read there proves nothing.
         return RestoredBlobs(root, clean(root, cut_links=False))
 
     def _from_repository(self, target: Path, wanted: Collection[str] | None) -> Path:
-        part = self._manifest.need("blobs", "blobs")
+        part = self.files.manifest.need("blobs", "blobs")
         where = PurePosixPath(part.path)
         include = None if wanted is None else self._patterns(PurePosixPath("/") / where.name, wanted)
         # The parent folder, so that the root directory itself comes back with its owner and mode.
         source = f"{part.snapshot}:{where.parent}"
-        self._repository.restore(source, target, include=include, listener=self._listener)
+        self.repository.restore(source, target, include=include, listener=self.listener)
         return target / where.name
 
     def _patterns(self, root: PurePosixPath, wanted: Collection[str]) -> Path:
         patterns = [str(root / storage.REPOSITORIES), *(str(root / storage.blob_name(d)) for d in wanted)]
-        include = self._directory / "include"
+        include = self.directory / "include"
         include.write_text("\n".join(patterns) + "\n", encoding="utf-8")
         return include
 
     def _from_vault(self, root: Path, bucketed: Bucketed, wanted: Collection[str] | None) -> RestoredBlobs:
         root.mkdir()
-        shelf = self._stack.enter_context(self._open_vault(bucketed))
-        listed = inventory.from_lines(self._files.lines("inventory", "inventory"))
+        shelf = self.stack.enter_context(self.open_vault(bucketed))
+        listed = inventory.from_lines(self.files.lines("inventory", "inventory"))
         entries = _Noting(vault_reading.checked(listed), wanted)
-        total = self._manifest.need("inventory", "inventory").bytes if wanted is None else None
-        meter = Meter(self._listener, STAGE, total)
-        links = self._manifest.need("links", "links")
-        archive = links_archive.read(self._repository.read(links.snapshot, links.path))
+        total = self.files.manifest.need("inventory", "inventory").bytes if wanted is None else None
+        meter = Meter(self.listener, STAGE, total)
+        links = self.files.manifest.need("links", "links")
+        archive = links_archive.read(self.repository.read(links.snapshot, links.path))
         with side_by_side() as tasks:
             blobs = tasks.begin("blobs", lambda: bucket_restore.fetch(shelf, entries, root, meter))
             unpacked = tasks.begin("links", lambda: links_archive.unpack(archive, root))

@@ -25,7 +25,7 @@ from drkit.sandbox import registry as sandbox_registry
 from drkit.sandbox.blobs import STAGE, BlobsBuilder, OpenVault, RestoredBlobs
 from drkit.sandbox.hiding import NOTHING_HIDDEN, Hidden
 from drkit.secrets import capture
-from drkit.secrets.bundle import Bundle, Member
+from drkit.secrets.bundle import Bundle
 from drkit.stopwatch import Stopwatch
 from drkit.tools.age import Identity
 from drkit.tools.parallel import all_of
@@ -67,14 +67,15 @@ class Restored:
     sample: tuple[Tag, ...] | None = None
 
     @property
-    def members(self) -> tuple[Member, ...]:
-        """What is in the bundle."""
-        return self.bundle.members
-
-    @property
     def blobs_root(self) -> Path | None:
         """The registry's root directory, if images are in this point."""
         return self.blobs.root if self.blobs else None
+
+    @property
+    def root(self) -> Path:
+        """The same, for what is done only where there are images."""
+        assert self.blobs is not None
+        return self.blobs.root
 
     @property
     def harbor(self) -> RestoredDatabase | None:
@@ -93,74 +94,60 @@ def look(major: int, image: str | None) -> None:
         sandbox_container.look(image, major)
 
 
+@dataclass
 class Builder:
     """Restores one point below `directory`; servers run until `stack` closes."""
 
-    def __init__(
-        self,
-        repository: Repository,
-        files: SealFiles,
-        directory: Path,
-        stack: contextlib.ExitStack,
-        *,
-        user: str,
-        hidden: Hidden,
-        image: str | None,
-        level: Level,
-        identities: Sequence[Identity],
-        open_vault: OpenVault,
-        stopwatch: Stopwatch,
-        listener: Listener,
-    ) -> None:
-        self.restored = Restored(hidden=hidden)
-        self._repository = repository
-        self._files = files
-        self._manifest = files.manifest
-        self._directory = directory
-        self._stack = stack
-        self._user = user
-        self._hidden = hidden
-        self._image = image
-        self._level = level
-        self._identities = identities
-        self._open_vault = open_vault
-        self._stopwatch = stopwatch
-        self._listener = listener
+    repository: Repository
+    files: SealFiles
+    directory: Path
+    stack: contextlib.ExitStack
+    user: str
+    hidden: Hidden
+    image: str | None
+    level: Level
+    identities: Sequence[Identity]
+    open_vault: OpenVault
+    stopwatch: Stopwatch
+    listener: Listener
+
+    def __post_init__(self) -> None:
+        self.restored = Restored(hidden=self.hidden)
 
     def run(self) -> Restored:
         """Restore everything, and serve the images; raises the first part's error, by name."""
+        files, manifest = self.files, self.files.manifest
         # Before terabytes of blobs are fetched for a drill that cannot end well.
-        for evidence in self._manifest.databases:
-            look(evidence.archive_major, self._image)
-        files = self._files
-        if self._manifest.part("digests"):
+        for evidence in manifest.databases:
+            look(evidence.archive_major, self.image)
+        if manifest.part("digests"):
             self.restored.digests = files.path("digests", "digests")
-        if self._manifest.part("dangling"):
+        if manifest.part("dangling"):
             self.restored.dangling = Known(dangling.from_lines(files.lines("dangling", "dangling")))
         work: dict[str, Callable[[], None]] = {}
-        if self._manifest.databases:
+        if manifest.databases:
             work["databases"] = self._databases
-        if self._manifest.part("secrets"):
+        if manifest.part("secrets"):
             work["secrets"] = self._secrets
-        if self._level == "full" and self._manifest.images:
+        if self.level == "full" and manifest.images:
             work["blobs"] = self._blobs
         all_of(work)
-        if self._level == "quick" and self._manifest.images:
+        if self.level == "quick" and manifest.images:
             self._sample_of_blobs()
         if self.restored.blobs_root is not None:
-            with self._stopwatch.stage("start registry"):
-                serving = sandbox_registry.serving(self.restored.blobs_root, self._directory, self._hidden)
-                self.restored.registry_socket = self._stack.enter_context(serving)
+            with self.stopwatch.stage("start registry"):
+                serving = sandbox_registry.serving(self.restored.blobs_root, self.directory, self.hidden)
+                self.restored.registry_socket = self.stack.enter_context(serving)
         return self.restored
 
     def _databases(self) -> None:
-        databases = self._manifest.databases
+        databases = self.files.manifest.databases
         all_of({each.name: partial(self._database, each) for each in databases})
 
     def _database(self, evidence: DatabaseEvidence) -> None:
         """Start a server and fetch the dump at once, then load it."""
         name = evidence.name
-        directory = self._directory / f"db-{name}"
+        directory = self.directory / f"db-{name}"
         # The sandbox's PostgreSQL runs as another user: it may pass through, not look.
         make_directory(directory, 0o711)
         fetched = directory / "dump"
@@ -168,22 +155,22 @@ class Builder:
         servers: list[tuple[Target, Programs]] = []
 
         def start() -> None:
-            with self._stopwatch.stage(f"start PostgreSQL for {name}"):
-                servers.append(self._stack.enter_context(self._server(evidence, directory)))
+            with self.stopwatch.stage(f"start PostgreSQL for {name}"):
+                servers.append(self.stack.enter_context(self._server(evidence, directory)))
 
         def fetch() -> None:
-            with self._stopwatch.stage(f"fetch dump of {name}"):
-                self._repository.restore(dump.snapshot, fetched, listener=self._listener)
+            with self.stopwatch.stage(f"fetch dump of {name}"):
+                self.repository.restore(dump.snapshot, fetched, listener=self.listener)
 
-        dump = self._manifest.need("database", name)
+        dump = self.files.manifest.need("database", name)
         all_of({"start": start, "fetch": fetch})
         archive = plain_file(fetched, dump.path)
-        roles = self._files.data("roles", name).decode()
+        roles = self.files.data("roles", name).decode()
         made, programs = servers[0]
         server = swap.maintenance(made.with_database(evidence.shape.database))
         # A new server has a database `postgres`, and the restored one may be called that too.
         swap.drop(server, evidence.shape.database)
-        with self._stopwatch.stage(f"load {name}"):
+        with self.stopwatch.stage(f"load {name}"):
             load.bring_back(
                 server,
                 evidence.shape.database,
@@ -202,21 +189,21 @@ class Builder:
     def _server(self, evidence: DatabaseEvidence, directory: Path) -> Iterator[tuple[Target, Programs]]:
         """A server for the dump, and the programs to load it with: this machine's, else the image's."""
         major, superuser = evidence.archive_major, evidence.superuser
-        if postgres_programs.has_server(major, postgres_programs.installed()) or self._image is None:
+        if postgres_programs.has_server(major, postgres_programs.installed()) or self.image is None:
             programs = postgres_programs.server_programs(major, postgres_programs.installed())
-            with sandbox_postgres.running(programs, directory, self._user, superuser, self._hidden) as target:
+            with sandbox_postgres.running(programs, directory, self.user, superuser, self.hidden) as target:
                 yield target, programs
         else:
-            with sandbox_container.running(self._image, major, directory, self._user, superuser) as found:
+            with sandbox_container.running(self.image, major, directory, self.user, superuser) as found:
                 yield found
 
     def _secrets(self) -> None:
-        with self._stopwatch.stage("open secrets"):
+        with self.stopwatch.stage("open secrets"):
             # In memory alone: nothing of the bundle touches a disk in the clear.
-            sealed = self._files.data("secrets", "secrets")
-            recipients = self._manifest.recipients
+            sealed = self.files.data("secrets", "secrets")
+            recipients = self.files.manifest.recipients
             try:
-                self.restored.bundle = capture.open_bundle(sealed, self._identities, recipients)
+                self.restored.bundle = capture.open_bundle(sealed, self.identities, recipients)
             except RestoreDamaged as error:
                 # A verdict on the point, not a drill that could not run: the other parts are worth a look
                 # too.
@@ -225,14 +212,14 @@ class Builder:
 
     def _blobs(self, wanted: Collection[str] | None = None) -> None:
         builder = BlobsBuilder(
-            self._repository,
-            self._files,
-            self._directory,
-            self._stack,
-            self._open_vault,
-            self._listener,
+            self.repository,
+            self.files,
+            self.directory,
+            self.stack,
+            self.open_vault,
+            self.listener,
         )
-        with self._stopwatch.stage(STAGE):
+        with self.stopwatch.stage(STAGE):
             self.restored.blobs = builder.restore(wanted)
 
     def _sample_of_blobs(self) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 from drkit import config
@@ -24,31 +25,27 @@ from drkit.tools.postgres import sessions
 from drkit.tools.postgres.targets import Target
 
 
+@dataclass(frozen=True)
 class Proof:
     """The checks and controls of one restored point; `directory` is the sandbox's own."""
 
-    def __init__(
-        self,
-        manifest: PointManifest,
-        restored: Restored,
-        directory: Path,
-        level: Level,
-        binding: Binding,
-        secrets: config.Secrets,
-    ) -> None:
-        self._secrets = SecretProof(manifest, restored, directory, secrets, utc_now())
-        self._manifest = manifest
-        self._binding = binding
-        self._restored = restored
-        self._directory = directory
-        self._level = level
+    manifest: PointManifest
+    restored: Restored
+    directory: Path
+    level: Level
+    binding: Binding
+    settings: config.Secrets
+
+    @cached_property
+    def _secrets(self) -> SecretProof:
+        return SecretProof(self.manifest, self.restored, self.directory, self.settings, utc_now())
 
     def check(self) -> tuple[CheckResult, ...]:
         """Run every check: databases, images and secrets side by side, the checks of each in turn."""
-        ledger = Ledger(self._directory / "ledger.db")
+        ledger = Ledger(self.directory / "ledger.db")
         try:
             with contextlib.ExitStack() as stack:
-                groups = self._groups(_Images(self._restored, ledger, self._level), stack)
+                groups = self._groups(_Images(self.restored, ledger, self.level), stack)
                 outcomes = all_of({name: partial(_run_all, group) for name, group in groups.items()})
         finally:
             ledger.close()
@@ -67,8 +64,8 @@ class Proof:
         return tuple(caught.values()), unplanted
 
     def _groups(self, found: _Images, stack: contextlib.ExitStack) -> Mapping[str, Sequence[Check]]:
-        groups: dict[str, list[Check]] = {"point": list(self._binding.checks())}
-        for database in self._restored.databases.values():
+        groups: dict[str, list[Check]] = {"point": list(self.binding.checks())}
+        for database in self.restored.databases.values():
             name = f"database {database.evidence.name}"
             groups[name] = list(tables.checks(database.target, database.evidence))
             if database.harbor:
@@ -76,125 +73,115 @@ class Proof:
                 groups[name] += relations.checks(session, database.evidence)
             if database.harbor or database.evidence.schema_fault:
                 groups[name] += schema.checks(database.target, database.evidence)
-        if self._restored.blobs_root is not None:
+        if self.restored.blobs_root is not None:
             groups["images"] = list(found.checks())
             if (came := self._vault) is not None:
                 groups["vault"] = [Check(CheckKind.VAULT, partial(vault.came, came.fetched, came.where))]
-            groups["tree"] = list(_Tree(self._restored, self._directory, self._level).checks())
-        if self._manifest.part("secrets"):
+            groups["tree"] = list(_Tree(self.restored, self.directory, self.level).checks())
+        if self.manifest.part("secrets"):
             groups["secrets"] = list(self._secrets.checks())
         return groups
 
     def _controls(self, checks: Sequence[CheckResult]) -> Iterator[Control | Unplanted]:
-        yield from self._binding.controls()
-        for database in self._restored.databases.values():
+        yield from self.binding.controls()
+        for database in self.restored.databases.values():
             yield from tables.controls(
                 database.target, database.evidence, database.archive, database.programs
             )
             if database.harbor:
                 yield from relations.controls(database.target, database.evidence)
                 yield from schema.controls(database.target, database.evidence)
-        if self._restored.blobs_root is not None:
-            yield from tree.controls(self._directory / "controls" / "tree")
-            scratch = self._directory / "controls"
-            yield from images.controls(self._restored.blobs_root, scratch, self._restored.dangling)
+        if self.restored.blobs_root is not None:
+            yield from tree.controls(self.directory / "controls" / "tree")
+            scratch = self.directory / "controls"
+            yield from images.controls(self.restored.blobs_root, scratch, self.restored.dangling)
             if self._vault is not None:
                 yield from vault.controls(self._vault.shelf, self._vault.sample)
-            if self._level == "full":
-                scratch = self._directory / "controls" / "layer"
-                yield from manifests.controls(self._restored.blobs_root, scratch)
-        if self._manifest.part("secrets"):
+            if self.level == "full":
+                scratch = self.directory / "controls" / "layer"
+                yield from manifests.controls(self.restored.blobs_root, scratch)
+        if self.manifest.part("secrets"):
             yield from self._secrets.controls(checks)
 
     @property
     def _vault(self) -> FromVault | None:
-        return self._restored.blobs.vault if self._restored.blobs else None
+        return self.restored.blobs.vault if self.restored.blobs else None
 
 
+@dataclass(frozen=True)
 class _Images:
     """The checks on images, which share a ledger: what was pulled whole need not be read again."""
 
-    def __init__(self, restored: Restored, ledger: Ledger, level: Level) -> None:
-        self._restored = restored
-        self._ledger = ledger
-        self._level = level
-        self._known = restored.dangling
+    restored: Restored
+    ledger: Ledger
+    level: Level
 
     def checks(self) -> Iterator[Check]:
         yield Check(CheckKind.TAGS, self._pull)
         yield Check(CheckKind.BLOBS, self._hash)
-        if self._level == "full":
+        if self.level == "full":
             yield Check(CheckKind.CLOSURE, self._closure)
-        if self._restored.harbor:
-            yield Check(CheckKind.DIGESTS, partial(self._agree, self._restored.harbor.target))
+        if self.restored.harbor:
+            yield Check(CheckKind.DIGESTS, partial(self._agree, self.restored.harbor.target))
 
     def _pull(self) -> Finding:
-        socket, harbor = self._restored.registry_socket, self._restored.harbor
+        socket, harbor = self.restored.registry_socket, self.restored.harbor
         assert socket is not None
-        if self._restored.sample is not None:
-            return images.tags_pull(socket, self._restored.sample, self._ledger, self._known)
+        pull = partial(images.tags_pull, socket, ledger=self.ledger, dangling=self.restored.dangling)
+        if self.restored.sample is not None:
+            return pull(tags=self.restored.sample)
         if harbor is None:
-            return images.tags_pull(socket, storage.tags(self._root), self._ledger, self._known)
+            return pull(tags=storage.tags(self.restored.root))
         with sessions.connect(harbor.target) as session, session.undone():
-            return images.tags_pull(socket, harbor_tables.tags(session), self._ledger, self._known)
+            return pull(tags=harbor_tables.tags(session))
 
     def _hash(self) -> Finding:
-        return images.blobs_hash(self._root, self._ledger)
+        return images.blobs_hash(self.restored.root, self.ledger)
 
     def _closure(self) -> Finding:
-        return images.closure_holds(self._root, self._listed(), self._known)
+        return images.closure_holds(self.restored.root, self._listed(), self.restored.dangling)
 
     def _agree(self, harbor: Target) -> Finding:
         with sessions.connect(harbor) as session, session.undone():
             return images.digests_agree(self._listed(), harbor_tables.digests(session))
 
     def _listed(self) -> Iterator[tuple[str, int | None]]:
-        assert self._restored.digests is not None
-        return digests.from_file(self._restored.digests)
-
-    @property
-    def _root(self) -> Path:
-        assert self._restored.blobs_root is not None
-        return self._restored.blobs_root
+        assert self.restored.digests is not None
+        return digests.from_file(self.restored.digests)
 
 
+@dataclass(frozen=True)
 class _Tree:
     """The checks on the tree that ask nobody but the tree; `directory` is the sandbox's own."""
 
-    def __init__(self, restored: Restored, directory: Path, level: Level) -> None:
-        self._restored = restored
-        self._directory = directory
-        self._level = level
+    restored: Restored
+    directory: Path
+    level: Level
 
     def checks(self) -> Iterator[Check]:
-        blobs = self._restored.blobs
+        blobs = self.restored.blobs
         assert blobs is not None
-        yield Check(CheckKind.TREE, partial(tree.only_files, blobs.cleaned, self._restored.hidden.said))
+        yield Check(CheckKind.TREE, partial(tree.only_files, blobs.cleaned, self.restored.hidden.said))
         yield Check(CheckKind.LINKS, self._links)
-        if self._level == "full":
+        if self.level == "full":
             yield Check(CheckKind.MANIFESTS, self._resolve)
 
     def _links(self) -> Finding:
-        harbor, known = self._restored.harbor, self._restored.dangling
+        harbor, known = self.restored.harbor, self.restored.dangling
         if harbor is None:
-            return manifests.links_hold(self._root, known)
+            return manifests.links_hold(self.restored.root, known)
         with sessions.connect(harbor.target) as session, session.undone():
-            return manifests.links_hold(self._root, known, partial(harbor_tables.has_image, session))
+            return manifests.links_hold(self.restored.root, known, partial(harbor_tables.has_image, session))
 
     def _resolve(self) -> Finding:
-        scratch, harbor = self._directory / "manifests.db", self._restored.harbor
-        listed = digests.from_file(self._restored.digests) if self._restored.digests else None
+        scratch, harbor = self.directory / "manifests.db", self.restored.harbor
+        listed = digests.from_file(self.restored.digests) if self.restored.digests else None
         if harbor is None:
-            every = manifests.images_in(self._root)
-            return manifests.resolve(self._root, every, scratch, listed, self._restored.dangling)
+            every = manifests.images_in(self.restored.root)
+            return manifests.resolve(self.restored.root, every, scratch, listed, self.restored.dangling)
         with sessions.connect(harbor.target) as session, session.undone():
             every = harbor_tables.images(session)
-            return manifests.resolve(self._root, every, scratch, listed, self._restored.dangling)
-
-    @property
-    def _root(self) -> Path:
-        assert self._restored.blobs_root is not None
-        return self._restored.blobs_root
+            return manifests.resolve(self.restored.root, every, scratch, listed, self.restored.dangling)
 
 
 def _run_all(checks: Iterable[Check]) -> list[CheckResult]:

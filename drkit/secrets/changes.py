@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from drkit.harbor import secretkey
 from drkit.model import PointManifest, SecretFile
-from drkit.secrets import classify
 from drkit.secrets.classify import SecretKind
 from drkit.tools.tally import first_few
 
 _NAMES = 5
-_KEY_PLACE = next(end for end, what in classify.PLACES.items() if what == SecretKind.SECRET_KEY)
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,9 @@ class Changes:
 
 def irreplaceable(file: SecretFile) -> bool:
     """Whether a file is a secret key or an authority."""
-    return file.what in (SecretKind.SECRET_KEY, SecretKind.AUTHORITY) or file.path.endswith("/" + _KEY_PLACE)
+    return file.what in (SecretKind.SECRET_KEY, SecretKind.AUTHORITY) or file.path.endswith(
+        f"/{secretkey.PLACE}"
+    )
 
 
 def compare(before: PointManifest, files: Sequence[SecretFile], fingerprint_key: str) -> Changes:

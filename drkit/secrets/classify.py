@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import PurePosixPath
 
+from drkit.harbor import secretkey
 from drkit.tools import ssh, x509
 from drkit.tools.x509 import Certificate
 
@@ -55,7 +56,7 @@ class SecretKind(StrEnum):
 
 # Below Harbor's data volume (see the table of its prepare script).
 PLACES = {
-    "secret/keys/secretkey": SecretKind.SECRET_KEY,
+    secretkey.PLACE: SecretKind.SECRET_KEY,
     "secret/core/private_key.pem": SecretKind.TOKEN_KEY,
     "secret/registry/root.crt": SecretKind.TOKEN_CERTIFICATE,
 }

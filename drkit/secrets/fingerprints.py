@@ -9,15 +9,14 @@ manifest, where only its own fingerprint stands, which says whether two manifest
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 import os
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 
 from drkit.errors import ConfigError
+from drkit.files import write_once
 from drkit.logs import register_secret
 from drkit.state.directory import State
 
@@ -49,7 +48,9 @@ def load(state: State) -> FingerprintKey:
     path = state.root / FILE_NAME
     try:
         if not path.exists():
-            _make(path)
+            for dead in path.parent.glob(f".{path.name}.*.tmp"):
+                dead.unlink(missing_ok=True)  # of a run that was killed here; the site is ours alone now
+            write_once(path, secrets.token_hex(_BYTES))
         text = path.read_text(encoding="ascii").strip()
         secret = bytes.fromhex(text)
     except (OSError, ValueError) as error:
@@ -60,18 +61,3 @@ def load(state: State) -> FingerprintKey:
         raise ConfigError(f"{path} holds no key", hint="remove it: a new one is made by the next backup")
     register_secret(text)
     return FingerprintKey(secret)
-
-
-def _make(path: Path) -> None:
-    """Written whole beside its place and linked there: two that come at once agree on one."""
-    for dead in path.parent.glob(f".{path.name}.*.tmp"):
-        dead.unlink(missing_ok=True)  # of a run that was killed here; the site is ours alone now
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_hex(_BYTES))
-    try:
-        # Somebody was quicker: then his is the key, and whoever asks reads it from its place.
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(partial)
-    finally:
-        partial.unlink()

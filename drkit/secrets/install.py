@@ -79,7 +79,7 @@ def place_members(members: Sequence[Member], root: Path | None, point: str, *, r
 def refuse_system(members: Sequence[Member], root: Path | None) -> None:
     """Raise RestoreDamaged for a member that would become a part of the operating system's own set-up.
 
-    A point is as trustworthy as whoever may write to its repository; that must not make him root here.
+    A point is no more trustworthy than those who may write to its repository: they must not become root here.
     """
     if root is not None:
         return

@@ -31,7 +31,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from drkit.errors import ConfigError, SiteLocked, ToolFailed
-from drkit.files import make_directory, replace_file
+from drkit.files import make_directory, write_once
 from drkit.model import utc_now
 
 _LOCK = "lock"
@@ -153,18 +153,7 @@ class State:
                 return name
             # A power cut has emptied it.
             path.unlink()
-        made = self.root / f".machine-{secrets.token_hex(8)}"
-        try:
-            replace_file(made, secrets.token_hex(8), mode=0o600)
-            try:
-                path.hardlink_to(made)
-            except FileExistsError:
-                pass
-            except OSError:
-                # A file system without links.
-                made.replace(path)
-        finally:
-            made.unlink(missing_ok=True)
+        write_once(path, secrets.token_hex(8))
         return path.read_text(encoding="utf-8")
 
     @contextlib.contextmanager

@@ -16,7 +16,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
 from drkit.tools.process import execute
-from drkit.tools.process.command import Command, find_program, which
+from drkit.tools.process.command import Command, Completed, find_program, which
 
 _KEY = re.compile(rb"-----BEGIN ENCRYPTED (?:SIGSTORE|COSIGN) PRIVATE KEY-----([^-]*)-----END ")
 # What cosign itself uses is 2^16, 8, 1. More would be memory that a forged key file asks for.
@@ -197,16 +197,9 @@ def program_verifies(public: bytes, signature: Signature, payload: bytes, direct
 
     Files go to `directory`, which is private; raises ToolMissing.
     """
-    directory.mkdir(mode=0o700, exist_ok=True)
     files = {"key": public, "signature": base64.b64encode(signature.value), "payload": payload}
-    for name, data in files.items():
-        (directory / name).write_bytes(data)
-    program = find_program("cosign")
     options = ("--key", "key", "--signature", "signature", "--insecure-ignore-tlog=true", "--offline=true")
-    command = Command(
-        (program, "verify-blob", *options, "payload"), {"HOME": str(directory)}, directory=directory
-    )
-    return execute.run(command).code == 0
+    return _run(directory, files, "verify-blob", *options, "payload").code == 0
 
 
 def program_verifies_bundle(public: bytes, bundle: bytes, artifact: bytes, directory: Path) -> bool | None:
@@ -215,13 +208,19 @@ def program_verifies_bundle(public: bytes, bundle: bytes, artifact: bytes, direc
     None where this version cannot do that. With a key in hand it would ask for sigstore's own roots all the
     same, even with --private-infrastructure (2.5.0): it is given a list of roots that has none in it.
     """
-    directory.mkdir(mode=0o700, exist_ok=True)
     files = {"key": public, "bundle": bundle, "artifact": artifact, "roots": _NO_ROOTS}
-    for name, data in files.items():
-        (directory / name).write_bytes(data)
     statement = json.loads(base64.b64decode(json.loads(bundle)["dsseEnvelope"]["payload"]))
     options = ("--key", "key", "--bundle", "bundle", "--new-bundle-format", "--trusted-root", "roots")
     more = ("--insecure-ignore-tlog=true", "--type", str(statement["predicateType"]))
-    words = (find_program("cosign"), "verify-blob-attestation", *options, *more, "artifact")
-    ended = execute.run(Command(words, {"HOME": str(directory)}, directory=directory))
+    ended = _run(directory, files, "verify-blob-attestation", *options, *more, "artifact")
     return None if "unknown flag" in ended.stderr else ended.code == 0
+
+
+def _run(directory: Path, files: Mapping[str, bytes], *words: str) -> Completed:
+    """Run the program in a directory with these files."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    for name, data in files.items():
+        (directory / name).write_bytes(data)
+    return execute.run(
+        Command((find_program("cosign"), *words), {"HOME": str(directory)}, directory=directory)
+    )

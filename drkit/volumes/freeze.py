@@ -136,7 +136,7 @@ def _confirm(volume: Volume, path: Path, mounts: tuple[tuple[str, ...], ...]) ->
 
 
 def _remove(volume: Volume, record: Path, top: Path) -> bool:
-    """Remove a snapshot, and then its record; whoever still reads from it may need a moment to end."""
+    """Remove a snapshot, and then its record; a process that still reads from it may need a moment to end."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             was_there = volume.remove(top)

@@ -86,11 +86,11 @@ def test_a_run_with_nothing_new_only_lists(bench: Bench) -> None:
         bench.store(f"blob {number}".encode())
     bench.run()
     first = bench.entries
-    before = bench.source.requests, bench.vault.requests
+    before = bench.source.client.requests, bench.vault.client.requests
     found = bench.run()
     assert bench.entries == first
     assert found.copied.copied == 0
-    assert (bench.source.requests - before[0], bench.vault.requests - before[1]) == (1, 1)
+    assert (bench.source.client.requests - before[0], bench.vault.client.requests - before[1]) == (1, 1)
 
 
 def test_only_what_is_new_is_copied(bench: Bench) -> None:
@@ -172,9 +172,9 @@ def test_blobs_are_locked_as_they_come_and_again_when_the_lock_grows_short(
 
         # Nine days later the lock still lasts: nothing is asked of the vault but its listing.
         bench.locking = Locking(True, NOW + timedelta(days=39), NOW + timedelta(days=49))
-        before = vault.requests
+        before = vault.client.requests
         bench.run()
-        assert vault.requests - before == 1
+        assert vault.client.requests - before == 1
         assert bench.entries == [entry]
 
         bench.locking = Locking(True, NOW + timedelta(days=41), NOW + timedelta(days=51))

@@ -183,7 +183,7 @@ def test_the_dump_does_not_either(where: Target, cluster: Cluster) -> None:
         command = programs.dump(cluster.programs, where, held.snapshot, {}, lock_timeout=BRIEFLY)
         with pytest.raises(ToolFailed) as caught:
             execute.check(command)
-        held.session.close()
+        held.session.execute("ROLLBACK")
     assert isinstance(programs.dump_failure(caught.value), DatabaseBusy)
 
 

@@ -48,18 +48,18 @@ def fill(bucket: Bucket, keys: list[str]) -> None:
 
 
 def test_blobs_take_hardly_more_requests_than_pages(filled: Bucket) -> None:
-    before = filled.requests
+    before = filled.client.requests
     found = list(filled.listed_at_once(BLOBS))
     assert [one.key for one in found] == sorted(blob_keys(COUNT))
-    assert filled.requests - before <= COUNT / PAGE * 1.6
+    assert filled.client.requests - before <= COUNT / PAGE * 1.6
     assert found == list(filled.listed(BLOBS))
 
 
 def test_links(filled: Bucket) -> None:
-    before = filled.requests
+    before = filled.client.requests
     found = list(filled.listed_at_once(REPOSITORIES))
     assert [one.key for one in found] == sorted(link_keys())
-    assert filled.requests - before <= len(found) / PAGE + 64
+    assert filled.client.requests - before <= len(found) / PAGE + 64
 
 
 def test_everything(filled: Bucket) -> None:
@@ -80,10 +80,10 @@ def test_versions(s3: Service) -> None:
 
 
 def test_a_small_one_takes_one_request(filled: Bucket) -> None:
-    before = filled.requests
+    before = filled.client.requests
     assert 0 < len(list(filled.listed_at_once(f"{BLOBS}00"))) < PAGE
     assert not list(filled.listed_at_once("nothing/"))
-    assert filled.requests - before == 2
+    assert filled.client.requests - before == 2
 
 
 def test_a_listing_that_nobody_reads_to_its_end(filled: Bucket) -> None:

@@ -126,7 +126,7 @@ def test_two_buckets_pass_with_one_request(vault: Bucket, place: BucketPlace, s3
         # What somebody has copied there from the vault is no proof.
         source.put(lease.key, b"{}")
         source.put(f"root/{storage.blob_name('sha256:' + 'ab' * 32)}", b"blob")
-        before = source.requests
+        before = source.client.requests
         refuse_same(source, BucketPlace(source.access.bucket, "root"), vault, place, (lease.key, lease.nonce))
-        assert source.requests - before == 1
+        assert source.client.requests - before == 1
         assert len(list(source.listed())) == 2, "nothing is written there"

@@ -12,7 +12,7 @@ from drkit import config
 from drkit.actions.doctor.finding import Finding
 from drkit.actions.vault_reliants import reliants_at_hand
 from drkit.blobs.ends import below, drkits_own, place_of_blobs, place_of_vault
-from drkit.blobs.opening import access
+from drkit.blobs.opening import impatient
 from drkit.blobs.vault import damage, repositories, separate
 from drkit.blobs.vault.object_lock import Locking, locking_of
 from drkit.errors import BucketRefused, ConfigError, DrkitError, NotDeleted, ObjectMissing, ToolFailed
@@ -20,16 +20,13 @@ from drkit.model import CLOCK_SKEW, BucketPlace
 from drkit.registry import storage
 from drkit.tools.s3.bucket import Access, Bucket
 
-# A person waits: what does not answer soon is said not to.
-_ATTEMPTS = 3
 _KEY = "AWS_ACCESS_KEY_ID"
 _PROBE = "probe"
-# S3 itself refuses requests that are 15 minutes off.
 
 
 def look_at_source(blobs: config.BucketBlobs) -> Iterator[Finding]:
     """Look at the registry's end; raises ConfigError, BucketMissing, BucketRefused, else ToolFailed."""
-    with Bucket(_access(blobs)) as source:
+    with Bucket(impatient(blobs)) as source:
         yield _source(source, blobs)
     yield from _in_the_clear("blobs", blobs)
 
@@ -38,17 +35,13 @@ def look_at_vault(
     settings: config.Config, blobs: config.BucketBlobs, vault: config.Vault, now: datetime
 ) -> Iterator[Finding]:
     """Look at the vault and at who else can reach it; raises as `look_at_source` does, and NotOurs."""
-    registrys = _access(blobs)
-    with Bucket(_access(vault)) as kept:
+    registrys = impatient(blobs)
+    with Bucket(impatient(vault)) as kept:
         yield from _vault(settings, blobs, kept, registrys, now)
     yield from _in_the_clear("vault", vault)
     if (blobs.endpoint, blobs.region) == (vault.endpoint, vault.region):
         said = "it is at the registry's own service, in the same region: one failure may take both"
         yield Finding("vault", "warning", said, "use another region, or another provider")
-
-
-def _access(section: config.S3) -> Access:
-    return replace(access(section), attempts=_ATTEMPTS)
 
 
 def _in_the_clear(name: str, section: config.S3) -> Iterator[Finding]:

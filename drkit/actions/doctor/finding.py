@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 Verdict = Literal["ok", "warning", "problem"]
-# What clocks may differ by without a word.
 
 
 @dataclass(frozen=True)

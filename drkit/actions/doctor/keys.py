@@ -1,4 +1,4 @@
-"""What doctor says of keys: who opens the bundle when this machine is gone, and what is two in one."""
+"""What doctor says of keys: who opens the bundle when this machine is gone, and which secret is reused."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from drkit.actions.doctor.finding import Finding
 from drkit.actions.drift import look as drift
 from drkit.errors import ConfigError, DrkitError, Failure, NotGreen, ToolFailed
 from drkit.files import make_directory
+from drkit.harbor import secretkey
 from drkit.model import CLOCK_SKEW, Point, clock_changes, utc_now
 from drkit.points.catalog import open_catalog
 from drkit.sandbox import postgres as sandbox_postgres
@@ -221,11 +222,11 @@ def _secrets(settings: config.Config) -> Iterator[Finding]:
     yield Finding("secrets", "ok", f"{files} files below {len(settings.secrets.paths)} paths")
     for left_out in gathered.warnings:
         yield Finding("secrets", "warning", left_out)
-    if not any(member.path.endswith("/secret/keys/secretkey") for member in members) and settings.databases:
+    if not any(member.path.endswith(f"/{secretkey.PLACE}") for member in members) and settings.databases:
         yield Finding(
             "secret key",
             "warning",
-            "Harbor's secret/keys/secretkey is not among them: encrypted columns would be lost",
+            f"Harbor's {secretkey.PLACE} is not among them: encrypted columns would be lost",
             "add Harbor's secret directory to paths in [secrets]",
         )
 

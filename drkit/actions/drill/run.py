@@ -103,7 +103,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
 
 
 def _refuse_several(options: DrillOptions) -> None:
-    """One way to choose the point at a time: with another, somebody means something else."""
+    """Raise UsageError for several ways to choose the point: they may mean different ones."""
     ways = [*(["a POINT"] if options.point is not None else [])]
     ways += ["--random"] if options.random else []
     ways += ["--oldest"] if options.oldest else []

@@ -1,4 +1,4 @@
-"""What a drill came to: its outcome, and what that deserves; pure."""
+"""The outcome of a drill, and the error that it ends in; pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def decide(
 
 
 def judge(report: DrillReport) -> None:
-    """Raise what the outcome deserves; a missed objective is not green either."""
+    """Raise DrillFailed or DrillError by the outcome; a missed objective is not green either."""
     missed = [objective.name for objective in report.objectives if not objective.met]
     match report.outcome:
         case Outcome.PASSED if missed:

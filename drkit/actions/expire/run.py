@@ -60,7 +60,7 @@ def expire(settings: config.Config, *, dry_run: bool, forget: str | None = None)
     catalog = open_catalog(settings)
     with state.site_lock("expire", settings.site.lock_wait):
         if forget is not None:
-            # A slip of the pen is met before anything is removed.
+            # A wrong id is found before anything is removed.
             expire_vault.check_forgotten(settings, forget)
         listing = catalog.look(locked=True, strict=True)
         _refuse_missing(known_points.look(catalog, listing))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -59,24 +60,16 @@ def check_forgotten(settings: config.Config, wanted: str) -> None:
         repositories.forget(vault, place, wanted, reliants(settings), dry_run=True)
 
 
+@dataclass(frozen=True)
 class _Work:
     """One expire in one vault."""
 
-    def __init__(
-        self,
-        settings: config.Config,
-        vault: Bucket,
-        place: BucketPlace,
-        directory: Path,
-        doomed: Collection[str],
-        forget: str | None,
-    ) -> None:
-        self._settings = settings
-        self._vault = vault
-        self._place = place
-        self._directory = directory
-        self._doomed = doomed
-        self._forget = forget
+    settings: config.Config
+    vault: Bucket
+    place: BucketPlace
+    directory: Path
+    doomed: Collection[str]
+    forget: str | None
 
     def look(self) -> VaultExpiry:
         """What would go."""
@@ -93,13 +86,13 @@ class _Work:
         return self._left_alone(keeper) if isinstance(keeper, str) else keeper.remove(lease)
 
     def _left_alone(self, why: str) -> VaultExpiry:
-        return VaultExpiry(self._place.where, left_alone=why)
+        return VaultExpiry(self.place.where, left_alone=why)
 
     def _keeper(self, *, dry_run: bool) -> VaultPruner | str:
         """What knows which blobs are needed, or why nothing does."""
         try:
             foreign = self._foreign(dry_run=dry_run)
-            needed = [] if foreign else list(_needed(self._settings, self._doomed))
+            needed = [] if foreign else list(_needed(self.settings, self.doomed))
         except Failure as error:
             return f"not every repository can be read whole: {error.message}"
         if foreign:
@@ -109,19 +102,19 @@ class _Work:
         if not needed:
             return "no point has its blobs there, so nothing tells what to keep"
         streams = [
-            partial(vault_reading.lines_for, self._place, catalog.repository, manifest)
+            partial(vault_reading.lines_for, self.place, catalog.repository, manifest)
             for catalog, manifest in needed
         ]
         newest = max(manifest.finished_at for _, manifest in needed)
-        return VaultPruner(self._vault, self._place, streams, newest, self._directory)
+        return VaultPruner(self.vault, self.place, streams, newest, self.directory)
 
     def _foreign(self, *, dry_run: bool) -> str:
         """Who else relies on the vault, in a sentence; ours are recorded there if they are not yet."""
-        ours = reliants(self._settings)
+        ours = reliants(self.settings)
         gone: tuple[Recorded, ...] = ()
-        if self._forget is not None:
-            gone = repositories.forget(self._vault, self._place, self._forget, ours, dry_run=dry_run)
-        records = [each for each in repositories.recorded(self._vault, self._place) if each not in gone]
+        if self.forget is not None:
+            gone = repositories.forget(self.vault, self.place, self.forget, ours, dry_run=dry_run)
+        records = [each for each in repositories.recorded(self.vault, self.place) if each not in gone]
         others = repositories.foreign(records, ours)
         if others:
             first = others[0].reliant
@@ -130,7 +123,7 @@ class _Work:
                 f" `drkit expire --forget-repository {first.id[:16]}`"
             )
         if not dry_run and records:
-            repositories.record(self._vault, self._place, ours, shared=True, known=records)
+            repositories.record(self.vault, self.place, ours, shared=True, known=records)
         return ""
 
 

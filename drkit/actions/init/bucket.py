@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from drkit import config
 from drkit.blobs.ends import below, place_of_blobs, place_of_vault
-from drkit.blobs.opening import access
+from drkit.blobs.opening import impatient
 from drkit.errors import ConfigError, UsageError
 from drkit.harbor.storage_service import HarborBucket
 from drkit.registry import storage
@@ -21,8 +21,6 @@ from drkit.tools.s3.bucket import Bucket
 
 _EXAMPLES = "s3://bucket/prefix at Amazon, else https://host/bucket/prefix"
 
-# Somebody waits.
-_ATTEMPTS = 3
 
 S = TypeVar("S", bound=config.S3)
 
@@ -84,14 +82,14 @@ def look(source: config.BucketBlobs, credentials: Mapping[str, str], kept: confi
     if credentials:
         # What will be the file with them is not written yet.
         unwritten = source.model_copy(update={"credentials_file": None})
-        reached = replace(access(unwritten), credentials=credentials)
+        reached = replace(impatient(unwritten), credentials=credentials)
     else:
-        reached = access(source)
-    with Bucket(replace(reached, attempts=_ATTEMPTS)) as registrys:
+        reached = impatient(source)
+    with Bucket(reached) as registrys:
         place = place_of_blobs(source)
         if registrys.first(f"{below(place)}{storage.BLOBS}/") is None:
             yield f"no registry is in {place.where} yet, or its rootdirectory is another one"
-    with Bucket(replace(access(kept), attempts=_ATTEMPTS)) as vaults:
+    with Bucket(impatient(kept)) as vaults:
         vaults.first(f"{below(place_of_vault(kept))}{storage.BLOBS}/")
 
 

@@ -46,39 +46,30 @@ class _Files:
     roles: str
 
 
+@dataclass(frozen=True)
 class DatabaseRestore:
     """Restores one database of a plan."""
 
-    def __init__(
-        self,
-        settings: config.Config,
-        repository: Repository,
-        files: SealFiles,
-        plan: RestorePlan,
-        directory: Path,
-        stopwatch: Stopwatch,
-        listener: Listener,
-    ) -> None:
-        self._settings = settings
-        self._repository = repository
-        self._seal = files
-        self._plan = plan
-        self._directory = directory
-        self._stopwatch = stopwatch
-        self._listener = listener
+    settings: config.Config
+    repository: Repository
+    files: SealFiles
+    plan: RestorePlan
+    directory: Path
+    stopwatch: Stopwatch
+    listener: Listener
 
     def run(self, step: RestoreStep) -> RestoredDatabase:
         """Do what the plan says of this database; raises RestoreDamaged, ToolFailed."""
-        evidence = next(e for e in self._plan.manifest.databases if e.name == step.name)
-        target = database_target(self._settings, evidence, self._plan.options)
+        evidence = next(e for e in self.plan.manifest.databases if e.name == step.name)
+        target = database_target(self.settings, evidence, self.plan.options)
         server = swap.maintenance(target)
-        entry = database_entry(self._settings, evidence, self._plan.options)
+        entry = database_entry(self.settings, evidence, self.plan.options)
         with sessions.connect(server) as session:
             major = session.server_version // 10_000
-        scratch = self._directory / f"dump-{step.name}"
+        scratch = self.directory / f"dump-{step.name}"
         scratch.mkdir()
         with (
-            self._stopwatch.stage(f"restore {step.what}"),
+            self.stopwatch.stage(f"restore {step.what}"),
             clients.loader(entry, target, evidence.archive_major, major, scratch) as load,
         ):
             files = self._fetch(step.name, scratch)
@@ -87,7 +78,7 @@ class DatabaseRestore:
                 aside, warnings = None, list[str]()
             else:
                 made = _beside(server, target, evidence, files, load)
-                aside, warnings = _put_in_place(server, target, self._plan.point)
+                aside, warnings = _put_in_place(server, target, self.plan.point)
             # From here on it is back, whatever else may fail.
             warnings += _settle(target, evidence)
         return RestoredDatabase(
@@ -98,9 +89,9 @@ class DatabaseRestore:
         )
 
     def _fetch(self, name: str, scratch: Path) -> _Files:
-        dump = self._plan.manifest.need("database", name)
-        self._repository.restore(dump.snapshot, scratch, listener=self._listener)
-        roles = self._seal.data("roles", name).decode()
+        dump = self.plan.manifest.need("database", name)
+        self.repository.restore(dump.snapshot, scratch, listener=self.listener)
+        roles = self.files.data("roles", name).decode()
         return _Files(plain_file(scratch, dump.path), roles)
 
 

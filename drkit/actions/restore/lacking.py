@@ -14,7 +14,7 @@ from drkit.tools.tally import FIRST
 
 
 class WrongBlobs:
-    """Blobs whose bytes are not those of their names; told of them by several threads."""
+    """Blobs whose bytes do not hash to their names; several threads may add to it."""
 
     def __init__(self) -> None:
         self.digests: list[str] = []

@@ -48,7 +48,7 @@ def _keys_unproven(sealed: Sequence[Point], drills: Sequence[DrillNote]) -> Iter
 
 
 def _shut(sealed: Sequence[Point], drills: Sequence[DrillNote]) -> Problem | None:
-    """The newest secrets are for recipients of whom no passed drill has shown an identity."""
+    """The newest secrets are encrypted to recipients whose identities no passed drill has used."""
     newest = next((point.manifest for point in sealed if point.manifest), None)
     opened = {key for drill in drills if drill.outcome is Outcome.PASSED for key in drill.opened}
     if newest is None or not newest.part("secrets") or not opened:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 
 from drkit import config
 from drkit.blobs.ends import place_of_vault
-from drkit.blobs.opening import access
+from drkit.blobs.opening import impatient
 from drkit.blobs.vault import damage, reading
 from drkit.errors import Failure
 from drkit.model import Point, Problem, ProblemKind
 from drkit.tools.s3.bucket import Bucket
-
-# A person waits: what does not answer soon is said not to.
-_ATTEMPTS = 3
 
 
 def look(settings: config.Config) -> tuple[Problem, ...]:
@@ -26,7 +22,7 @@ def look(settings: config.Config) -> tuple[Problem, ...]:
     if settings.vault is None:
         return ()
     try:
-        with Bucket(replace(access(settings.vault), attempts=_ATTEMPTS)) as vault:
+        with Bucket(impatient(settings.vault)) as vault:
             found = damage.remembered(vault, place_of_vault(settings.vault))
     except Failure as error:
         said = f"the vault cannot be checked for damage: {error.message}"

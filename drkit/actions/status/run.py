@@ -1,4 +1,4 @@
-"""The status of a site, and what it deserves."""
+"""The status of a site, and the error that it ends in."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ class _Work:
             self._store.execute(f"PRAGMA {pragma}")
 
     def begin(self) -> None:
-        """Know of nothing; an earlier attempt of the same run may have left something."""
+        """Start empty: an earlier attempt of the same run may have left something."""
         self._store.execute("DROP TABLE IF EXISTS blob")
         self._store.execute(
             "CREATE TABLE blob (digest TEXT PRIMARY KEY, source TEXT, key TEXT, size INT, version TEXT,"
@@ -273,7 +273,7 @@ class _Work:
             self._store.execute("UPDATE blob SET bad = 1 WHERE digest = ?", (digest,))
 
     def is_bad(self, digest: str) -> bool:
-        """Whether they were."""
+        """Whether the bytes of this one are wrong."""
         query = "SELECT 1 FROM blob WHERE digest = ? AND bad"
         return bool(self._store.execute(query, (digest,)).fetchone())
 
@@ -292,5 +292,5 @@ class _Work:
             return self._store.execute(query, (after,)).fetchall()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._store.close()

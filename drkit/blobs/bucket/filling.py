@@ -173,21 +173,19 @@ class BucketRestore:
 
     def _copy(self, shelf: VaultReader, entry: Entry, count: BlobCount) -> None:
         """Copy a blob, or tell what is wrong with it in the vault."""
-        wanted, by_service = key_of(self._place, entry.digest), False
+        wanted = key_of(self._place, entry.digest)
 
         def attempt(copy: Copy) -> str:
-            nonlocal by_service
-            put = self._target.copy_blob(
+            self._target.copy_blob(
                 shelf.bucket, copy.key, wanted, entry.size, entry.digest, source_version=copy.version
             )
-            by_service = put.server_side
             return ""
 
         fault = first_sound(shelf, entry, attempt)
         if fault:
             count.fault(fault)
         else:
-            count.good(entry.size, by_service=by_service)
+            count.good(entry.size)
 
     def _small_ones(self, members: Iterable[Member], count: BlobCount, budget: Budget) -> Iterator[_Small]:
         """The small blobs of a tar, whole; bigger ones are put meanwhile, straight from the stream."""

@@ -1,4 +1,4 @@
-"""What a backup of a bucket has to do: one pass over three sorted streams, and nothing but deciding.
+"""What a backup of a bucket has to do: decided in one pass over three sorted streams.
 
 The source's blobs, the vault's, and the inventory of the point before, each sorted by digest: what the vault
 has already stays, what it lacks is to be copied, and a lock that ends too early is to be extended.

@@ -16,7 +16,7 @@ from drkit.tools.tally import first_few
 from drkit.volumes.freeze import Place, View, frozen
 
 _ATTEMPTS = 3
-# Beside the tree, and of no interest to anybody: the file system's own, and hidden ones, such as drkit's
+# Beside the tree, and not reported: the file system's own, and hidden ones, such as drkit's
 # volume snapshots; and the timetable of a pull-through cache, which makes itself a new one.
 _USUAL = ("lost+found", "scheduler-state.json")
 

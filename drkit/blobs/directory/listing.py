@@ -26,7 +26,7 @@ _CALLED = {"symlink": "a symbolic link", "fifo": "a named pipe", "socket": "a so
 
 
 class Special:
-    """What stands in a captured tree and is neither a file nor a directory; told of it by several threads.
+    """What stands in a captured tree and is neither a file nor a directory; several threads may add to it.
 
     restic stores a link as a link, so what production serves from behind it is not in the snapshot.
     """
@@ -109,7 +109,7 @@ def captured_at_once(
 
 
 def _before(first: str, blobs: Generator[Blob, None, None]) -> Iterator[Blob]:
-    """The blobs before that one; whoever lists them is ended then, and so must have come that far."""
+    """The blobs before that one; the restic that lists them is ended there."""
     with contextlib.closing(blobs):
         yield from itertools.takewhile(lambda blob: blob[0] < first, blobs)
 

@@ -29,7 +29,6 @@ _BEING_WRITTEN = ".drkit-partial"
 class Fetched:
     """What came from a vault: `kept` blobs were there already and hash to their names.
 
-    `by_service` ones did not come through this machine: the service copied them and proved their hashes.
     `bad` blobs are gone from the vault or are not what they should be, `faults` says it of up to twenty.
     """
 
@@ -38,7 +37,6 @@ class Fetched:
     kept: int
     bad: int
     faults: tuple[str, ...]
-    by_service: int = 0
 
     def describe(self, where: str) -> str:
         """A sentence with the numbers."""
@@ -55,17 +53,15 @@ class BlobCount:
         self._blobs = 0
         self._bytes = 0
         self._kept = 0
-        self._by_service = 0
         self._faults = Tally[str]()
         self._lock = threading.Lock()
 
-    def good(self, size: int, *, kept: bool = False, by_service: bool = False) -> None:
+    def good(self, size: int, *, kept: bool = False) -> None:
         """A blob is there."""
         with self._lock:
             self._blobs += 1
             self._bytes += size
             self._kept += kept
-            self._by_service += by_service
 
     def fault(self, sentence: str) -> None:
         """A blob cannot be had."""
@@ -75,9 +71,7 @@ class BlobCount:
     def found(self) -> Fetched:
         """What was counted so far."""
         with self._lock:
-            return Fetched(
-                self._blobs, self._bytes, self._kept, self._faults.count, self._faults.first, self._by_service
-            )
+            return Fetched(self._blobs, self._bytes, self._kept, self._faults.count, self._faults.first)
 
 
 def fetch(shelf: VaultReader, entries: Iterable[Entry], root: Path, meter: Meter) -> Fetched:

@@ -174,12 +174,6 @@ def _remember(shelf: VaultReader, run: str, work: Work) -> None:
         log.warning("what is damaged in the vault cannot be written down there: %s", error.message)
 
 
-def entries(repository: Repository, manifest: PointManifest) -> Iterator[Entry]:
-    """The inventory of a point, as a stream; raises RestoreDamaged where it cannot be what was written."""
-    part = manifest.need("inventory", "inventory")
-    return checked(inventory.from_lines(repository.read(part.snapshot, part.path)))
-
-
 def lines_for(place: BucketPlace, repository: Repository, manifest: PointManifest) -> Iterable[bytes]:
     """The lines of a point's inventory as they hold at `place`.
 

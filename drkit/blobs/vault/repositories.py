@@ -20,7 +20,7 @@ from drkit.errors import NotOurs, ObjectMissing, UsageError
 from drkit.model import BucketPlace, utc_now
 from drkit.tools.s3.bucket import Bucket
 
-# Of an id somebody types in no fewer digits are taken.
+# The fewest digits of an id that are taken from a user.
 _SHORTEST = 8
 _HINT = (
     "give this site a vault of its own (another bucket, or another prefix in [vault]); or see `shared` in"

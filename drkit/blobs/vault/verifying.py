@@ -247,7 +247,7 @@ def compared(
 def missing(bucket: Bucket, place: BucketPlace, entries: Iterable[Entry]) -> tuple[str, ...]:
     """What is wrong, in a listing of this moment, with the entries of one inventory: a sentence each.
 
-    For whoever has only just put them there: no other version will do.
+    For a caller that has just stored them: no other version will do.
     """
     prefix = f"{below(place)}{storage.BLOBS}/sha256/"
     listed = bucket.listed_at_once(prefix, versions=bucket.versioning())

@@ -71,7 +71,7 @@ class VaultWork:
     def look_again(self, directory: Path) -> None:
         """Raise ToolFailed unless every blob of the inventory in a run's directory is still in the vault.
 
-        To be called just before the point is sealed: whoever does not see the lease may have removed some.
+        To be called just before the point is sealed: a run that does not see the lease may have removed some.
         """
         if self._lease is None:
             return

@@ -124,7 +124,7 @@ def bucket(found: Bucketed | None) -> list[tuple[str, str]]:
 
 
 def drilled(note: DrillNote | None, *, old_keys: bool = False) -> Text:
-    """The same in a list, where there is little room; `old_keys`: nothing is proven with the new ones."""
+    """A drill in a list, where there is little room; with `old_keys` nothing is proven with the new keys."""
     if note is None:
         return Text("never", style="dim")
     level = "" if note.level == "full" else f" ({note.level})"

@@ -27,9 +27,8 @@ Query = LiteralString | psycopg.sql.SQL | psycopg.sql.Composed
 Row = tuple[Any, ...]
 
 _FETCH = 2_000
-# Longer than any lock that production takes in passing, shorter than anybody's patience.
+# Longer than the brief locks of production, and short enough to wait for.
 LOCK_TIMEOUT = "5s"
-# A server whose machine has vanished is given up after two minutes, not after the two hours that Linux waits
 _CANCEL_SECONDS = 2.0
 # libpq's words about encryption; there is no code for them.
 _TLS = re.compile(r"\bSSL\b|certificate|private key", re.IGNORECASE)
@@ -158,10 +157,6 @@ class Session:
     def server_version(self) -> int:
         """150012 for 15.12."""
         return self._connection.info.server_version
-
-    def close(self) -> None:
-        """End the session; an open transaction is rolled back."""
-        self._connection.close()
 
 
 _FREE = """

@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from drkit.errors import ConfigError
 from drkit.logs import redact, register_secret
 
+# A server whose machine has vanished is given up after two minutes, not after the two hours that Linux waits
 # (libpq, "Connection Parameter Key Words"). For one that is busy its kernel answers.
 KEEPALIVES = {
     "keepalives_idle": "60",
@@ -64,11 +65,6 @@ class Target:
     def with_database(self, name: str) -> Target:
         """The same server, another database."""
         return Target({**self.settings, "dbname": name}, self.password)
-
-
-def conninfo(database: str) -> str:
-    """A connection string that names a database alone, for programs that take one where a name stands."""
-    return make_conninfo("", dbname=database)
 
 
 def connection_string(**settings: str) -> str:

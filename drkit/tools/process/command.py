@@ -40,7 +40,7 @@ _MORE = re.compile(r"[^\W\d]+:  ")
 
 
 class Owner(Protocol):
-    """Somebody who wants to know that a process lives: it inherits his descriptor."""
+    """Follows the life of a process, which inherits its descriptor."""
 
     descriptor: int
 
@@ -72,7 +72,7 @@ class Command:
     nothing_behind: bool = False
     # What it is called in messages, where the first word is only what starts it.
     called: str = ""
-    # Makes somebody who is told of the process's life.
+    # Makes what follows the process's life.
     owner: Callable[[], Owner | None] | None = None
     # How long it may move nothing before it is ended; None for as long as it likes.
     stall_limit: timedelta | None = None
@@ -80,7 +80,7 @@ class Command:
     about: str = ""
     # What tells it to end in good order.
     end_signal: signal.Signals = signal.SIGTERM
-    # So many seconds its last words are waited for: somebody whom it left behind may hold its standard error.
+    # How many seconds to wait for the end of its standard error, which a process that it left may hold.
     last_words: float = 5.0
 
     @property

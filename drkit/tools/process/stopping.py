@@ -1,4 +1,4 @@
-"""Whether drkit is being interrupted, and who has to end then.
+"""Whether drkit is being interrupted, and what has to end then.
 
 An interruption meets the main thread, as an exception. The work of other threads ends by what is here: what
 they wait for is ended, and whatever they begin next refuses.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -61,10 +63,9 @@ class Lock(NamedTuple):
 
 
 class Put(NamedTuple):
-    """How a blob came into a bucket: its version there, and the bytes that went through this machine."""
+    """How a blob came into a bucket: its version there, and whether the service copied it by itself."""
 
     version: str | None
-    bytes_through: int
     server_side: bool
 
 
@@ -74,3 +75,8 @@ class Upload(NamedTuple):
     key: str
     id: str
     started: datetime
+
+
+def content_md5(data: bytes | memoryview) -> str:
+    """The MD5 that goes with a request, for its service to compare with what it got."""
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()

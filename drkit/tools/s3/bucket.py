@@ -7,8 +7,6 @@ this package.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from drkit.errors import BucketFailed, NotDeleted, ObjectMissing, ToolFailed
 from drkit.tools.memory import give_back_large_blocks
-from drkit.tools.s3.access import Access, Lock, LockMode, Object, Put, Upload
+from drkit.tools.s3.access import Access, Lock, LockMode, Object, Put, Upload, content_md5
 
 if TYPE_CHECKING:
     from drkit.tools.s3.client import Client
@@ -54,11 +52,6 @@ class Bucket:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.client.close()
-
-    @property
-    def requests(self) -> int:
-        """How many requests were sent, those that were sent again counted again."""
-        return self.client.requests
 
     @property
     def ahead(self) -> timedelta:
@@ -117,8 +110,9 @@ class Bucket:
 
     def put(self, key: str, data: bytes) -> str | None:
         """Store a small object; returns its version, None where the bucket keeps none."""
-        md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
-        answer = self.client.call(self.client.api.put_object, Key=key, Body=data, ContentMD5=md5)
+        answer = self.client.call(
+            self.client.api.put_object, Key=key, Body=data, ContentMD5=content_md5(data)
+        )
         version: str | None = answer.get("VersionId")
         return version
 

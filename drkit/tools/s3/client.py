@@ -5,9 +5,7 @@ boto3 sends and signs; its own repeating is off, so that one place decides what 
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
 import logging
 import random
 import ssl
@@ -28,7 +26,7 @@ from tenacity.wait import wait_random_exponential
 
 from drkit.errors import BucketFailed, BucketMissing, BucketRefused, ConfigError, ObjectMissing, ToolFailed
 from drkit.tools.process import stopping
-from drkit.tools.s3.access import Access
+from drkit.tools.s3.access import Access, content_md5
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -240,5 +238,4 @@ def _do_not_ask_first(request: Any, **_event: object) -> None:
 
 def _add_md5(params: dict[str, Any], **_event: object) -> None:
     body = params["body"]
-    digest = hashlib.md5(body if isinstance(body, bytes) else body.encode(), usedforsecurity=False).digest()
-    params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
+    params["headers"]["Content-MD5"] = content_md5(body if isinstance(body, bytes) else body.encode())

@@ -89,7 +89,7 @@ class ServerSide:
         proof = answer.get("CopyObjectResult", {}).get("ChecksumSHA256")
         expected = base64.b64encode(bytes.fromhex(digest.removeprefix("sha256:"))).decode()
         if proof == expected:
-            return Put(version, 0, server_side=True)
+            return Put(version, server_side=True)
         self._remove(key, version)
         if proof is None:
             self._give_up(bucket, "it does not tell the SHA-256 of what it copies")

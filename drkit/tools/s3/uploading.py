@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 
 from drkit.errors import BucketFailed, ToolFailed, WrongBytes
 from drkit.tools.budget import Budget
-from drkit.tools.s3.access import Lock, Put, Upload
+from drkit.tools.s3.access import Lock, Put, Upload, content_md5
 from drkit.tools.s3.client import Client
 
 PART = 8 << 20
@@ -36,10 +35,11 @@ def put_blob(
             data.write(piece)
             _not_longer(client, key, size, data.tell())
         check(client, key, size, digest, data.tell(), found.hexdigest())
+        md5 = content_md5(data.getbuffer())
         answer = client.call(
-            client.api.put_object, Key=key, Body=data.getvalue(), ContentMD5=_md5(data), **locking(lock)
+            client.api.put_object, Key=key, Body=data.getvalue(), ContentMD5=md5, **locking(lock)
         )
-    return Put(answer.get("VersionId"), size, server_side=False)
+    return Put(answer.get("VersionId"), server_side=False)
 
 
 def part_size(size: int) -> int:
@@ -73,10 +73,6 @@ def check(client: Client, key: str, size: int, digest: str, length: int, found: 
 def _not_longer(client: Client, key: str, size: int, length: int) -> None:
     if length > size:
         raise WrongBytes(f"{client.where}: {key} has more than {size} bytes")
-
-
-def _md5(data: BytesIO) -> str:
-    return base64.b64encode(hashlib.md5(data.getbuffer(), usedforsecurity=False).digest()).decode()
 
 
 def unfinished(client: Client, prefix: str) -> Iterator[Upload]:

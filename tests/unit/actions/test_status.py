@@ -10,6 +10,7 @@ import pytest
 
 from drkit import config
 from drkit.actions.status.judge import Status, judge
+from drkit.config.sections import Objectives
 from drkit.model import (
     ALL_DATA,
     SOME_DATA,
@@ -183,7 +184,7 @@ def test_that_nobody_is_told_is_red(settings: config.Config) -> None:
 
 
 def test_nothing_to_restore_is_never_green(settings: config.Config) -> None:
-    none = settings.model_copy(update={"objectives": config.Objectives()})
+    none = settings.model_copy(update={"objectives": Objectives()})
     found = judge(none, [], NOW)
     assert (found.green, kinds(found)) == (False, [("no_point", True)])
 
