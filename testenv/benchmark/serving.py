@@ -65,8 +65,8 @@ def report(directory: Path, size: Size, runs: int) -> str:
     grown = against(best[1].image / best[0].image, GROWTH_AIM)
     return (
         f"{grid(heads, rows)}\n\n"
-        f"The first image is one by tag (aim: {FIRST_AIM_SECONDS:g} s). Ten times the images and rows take {grown}\n"
-        f"times as long (aim: {GROWTH_AIM:g}). Aim of the last column: {RATE_AIM:g} or more.\n"
+        f"The first image is one by tag (aim: {FIRST_AIM_SECONDS:g} s). Ten times the images and rows\n"
+        f"take {grown} times as long (aim: {GROWTH_AIM:g}). Aim of the last column: {RATE_AIM:g} or more.\n"
     )
 
 
