@@ -36,12 +36,8 @@ def find_pairs(files: Mapping[str, bytes]) -> tuple[Pair, ...]:
 
     A key that is encrypted cannot be held against anything; it is told of apart.
     """
-    found: dict[str, Pair] = {}
+    found = {pair.certificate: pair for pair in _configured(files)}
     for path, data in files.items():
-        if PurePosixPath(path).name == "harbor.yml":
-            # That one is missing is for the check of what harbor.yml names.
-            pairs = _configured(path, data)
-            found |= {p.certificate: p for p in pairs if p.certificate in files and p.key in files}
         for end in _TOKEN_PAIR:
             if path.endswith(f"/{end}"):
                 pair = Pair(*(path.removesuffix(end) + each for each in _TOKEN_PAIR))
@@ -68,22 +64,25 @@ def _siblings(path: str) -> Iterator[str]:
         yield str(PurePosixPath(path).with_name(_CERTBOT_KEY))
 
 
-def _configured(path: str, data: bytes) -> Iterator[Pair]:
-    try:
-        installation = parse_installation(data, Path(path))
-    except ConfigError:
-        return
-    if installation.certificate and installation.private_key:
-        yield Pair(str(installation.certificate), str(installation.private_key))
+def _configured(files: Mapping[str, bytes]) -> Iterator[Pair]:
+    """What each harbor.yml names; that a file of it is missing is for another check."""
+    for path, data in files.items():
+        if PurePosixPath(path).name != "harbor.yml":
+            continue
+        try:
+            named = parse_installation(data, Path(path))
+        except ConfigError:
+            continue
+        # What is not named is "None", which is no path of a file.
+        pair = Pair(str(named.certificate), str(named.private_key))
+        if pair.certificate in files and pair.key in files:
+            yield pair
 
 
 def of_server(files: Mapping[str, bytes]) -> Pair | None:
     """The certificate that clients of the registry are shown: what harbor.yml names, else the only one."""
-    for path, data in files.items():
-        if PurePosixPath(path).name == "harbor.yml":
-            for pair in _configured(path, data):
-                if pair.certificate in files and pair.key in files:
-                    return pair
+    if configured := next(_configured(files), None):
+        return configured
     others = [pair for pair in find_pairs(files) if not pair.certificate.endswith(f"/{_TOKEN_PAIR[0]}")]
     return others[0] if len(others) == 1 else None
 
