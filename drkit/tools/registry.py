@@ -6,7 +6,6 @@ import base64
 import contextlib
 import hashlib
 import json
-import select
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -153,11 +152,9 @@ class Client:
     ) -> Iterator[HTTPResponse]:
         """The answer to a request; where it is not read to its end, the connection is of no use any more."""
         connection = self._connection()
-        connection.reopen_if_ended()
         whole = False
         try:
-            connection.request(method, quote(path, safe="/:"), headers=dict(headers))
-            with connection.getresponse() as answer:
+            with connection.ask(method, quote(path, safe="/:"), headers) as answer:
                 yield answer
                 whole = answer.isclosed()
         except (OSError, HTTPException) as error:
@@ -191,13 +188,23 @@ class _Connection(HTTPConnection):
         self.sock.settimeout(_SECONDS)
         self.sock.connect(str(self._path))
 
-    def reopen_if_ended(self) -> None:
-        """Close it where the server has let go of it meanwhile: who has nothing to say is not readable."""
-        if self.sock is not None:
-            waiting = select.poll()
-            waiting.register(self.sock, select.POLLIN)
-            if waiting.poll(0):
-                self.close()
+    def ask(self, method: str, path: str, headers: Mapping[str, str]) -> HTTPResponse:
+        """The answer to a request that only reads.
+
+        Asked once more where the server had let go of a connection that was open from before.
+        """
+        used = self.sock is not None
+        try:
+            return self._ask(method, path, headers)
+        except ConnectionError:
+            self.close()
+            if not used:
+                raise
+        return self._ask(method, path, headers)
+
+    def _ask(self, method: str, path: str, headers: Mapping[str, str]) -> HTTPResponse:
+        self.request(method, path, headers=dict(headers))
+        return self.getresponse()
 
 
 def hasher(digest: str) -> hashlib._Hash:

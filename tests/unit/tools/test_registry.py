@@ -72,6 +72,7 @@ def answering(directory: Path, *answers: bytes) -> Iterator[registry.Client]:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(address))
         server.listen()
+        server.settimeout(60)
 
         def serve() -> None:
             for answer in answers:
