@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -23,6 +24,7 @@ from drkit.model import Part, PointManifest, utc_now
 from drkit.points import seals
 from drkit.points.catalog import open_catalog
 from drkit.registry.ledger import Ledger
+from drkit.secrets.bundle import Member
 from drkit.serving import listening
 from drkit.serving.data import TreeData, VaultData
 from drkit.serving.images import Images
@@ -87,12 +89,10 @@ def serve(
     catalog = open_catalog(settings)
     point, manifest = catalog.find(options.point or "latest", locked=True)
     _refuse_without_images(manifest)
-    files, pair, tls = {}, None, None
+    certificate, tls = None, None
     if options.tls or not address.local:
-        members = open_members(catalog.fetch_seal(point), identity_file(settings, options.identity))
-        files = keys.contents(members)
-        pair = listening.certificate(files)
-        tls = listening.context(files, pair)
+        identity = identity_file(settings, options.identity)
+        certificate, tls = _tls(open_members(catalog.fetch_seal(point), identity))
     state = State(settings.site.state)
     state.prepare()
     with (
@@ -108,7 +108,7 @@ def serve(
                     point.id,
                     manifest.consistent_at,
                     shown,
-                    pair.certificate if pair else None,
+                    certificate,
                     password is not None,
                     password if made_up else None,
                     options.only,
@@ -122,6 +122,13 @@ def serve(
             hint="serve another point; `drkit verify --read-data-subset 100%` names what else is damaged",
         )
     return ServeResult(point.id, served.manifests, served.blobs, served.bytes)
+
+
+def _tls(members: Sequence[Member]) -> tuple[str, ssl.SSLContext]:
+    """The path of the registry's certificate, and TLS with it; raises ConfigError."""
+    files = keys.contents(members)
+    pair = listening.certificate(files)
+    return pair.certificate, listening.context(files, pair)
 
 
 def _refuse_without_images(manifest: PointManifest) -> None:

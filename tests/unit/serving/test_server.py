@@ -96,6 +96,19 @@ def test_wrong_bytes_never_look_like_right_ones(tmp_path: Path, data: bytes) -> 
     assert server.served.refused == {f"the bytes of {name} are others"}
 
 
+def test_a_blob_that_is_proved_meanwhile_is_handed_out_whole(tmp_path: Path) -> None:
+    large = trees.layer(tmp_path, "app", LARGE)
+    with contextlib.closing(Ledger(tmp_path / "ledger.db")) as ledger:
+        images = Images(tmp_path, TreeData(tmp_path), TreeNames(tmp_path), ledger)
+        blob = images.blob("app", large)
+        assert blob
+        first, second = (images.pieces(blob, 0, blob.size) for _ in range(2))
+        begun = next(first)
+        assert b"".join(second) == LARGE
+        assert begun + b"".join(first) == LARGE
+        assert b"".join(images.pieces(blob, 0, blob.size)) == LARGE
+
+
 def test_a_manifest_with_wrong_bytes_is_refused(tmp_path: Path) -> None:
     image = trees.manifest(tmp_path, "app", "v1")
     path = storage.blob_path(tmp_path, image)
