@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -143,7 +142,7 @@ def own_killed(repository: Repository) -> Iterator[int]:
         try:
             wait_for_lock(repository)
             (record,) = repository.access.records.glob("*.json")
-            pid = int(json.loads(record.read_text())["pid"])
+            pid = int(record.read_text().splitlines()[1])
             os.killpg(pid, signal.SIGKILL)
         finally:
             go_on.set()

@@ -21,7 +21,7 @@ from typing import IO
 from drkit.errors import ConfigError, Interrupted
 from drkit.logs import redact
 from drkit.tools.process import stopping
-from drkit.tools.process.command import Command, clean_environment, find_program
+from drkit.tools.process.command import Command, Owner, clean_environment, find_program
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ _running: dict[Child, signal.Signals] = {}
 _lock = threading.Lock()
 
 
-def start(command: Command, stdin: End, stdout: End, stderr: End, *, keep: tuple[int, ...] = ()) -> Child:
-    """Start it, with the descriptors that it is to `keep`.
+def start(command: Command, stdin: End, stdout: End, stderr: End, *, owner: Owner | None = None) -> Child:
+    """Start it, for somebody who follows its life.
 
     Raises ToolMissing, ConfigError for its user, Interrupted if drkit is being interrupted.
     """
@@ -56,14 +56,14 @@ def start(command: Command, stdin: End, stdout: End, stderr: End, *, keep: tuple
         words = (*_become(guard[0], command.user), *words)
         other = False
     child = subprocess.Popen(
-        [*guard, *_namespace(command.mounts), *words],
+        [*guard, *_noted(owner), *_namespace(command.mounts), *words],
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         env=clean_environment(command.environment),
         cwd=command.directory,
         start_new_session=True,
-        pass_fds=keep,
+        pass_fds=(owner.descriptor,) if owner else (),
         user=command.user if other else None,
         group=_primary_group(command.user) if other and command.user else None,
         extra_groups=[] if other else None,
@@ -78,6 +78,17 @@ def start(command: Command, stdin: End, stdout: End, stderr: End, *, keep: tuple
         close_pipes(child.stdin, child.stdout, child.stderr)
         raise Interrupted("interrupted")
     return child
+
+
+def _noted(owner: Owner | None) -> tuple[str, ...]:
+    """What to put before a program: it gives its owner its number before it does anything else.
+
+    Were that written here, the program could have done much by then: other threads may hold us up.
+    """
+    if owner is None:
+        return ()
+    script = f'{{ echo "$$" >>/proc/self/fd/{owner.descriptor}; }} 2>/dev/null; exec "$@"'
+    return ("sh", "-c", script, "sh")
 
 
 def _namespace(mounts: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -40,12 +40,9 @@ _MORE = re.compile(r"[^\W\d]+:  ")
 
 
 class Owner(Protocol):
-    """Follows the life of a process, which inherits its descriptor."""
+    """Follows the life of a process, which inherits its descriptor and first writes its number to that."""
 
     descriptor: int
-
-    def started(self, pid: int) -> None:
-        """It has started."""
 
     def lives(self) -> None:
         """It lives at this moment; called every few seconds."""

@@ -227,9 +227,7 @@ def _started(command: Command, *, stdin: int, stdout: int | IO[bytes] = PIPE) ->
     child: Child | None = None
     running: _Running | None = None
     try:
-        child = children.start(command, stdin, stdout, PIPE, keep=(owner.descriptor,) if owner else ())
-        if owner:
-            owner.started(child.pid)
+        child = children.start(command, stdin, stdout, PIPE, owner=owner)
         running = _Running(command, child, owner)
         yield running
     except BaseException:

@@ -27,17 +27,14 @@ class Server:
         self._grace = grace
         self._end_signal = command.end_signal
         self._owner = command.owner() if command.owner else None
-        keep = (self._owner.descriptor,) if self._owner else ()
         with log_file.open("ab") as output:
             # The kernel ties a child to the thread that started it: this one lives as long as drkit does.
             nothing = children.NOTHING
-            starting = _spawner.submit(children.start, command, nothing, output, output, keep=keep)
+            starting = _spawner.submit(children.start, command, nothing, output, output, owner=self._owner)
             self._process = starting.result()
         self.pid = self._process.pid
         self.program = command.program
         self.log_file = log_file
-        if self._owner:
-            self._owner.started(self.pid)
         # One that runs on and on need not move anything.
         unlimited = replace(command, stall_limit=None)
         self._watch = StallWatch(unlimited, self._process, self._owner, self.last_words)

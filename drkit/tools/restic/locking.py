@@ -95,7 +95,7 @@ class Owner:
     """The record of one restic, from before its start until its end."""
 
     def __init__(self, directory: Path, url: str, verb: str) -> None:
-        self._about: dict[str, Any] = {
+        about: dict[str, Any] = {
             "repository": _name_of(url),
             "host": platform.node(),
             "user": os.getuid(),
@@ -111,19 +111,16 @@ class Owner:
         self.descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+            file = os.fstat(self.descriptor)
+            about |= {"device": file.st_dev, "inode": file.st_ino}
+            # A line, to which restic's process adds its number before it is restic's.
+            os.write(self.descriptor, f"{json.dumps(about)}\n".encode())
             # Under this name only now: whoever looks finds it held.
             hidden.rename(self.path)
         except BaseException:
             os.close(self.descriptor)
             hidden.unlink(missing_ok=True)
             raise
-
-    def started(self, pid: int) -> None:
-        """Note which process it is; it has inherited the descriptor, and with it the hold on the record."""
-        file = os.fstat(self.descriptor)
-        about = {**self._about, "pid": pid, "device": file.st_dev, "inode": file.st_ino}
-        with contextlib.suppress(OSError):
-            os.pwrite(self.descriptor, json.dumps(about).encode(), 0)
 
     def lives(self) -> None:
         """Note that it is alive at this moment."""
@@ -185,9 +182,11 @@ def _held(path: Path) -> Iterator[Record | None]:
 def _read(path: Path, descriptor: int) -> Record | None:
     file = os.fstat(descriptor)
     try:
-        about = json.loads(os.pread(descriptor, 1 << 16, 0))
+        first, _, number = os.pread(descriptor, 1 << 16, 0).partition(b"\n")
+        about = json.loads(first)
         record = Record(
             path=path,
+            pid=int(number),
             seen=datetime.fromtimestamp(file.st_mtime, UTC),
             **{**about, "started": datetime.fromisoformat(about["started"])},
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,29 @@ def test_who_leaves_nothing_behind_is_killed_and_not_asked_to_end(
     lines.close()
     assert soon(lambda: not alive(child))
     assert asked.exists() == (not nothing_behind)
+
+
+@dataclass
+class Follower:
+    """An owner that does nothing but to hold a file."""
+
+    descriptor: int
+
+    def lives(self) -> None:
+        pass
+
+    def ended(self, code: int | None) -> None:
+        os.close(self.descriptor)
+
+
+def test_a_program_has_given_its_number_before_it_does_anything(tmp_path: Path) -> None:
+    """Whoever waits for drkit to write it down may find that it was killed before."""
+    file = tmp_path / "record"
+    file.write_text("first\n")
+    owner = Follower(os.open(file, os.O_RDWR))
+    done = execute.run(replace(sh(f"cat {file}; echo $$"), owner=lambda: owner))
+    first, noted, own = done.text.split()
+    assert (first, noted) == ("first", own)
 
 
 def test_what_a_child_leaves_behind_goes_with_it() -> None:
