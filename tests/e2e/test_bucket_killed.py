@@ -23,6 +23,7 @@ from tests.e2e.test_killed import clean, kill_when, nothing_survives
 
 # Goes up in parts, of which S3 lets none but the last be smaller than 5 MiB.
 _BIG = 40 << 20
+_KILLS = 4
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,9 @@ def test_backup(interrupted: Interrupted) -> None:
     kept = buckets.contents(vault, "docker")
     assert kept == buckets.contents(bucketed.images(interrupted.site), "docker/registry/v2/blobs")
     keys = [key for key, _, _ in buckets.versions(vault) if "/docker/" in key]
-    assert len(keys) == len(set(keys)), "what an earlier run had brought was not brought again"
+    # What was on its way when a run was killed may come a second time: the service has it before drkit knows.
+    twice = len(keys) - len(set(keys))
+    assert twice <= _KILLS, "what an earlier run had brought was not brought again"
     assert [name for name in buckets.names(vault, "drkit") if "running" in name] == []
     clean(drkit)
 
