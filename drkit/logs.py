@@ -63,10 +63,16 @@ class _Formatter(logging.Formatter):
 
 
 def set_up(run_id: str, *, verbose: bool = False, quiet: bool = False) -> None:
-    """Send drkit's log to stderr; `verbose` shows which outside programs run, `quiet` only what is wrong."""
+    """Send drkit's log to stderr; `verbose` shows which outside programs run, `quiet` only what is wrong.
+
+    What libraries log or warn of is for whoever looks for a fault: a user is told by drkit's own errors.
+    Without a handler Python would print it on stderr all the same, with secrets that nobody has redacted.
+    """
     handler = _Handler(sys.stderr)
     handler.setFormatter(_Formatter(f"%(asctime)s {run_id} %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
-    root = logging.getLogger("drkit")
-    root.handlers = [handler]
-    root.propagate = False
-    root.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+    own = logging.getLogger("drkit")
+    own.handlers = [handler]
+    own.propagate = False
+    own.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+    logging.captureWarnings(True)
+    logging.getLogger().handlers = [handler if verbose else logging.NullHandler()]

@@ -144,8 +144,6 @@ def _told_to_stop(stopping: threading.Event) -> Iterator[None]:
 
 def make_scheduler() -> BackgroundScheduler:
     """An APScheduler that runs one job at a time, late ones once, and tells of everything it leaves out."""
-    # Its own words would go to stderr past our log; the listener says the same.
-    logging.getLogger("apscheduler").setLevel(logging.CRITICAL + 1)
     scheduler = BackgroundScheduler(
         timezone=UTC,
         executors={"default": ThreadPoolExecutor(max_workers=1)},

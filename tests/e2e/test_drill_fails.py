@@ -8,6 +8,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import testenv
 from testenv import Site, damage
 from testenv.planted import reseal
 from testenv.under_fire.stored import Repository
-from tests.e2e.commands import Drkit, Ended, assert_error, assert_says, exactly
+from tests.e2e.commands import Drkit, Ended, assert_error, assert_says, exactly, wait_for
 from tests.e2e.test_bad_input import only, set_in
 
 
@@ -269,7 +270,8 @@ def test_rot_in_the_repository(copy: Drkit, new_home: Callable[[], Path], site: 
 def test_missed_objective_is_not_green(fresh: Drkit) -> None:
     fresh.change(only("secrets"))
     fresh.change(set_in("objectives", rpo="1s"))
-    fresh.ask("backup")
+    taken = datetime.fromisoformat(fresh.ask("backup")["consistent_at"])
+    wait_for(lambda: datetime.now(UTC) - taken > timedelta(seconds=1), "the point is older than the RPO")
     ended = fresh.run("drill", "--json")
     assert ended.code == 5
     assert_error(ended, "drill_failed", "the drill passed, but missed: rpo", "see the stages in the report")

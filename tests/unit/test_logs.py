@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -14,10 +16,11 @@ from drkit.logs import redact, register_secret, set_up
 @pytest.fixture(autouse=True)
 def as_it_was() -> Iterator[None]:
     """The log is the process's; other tests want theirs back."""
-    root = logging.getLogger("drkit")
-    before = root.handlers, root.propagate, root.level
+    own, root = logging.getLogger("drkit"), logging.getLogger()
+    before = own.handlers, own.propagate, own.level, root.handlers
     yield
-    root.handlers, root.propagate, root.level = before[0], before[1], before[2]
+    logging.captureWarnings(False)
+    own.handlers, own.propagate, own.level, root.handlers = before
 
 
 def test_registered_secrets_are_taken_out_everywhere() -> None:
@@ -84,3 +87,24 @@ def test_which_programs_run_is_told_on_demand(capsys: pytest.CaptureFixture[str]
     set_up("run", verbose=True)
     log.debug("run restic")
     assert capsys.readouterr().err.endswith(" run DEBUG run restic\n")
+
+
+_LIBRARIES = """
+import logging, warnings
+from drkit.logs import register_secret, set_up
+register_secret("open sesame")
+for verbose in (False, True):
+    set_up("run", verbose=verbose)
+    logging.getLogger("psycopg").warning("error ignored in rollback of %s", "open sesame")
+    warnings.warn(f"open sesame is old ({verbose})", UserWarning)
+"""
+
+
+def test_what_libraries_say_is_told_on_demand() -> None:
+    """psycopg logs a rollback that a lost connection makes needless; drkit has said what is wrong."""
+    said = subprocess.run([sys.executable, "-c", _LIBRARIES], capture_output=True, text=True, check=True)
+    assert said.stdout == ""
+    first, second = said.stderr.strip().splitlines()[:2]
+    assert first.endswith(" run WARNING error ignored in rollback of ***")
+    assert second.endswith(" UserWarning: *** is old (True)")
+    assert "sesame" not in said.stderr
