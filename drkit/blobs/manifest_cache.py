@@ -134,6 +134,24 @@ class ManifestCache:
         )
         yield from self._store.execute(query)
 
+    def needed(self) -> Iterator[Digest]:
+        """Every digest that a manifest needs and that is stored by its name, sorted, but for excused ones."""
+        query = (
+            "SELECT DISTINCT digest FROM need WHERE digest LIKE 'sha256:%'"
+            " AND NOT EXISTS (SELECT 1 FROM unserved u WHERE u.digest = need.digest) ORDER BY digest"
+        )
+        for (digest,) in self._store.execute(query):
+            yield digest, None
+
+    def holders(self, digest: str) -> Iterator[tuple[str, str]]:
+        """(repository, digest) of the images that need a digest, or are it; after `unlinked_children`."""
+        self._store.execute("CREATE INDEX IF NOT EXISTS run.image_by_digest ON image (digest)")
+        query = (
+            "SELECT repository, digest FROM run.image WHERE digest IN (SELECT ?1 UNION"
+            " SELECT m.digest FROM need n JOIN manifest m ON m.id = n.manifest WHERE n.digest = ?1)"
+        )
+        yield from self._store.execute(query, (digest,))
+
     def excuse(self, child: str) -> None:
         """A child of an index that production does not serve: it need not be on the list."""
         self._store.execute("INSERT OR IGNORE INTO unserved VALUES (?)", (child,))

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from drkit.cli import keys, restore, streams
+from drkit.cli import audit, keys, restore, streams
 from drkit.cli.options import DryRun, Identity, Json, PointArgument, RepositoryName
 from drkit.cli.recording import Recorded
 from drkit.cli.run import Options, Run, perform, report_usage
@@ -242,8 +242,9 @@ def verify(
     )
 
 
-# A verb with many options stands in a module of its own.
+# Verbs with many options stand in modules of their own.
 app.command()(restore.restore)
+app.command()(audit.audit)
 
 
 @app.command()
