@@ -135,11 +135,8 @@ class ManifestCache:
         yield from self._store.execute(query)
 
     def needed(self) -> Iterator[Digest]:
-        """Every digest that a manifest needs and that is stored by its name, sorted, but for excused ones."""
-        query = (
-            "SELECT DISTINCT digest FROM need WHERE digest LIKE 'sha256:%'"
-            " AND NOT EXISTS (SELECT 1 FROM unserved u WHERE u.digest = need.digest) ORDER BY digest"
-        )
+        """Every digest that a manifest needs and that is stored by its name, sorted."""
+        query = "SELECT DISTINCT digest FROM need WHERE digest LIKE 'sha256:%' ORDER BY digest"
         for (digest,) in self._store.execute(query):
             yield digest, None
 
@@ -240,7 +237,7 @@ class ManifestCache:
             is_listed = known.at(digest) is not None
             if missing and is_listed:
                 self._found.faults.add(f"the manifest {digest} is not there")
-            elif not missing and not is_listed and not self._is_excused(digest):
+            elif not missing and not is_listed and not self.is_excused(digest):
                 self._found.unlisted.add(digest)
                 if not is_stored(digest):
                     self._found.lost.add(digest)
@@ -255,7 +252,8 @@ class ManifestCache:
         for digest, found in groupby(both, key=itemgetter(0)):
             yield digest, any(flag for _, flag in found)
 
-    def _is_excused(self, digest: str) -> bool:
+    def is_excused(self, digest: str) -> bool:
+        """Whether it was excused as a child, and is nothing else."""
         query = "SELECT 1 FROM unserved WHERE digest = ?"
         return self._store.execute(query, (digest,)).fetchone() is not None and not self.needs_blob(digest)
 

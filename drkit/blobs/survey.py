@@ -117,11 +117,12 @@ class Surveyor:
             return compared, self._conclude(store, listed, more)
 
     def by_manifests(
-        self, images: ImageSpool, listed: Path, compare: Callable[[Callable[[str], Iterable[Image]]], T]
+        self, images: ImageSpool, listed: Path, compare: Callable[[ManifestCache], T]
     ) -> tuple[T, Survey]:
         """The manifests that are linked say it, and nothing else: what they need is written as `listed`.
 
-        `compare` is given what names the images that need a digest. Raises ToolFailed as above.
+        `compare` may ask for what it finds missing who needs it, and whether it is a child that production
+        does not serve. Raises ToolFailed as above.
         """
         with ManifestCache(self.memory) as store:
             self._learn(store)
@@ -132,7 +133,7 @@ class Surveyor:
             proof = store.compare(
                 digests.from_file(listed), lambda digest: self.production.size(digest) is not None
             )
-            return compare(store.holders), Survey(proof, elsewhere, count, names)
+            return compare(store), Survey(proof, elsewhere, count, names)
 
     def _learn(self, store: ManifestCache) -> None:
         store.learn(self.read, digests.from_file(self.directory / ARTIFACTS), readers=self.readers)

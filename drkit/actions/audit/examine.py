@@ -23,8 +23,9 @@ from drkit.blobs.dangling import ImageSpool
 from drkit.blobs.digests import Spool
 from drkit.blobs.link_index import LinkIndex
 from drkit.blobs.live import LinkSeen, LiveTree, Stored
+from drkit.blobs.manifest_cache import ManifestCache
 from drkit.blobs.share import share
-from drkit.blobs.survey import ARTIFACTS, Image, Survey, Surveyor
+from drkit.blobs.survey import ARTIFACTS, Survey, Surveyor
 from drkit.errors import ToolFailed
 from drkit.model import utc_now
 from drkit.progress import Listener, Meter, Update
@@ -42,7 +43,6 @@ _TOLD = 5_000
 _BATCH = 10_000
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-Holders = Callable[[str], Iterable[Image]]
 
 
 class Examination:
@@ -62,6 +62,8 @@ class Examination:
         self._sound = directory / "sound.jsonl"
         self._chosen = directory / "chosen.jsonl"
         self.faulty = Spool(directory / "faulty.db")
+        # What is needed by a digest of another algorithm, which few tools make: no list has its SHA-256.
+        self._renamed: set[str] = set()
         # The blobs told of; what is more than these is not told of twice.
         self._told: set[str] = set()
         self.links = 0
@@ -93,7 +95,7 @@ class Examination:
         self._listener(Update("read manifests"))
         self.survey = self._surveyor.by_database(self._listed)
         self._listener(Update("read manifests", finished=True))
-        self._compare(account, index, subset)
+        self._compare(account, index, subset, self.survey.elsewhere.__contains__)
         self._look_again(account, again.still_needed)
         self._rows_without_links(account, index, again)
         self._of_survey(account, self.survey)
@@ -105,12 +107,11 @@ class Examination:
         digests.write(self._directory / ARTIFACTS, images.manifests())
         self._listener(Update("read manifests"))
 
-        def compare(holders: Holders) -> None:
+        def compare(store: ManifestCache) -> None:
             self._listener(Update("read manifests", finished=True))
-            self._compare(account, index, subset)
-            self._look_again(account, lambda batch: {each for each in batch if self._is_held(each, holders)})
+            self._compare(account, index, subset, store.is_excused)
+            self._look_again(account, lambda batch: {each for each in batch if self._is_held(each, store)})
 
-        # The survey is not known before its comparison, which leaves out layers that are elsewhere by itself.
         _, self.survey = self._surveyor.by_manifests(images, self._listed, compare)
         self._of_survey(account, self.survey)
 
@@ -138,14 +139,19 @@ class Examination:
         digest = seen.held if seen.sound else file.digest
         if file.kind in ("layer", "revision") and storage.is_digest(digest):
             index.add(file, digest)
+            if not file.digest.startswith("sha256:"):
+                self._renamed.add(digest)
 
-    def _compare(self, account: Account, index: LinkIndex, subset: str | None) -> None:
+    def _compare(
+        self, account: Account, index: LinkIndex, subset: str | None, excused: Callable[[str], bool]
+    ) -> None:
         """One pass over everything; what looks wrong is kept to be looked at again."""
-        elsewhere = self.survey.elsewhere if self.survey else frozenset()
         stream = joined(digests.from_file(self._listed), self._blobs(), index.named())
         with self._suspects.open("wb") as suspects, self._sound.open("wb") as sound:
             for seen in stream:
-                verdict = judge(seen, elsewhere)
+                verdict = judge(seen, excused)
+                if verdict is Verdict.UNREFERENCED and seen.digest in self._renamed:
+                    verdict = Verdict.SOUND
                 account.count(seen, verdict)
                 if verdict in (Verdict.MISSING, Verdict.WRONG_SIZE):
                     suspects.write(_line(seen))
@@ -231,12 +237,12 @@ class Examination:
             self._told.add(digest)
         self.faulty.add([(digest, size)])
 
-    def _is_held(self, digest: str, holders: Holders) -> bool:
+    def _is_held(self, digest: str, store: ManifestCache) -> bool:
         """Whether an image that is linked at this moment needs a blob, or is it."""
         production = self._tree.production
         return any(
             production.linked(repository, image) and (image == digest or production.size(image) is not None)
-            for repository, image in holders(digest)
+            for repository, image in store.holders(digest)
         )
 
     def _rows_without_links(self, account: Account, index: LinkIndex, again: Again) -> None:

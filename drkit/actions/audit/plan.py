@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -42,7 +42,8 @@ class Verdict(StrEnum):
     MISSING = "missing"
     WRONG_SIZE = "wrong_size"
     UNREFERENCED = "unreferenced"
-    # Of layers that are fetched from elsewhere, and links that garbage collection leaves behind.
+    # Layers that are fetched from elsewhere, children that were never pushed, and what garbage collection
+    # leaves links of.
     LEFT = "left"
 
 
@@ -79,10 +80,10 @@ def joined(needed: Iterable[Digest], stored: Iterable[Stored], linked: Iterable[
         yield Seen(digest, is_needed, recorded, found, projects)
 
 
-def judge(seen: Seen, elsewhere: Collection[str] = ()) -> Verdict:
-    """The verdict on a digest; `elsewhere` are layers that this registry need not store."""
+def judge(seen: Seen, excused: Callable[[str], bool] = lambda _digest: False) -> Verdict:
+    """The verdict on a digest; one that is `excused` need not be stored."""
     if seen.stored is None:
-        absent = seen.needed and seen.digest not in elsewhere
+        absent = seen.needed and not excused(seen.digest)
         return Verdict.MISSING if absent else Verdict.LEFT
     if not seen.needed:
         return Verdict.UNREFERENCED
