@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from drkit import config
@@ -16,23 +15,20 @@ from drkit.actions.restore.secrets import identity_file, open_members
 from drkit.blobs.bucket import links_archive
 from drkit.blobs.vault import reading as vault_reading
 from drkit.checks import keys
-from drkit.database import dumped
-from drkit.errors import ConfigError, Interrupted, RestoreDamaged, ToolFailed, ToolMissing
-from drkit.harbor import dumped_tags
-from drkit.harbor.dumped_tags import DumpedTags
+from drkit.errors import ConfigError, Interrupted, RestoreDamaged, ToolFailed
 from drkit.model import Part, PointManifest, utc_now
 from drkit.points import seals
 from drkit.points.catalog import open_catalog
+from drkit.registry.image_list import ImageList
 from drkit.registry.ledger import Ledger
 from drkit.secrets.bundle import Member
 from drkit.serving import listening
 from drkit.serving.data import TreeData, VaultData
 from drkit.serving.images import Images
-from drkit.serving.names import DatabaseNames, Names, TreeNames, begun
+from drkit.serving.names import ListedNames, Names, TreeNames, begun
 from drkit.serving.server import RegistryServer, running
 from drkit.state.directory import State, new_id, private_directory
 from drkit.tools import json_lines
-from drkit.tools.postgres import programs
 from drkit.tools.restic import mount
 from drkit.tools.restic.mount import Mount
 
@@ -145,8 +141,8 @@ def _images(
     if manifest.bucket is None:
         part = manifest.need("blobs", "blobs")
         root = mounted.snapshot(part.snapshot) / part.path.lstrip("/")
-        names = _names(manifest, mounted, directory, TreeNames(root))
-        yield Images(root, TreeData(root), names, ledger, only)
+        with _names(manifest, mounted, TreeNames(root)) as names:
+            yield Images(root, TreeData(root), names, ledger, only)
         return
     with vault_reading.opened(settings, manifest.bucket, "serve") as reader:
         listed = _file(mounted, manifest.need("inventory", "inventory"))
@@ -154,8 +150,10 @@ def _images(
         root.mkdir(mode=0o700)
         archive = _file(mounted, manifest.need("links", "links"))
         written = begun(lambda: _unpack(archive, root))
-        names = _names(manifest, mounted, directory, TreeNames(root, written))
-        with contextlib.closing(VaultData(reader, listed)) as data:
+        with (
+            contextlib.closing(VaultData(reader, listed)) as data,
+            _names(manifest, mounted, TreeNames(root, written)) as names,
+        ):
             yield Images(root, data, names, ledger, only, written)
 
 
@@ -167,28 +165,15 @@ def _unpack(archive: Path, root: Path) -> None:
     links_archive.unpack(links_archive.read(json_lines.pieces(archive)), root)
 
 
-def _names(manifest: PointManifest, mounted: Mount, directory: Path, tree: Names) -> Names:
-    """Tags from Harbor's database where the point has it, else from the tree."""
-    harbor = next((each for each in manifest.databases if each.harbor_schema is not None), None)
-    if harbor is None:
-        return tree
-    dump = _file(mounted, manifest.need("database", harbor.name))
-    available = programs.installed()
-    fitting = [major for major in sorted(available) if major >= harbor.archive_major]
-    if not fitting:
-        raise ToolMissing(
-            f"the tags are in a dump of PostgreSQL {harbor.archive_major}, which no pg_restore here can read",
-            hint=f"install postgresql-client-{harbor.archive_major}",
-        )
-    return DatabaseNames(partial(_read_tags, available[fitting[0]], dump, directory / "tags.db"))
-
-
-def _read_tags(of: programs.Programs, dump: Path, path: Path) -> DumpedTags:
-    tags = DumpedTags(path)
-    for table in dumped.tables(of, dump, dumped_tags.TABLES):
-        tags.take(table.table, table.rows)
-    tags.index()
-    return tags
+@contextlib.contextmanager
+def _names(manifest: PointManifest, mounted: Mount, tree: Names) -> Iterator[Names]:
+    """Tags from the list of what Harbor's database had where that is in the point, else from the tree."""
+    listed = manifest.image_list
+    if listed is None:
+        yield tree
+        return
+    with contextlib.closing(ImageList(_file(mounted, listed))) as images:
+        yield ListedNames(images)
 
 
 def _until_interrupted(mounted: Mount) -> None:

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
 from drkit.blobs.dangling import Known
@@ -173,20 +172,6 @@ def closure_of(
         return passed(f"all {found.referenced:,} blobs that are referred to are there{more}")
     names = ", ".join((found.missing_names + found.mismatch_names)[:3])
     return failed(f"{found.missing:,} blobs missing, {found.size_mismatch:,} of the wrong size: {names}")
-
-
-def digests_agree(
-    listed: Iterable[tuple[str, int | None]], found: Iterable[tuple[str, int | None]]
-) -> Finding:
-    """The digests of the restored database are those that were listed at the time of the backup."""
-    count = 0
-    for here, there in zip_longest(listed, found):
-        if here != there:
-            return failed(f"the list says {here}, the restored database {there}")
-        count += 1
-    if not count:
-        return not_provable("no digest, as at the backup")
-    return passed(f"{count:,} digests, the same as at the backup")
 
 
 def controls(root: Path, scratch: Path, dangling: Known = NOTHING) -> Iterator[Control | Unplanted]:

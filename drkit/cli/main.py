@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from drkit.cli import keys, streams
-from drkit.cli.options import DryRun, Json, RepositoryName, Yes
+from drkit.cli import keys, restore, streams
+from drkit.cli.options import DryRun, Identity, Json, PointArgument, RepositoryName
 from drkit.cli.recording import Recorded
 from drkit.cli.run import Options, Run, perform, report_usage
 
@@ -24,12 +24,6 @@ app = typer.Typer(
 )
 
 app.add_typer(keys.app, name="keys")
-
-PointArgument = Annotated[str, typer.Argument(metavar="POINT", help="An id, a prefix of one, or `latest`.")]
-Identity = Annotated[
-    Path | None,
-    typer.Option("--identity", metavar="FILE", help="The age identity that decrypts the secrets."),
-]
 
 
 def _version(wanted: bool) -> None:
@@ -248,52 +242,8 @@ def verify(
     )
 
 
-@app.command()
-def restore(
-    context: typer.Context,
-    point: PointArgument,
-    only: Annotated[
-        Literal["database", "blobs", "secrets"] | None, typer.Option(help="Restore one part alone.")
-    ] = None,
-    root: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Put files below DIR instead of their places.")
-    ] = None,
-    database_dsn: Annotated[
-        str | None, typer.Option(metavar="DSN", help="The server, if it is not the one in the configuration.")
-    ] = None,
-    database_password_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A file with the password for --database-dsn.")
-    ] = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Rename what is in the way; nothing is deleted.")
-    ] = False,
-    identity: Identity = None,
-    json: Json = False,
-) -> None:
-    """Restore a recovery point for real."""
-    from drkit.actions.restore import plan as planning
-    from drkit.actions.restore import run as action
-    from drkit.cli import prompts
-    from drkit.cli.views import results
-
-    options = planning.RestoreOptions(
-        point, only, root, database_dsn, replace, identity, database_password_file
-    )
-    if dry_run:
-        perform(
-            context, "restore", json, lambda run: planning.plan(run.settings, options), results.restore_plan
-        )
-        return
-
-    def work(run: Run) -> action.RestoreResult:
-        plan = planning.plan(run.settings, options)
-        if not yes:
-            prompts.confirm(lambda paper: results.restore_plan(paper, plan), "the restore")
-        return action.restore(run.settings, plan, run.listener)
-
-    perform(context, "restore", json, work, results.restore)
+# A verb with many options stands in a module of its own.
+app.command()(restore.restore)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,4 +13,9 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmat
 RepositoryName = Annotated[
     str | None,
     typer.Option("--repository", metavar="NAME", help="Use this repository instead of the primary one."),
+]
+PointArgument = Annotated[str, typer.Argument(metavar="POINT", help="An id, a prefix of one, or `latest`.")]
+Identity = Annotated[
+    Path | None,
+    typer.Option("--identity", metavar="FILE", help="The age identity that decrypts the secrets."),
 ]

@@ -25,8 +25,8 @@ from drkit.tools.postgres import sql
 from drkit.tools.postgres.sessions import Session
 from drkit.tools.postgres.targets import Target
 
-# pg_dump, pg_dumpall, and what looks at relations and digests at the same time.
-_OTHERS = 4
+# pg_dump, pg_dumpall, and what looks at relations, digests and lists at the same time.
+_OTHERS = 5
 # What a restore depends on, or what an application may notice if it is another afterwards.
 _SETTINGS = (
     "data_checksums",

@@ -30,6 +30,8 @@ class CheckKind(StrEnum):
     BLOBS = "blobs"
     CLOSURE = "closure"
     DIGESTS = "digests"
+    TAG_LIST = "tag_list"
+    NAMES = "names"
     VAULT = "vault"
     TREE = "tree"
     LINKS = "links"
@@ -58,6 +60,8 @@ _NAMES = {
     CheckKind.BLOBS: "blobs hash to their names",
     CheckKind.CLOSURE: "closure",
     CheckKind.DIGESTS: "digests as at the backup",
+    CheckKind.TAG_LIST: "tags as at the backup",
+    CheckKind.NAMES: "names as at the backup",
     CheckKind.VAULT: "blobs from the vault",
     CheckKind.TREE: "only files and directories",
     CheckKind.LINKS: "links",

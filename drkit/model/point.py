@@ -18,9 +18,11 @@ from drkit.model.key_fault import KeyFault
 from drkit.model.loss import Loss
 
 MANIFEST_SCHEMA = 1
-PartKind = Literal["database", "roles", "blobs", "inventory", "links", "digests", "dangling", "secrets"]
+PartKind = Literal[
+    "database", "roles", "blobs", "inventory", "links", "digests", "dangling", "tags", "names", "secrets"
+]
 # What is in the seal, and nowhere else. So is an inventory, but the vault has what that lists.
-SEAL_ONLY: frozenset[PartKind] = frozenset(("roles", "digests", "dangling", "secrets"))
+SEAL_ONLY: frozenset[PartKind] = frozenset(("roles", "digests", "dangling", "tags", "names", "secrets"))
 
 
 class PointStatus(StrEnum):
@@ -179,6 +181,13 @@ class PointManifest:
     def images(self) -> Part | None:
         """The part that says what images there are: their blobs, or the inventory of what a vault keeps."""
         return self.part("blobs") or self.part("inventory")
+
+    @property
+    def image_list(self) -> Part | None:
+        """The list of images by tag. One of Harbor's has it: raises RestoreDamaged where it does not."""
+        if any(each.inventory is not None for each in self.databases):
+            return self.need("tags", "tags")
+        return self.part("tags")
 
     def in_seal(self, snapshot: str) -> PointManifest:
         """The same, read from that snapshot: the parts that are in the seal are there."""

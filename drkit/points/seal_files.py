@@ -12,8 +12,8 @@ from drkit.tools import json_lines
 from drkit.tools.tar import stream
 
 MANIFEST = "manifest.json"
-# What has a line for each blob, or for each thing that production does not serve.
-_LISTS: frozenset[PartKind] = frozenset(("digests", "dangling", "inventory"))
+# What has a line for each blob, tag or name, or for each thing that production does not serve.
+_LISTS: frozenset[PartKind] = frozenset(("digests", "dangling", "inventory", "tags", "names"))
 _LISTS_ENDING = ".jsonl"
 # The bundle is the largest that is held in memory; it has 320 MiB at most.
 _MOST = 1 << 29

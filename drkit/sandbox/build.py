@@ -63,6 +63,8 @@ class Restored:
     sealed: bytes = b""
     bundle_damage: str = ""
     digests: Path | None = None
+    image_list: Path | None = None
+    names: Path | None = None
     dangling: Known = field(default_factory=Known)
     sample: tuple[Tag, ...] | None = None
 
@@ -122,6 +124,10 @@ class Builder:
             look(evidence.archive_major, self.image)
         if manifest.part("digests"):
             self.restored.digests = files.path("digests", "digests")
+        if manifest.part("tags"):
+            self.restored.image_list = files.path("tags", "tags")
+        if manifest.part("names"):
+            self.restored.names = files.path("names", "names")
         if manifest.part("dangling"):
             self.restored.dangling = Known(dangling.from_lines(files.lines("dangling", "dangling")))
         work: dict[str, Callable[[], None]] = {}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from drkit import config
 from drkit.blobs import digests
-from drkit.checks import images, manifests, relations, schema, tables, tree, vault
+from drkit.checks import images, lists, manifests, relations, schema, tables, tree, vault
 from drkit.checks.binding import Binding
 from drkit.checks.finding import Check, Control, Finding, Unplanted
 from drkit.harbor import tables as harbor_tables
@@ -71,6 +71,7 @@ class Proof:
             if database.harbor:
                 session = stack.enter_context(sessions.connect(database.target))
                 groups[name] += relations.checks(session, database.evidence)
+                groups[name] += lists.checks(database.target, *self._lists)
             if database.harbor or database.evidence.schema_fault:
                 groups[name] += schema.checks(database.target, database.evidence)
         if self.restored.blobs_root is not None:
@@ -90,6 +91,7 @@ class Proof:
             )
             if database.harbor:
                 yield from relations.controls(database.target, database.evidence)
+                yield from lists.controls(database.target, *self._lists)
                 yield from schema.controls(database.target, database.evidence)
         if self.restored.blobs_root is not None:
             yield from tree.controls(self.directory / "controls" / "tree")
@@ -102,6 +104,10 @@ class Proof:
                 yield from manifests.controls(self.restored.blobs_root, scratch)
         if self.manifest.part("secrets"):
             yield from self._secrets.controls(checks)
+
+    @property
+    def _lists(self) -> tuple[Path | None, Path | None]:
+        return self.restored.image_list, self.restored.names
 
     @property
     def _vault(self) -> FromVault | None:
@@ -143,7 +149,7 @@ class _Images:
 
     def _agree(self, harbor: Target) -> Finding:
         with sessions.connect(harbor) as session, session.undone():
-            return images.digests_agree(self._listed(), harbor_tables.digests(session))
+            return lists.agree(self._listed(), harbor_tables.digests(session), "digest")
 
     def _listed(self) -> Iterator[tuple[str, int | None]]:
         assert self.restored.digests is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +14,9 @@ from drkit.blobs.inventory import Entry
 from drkit.blobs.vault.reading import VaultReader
 from drkit.errors import ObjectMissing, ToolFailed
 from drkit.registry import storage
+from drkit.tools.sorted_lines import SortedLines
 
 _PIECE = 1 << 20
-# A line of an inventory is shorter: a key and a version have 1024 bytes at most.
-_LONGEST = 8192
 
 
 class Data(Protocol):
@@ -70,9 +68,7 @@ class VaultData:
 
     def __init__(self, reader: VaultReader, listed: Path) -> None:
         self._reader = reader
-        # Not mapped into memory: a page that cannot be read would end drkit without a word.
-        self._listed = listed.open("rb", buffering=0)
-        self._size = listed.stat().st_size
+        self._listed = SortedLines(listed, "the inventory of the vault")
 
     def close(self) -> None:
         """Let go of the inventory."""
@@ -99,32 +95,10 @@ class VaultData:
         self._reader.faults.note(digest)
 
     def _entry(self, digest: str) -> Entry | None:
-        """The entry of a digest, by halves: five million lines take some twenty looks."""
-        low, high = 0, self._size
-        while low < high:
-            begin, line = self._line_at((low + high) // 2)
-            if not line:
-                # There is one where there is no blob at all.
-                return None
-            found = inventory.entry(line)
-            if found.digest == digest:
-                return found
-            if found.digest < digest:
-                low = begin + len(line) + 1
-            else:
-                high = begin
-        return None
-
-    def _line_at(self, position: int) -> tuple[int, bytes]:
-        """Where the line begins that has the byte at a position, and the line."""
-        start = max(0, position - _LONGEST)
-        try:
-            data = os.pread(self._listed.fileno(), 2 * _LONGEST, start)
-        except OSError as error:
-            raise ToolFailed(f"cannot read the inventory of the vault: {error.strerror}") from None
-        begin = data.rfind(b"\n", 0, position - start) + 1
-        end = data.find(b"\n", position - start)
-        return start + begin, data[begin:] if end < 0 else data[begin:end]
+        """The entry of a digest."""
+        line = next(self._listed.since(lambda line: inventory.entry(line).digest >= digest), None)
+        found = None if line is None else inventory.entry(line)
+        return found if found and found.digest == digest else None
 
 
 def _from(first: int, pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -1,10 +1,11 @@
-"""Which digest a tag means in a recovery point: from the tree, or from Harbor's database, where tags are.
+"""What a tag means in a recovery point: from the tree, or from the list of what Harbor's database had.
 
 Harbor keeps its tags in its database alone from 2.15 on, and in the tree beside it before.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import threading
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from drkit.errors import ToolFailed
-from drkit.harbor.dumped_tags import DumpedTags
 from drkit.registry import links, storage
+from drkit.registry.image_list import ImageList
 from drkit.registry.storage import REPOSITORIES
 
 T = TypeVar("T")
@@ -108,30 +109,28 @@ def _listed(directory: Path) -> list[str]:
         raise ToolFailed(f"cannot list {directory.name}: {error.strerror}") from None
 
 
-class DatabaseNames:
-    """Those of Harbor's database, by its dump; they are read while registries' clients ask already.
+class ListedNames:
+    """Those of a point's list of images; each request looks into it."""
 
-    Until they have been read a request for a tag waits; one by digest needs none.
-    """
-
-    def __init__(self, read: Callable[[], DumpedTags]) -> None:
-        self._lock = threading.Lock()
-        self._read = begun(read)
+    def __init__(self, images: ImageList) -> None:
+        self._images = images
 
     def digest(self, repository: str, tag: str) -> str | None:
         """See Names."""
-        found = self._read.result()
-        with self._lock:
-            return found.digest(repository, tag)
+        found = next(self._images.since(repository, tag), None)
+        return found.digest if found and (found.repository, found.tag) == (repository, tag) else None
 
     def tags(self, repository: str, after: str, most: int) -> list[str]:
         """See Names."""
-        found = self._read.result()
-        with self._lock:
-            return found.tags(repository, after, most)
+        # The next tag after it: no tag has a byte of zero in it.
+        found = self._images.since(repository, f"{after}\0")
+        ours = itertools.takewhile(lambda each: each.repository == repository, found)
+        return [each.tag for each in itertools.islice(ours, most)]
 
     def repositories(self, after: str, most: int) -> list[str]:
         """See Names."""
-        found = self._read.result()
-        with self._lock:
-            return found.repositories(after, most)
+        names: list[str] = []
+        while len(names) < most and (found := self._images.repository_after(after)) is not None:
+            names.append(found)
+            after = found
+        return names

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import testenv
-from drkit.harbor import garbage_collection, tables
+from drkit.harbor import garbage_collection, listing, tables
+from drkit.harbor.named import Named
+from drkit.registry.image_list import Listed
 from drkit.tools.postgres import sessions, sql
 from drkit.tools.postgres.sessions import Session
 from drkit.tools.postgres.targets import Target
@@ -247,3 +249,59 @@ def test_blobs_that_the_database_knows(session: Session) -> None:
     )
     asked = [digest(letter) for letter in "123"]
     assert garbage_collection.known_blobs(session, asked) == {digest("1"), digest("2")}
+
+
+def test_the_list_of_images_is_sorted_and_says_what_each_is(session: Session) -> None:
+    for number, name in enumerate(("plain/B", "plain/a"), 20):
+        session.execute(
+            "INSERT INTO public.repository (repository_id, name, project_id) VALUES (%s, %s, 2)",
+            (number, name),
+        )
+    ids = {}
+    for letter, repository in (("1", 20), ("2", 20), ("3", 20), ("4", 21)):
+        ids[letter] = artifact(session, 2, letter)
+        session.execute(
+            "UPDATE public.artifact SET repository_id = %s, size = 7, repository_name ="
+            " (SELECT name FROM public.repository WHERE repository_id = %s) WHERE id = %s",
+            (repository, repository, ids[letter]),
+        )
+    for repository, letter, name in ((20, "1", "v2"), (20, "1", "V1"), (21, "4", "v1")):
+        session.execute(
+            "INSERT INTO public.tag (repository_id, artifact_id, name) VALUES (%s, %s, %s)",
+            (repository, ids[letter], name),
+        )
+    session.execute(
+        "INSERT INTO public.artifact_reference (parent_id, child_id, child_digest) VALUES (%s, %s, %s)",
+        (ids["1"], ids["2"], digest("2")),
+    )
+    session.execute(
+        "INSERT INTO public.artifact_accessory (artifact_id, subject_artifact_id, subject_artifact_digest)"
+        " VALUES (%s, %s, %s)",
+        (ids["3"], ids["1"], digest("1")),
+    )
+    found = list(listing.images(session))
+    assert found == [
+        Listed("plain/B", "", digest("2"), 7, "child"),
+        Listed("plain/B", "", digest("3"), 7, "accessory", digest("1")),
+        Listed("plain/B", "V1", digest("1"), 7),
+        Listed("plain/B", "v2", digest("1"), 7),
+        Listed("plain/a", "v1", digest("4"), 7),
+    ]
+
+
+def test_the_list_of_names(session: Session) -> None:
+    session.execute(
+        "INSERT INTO public.project_member (project_id, entity_id, entity_type, role) VALUES"
+        " (2, 1, 'u', 1), (2, 99, 'g', 2)"
+    )
+    session.execute("INSERT INTO public.robot (name, project_id) VALUES ('ci', 2), ('all', 0)")
+    assert list(listing.names(session)) == [
+        Named("member", "plain: a, project admin"),
+        Named("member", "plain: number 99, a group, developer"),
+        Named("project", "old"),
+        Named("project", "plain"),
+        Named("project", "proxy"),
+        Named("robot", "all"),
+        Named("robot", "plain: ci"),
+        Named("user", "a"),
+    ]

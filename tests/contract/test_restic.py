@@ -274,6 +274,34 @@ def test_only_what_is_asked_for_comes_back(repository: Repository, tree: Path, t
     assert found == ["B/data", "b/data"]
 
 
+def test_what_is_there_is_left_as_it_is(repository: Repository, tree: Path, tmp_path: Path) -> None:
+    """With `keep`, also where it has another name elsewhere; directories are as they were all the same."""
+    (tree / "b").chmod(0o710)
+    saved = repository.save_directory(tree, [TAG], HOST)
+    target, elsewhere = tmp_path / "target", tmp_path / "elsewhere"
+    (target / "b").mkdir(parents=True)
+    elsewhere.write_text("other")
+    elsewhere.chmod(0o600)
+    os.utime(elsewhere, ns=(1, 1))
+    (target / "b" / "data").hardlink_to(elsewhere)
+    repository.restore(f"{saved.snapshot}:{tree}", target, keep=True, exclude="/B/*")
+    found = elsewhere.stat()
+    assert (elsewhere.read_text(), found.st_mode & 0o777, found.st_mtime_ns) == ("other", 0o600, 1)
+    assert (target / "b" / "data").samefile(elsewhere)
+    assert (target / "b").stat().st_mode & 0o777 == 0o710
+    assert list((target / "B").iterdir()) == [], "left out, and the directory itself not"
+
+
+def test_owners_modes_and_times_of_files(repository: Repository, tree: Path) -> None:
+    saved = repository.save_directory(tree, [TAG], HOST)
+    found = {file.path: file for file in repository.owned_files(saved.snapshot, str(tree))}
+    file, status = found["b/data"], (tree / "b/data").stat()
+    assert (file.size, file.uid, file.gid) == (6, status.st_uid, status.st_gid)
+    assert (file.mode, file.modified_ns) == (0o640, 1_700_000_000_123_456_789)
+    assert set(found) < {str(path.relative_to(tree)) for path in tree.rglob("*")}
+    assert list(repository.owned_files(saved.snapshot, f"{tree}/none")) == []
+
+
 def test_progress_is_told(repository: Repository, tree: Path, tmp_path: Path) -> None:
     updates: list[Update] = []
     saved = repository.save_directory(tree, [TAG], HOST, listener=updates.append)

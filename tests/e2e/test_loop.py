@@ -162,6 +162,8 @@ def assert_point(result: dict[str, Any]) -> None:
         ("roles", "registry"),
         ("blobs", "blobs"),
         ("digests", "digests"),
+        ("tags", "tags"),
+        ("names", "names"),
         ("secrets", "secrets"),
     ]
     for part in result["parts"]:
@@ -200,7 +202,7 @@ def test_drill_passes_with_the_fields_that_scripts_read(story: Story) -> None:
         "flipped byte", "truncated blob", "missing blob", "emptied link", "dropped row in registry",
         "row added to registry", "changed row in registry", "sequence set back in registry",
         "torn relation in registry", "truncated dump of registry", "wrong age identity", "wrong secret key",
-        "another's key", "manifest of another point",
+        "another's key", "manifest of another point", "moved tag", "lost name",
     }  # fmt: skip
     assert all(control["caught"] for control in result["controls"])
     assert result["unplanted"] == []

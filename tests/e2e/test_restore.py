@@ -184,6 +184,41 @@ def test_link_that_leads_out_of_the_root_is_refused(drilled: Drilled, site: Site
     assert list(outside.iterdir()) == []
 
 
+# What is there and right
+
+
+def test_only_what_is_lost_or_damaged_is_read_from_the_repository(
+    drilled: Drilled, site: Site, root: Path
+) -> None:
+    """The rest is shared with what is set aside, which stays as it was: damage, times and all."""
+    drilled.drkit.ask(*to_root(root, "blobs"), "--yes")
+    there = Path(f"{root}{site.blobs}")
+    blobs = sorted(there.glob("docker/registry/v2/blobs/sha256/*/*/data"))
+    blobs[0].unlink()
+    blobs[1].write_bytes(bytes(blobs[1].stat().st_size))
+    blobs[2].chmod(0o600)
+    surplus = there / "docker/registry/v2/blobs/sha256/00" / ("00" + "0" * 62) / "data"
+    surplus.parent.mkdir(parents=True)
+    surplus.write_text("pushed since")
+    (link,) = list(there.glob("docker/registry/v2/repositories/*/*/_layers/sha256/*/link"))[:1]
+    link.write_text("")
+    before = accounts.files(there)
+
+    result = drilled.drkit.ask(*to_root(root, "blobs"), "--yes", "--replace")
+    (aside,) = result["set_aside"]
+    found = {p.replace(aside, str(there), 1): about for p, about in accounts.files(Path(aside)).items()}
+    assert found == before
+    wanted = {p: about for p, about in drilled.files.items() if p.startswith(str(site.blobs))}
+    assert below(root, accounts.files(there)) == wanted
+    verified = result["steps"][0]["verified"]
+    assert f"{len(blobs) - 3} of them (" in verified
+    assert f"1 were there and are damaged, and were restored: sha256:{blobs[1].parent.name};" in verified
+    shared = [path.samefile(aside / path.relative_to(there)) for path in blobs[1:]]
+    assert shared == [False, False] + [True] * (len(blobs) - 3)
+    assert f"{len(blobs)} blobs, " in verified
+    assert not list(Path(f"{root}{site.data}").glob(".drkit-*"))
+
+
 # Where a directory is a link
 
 

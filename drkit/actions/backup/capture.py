@@ -12,6 +12,7 @@ from drkit.actions.backup.context import Context
 from drkit.actions.backup.draft import Draft
 from drkit.actions.backup.gc_watch import GarbageCollectionWatch
 from drkit.actions.backup.images import Images, Wanted
+from drkit.actions.backup.lists import Lists
 from drkit.actions.backup.task import Task
 from drkit.blobs import digests
 from drkit.blobs.survey import ARTIFACTS, keep_images
@@ -71,6 +72,8 @@ class Capture:
                 tasks.begin(Task("repository"), self._refuse_damaged)
                 for each in held:
                     self._begin_database(tasks, each, dumpers[each.name])
+                if harbor:
+                    tasks.begin(Task("lists"), lambda: Lists(self._draft).take(harbor))
                 if self._settings.blobs:
                     self._begin_images(tasks, self._settings.blobs, held, harbor)
                 if self._settings.secrets.paths:

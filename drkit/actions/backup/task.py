@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-TaskKind = Literal["database", "roles", "evidence", "digests", "manifests", "blobs", "secrets", "repository"]
+TaskKind = Literal[
+    "database", "roles", "evidence", "digests", "lists", "manifests", "blobs", "secrets", "repository"
+]
 
 
 class Task(NamedTuple):
@@ -16,7 +18,7 @@ class Task(NamedTuple):
     @property
     def of_databases(self) -> bool:
         """Whether it reads a database."""
-        return self.kind in ("database", "roles", "evidence", "digests")
+        return self.kind in ("database", "roles", "evidence", "digests", "lists")
 
     def __str__(self) -> str:
         """For a person."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from drkit import config
 from drkit.actions.restore import lacking as restore_lacking
 from drkit.actions.restore.lacking import WrongBlobs
+from drkit.actions.restore.snapshot_tree import SnapshotTree
 from drkit.blobs import dangling, digests, inventory
 from drkit.blobs.bucket import links_archive
 from drkit.blobs.bucket.filling import BucketRestore
 from drkit.blobs.bucket.link_checksum import LinkChecksum
 from drkit.blobs.bucket.links_archive import Link
+from drkit.blobs.directory import keeping, placing
 from drkit.blobs.directory import listing as captured
-from drkit.blobs.directory import placing
 from drkit.blobs.directory.cleaning import clean
 from drkit.blobs.ends import place_of_blobs
 from drkit.blobs.inventory import Entry
@@ -81,14 +83,16 @@ class BlobsRestore:
 
     def _directory_to_directory(self, target: Path) -> Returned:
         part = self.manifest.need("blobs", "blobs")
-        stood, staging = PurePosixPath(part.path), self._staging(target)
-        self.repository.restore(f"{part.snapshot}:{stood.parent}", staging, listener=self.listener)
-        restored = staging / stood.name
-        with self.stopwatch.stage("verify image blobs"):
-            cleaned = clean(restored)
-            hashed, wrong = self._hash(restored)
-            agreed = self._closure_in(restored)
-        verified = f"{hashed}; {restore_lacking.said(agreed)}"
+        staging = self._staging(target)
+        restored = staging / PurePosixPath(part.path).name
+        with closing(Ledger(self.directory / "ledger.db")) as ledger:
+            tree = SnapshotTree(self.repository, part, self._meter("blobs"), self.listener)
+            kept = tree.bring(target, staging, ledger)
+            with self.stopwatch.stage("verify image blobs"):
+                cleaned = clean(restored)
+                hashed, wrong = self._hash(restored, ledger)
+                agreed = self._closure_in(restored)
+        verified = f"{hashed}; {kept}{restore_lacking.said(agreed)}"
         lacking = (*cleaned.sentences, *wrong, *restore_lacking.gaps(agreed))
         return self._place(restored, staging, target, Returned(verified, lacking))
 
@@ -103,7 +107,10 @@ class BlobsRestore:
             links = restore_lacking.whole(self._archived_links(), cut)
             meter = self._meter("inventory")
             with side_by_side() as tasks:
-                blobs = tasks.begin("blobs", lambda: bucket_restore.fetch(shelf, entries, restored, meter))
+                old = target if keeping.is_worth_it(target, restored) else None
+                blobs = tasks.begin(
+                    "blobs", lambda: bucket_restore.fetch(shelf, entries, restored, meter, old)
+                )
                 unpacked = tasks.begin("links", lambda: links_archive.unpack(links, restored))
         fetched, count = blobs(), unpacked()
         agreed = self._closure_in(restored)
@@ -177,16 +184,13 @@ class BlobsRestore:
             return ()
         return (f"{count:,} links were restored, and {proof.links:,} were seen by the backup",)
 
-    def _hash(self, root: Path) -> tuple[str, tuple[str, ...]]:
+    def _hash(self, root: Path, ledger: Ledger) -> tuple[str, tuple[str, ...]]:
         """Hash every byte, for restic's exit code alone proves nothing; says how much, and what was wrong.
 
         A blob with wrong bytes goes: a registry would serve it under its right name.
         """
-        ledger, wrong = Ledger(self.directory / "ledger.db"), WrongBlobs()
-        try:
-            found = images.blobs_hash(root, ledger, wrong.add)
-        finally:
-            ledger.close()
+        wrong = WrongBlobs()
+        found = images.blobs_hash(root, ledger, wrong.add)
         for digest in wrong.digests:
             storage.blob_path(root, digest).unlink()
         said = "every blob hashed" if wrong.digests else found.detail

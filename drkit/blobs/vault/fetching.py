@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from drkit.blobs.directory import keeping
 from drkit.blobs.inventory import Entry
 from drkit.blobs.vault.reading import WORKERS, Copy, VaultReader
 from drkit.errors import ObjectMissing, ToolFailed, WrongBytes
@@ -40,7 +41,7 @@ class Fetched:
 
     def describe(self, where: str) -> str:
         """A sentence with the numbers."""
-        kept = f", {self.kept:,} of them from an earlier attempt" if self.kept else ""
+        kept = f", {self.kept:,} of them were there already" if self.kept else ""
         return (
             f"{self.blobs:,} blobs, {self.bytes / (1 << 20):,.1f} MiB from {where}{kept}, every byte hashed"
         )
@@ -74,14 +75,17 @@ class BlobCount:
             return Fetched(self._blobs, self._bytes, self._kept, self._faults.count, self._faults.first)
 
 
-def fetch(shelf: VaultReader, entries: Iterable[Entry], root: Path, meter: Meter) -> Fetched:
+def fetch(
+    shelf: VaultReader, entries: Iterable[Entry], root: Path, meter: Meter, old: Path | None = None
+) -> Fetched:
     """Bring blobs below the registry's root directory.
 
-    What an interrupted call left is hashed and kept. A blob that is wrong or gone in the vault does not stop
+    What an interrupted call left is hashed and kept, and so is what another root directory, `old`, has: by
+    hard links. A blob that is wrong or gone in the vault does not stop
     the others; what stops all of them (no vault, no right, no room) is raised.
     """
     count = BlobCount()
-    for_each(entries, partial(_bring, shelf, root, count, meter), WORKERS)
+    for_each(entries, partial(_bring, shelf, root, count, meter, old), WORKERS)
     return count.found
 
 
@@ -130,11 +134,13 @@ def judge(entry: Entry, size: int, digits: str) -> str:
     return ""
 
 
-def _bring(shelf: VaultReader, root: Path, count: BlobCount, meter: Meter, entry: Entry) -> None:
+def _bring(
+    shelf: VaultReader, root: Path, count: BlobCount, meter: Meter, old: Path | None, entry: Entry
+) -> None:
     stopping.stop_if_asked()
     target = storage.blob_path(root, entry.digest)
     try:
-        if _is_there(target, entry):
+        if _is_there(target, entry) or (old and keeping.share(old, root, entry.digest, entry.size)):
             meter.add(entry.size)
             count.good(entry.size, kept=True)
             return

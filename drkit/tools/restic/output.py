@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from drkit.errors import ToolFailed
 from drkit.logs import redact
@@ -19,6 +19,7 @@ _OF_A_FILE = '"type":"file"'
 # Whatever is neither file nor directory: symlink, fifo, socket, dev, chardev, irregular.
 _SPECIAL = re.compile(r'"type":"(?!file"|dir")')
 _FILE = re.compile(r'"type":"file","path":"([^"\\]*)","uid":\d+,"gid":\d+,"size":(\d+),')
+_FRACTION = re.compile(r"\.(\d+)")
 
 # `Ignoring "ID": failed to load snapshot ...` on standard error, with an exit code of 0.
 _UNREAD = re.compile(r'^Ignoring "([0-9a-f]{64})"', re.MULTILINE)
@@ -76,6 +77,17 @@ class Node:
 
 # Path and size of a file in a snapshot.
 ListedFile = tuple[str, int]
+
+
+class OwnedFile(NamedTuple):
+    """A file in a snapshot: `path` is relative to the directory that was listed, `mode` its permissions."""
+
+    path: str
+    size: int
+    uid: int
+    gid: int
+    mode: int
+    modified_ns: int
 
 
 @dataclass(frozen=True)
@@ -179,6 +191,33 @@ def files_in(lines: str) -> list[ListedFile]:
         # Some name is odd, or another restic writes otherwise.
         return [_file(line) for line in lines.split("\n") if _OF_A_FILE in line]
     return [(path, int(size)) for path, size in found]
+
+
+def owned_files_in(lines: str) -> Iterator[OwnedFile]:
+    """The same with owners, modes and times; paths are relative. Raises ToolFailed."""
+    for line in lines.split("\n"):
+        if _OF_A_FILE not in line:
+            continue
+        try:
+            entry = json.loads(line)
+            yield OwnedFile(
+                str(entry["path"]).lstrip("/"),
+                int(entry["size"]),
+                int(entry["uid"]),
+                int(entry["gid"]),
+                # Go has setuid and the like elsewhere.
+                int(entry["mode"]) & 0o777,
+                _nanoseconds(str(entry["mtime"])),
+            )
+        except (ValueError, KeyError, TypeError):
+            raise ToolFailed(f"cannot read restic's list of files: {line.strip()[:120]!r}") from None
+
+
+def _nanoseconds(text: str) -> int:
+    """A time in Go's spelling since the epoch, to the last of its nine digits."""
+    fraction = _FRACTION.search(text)
+    whole = datetime.fromisoformat(_FRACTION.sub("", text))
+    return int(whole.timestamp()) * 10**9 + int(fraction[1].ljust(9, "0") if fraction else 0)
 
 
 def special_in(lines: str) -> list[Node]:

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from drkit.tools.restic.access import Access
 from drkit.tools.restic.output import (
     ListedFile,
     Node,
+    OwnedFile,
     Restored,
     Saved,
     Snapshot,
@@ -32,6 +33,7 @@ from drkit.tools.restic.output import (
     found_damage,
     lacks,
     last_words,
+    owned_files_in,
     pack_faults,
     packs_are_listed,
     parse_version,
@@ -207,19 +209,41 @@ class Repository:
             for path, size in files_in(lines):
                 yield f"{folder}{path}", size
 
+    def owned_files(self, snapshot: str, folder: str) -> Generator[OwnedFile, None, None]:
+        """Every file below a directory of a snapshot with its owner, mode and time, as a stream.
+
+        Several times as slow as `files`. A directory that is not there has no files in it.
+        """
+        command = self.access.command("ls", "--json", "--recursive", f"{snapshot}:{folder}")
+
+        def ended(done: Completed) -> None:
+            if not (done.code == 1 and lacks(done, folder)):
+                self.access.judge(command, done)
+
+        for lines in whole_lines(execute.chunks(command, ended=ended)):
+            yield from owned_files_in(lines)
+
     def restore(
         self,
         snapshot: str,
         target: Path,
         *,
         include: Path | None = None,
+        exclude: str = "",
+        keep: bool = False,
         listener: Listener = silent,
     ) -> Restored:
         """Write a snapshot (`ID` or `ID:/folder`) below `target`, with owners, modes and times.
 
-        `include` names a file of patterns, one a line, to restore only those.
+        `include` names a file of patterns, one a line, to restore only those; what fits the pattern `exclude`
+        is left out. With `keep` a file that is there is left as it is, whatever is in it; of directories
+        owners, modes and times are set all the same.
         """
-        options = ("--include-file", str(include)) if include else ()
+        options = [
+            *(("--include-file", str(include)) if include else ()),
+            *(("--exclude", exclude) if exclude else ()),
+            *(("--overwrite", "never") if keep else ()),
+        ]
         command = self.access.command("restore", "--json", snapshot, "--target", str(target), *options)
         summary = self.access.follow(command, str(target), listener)
         return Restored(summary.get("files_restored", 0), summary.get("bytes_restored", 0))
