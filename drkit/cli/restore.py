@@ -38,21 +38,19 @@ def restore(
     from drkit.actions.restore import plan as planning
     from drkit.actions.restore import run as action
     from drkit.cli import prompts
-    from drkit.cli.views import results
+    from drkit.cli.views import restore as show
 
     options = planning.RestoreOptions(
         point, only, root, database_dsn, replace, identity, database_password_file
     )
     if dry_run:
-        perform(
-            context, "restore", json, lambda run: planning.plan(run.settings, options), results.restore_plan
-        )
+        perform(context, "restore", json, lambda run: planning.plan(run.settings, options), show.restore_plan)
         return
 
     def work(run: Run) -> action.RestoreResult:
         plan = planning.plan(run.settings, options)
         if not yes:
-            prompts.confirm(lambda paper: results.restore_plan(paper, plan), "the restore")
+            prompts.confirm(lambda paper: show.restore_plan(paper, plan), "the restore")
         return action.restore(run.settings, plan, run.listener)
 
-    perform(context, "restore", json, work, results.restore)
+    perform(context, "restore", json, work, show.restore)
