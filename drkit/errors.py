@@ -9,6 +9,7 @@
      │   ├─ ConfigError              4
      │   │   ├─ IdentityRefused      4
      │   │   ├─ SharesRefused        4
+     │   │   ├─ NoSuchImage          4
      │   │   └─ NoSuchPoint          4
      │   ├─ DrillFailed              5
      │   ├─ NotGreen                 5
@@ -129,6 +130,10 @@ class IdentityRefused(ConfigError):
 
 class SharesRefused(ConfigError):
     """Shares of a secret that do not add up to it."""
+
+
+class NoSuchImage(ConfigError):
+    """A pattern that no image of a recovery point matches."""
 
 
 class NoSuchPoint(ConfigError):

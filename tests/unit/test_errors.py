@@ -18,6 +18,7 @@ PUBLIC = {
     "config_error": 4,
     "identity_refused": 4,
     "shares_refused": 4,
+    "no_such_image": 4,
     "no_such_point": 4,
     "drill_failed": 5,
     "not_green": 5,
