@@ -63,7 +63,13 @@ def restore(
 ) -> None:
     """Restore a recovery point for real, or single images of it into a registry that runs."""
     if image is not None:
-        parts = {"--only": only, "--root": root, "--database-dsn": database_dsn, "--identity": identity}
+        parts = {
+            "--only": only,
+            "--root": root,
+            "--database-dsn": database_dsn,
+            "--database-password-file": database_password_file,
+            "--identity": identity,
+        }
         wanted = (point, image, to, tuple(rename or ()), replace, credentials, ca_file)
         _images(context, wanted, parts, dry_run=dry_run, yes=yes, json=json)
         return
@@ -71,7 +77,7 @@ def restore(
     from drkit.actions.restore import plan as planning
     from drkit.actions.restore import run as action
     from drkit.cli import prompts
-    from drkit.cli.views import results
+    from drkit.cli.views import restore as show
 
     options = planning.RestoreOptions(
         point, only, root, database_dsn, replace, identity, database_password_file
@@ -82,17 +88,17 @@ def restore(
             _refuse(of_images, "goes with --image alone")
             return planning.plan(run.settings, options)
 
-        perform(context, "restore", json, look, results.restore_plan)
+        perform(context, "restore", json, look, show.restore_plan)
         return
 
     def work(run: Run) -> action.RestoreResult:
         _refuse(of_images, "goes with --image alone")
         plan = planning.plan(run.settings, options)
         if not yes:
-            prompts.confirm(lambda paper: results.restore_plan(paper, plan), "the restore")
+            prompts.confirm(lambda paper: show.restore_plan(paper, plan), "the restore")
         return action.restore(run.settings, plan, run.listener)
 
-    perform(context, "restore", json, work, results.restore)
+    perform(context, "restore", json, work, show.restore)
 
 
 def _images(

@@ -14,6 +14,7 @@ from drkit.config.fields import (
     Duration,
     Name,
     bucket_name,
+    command_line,
     key_prefix,
     no_password_in_dsn,
     no_password_in_url,
@@ -224,6 +225,13 @@ class Drill(Section):
     database_image: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./:@-]*$")] | None = None
 
 
+class Restore(Section):
+    """`[restore]`: commands that stop and start the service around a restore, run without a shell."""
+
+    stop: Annotated[str, AfterValidator(command_line)] | None = None
+    start: Annotated[str, AfterValidator(command_line)] | None = None
+
+
 class Notify(Section):
     """`[notify]`: apprise addresses that are told of failures and recoveries, or a file that lists them."""
 
@@ -252,6 +260,7 @@ class Config(Section):
     retention: Retention = Retention()
     schedule: Schedule = Schedule()
     drill: Drill = Drill()
+    restore: Restore = Restore()
     notify: Notify = Notify()
     metrics: Metrics | None = None
 
