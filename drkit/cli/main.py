@@ -169,11 +169,31 @@ def points(
 
 
 @app.command(name="show")
-def show_point(context: typer.Context, point: PointArgument, json: Json = False) -> None:
-    """Show one recovery point: parts, evidence, closure, its drills."""
+def show_point(
+    context: typer.Context,
+    point: PointArgument,
+    images: Annotated[
+        str | None,
+        typer.Option("--images", metavar="PATTERN", help="Find images: `library`, `library/app:v*`."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show one recovery point: parts, evidence, closure, its drills; or find images in it."""
     from drkit.actions import points as action
     from drkit.cli.views import point as show
 
+    if images is not None:
+        from drkit.actions.images import listing
+        from drkit.cli.views import images as found
+
+        perform(
+            context,
+            "show",
+            json,
+            lambda run: listing.find(run.settings, point, images, run.listener),
+            found.found,
+        )
+        return
     perform(context, "show", json, lambda run: action.show(run.settings, point), show.point)
 
 
