@@ -9,6 +9,7 @@
      │   ├─ ConfigError              4
      │   │   ├─ IdentityRefused      4
      │   │   ├─ SharesRefused        4
+     │   │   ├─ NoSuchImage          4
      │   │   └─ NoSuchPoint          4
      │   ├─ DrillFailed              5
      │   ├─ NotGreen                 5
@@ -23,6 +24,8 @@
      │   │   ├─ DatabaseBusy         7
      │   │   ├─ TargetUnfit          7
      │   │   ├─ NotServed            7
+     │   │   ├─ RegistryRefused      7
+     │   │   ├─ RegistryUnreachable  7
      │   │   ├─ ManifestMissing      7
      │   │   ├─ BucketFailed         7
      │   │   ├─ BucketMissing        7
@@ -131,6 +134,10 @@ class SharesRefused(ConfigError):
     """Shares of a secret that do not add up to it."""
 
 
+class NoSuchImage(ConfigError):
+    """A pattern that no image of a recovery point matches."""
+
+
 class NoSuchPoint(ConfigError):
     """A POINT that is unknown, ambiguous or not sealed."""
 
@@ -193,6 +200,14 @@ class TargetUnfit(ToolFailed):
 
 class NotServed(ToolFailed):
     """A registry does not have what was asked of it."""
+
+
+class RegistryRefused(ToolFailed):
+    """A registry refuses what was to be pushed."""
+
+
+class RegistryUnreachable(ToolFailed):
+    """A registry does not answer, or only now and then."""
 
 
 class ManifestMissing(ToolFailed):

@@ -34,7 +34,7 @@ class Fault:
     One of: an error instead of an answer (`error`: status and code), a connection that breaks before there is
     an answer (`drop`) or after so many bytes of its body (`cut_after`), a body that is changed on the way
     (`change`), an answer that takes so many seconds longer (`delay`). With `late` the service has done what
-    it was asked before the error or the break.
+    it was asked before the error or the break. With `hold` none of it happens before that is set.
     """
 
     where: str = ""
@@ -46,6 +46,7 @@ class Fault:
     change: Callable[[bytes], bytes] | None = None
     delay: float = 0.0
     late: bool = False
+    hold: threading.Event | None = None
 
 
 class Request(NamedTuple):
@@ -77,7 +78,7 @@ class Proxy:
         self._lock = threading.Lock()
         self.seen: list[Request] = []
         self.plan: Plan = lambda _request: None
-        self.at_once = self.most_at_once = 0
+        self._under_way = 0
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.proxy = self
         if certificate is not None:
@@ -128,8 +129,11 @@ class Proxy:
     def under_way(self, change: int) -> None:
         """Count the requests that are under way."""
         with self._lock:
-            self.at_once += change
-            self.most_at_once = max(self.most_at_once, self.at_once)
+            self._under_way += change
+
+    def idle(self) -> bool:
+        """Whether the service has done all that it was asked; what is held back does not count."""
+        return not self._under_way
 
     def forward(
         self, method: str, path: str, headers: list[tuple[str, str]], body: bytes
@@ -152,6 +156,8 @@ class Proxy:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    # As many as a client may open at once: with Python's 5 the rest is tried again a second later.
+    request_queue_size = 128
     proxy: Proxy
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -175,8 +181,17 @@ class _Handler(BaseHTTPRequestHandler):
             proxy.under_way(-1)
 
     def _answer(self, proxy: Proxy) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:
+            # Who sent it was killed on the way: a service stores nothing of it.
+            self.close_connection = True
+            return
         fault = proxy.fault_for(self.command, self.path) or Fault()
+        if fault.hold is not None:
+            proxy.under_way(-1)
+            fault.hold.wait()
+            proxy.under_way(1)
         time.sleep(fault.delay)
         if (fault.drop or fault.error) and not fault.late:
             self._refuse(fault)

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from drkit import config
+from drkit.actions.images import opening
 from drkit.actions.restore.secrets import identity_file, open_members
-from drkit.blobs.bucket import links_archive
-from drkit.blobs.vault import reading as vault_reading
 from drkit.checks import keys
-from drkit.errors import ConfigError, Interrupted, RestoreDamaged, ToolFailed
-from drkit.model import Part, PointManifest, utc_now
-from drkit.points import seals
+from drkit.errors import Interrupted, RestoreDamaged, ToolFailed, UsageError
+from drkit.model import utc_now
 from drkit.points.catalog import open_catalog
-from drkit.registry.image_list import ImageList
-from drkit.registry.ledger import Ledger
+from drkit.registry import selection
+from drkit.registry.selection import Selection
 from drkit.secrets.bundle import Member
 from drkit.serving import listening
-from drkit.serving.data import TreeData, VaultData
-from drkit.serving.images import Images
-from drkit.serving.names import ListedNames, Names, TreeNames, begun
 from drkit.serving.server import RegistryServer, running
 from drkit.state.directory import State, new_id, private_directory
-from drkit.tools import json_lines
 from drkit.tools.restic import mount
 from drkit.tools.restic.mount import Mount
 
@@ -81,10 +74,11 @@ def serve(
     """
     address = listening.parse(options.listen)
     password, made_up = listening.password(address, options.password_file, anonymous=options.anonymous)
+    only = _repositories(options.only)
     mount.look()
     catalog = open_catalog(settings)
     point, manifest = catalog.find(options.point or "latest", locked=True)
-    _refuse_without_images(manifest)
+    opening.refuse_without_images(manifest)
     certificate, tls = None, None
     if options.tls or not address.local:
         identity = identity_file(settings, options.identity)
@@ -93,10 +87,9 @@ def serve(
     state.prepare()
     with (
         private_directory(state.runs, f"serve-{new_id(utc_now())}") as directory,
-        mount.mounted(catalog.repository.access, directory, f"{seals.POINT}{point.id}") as mounted,
-        _images(settings, manifest, mounted, directory, options.only) as images,
+        opening.opened(settings, catalog, manifest, directory, "serve", only) as found,
     ):
-        server = RegistryServer((address.host, address.port), images, password=password, tls=tls)
+        server = RegistryServer((address.host, address.port), found.images, password=password, tls=tls)
         shown = listening.Address(address.host, server.port)
         with running(server):
             announce(
@@ -110,7 +103,7 @@ def serve(
                     options.only,
                 )
             )
-            _until_interrupted(mounted)
+            _until_interrupted(found.mounted)
     served = server.served
     if served.refused:
         raise RestoreDamaged(
@@ -127,53 +120,16 @@ def _tls(members: Sequence[Member]) -> tuple[str, ssl.SSLContext]:
     return pair.certificate, listening.context(files, pair)
 
 
-def _refuse_without_images(manifest: PointManifest) -> None:
-    if not manifest.images:
-        raise ConfigError(f"recovery point {manifest.id} has no images", hint="see `drkit show`")
-
-
-@contextlib.contextmanager
-def _images(
-    settings: config.Config, manifest: PointManifest, mounted: Mount, directory: Path, only: str | None
-) -> Iterator[Images]:
-    """The images of the point, from the repository or from the vault."""
-    ledger = Ledger(directory / "proved.db")
-    if manifest.bucket is None:
-        part = manifest.need("blobs", "blobs")
-        root = mounted.snapshot(part.snapshot) / part.path.lstrip("/")
-        with _names(manifest, mounted, TreeNames(root)) as names:
-            yield Images(root, TreeData(root), names, ledger, only)
-        return
-    with vault_reading.opened(settings, manifest.bucket, "serve") as reader:
-        listed = _file(mounted, manifest.need("inventory", "inventory"))
-        root = directory / "links"
-        root.mkdir(mode=0o700)
-        archive = _file(mounted, manifest.need("links", "links"))
-        written = begun(lambda: _unpack(archive, root))
-        with (
-            contextlib.closing(VaultData(reader, listed)) as data,
-            _names(manifest, mounted, TreeNames(root, written)) as names,
-        ):
-            yield Images(root, data, names, ledger, only, written)
-
-
-def _file(mounted: Mount, part: Part) -> Path:
-    return mounted.file(part.snapshot, part.path)
-
-
-def _unpack(archive: Path, root: Path) -> None:
-    links_archive.unpack(links_archive.read(json_lines.pieces(archive)), root)
-
-
-@contextlib.contextmanager
-def _names(manifest: PointManifest, mounted: Mount, tree: Names) -> Iterator[Names]:
-    """Tags from the list of what Harbor's database had where that is in the point, else from the tree."""
-    listed = manifest.image_list
-    if listed is None:
-        yield tree
-        return
-    with contextlib.closing(ImageList(_file(mounted, listed))) as images:
-        yield ListedNames(images)
+def _repositories(pattern: str | None) -> Selection | None:
+    """The repositories that are served, None for all; raises UsageError."""
+    if pattern is None:
+        return None
+    found = selection.parse(pattern)
+    if not found.whole:
+        raise UsageError(
+            f'"{pattern}" names a tag or a digest', hint="--only takes a project or repositories: library/*"
+        )
+    return found
 
 
 def _until_interrupted(mounted: Mount) -> None:

@@ -88,7 +88,7 @@ def perform(
 
     `recorded` is for commands that somebody relies on: how they end is written down, and told.
     """
-    _listen_to_signals()
+    be_deaf = _listen_to_signals()
     _forbid_core_dumps()
     options: Options = context.obj
     logs.set_up(f"{command}[{os.getpid()}]", verbose=options.verbose, quiet=options.quiet)
@@ -113,8 +113,7 @@ def perform(
     failed, lost = ending.show(failed, result, show)
     if trail:
         failed = ending.record(trail, failed, result)
-    if isinstance(failed, Interrupted):
-        _ignore_signals()
+    be_deaf()
     if lost is not None:
         complain(lost)
     ended = failed or lost
@@ -122,7 +121,8 @@ def perform(
         raise typer.Exit(ended.exit_code)
 
 
-def _listen_to_signals() -> None:
+def _listen_to_signals() -> Callable[[], None]:
+    """From now on a signal interrupts; what is returned ends that, when nothing is left to interrupt."""
     # Loaded here, where a command runs that needs it anyway, and not in the middle of something.
     from drkit.cli import wakeup
     from drkit.tools.process.execute import in_the_middle
@@ -147,9 +147,16 @@ def _listen_to_signals() -> None:
             signal.signal(sign, _interrupt)
     wakeup.ensure()
 
+    def be_deaf() -> None:
+        nonlocal asked
+        asked = True
+        _ignore_signals()
+
+    return be_deaf
+
 
 def _ignore_signals() -> None:
-    """Nothing is left that could be interrupted: a signal that comes now must not change the exit code.
+    """All is done, said and written down: a signal that comes now changes neither exit code nor words.
 
     Blocked meanwhile: Python complains of one that came before its handler was taken away.
     """

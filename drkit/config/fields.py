@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -77,6 +78,13 @@ def bucket_name(name: str) -> str:
 def key_prefix(prefix: str) -> str:
     """A prefix of keys, without slashes at its ends."""
     return prefix.strip("/")
+
+
+def command_line(text: str) -> str:
+    """A command with its arguments, quoted as for a shell, which does not run it."""
+    if not shlex.split(text):
+        raise ValueError("name a program with its arguments")
+    return text
 
 
 def _plain_name(name: str) -> str:

@@ -14,6 +14,7 @@ from drkit.config.fields import (
     Duration,
     Name,
     bucket_name,
+    command_line,
     key_prefix,
     no_password_in_dsn,
     no_password_in_url,
@@ -180,6 +181,14 @@ class Harbor(Section):
     read_only: bool = False
 
 
+class Registry(Section):
+    """`[registry]`: the registry that runs, where images are pushed to, and as whom."""
+
+    url: Annotated[str, AfterValidator(web_address)]
+    credentials_file: AbsolutePath | None = None
+    ca_file: AbsolutePath | None = None
+
+
 class Retention(Section):
     """`[retention]`: how many recovery points to keep, newest first, by period; all zero keeps everything."""
 
@@ -216,6 +225,13 @@ class Drill(Section):
     database_image: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./:@-]*$")] | None = None
 
 
+class Restore(Section):
+    """`[restore]`: commands that stop and start the service around a restore, run without a shell."""
+
+    stop: Annotated[str, AfterValidator(command_line)] | None = None
+    start: Annotated[str, AfterValidator(command_line)] | None = None
+
+
 class Notify(Section):
     """`[notify]`: apprise addresses that are told of failures and recoveries, or a file that lists them."""
 
@@ -240,9 +256,11 @@ class Config(Section):
     secrets: Secrets = Secrets()
     repositories: tuple[Repository, ...] = Field(alias="repository", min_length=1)
     harbor: Harbor | None = None
+    registry: Registry | None = None
     retention: Retention = Retention()
     schedule: Schedule = Schedule()
     drill: Drill = Drill()
+    restore: Restore = Restore()
     notify: Notify = Notify()
     metrics: Metrics | None = None
 

@@ -155,6 +155,11 @@ def _rename(session: Session, old: str, new: str) -> None:
     )
 
 
+def away_name(name: str, point: str) -> str:
+    """What a restored database is called once the one before it has been put back."""
+    return _named(name, "_restored_" + point.replace("-", "_"))
+
+
 def _free_name(session: Session, name: str, point: str) -> str:
     """A name for the old database that is not taken and not too long."""
     tail = "_before_" + point.replace("-", "_")

@@ -101,6 +101,7 @@ class DrillNote:
     recovery_time_seconds: float | None
     revision: int = 0
     opened: tuple[str, ...] = ()
+    stages: tuple[Stage, ...] = ()
 
     @property
     def proves(self) -> bool:

@@ -19,6 +19,11 @@ def is_aside(name: str) -> bool:
     return _ENDING.search(name) is not None
 
 
+def original(path: Path) -> Path:
+    """What something that was set aside was called before; a name that was cut to fit stays cut."""
+    return path.with_name(_ENDING.sub("", path.name))
+
+
 def free_path(path: Path, point: str) -> Path:
     """Where `path` is set aside: a second restore never overwrites what the first one set aside."""
     first = f".before-{point}"

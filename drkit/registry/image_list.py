@@ -6,6 +6,7 @@ From Harbor 2.15 on tags stand in Harbor's database alone; in this list they can
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
@@ -17,6 +18,8 @@ from drkit.tools import json_lines
 from drkit.tools.sorted_lines import SortedLines
 
 FILE_NAME = "tags.jsonl"
+# Cosign's older form: the digest of what it is about, and what it is.
+_OF = re.compile(r"sha256-([0-9a-f]{64})(?:\.[a-z]+)?")
 # A child is of an index; an accessory (a signature, an SBOM) is of its subject.
 Kind = Literal["image", "child", "accessory"]
 
@@ -54,8 +57,13 @@ def _line(image: Listed) -> bytes:
 
 
 def from_file(path: Path) -> Iterator[Listed]:
-    """The images in a file of JSON lines; raises RestoreDamaged for anything else."""
-    for lines in json_lines.whole(json_lines.pieces(path), "the list of images"):
+    """The images in a file of JSON lines."""
+    return from_lines(json_lines.pieces(path))
+
+
+def from_lines(pieces: Iterable[bytes]) -> Iterator[Listed]:
+    """The images in a stream of JSON lines; raises RestoreDamaged for anything else."""
+    for lines in json_lines.whole(pieces, "the list of images"):
         yield from map(listed, filter(None, lines.split(b"\n")))
 
 
@@ -68,6 +76,16 @@ def listed(line: bytes) -> Listed:
     except (ValueError, TypeError):
         raise RestoreDamaged("the list of images cannot be read", hint="use another point") from None
     return found
+
+
+def by_tag(repository: str, tag: str, digest: str) -> Listed:
+    """An image of which nobody knows more than its tag: that may say that it is a signature or an SBOM."""
+    of = _OF.fullmatch(tag)
+    return (
+        Listed(repository, tag, digest, None, "accessory", f"sha256:{of[1]}")
+        if of
+        else Listed(repository, tag, digest)
+    )
 
 
 class ImageList:

@@ -22,6 +22,17 @@ def next_steps(manifest: PointManifest, root: Path | None = None, open_roles: st
     return (*_harbor(manifest, root, schema, roles), replaced)
 
 
+def harbor_directory(manifest: PointManifest) -> str:
+    """The directory that Harbor is installed in, by its harbor.yml; empty where nothing says it."""
+    found = _harbor_yml(manifest)
+    return str(PurePosixPath(found).parent) if found else ""
+
+
+def _harbor_yml(manifest: PointManifest) -> str | None:
+    paths = (file.path for file in manifest.secret_files)
+    return next((path for path in paths if PurePosixPath(path).name == _HARBOR_YML), None)
+
+
 def _plain() -> Iterator[str]:
     yield "point the registry to what was restored"
     yield "empty its Redis or other cache, start it, pull one image by its digest and push one"
@@ -35,7 +46,7 @@ def _passwords(open_roles: str, *, harbor: bool) -> Iterator[str]:
 
 def _harbor(manifest: PointManifest, root: Path | None, schema: int, roles: Sequence[str]) -> Iterator[str]:
     paths = [file.path for file in manifest.secret_files]
-    settings = next((path for path in paths if PurePosixPath(path).name == _HARBOR_YML), None)
+    settings = _harbor_yml(manifest)
     key = next((path for path in paths if path.endswith(_SECRET_KEY)), None)
     directory = _below(root, str(PurePosixPath(settings).parent)) if settings else "Harbor's directory"
     version = versions.describe(schema)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 from drkit.errors import ToolFailed, WrongBytes
 from drkit.registry import links, storage
 from drkit.registry.ledger import Ledger
+from drkit.registry.selection import Selection
 from drkit.registry.storage import REPOSITORIES
 from drkit.serving import requests
 from drkit.serving.data import Data
@@ -37,7 +37,7 @@ class Blob:
 class Images:
     """The links of a tree below `root`, and the `data` that they lead to.
 
-    Repositories that do not match `only` are not there. Where the links are still being written, `written`
+    Repositories that `only` does not cover are not there. Where the links are still being written, `written`
     waits for that: until then a repository is taken to have whatever the point has.
     """
 
@@ -47,7 +47,7 @@ class Images:
         data: Data,
         names: Names,
         ledger: Ledger,
-        only: str | None = None,
+        only: Selection | None = None,
         written: Future[None] | None = None,
     ) -> None:
         self.names = names
@@ -61,7 +61,7 @@ class Images:
 
     def serves(self, repository: str) -> bool:
         """Whether a repository of that name may be asked for."""
-        return self._only is None or fnmatch.fnmatchcase(repository, self._only)
+        return self._only is None or self._only.covers(repository)
 
     def manifest(self, repository: str, digest: str) -> bytes | None:
         """The bytes of a manifest that a repository has; raises WrongBytes, ToolFailed."""

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from drkit.errors import ToolFailed
-from drkit.registry import links, storage
-from drkit.registry.image_list import ImageList
+from drkit.registry import image_list, links, storage
+from drkit.registry.image_list import ImageList, Listed
+from drkit.registry.selection import Selection
 from drkit.registry.storage import REPOSITORIES
 
 T = TypeVar("T")
@@ -52,6 +53,9 @@ class Names(Protocol):
 
     def repositories(self, after: str, most: int) -> list[str]:
         """The repositories whose names sort behind `after`, sorted, up to `most`."""
+
+    def covered(self, selection: Selection) -> Iterator[Listed]:
+        """All that the repositories have which a selection covers, sorted by repository."""
 
 
 class TreeNames:
@@ -91,6 +95,19 @@ class TreeNames:
         """See Names; the whole tree is walked."""
         self._wait()
         return sorted(name for name in self._walk() if name > after)[:most]
+
+    def covered(self, selection: Selection) -> Iterator[Listed]:
+        """See Names: every tag, and for a digest every manifest."""
+        self._wait()
+        names = [selection.repositories] if selection.exact else sorted(self._walk())
+        for repository in filter(selection.covers, names):
+            place = self._root / REPOSITORIES / repository / "_manifests"
+            if selection.digest is not None:
+                digests = (f"sha256:{name}" for name in sorted(_listed(place / "revisions/sha256")))
+                yield from (Listed(repository, "", digest) for digest in filter(storage.is_digest, digests))
+            for tag in sorted(_listed(place / "tags")):
+                if digest := self.digest(repository, tag):
+                    yield image_list.by_tag(repository, tag, digest)
 
     def _walk(self) -> Iterator[str]:
         top = self._root / REPOSITORIES
@@ -134,3 +151,9 @@ class ListedNames:
             names.append(found)
             after = found
         return names
+
+    def covered(self, selection: Selection) -> Iterator[Listed]:
+        """See Names."""
+        if selection.exact:
+            return self._images.of(selection.repositories)
+        return (each for each in self._images.since("") if selection.covers(each.repository))

@@ -161,7 +161,7 @@ def served(site: Site) -> dict[str, str]:
         images = connection.execute("SELECT repository_name, digest FROM artifact ORDER BY 1, 2").fetchall()
     accept = {"Accept": ", ".join(push.MANIFEST_TYPES)}
     found = {}
-    with httpx.Client(base_url=site.registry_url, headers=accept, trust_env=False) as client:
+    with httpx.Client(base_url=site.registry_url, headers=accept, trust_env=False, timeout=60) as client:
         for repository, digest in images:
             answer = client.get(f"/v2/{repository}/manifests/{digest}")
             found[f"{repository}@{digest}"] = (

@@ -18,6 +18,8 @@ from typing import Any
 
 # Seconds; long, for tests hold on a busy machine.
 PATIENCE = 120.0
+# Progress where no terminal is: a line every half minute, which only a very busy machine comes to see.
+_PROGRESS = re.compile(r"[^:]+: (under way|[\d.,]+( [KMGT]?i?B| \w+)?( of .*)?)")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Ended:
         more = ["disturbance"] if error["kind"] == "backup_incomplete" else []
         assert list(error) == ["kind", "message", "hint", *more]
         return dict(error)
+
+    @property
+    def said(self) -> list[str]:
+        """The lines for a person, without those of progress."""
+        return [line for line in self.stderr.splitlines() if not _PROGRESS.fullmatch(line)]
 
     @property
     def complaint(self) -> tuple[str, str]:

@@ -48,7 +48,13 @@ def _look(pid: int) -> Process:
     where = Path(f"/proc/{pid}")
     status = (where / "stat").read_text(errors="replace")
     parent = int(status.rpartition(")")[2].split()[1])
-    return Process(pid, parent, (where / "cmdline").read_bytes(), (where / "environ").read_bytes())
+    arguments = (where / "cmdline").read_bytes()
+    while True:
+        environment = (where / "environ").read_bytes()
+        # One that becomes another program meanwhile would have the words of the one, and this of the other.
+        if (now := (where / "cmdline").read_bytes()) == arguments:
+            return Process(pid, parent, arguments, environment)
+        arguments = now
 
 
 def catches(pid: int, sign: signal.Signals) -> bool:

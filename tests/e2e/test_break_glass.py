@@ -184,7 +184,9 @@ def every_image_is_served(root: Path, directory: Path, images: list[tuple[str, s
     accept = {"Accept": ", ".join(push.MANIFEST_TYPES)}
     with serving(root, directory) as path:
         transport = httpx.HTTPTransport(uds=str(path))
-        with httpx.Client(transport=transport, base_url="http://registry", headers=accept) as client:
+        with httpx.Client(
+            transport=transport, base_url="http://registry", headers=accept, timeout=60
+        ) as client:
             for repository, digest in images:
                 answer = client.get(f"/v2/{repository}/manifests/{digest}")
                 assert answer.status_code == 200

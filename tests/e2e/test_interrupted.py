@@ -84,14 +84,14 @@ def assert_interrupted(ended: Ended, *, as_json: bool) -> None:
     if as_json:
         assert_error(ended, "interrupted", "interrupted", "")
     else:
-        assert (ended.stdout, ended.stderr.splitlines()) == ("", ["error: interrupted"])
+        assert (ended.stdout, ended.said) == ("", ["error: interrupted"])
 
 
 _DRILL: dict[str, tuple[signal.Signals, Callable[[Drkit], Gate]]] = {
     "sandbox made": (signal.SIGINT, gates.sandbox_made),
     "PostgreSQL ready": (signal.SIGTERM, gates.server_ready),
     "registry serves": (signal.SIGTERM, gates.registry_serves),
-    "controls planted": (signal.SIGINT, gates.controls_planted),
+    "dump cut": (signal.SIGINT, gates.dump_cut),
 }
 
 
@@ -115,7 +115,7 @@ def test_drill(copy: Drkit, server: Connection, moment: str) -> None:
 
 
 def test_drill_at_any_moment(copy: Drkit, server: Connection) -> None:
-    """Also while it starts or tears down already; and an impatient second signal changes nothing."""
+    """Also while it tears down, or tells what came of it; and an impatient second signal changes nothing."""
     for delay in (0.8, 1.3, 1.9):
         process = copy.start("drill")
         wait_for(lambda: processes.catches(process.pid, signal.SIGTERM), "drkit listens to signals")  # noqa: B023
@@ -126,10 +126,10 @@ def test_drill_at_any_moment(copy: Drkit, server: Connection) -> None:
         process.send_signal(signal.SIGTERM)
         ended = finish(process)
         assert_tidy(copy, server)
-        if ended.code == -signal.SIGTERM:
-            assert ended.stderr == "", "so early that nothing had begun"
-        elif ended.code != 0:
-            assert_interrupted(ended, as_json=False)
+        assert ended.code in (0, 130), ended
+        assert ended.said == (["error: interrupted"] if ended.code else [])
+        # It may be over, and interrupted while it says so or others are told.
+        assert ended.code or "passed" in ended.stdout
 
 
 @pytest.mark.parametrize("moment", ["database half restored", "blobs half restored"])

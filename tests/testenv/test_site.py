@@ -81,7 +81,7 @@ def test_every_tag_and_artifact_can_be_pulled(site: testenv.Site, connection: ps
         " SELECT repository_name, name, digest FROM tag JOIN artifact a ON a.id = artifact_id"
     ).fetchall()
     assert len(references) > 30
-    with httpx.Client(base_url=site.registry_url, headers=accept, trust_env=False) as client:
+    with httpx.Client(base_url=site.registry_url, headers=accept, trust_env=False, timeout=60) as client:
         for repository, reference, digest in references:
             answer = client.get(f"/v2/{repository}/manifests/{reference}")
             assert (answer.status_code, answer.headers.get("Docker-Content-Digest")) == (200, digest)

@@ -9,6 +9,7 @@ from pathlib import Path
 from drkit import config
 from drkit.actions.restore.plan import RestorePlan, RestoreStep, database_entry, database_target
 from drkit.actions.restore.server import role_remarks
+from drkit.actions.restore.way_back import of_database
 from drkit.database import clients, swap
 from drkit.database import evidence as evidences
 from drkit.database import load as database_restore
@@ -36,6 +37,7 @@ class RestoredDatabase:
     set_aside: tuple[str, ...]
     warnings: tuple[str, ...]
     open_roles: tuple[str, ...]
+    way_back: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class DatabaseRestore:
             (f"database {aside}",) if aside else (),
             (*warnings, *role_remarks(made, "were made")),
             made.without_password,
+            (of_database(target, aside, self.plan.point),) if aside else (),
         )
 
     def _fetch(self, name: str, scratch: Path) -> _Files:

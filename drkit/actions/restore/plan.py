@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from drkit import config
-from drkit.actions.restore import secrets
+from drkit.actions.restore import secrets, service
 from drkit.actions.restore import server as restore_server
 from drkit.actions.restore import target as restore_target
+from drkit.actions.restore.expected import Expected, Wanted, expect
 from drkit.blobs.ends import place_of_blobs
 from drkit.database import clients, locked, swap
 from drkit.errors import ConfigError, TargetNotEmpty, UsageError
-from drkit.model import DatabaseEvidence, Part, Point, PointManifest
-from drkit.points.catalog import open_catalog
+from drkit.model import DatabaseEvidence, Part, Point, PointManifest, utc_now
+from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.seal_files import SealFiles
+from drkit.registry import storage
+from drkit.reports import next_steps
+from drkit.reports.units import size
 from drkit.tools.postgres import targets
 from drkit.tools.postgres.targets import Target
 from drkit.tools.restic import repository
@@ -59,6 +63,8 @@ class RestoreStep:
     in_place: bool = False
     connected: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    # Where its files go: what is needed at most, and what is free.
+    room: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,13 @@ class RestorePlan:
     options: RestoreOptions
     # As it was listed, for whoever fetches its seal.
     listed: Point
+    age_seconds: float = 0.0
+    # By the last drill; None where there was none.
+    expected: Expected | None = None
+    # The commands of [restore] around it, and where there is none, what somebody must stop himself.
+    stop: str = ""
+    start: str = ""
+    to_stop: str = ""
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -90,6 +103,7 @@ def plan(settings: config.Config, options: RestoreOptions) -> RestorePlan:
     the way and `replace` is not wished for.
     """
     repository.require(repository.version())
+    service.require(settings.restore)
     catalog = open_catalog(settings)
     point, _ = catalog.find(options.point, locked=True)
     files = catalog.fetch_seal(point)
@@ -100,7 +114,20 @@ def plan(settings: config.Config, options: RestoreOptions) -> RestorePlan:
             f"point {point.id} has no {options.only or 'part to restore'}",
             hint="`drkit show` tells what is in it",
         )
-    found = RestorePlan(point.id, manifest.site, manifest, steps, options, point)
+    live = _touches_live(steps, options)
+    found = RestorePlan(
+        point.id,
+        manifest.site,
+        manifest,
+        steps,
+        options,
+        point,
+        age_seconds=(utc_now() - manifest.consistent_at).total_seconds(),
+        expected=_expected(catalog, point, steps),
+        stop=(live and settings.restore.stop) or "",
+        start=(live and settings.restore.start) or "",
+        to_stop=_to_stop(manifest) if live and settings.restore.stop is None else "",
+    )
     blocked = [step for step in steps if step.blocked]
     if blocked:
         what = "; ".join(f"{step.what} ({step.present} at {step.target})" for step in blocked)
@@ -109,6 +136,26 @@ def plan(settings: config.Config, options: RestoreOptions) -> RestorePlan:
             hint = "objects cannot be set aside: name another bucket or root in [blobs]; nothing was changed"
         raise TargetNotEmpty(f"the target is not empty: {what}", hint=hint, result=found)
     return found
+
+
+def _touches_live(steps: Sequence[RestoreStep], options: RestoreOptions) -> bool:
+    """Whether something goes where the registry has it: a restore elsewhere must not stop what runs."""
+    return any((options.database_dsn if step.kind == "database" else options.root) is None for step in steps)
+
+
+def _to_stop(manifest: PointManifest) -> str:
+    """What uses the parts of a point, in words."""
+    if all(evidence.harbor_schema is None for evidence in manifest.databases):
+        return "the registry"
+    directory = next_steps.harbor_directory(manifest)
+    where = f": docker compose stop core jobservice registry registryctl in {directory}" if directory else ""
+    return f"Harbor (core, jobservice, registry, registryctl){where}"
+
+
+def _expected(catalog: Catalog, point: Point, steps: Sequence[RestoreStep]) -> Expected | None:
+    wanted = [Wanted(step.kind, step.name, step.bytes) for step in steps]
+    proven = any(note.proves for note in point.drills)
+    return expect(wanted, [point] if proven else catalog.points(), point.id)
 
 
 def _steps(settings: config.Config, files: SealFiles, options: RestoreOptions) -> Iterator[RestoreStep]:
@@ -140,10 +187,10 @@ def _refuse_one_name_for_many(manifest: PointManifest, options: RestoreOptions) 
 
 
 def _step(
-    kind: What, name: str, what: str, target: str, size: int, present: str, options: RestoreOptions
+    kind: What, name: str, what: str, target: str, count: int, present: str, options: RestoreOptions
 ) -> RestoreStep:
     blocked = bool(present) and not options.replace
-    return RestoreStep(kind, name, what, target, size, present or "nothing", blocked)
+    return RestoreStep(kind, name, what, target, count, present or "nothing", blocked)
 
 
 def _blobs_step(
@@ -157,7 +204,17 @@ def _blobs_step(
     in_bucket = isinstance(to, config.BucketBlobs)
     # Nothing in a bucket can be renamed: what is there stays, whatever is wished.
     blocked = step.blocked or (bool(present) and in_bucket)
+    if isinstance(to, Path) and not blocked:
+        step = replace(
+            step, room=restore_target.room(to, manifest.id, part.bytes), remarks=_kept(to, present)
+        )
     return replace(step, blocked=blocked, source=source, in_bucket=in_bucket)
+
+
+def _kept(target: Path, present: str) -> tuple[str, ...]:
+    if not present or not (target / storage.BLOBS).is_dir():
+        return ()
+    return ("blobs that are there and hash right are kept; only the others are read",)
 
 
 def database_entry(
@@ -224,7 +281,9 @@ def _database_step(
         restore_server.refuse(server, target, evidence)
         state = settings.site.state
         place = next(path for path in (state, *state.parents) if path.exists())
-        restore_server.room_for_dump(shutil.disk_usage(place).free, dump.bytes, str(state))
+        free = shutil.disk_usage(place).free
+        restore_server.room_for_dump(free, dump.bytes, str(state))
+        step = replace(step, room=f"{size(dump.bytes)} in {state} meanwhile, {size(free)} free")
     return replace(
         step,
         in_place=server.in_place,

@@ -6,9 +6,10 @@ put in place by renaming. What is in the way is set aside if the user says so, a
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from drkit.actions.restore import secrets
 from drkit.actions.restore import target as restore_target
 from drkit.actions.restore.blobs import BlobsRestore
 from drkit.actions.restore.database import DatabaseRestore
-from drkit.actions.restore.plan import RestorePlan, RestoreStep
-from drkit.errors import DrkitError, RestoreDamaged
+from drkit.actions.restore.plan import RestorePlan, RestoreStep, database_target
+from drkit.actions.restore.service import Service
+from drkit.actions.restore.way_back import NotRestored, now_at, of_path
+from drkit.errors import DrkitError, Interrupted, RestoreDamaged, ToolFailed
 from drkit.model import Stage
 from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.seal_files import SealFiles
@@ -30,6 +33,9 @@ from drkit.secrets.bundle import Member
 from drkit.state.directory import State, private_directory
 from drkit.stopwatch import Stopwatch
 from drkit.tools.parallel import together
+from drkit.tools.postgres.targets import Target
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,12 @@ class RestoreResult:
     # Which images did not come back as they should, though everything else did.
     lacking: tuple[str, ...] = ()
     next_steps: tuple[str, ...] = ()
+    # What has become of the service; empty where nobody was told to stop it.
+    service: str = ""
+    # Of a restore that did not end well: why a part is not back, and what is in its place.
+    not_restored: tuple[NotRestored, ...] = ()
+    # The commands that put back what was set aside.
+    way_back: tuple[str, ...] = ()
 
 
 def restore(settings: config.Config, plan: RestorePlan, listener: Listener = silent) -> RestoreResult:
@@ -95,13 +107,16 @@ class _Restore:
     warnings: list[str] = field(default_factory=list)
     open_roles: list[str] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
+    way_back: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.stopwatch = Stopwatch(self.listener)
+        self.service = Service(self.plan.stop, self.plan.start, self.stopwatch)
 
     def run(self) -> RestoreResult:
-        """All steps side by side, once it is certain that the secrets open."""
+        """All steps side by side, once it is certain that the secrets open and the service has stopped."""
         members = self._open_secrets()
+        self.service.stop(self._live_databases())
         work: dict[RestoreStep, Callable[[], None]] = {}
         for step in self.plan.steps:
             match step.kind:
@@ -111,18 +126,58 @@ class _Restore:
                     work[step] = partial(self._blobs, step)
                 case "secrets":
                     work[step] = partial(self._secrets, step, members)
-        outcomes = together(work)
-        result = self._result()
+        try:
+            outcomes = together(work)
+        except Interrupted as error:
+            raise Interrupted(error.message, hint=self._left_stopped()) from None
+        except BaseException:
+            if said := self._left_stopped():
+                log.warning("%s", said)
+            raise
         errors = {step: error for step, error in outcomes.items() if isinstance(error, DrkitError)}
         if errors:
-            raise _failed(errors, result)
-        if result.lacking:
+            raise self._failed(errors)
+        if self.lacking:
+            hint = "look for them in another point, or push those images again"
             raise RestoreDamaged(
-                f"everything else is back, but not all of the images: {'; '.join(result.lacking)}",
-                hint="look for them in another point, or push those images again",
-                result=result,
+                f"everything else is back, but not all of the images: {'; '.join(self.lacking)}",
+                hint="; ".join(filter(None, (hint, self._left_stopped()))),
+                result=self._result(),
             )
-        return result
+        try:
+            self.service.start()
+        except ToolFailed as error:
+            raise ToolFailed(error.message, hint=error.hint, result=self._result()) from None
+        return self._result()
+
+    def _live_databases(self) -> list[Target]:
+        """Those that are somebody's now: nobody may be in them once the service has stopped."""
+        wanted = {step.name for step in self.plan.steps if step.kind == "database" and not step.in_place}
+        options = self.plan.options
+        if options.database_dsn is not None:
+            return []
+        found = (each for each in self.plan.manifest.databases if each.name in wanted)
+        return [database_target(self.settings, evidence, options) for evidence in found]
+
+    def _left_stopped(self) -> str:
+        """What to know of a service that was stopped, after a restore that did not end well."""
+        if not self.service.state:
+            return ""
+        back = f": {self.service.back}" if self.service.back else ""
+        return f"the service was stopped, and stays so{back}"
+
+    def _failed(self, errors: dict[RestoreStep, DrkitError]) -> DrkitError:
+        """The first error, which decides the exit code, with all of them told."""
+        first = next(iter(errors.values()))
+        said = "; ".join(f"{step.what}: {error.message}" for step, error in errors.items())
+        came_back = ", ".join(step.what for step in self.done) or "nothing"
+        now = partial(now_at, settings=self.settings, manifest=self.plan.manifest, options=self.plan.options)
+        left = tuple(NotRestored(s.what, s.target, error.message, now(s)) for s, error in errors.items())
+        return type(first)(
+            f"{said} ({came_back} came back)",
+            hint="; ".join(filter(None, (first.hint, self._left_stopped()))),
+            result=replace(self._result(), not_restored=left),
+        )
 
     def _result(self) -> RestoreResult:
         return RestoreResult(
@@ -137,6 +192,8 @@ class _Restore:
             self.swept,
             tuple(self.lacking),
             next_steps(self.plan.manifest, self.plan.options.root, self._open_roles()),
+            self.service.state,
+            way_back=tuple(self.way_back),
         )
 
     def _open_roles(self) -> str:
@@ -161,6 +218,7 @@ class _Restore:
             self.listener,
         ).run(step)
         self.set_aside += back.set_aside
+        self.way_back += back.way_back
         self.warnings += back.warnings
         self.open_roles += back.open_roles
         self._did(step, began, back.verified)
@@ -177,6 +235,7 @@ class _Restore:
             self.listener,
         ).run(where)
         self.set_aside += back.set_aside
+        self.way_back += [of_path(Path(path), self.plan.point) for path in back.set_aside]
         self.warnings += back.warnings
         self.lacking += back.lacking
         self._did(step, began, back.verified)
@@ -186,6 +245,7 @@ class _Restore:
         with self.stopwatch.stage("restore secrets"):
             placed = placing.place_members(members, options.root, self.plan.point, replace=options.replace)
         self.set_aside += [str(path) for path in placed.set_aside]
+        self.way_back += [of_path(path, self.plan.point) for path in placed.set_aside]
         if os.geteuid() != 0:
             self.warnings.append(
                 "the owners of the secret files were not restored: only root can give files away"
@@ -196,11 +256,3 @@ class _Restore:
     def _did(self, step: RestoreStep, began: float, verified: str) -> None:
         took = round(self.stopwatch.seconds - began, 3)
         self.done[step] = RestoredStep(step.what, step.target, took, verified)
-
-
-def _failed(errors: dict[RestoreStep, DrkitError], result: RestoreResult) -> DrkitError:
-    """The first error, which decides the exit code, with all of them told."""
-    first = next(iter(errors.values()))
-    said = "; ".join(f"{step.what}: {error.message}" for step, error in errors.items())
-    came_back = ", ".join(step.what for step in result.steps) or "nothing"
-    return type(first)(f"{said} ({came_back} came back)", hint=first.hint, result=result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from drkit import config
@@ -10,9 +11,10 @@ from drkit.blobs.directory import placing
 from drkit.blobs.ends import below, place_of_blobs
 from drkit.blobs.opening import open_bucket
 from drkit.blobs.vault import reading as vault_reading
-from drkit.errors import ConfigError, RestoreDamaged
+from drkit.errors import ConfigError, RestoreDamaged, TargetUnfit
 from drkit.model import PointManifest
 from drkit.registry import storage
+from drkit.reports.units import size
 from drkit.secrets import bundle_paths
 from drkit.secrets.install import below as below_root
 
@@ -78,6 +80,24 @@ def obstacles(where: Path | config.BucketBlobs, point: str) -> str:
         mark = bucket.first(start)
         other = f" of an interrupted restore of {mark.key.removeprefix(start)}" if mark else ""
         return f"objects{other}, such as {found.key}"
+
+
+def room(target: Path, point: str, needed: int) -> str:
+    """What a directory needs at most, and what is free there; raises TargetUnfit where that cannot be enough.
+
+    Blobs that are there already, or were left by a restore that was cut off, are not written again.
+    """
+    place = next(path for path in (target, *target.parents) if path.is_dir())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        roots = (target, placing.staging_for(target, point) / target.name)
+        there = sum(length for root in roots for _digest, length in storage.stored_blobs(root))
+        if free < needed - there:
+            raise TargetUnfit(
+                f"the image blobs need {size(needed - there)} more in {place}, and {size(free)} are free",
+                hint="make room there, or use --root DIR on a larger disk",
+            )
+    return f"{size(needed)} at most, {size(free)} free"
 
 
 def look_at_vault(settings: config.Config, manifest: PointManifest) -> str:

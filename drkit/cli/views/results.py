@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from drkit.actions.expire.run import ExpireResult
     from drkit.actions.init.run import InitResult
     from drkit.actions.points import PointList
-    from drkit.actions.restore.plan import RestorePlan
-    from drkit.actions.restore.run import RestoreResult
     from drkit.actions.status.judge import Status
     from drkit.actions.verify import VerifyResult
     from drkit.blobs.vault.verifying import VaultVerified
@@ -205,65 +203,6 @@ def _verified_vault(paper: Output, vault: VaultVerified) -> None:
             f"{vault.hidden:,} blobs in the vault were deleted or overwritten; what points need are versions"
         )
         _warn(paper, [f"{said} that are still there"])
-
-
-def restore_plan(paper: Output, plan: RestorePlan) -> None:
-    """What a restore will do, step by step."""
-    paper.print(
-        f"recovery point {plan.point}, consistent at {moment(plan.manifest.consistent_at)}, for {plan.site}"
-    )
-    vault = any(step.source for step in plan.steps)
-    table = Table("restore", *(["from"] if vault else []), "to", ">size", "there now")
-    for step in plan.steps:
-        source = [step.source or "the repository"] if vault else []
-        table.add_row(step.what, *source, step.target, size(step.bytes), step.present)
-    paper.print(table)
-    for step in plan.steps:
-        for line in step.remarks:
-            paper.print(f"{step.what}: {line}")
-        if step.connected:
-            _warn(paper, [f"sessions in {step.target} will be ended: {'; '.join(step.connected)}"])
-    if plan.manifest.warnings:
-        paper.print("when the point was taken there were warnings:")
-        _warn(paper, plan.manifest.warnings)
-
-
-def restore(paper: Output, result: RestoreResult | RestorePlan) -> None:
-    """What a restore did, or what it would have done had nothing been in the way."""
-    from drkit.actions.restore.plan import RestorePlan
-
-    if isinstance(result, RestorePlan):
-        restore_plan(paper, result)
-        return
-    table = Table("restored", "to", ">time", "verified")
-    for step in result.steps:
-        table.add_row(step.what, step.target, duration(step.seconds), step.verified)
-    paper.print(table)
-    for line in result.swept:
-        paper.print(line)
-    for path in result.set_aside:
-        paper.print(f"set aside: {path}")
-    _warn(paper, result.warnings)
-    paper.print(_came_back(paper, result))
-    if result.steps and (paper.succeeded or result.lacking):
-        paper.print("\nNext:")
-        for number, line in enumerate(result.next_steps, 1):
-            paper.print(f"  {number}. {line}")
-
-
-def _came_back(paper: Output, result: RestoreResult) -> Text:
-    """What of the point is back, in a sentence that the exit code agrees with."""
-    back = ", ".join(step.what for step in result.steps) or "nothing"
-    took = f"({duration(result.seconds)})"
-    if paper.succeeded and not result.left_out:
-        return Text(f"recovery point {result.point} is back {took}", style="green")
-    if paper.succeeded:
-        left = ", ".join(result.left_out)
-        return Text(f"restored of recovery point {result.point}: {back} {took}; not requested: {left}")
-    words = f"; not restored: {', '.join(result.missing)}" if result.missing else ""
-    return Text(
-        f"recovery point {result.point} is not restored completely; restored: {back}{words}", style="red"
-    )
 
 
 def expire(paper: Output, result: ExpireResult) -> None:

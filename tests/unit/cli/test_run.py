@@ -245,6 +245,17 @@ def test_a_message_that_cannot_be_sent_changes_nothing(tmp_path: Path) -> None:
     assert last(tmp_path).good
 
 
+@pytest.mark.parametrize("sign", ["SIGINT", "SIGTERM"])
+def test_a_signal_that_comes_when_all_is_said_changes_nothing(tmp_path: Path, sign: str) -> None:
+    """While Python ends, which takes its time: what went well must not be told to have been interrupted."""
+    late = f"import atexit, os, signal; atexit.register(os.kill, os.getpid(), signal.{sign})"
+    ended = run(tmp_path, f"{late}; return 'done'")
+    assert (ended.returncode, ended.stdout) == (0, "done\n")
+    assert "Traceback" not in ended.stderr
+    assert "interrupted" not in ended.stderr
+    assert last(tmp_path).good
+
+
 def test_a_full_disk_is_no_bug(tmp_path: Path) -> None:
     ended = run(tmp_path, "open('/dev/full', 'w').write('x' * 9999)")
     assert ended.returncode == 7

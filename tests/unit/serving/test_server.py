@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from drkit.errors import ConfigError
-from drkit.registry import links, storage
+from drkit.registry import links, selection, storage
 from drkit.registry.ledger import Ledger
 from drkit.serving.data import TreeData
 from drkit.serving.images import Images
@@ -29,7 +29,8 @@ def served(
     root: Path, *, password: str | None = None, only: str | None = None
 ) -> Iterator[tuple[httpx.Client, RegistryServer]]:
     ledger = Ledger(root / "ledger.db")
-    images = Images(root, TreeData(root), TreeNames(root), ledger, only)
+    chosen = selection.parse(only) if only else None
+    images = Images(root, TreeData(root), TreeNames(root), ledger, chosen)
     server = RegistryServer(("127.0.0.1", 0), images, password=password, tls=None)
     with running(server), httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
         yield client, server

@@ -10,7 +10,7 @@ from drkit.actions.doctor.finding import Finding
 from drkit.actions.doctor.run import Diagnosis
 from drkit.actions.restore.run import RestoredStep, RestoreResult
 from drkit.cli.output import Output
-from drkit.cli.views import results
+from drkit.cli.views import restore, results
 
 POINT = "20261124-020000-4f2a9c"
 ALL = ("database registry", "image blobs", "3 secret files")
@@ -23,7 +23,7 @@ def said_of(back: tuple[str, ...], *, planned: tuple[str, ...] = ALL, succeeded:
     left_out = tuple(what for what in ALL if what not in planned)
     stream = io.StringIO()
     result = RestoreResult(POINT, missing, left_out, steps, (), (), (), 3.0)
-    results.restore(Output(stream, succeeded=succeeded), result)
+    restore.restore(Output(stream, succeeded=succeeded), result)
     return next(line for line in stream.getvalue().splitlines() if "recovery point" in line)
 
 

@@ -1,0 +1,1 @@
+"""The images of recovery points: found, compared, and opened to be read."""
