@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from drkit.cli.options import DryRun, Identity, Json, PointArgument, Yes
+from drkit.cli.options import DryRun, Identity, Json, PointArgument, RepositoryName, Yes
 from drkit.cli.run import Run, perform
 
 
@@ -32,6 +32,7 @@ def restore(
         bool, typer.Option("--replace", help="Rename what is in the way; nothing is deleted.")
     ] = False,
     identity: Identity = None,
+    repository: RepositoryName = None,
     json: Json = False,
 ) -> None:
     """Restore a recovery point for real."""
@@ -41,7 +42,7 @@ def restore(
     from drkit.cli.views import restore as show
 
     options = planning.RestoreOptions(
-        point, only, root, database_dsn, replace, identity, database_password_file
+        point, only, root, database_dsn, replace, identity, database_password_file, repository
     )
     if dry_run:
         perform(context, "restore", json, lambda run: planning.plan(run.settings, options), show.restore_plan)

@@ -63,14 +63,20 @@ class ImagesFound:
     images: tuple[ImageLine, ...]
 
 
-def find(settings: config.Config, wanted: str, pattern: str, listener: Listener = silent) -> ImagesFound:
+def find(
+    settings: config.Config,
+    wanted: str,
+    pattern: str,
+    listener: Listener = silent,
+    repository: str | None = None,
+) -> ImagesFound:
     """The images of a point that a pattern names.
 
     Raises UsageError for what is no pattern, NoSuchPoint, and NoSuchImage where nothing matches: with the
     newest other point that has it, or else with the nearest names.
     """
     chosen = selection.parse(pattern)
-    catalog = open_catalog(settings)
+    catalog = open_catalog(settings, repository)
     point, manifest = catalog.find(wanted)
     opening.refuse_without_images(manifest)
     with contextlib.ExitStack() as stack:
