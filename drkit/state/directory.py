@@ -164,16 +164,22 @@ class State:
 
     def scheduler_lock(self) -> contextlib.AbstractContextManager[None]:
         """Be the only scheduler of this site; raises SiteLocked at once if there is another."""
-        other, hint = "another scheduler runs for this site", "stop one of them"
-        return self._alone("scheduler", timedelta(), other, hint)
+        return self._alone("scheduler", "another scheduler runs for this site", "stop one of them")
+
+    def copy_lock(self, repository: str) -> contextlib.AbstractContextManager[None]:
+        """Be the only one on this machine that copies to a repository; raises SiteLocked at once if not.
+
+        Not the site's lock: a copy may take days, and backups go on meanwhile.
+        """
+        said = f"another drkit copies to {repository}"
+        return self._alone(f"copy-{repository}", said, "wait for it to end")
 
     def audit_lock(self, wait: timedelta) -> contextlib.AbstractContextManager[None]:
         """Be the only audit of this site, after `wait` at most; a backup may run at the same time."""
-        other, hint = "another audit of this site is under way", "wait for it to end"
-        return self._alone("audit", wait, other, hint)
+        return self._alone("audit", "another audit of this site is under way", "wait for it to end", wait)
 
     @contextlib.contextmanager
-    def _alone(self, name: str, wait: timedelta, other: str, hint: str) -> Iterator[None]:
+    def _alone(self, name: str, other: str, hint: str, wait: timedelta = timedelta()) -> Iterator[None]:
         lock = FileLock(self.root / "locks" / f"{name}.lock", mode=_PRIVATE)
         try:
             lock.acquire(timeout=wait.total_seconds(), poll_interval=0.2)
