@@ -10,7 +10,17 @@ from typing import Annotated, Literal
 import typer
 
 from drkit.cli import keys, restore, streams
-from drkit.cli.options import DryRun, Identity, Json, PointArgument, RepositoryName
+from drkit.cli.options import (
+    DryRun,
+    Identity,
+    Json,
+    PointArgument,
+    RepositoryAddress,
+    RepositoryCredentials,
+    RepositoryName,
+    RepositoryPassword,
+    SiteName,
+)
 from drkit.cli.recording import Recorded
 from drkit.cli.run import Options, Run, perform, report_usage
 
@@ -140,7 +150,10 @@ def backup(context: typer.Context, dry_run: DryRun = False, json: Json = False) 
 @app.command()
 def points(
     context: typer.Context,
-    repository: RepositoryName = None,
+    repository: RepositoryAddress = None,
+    password_file: RepositoryPassword = None,
+    repository_credentials: RepositoryCredentials = None,
+    site: SiteName = None,
     forget: Annotated[
         list[str] | None,
         typer.Option(
@@ -157,15 +170,19 @@ def points(
 ) -> None:
     """List recovery points, newest first."""
     from drkit.actions import points as action
+    from drkit.cli import bare
     from drkit.cli.views import results
 
-    perform(
-        context,
-        "points",
-        json,
-        lambda run: action.points(run.settings, repository, forget or (), confirm),
-        results.points,
-    )
+    def work(run: Run) -> action.PointList:
+        origin = bare.origin(repository, password_file, repository_credentials, site)
+        if origin is None:
+            return action.points(run.settings, repository, forget or (), confirm)
+        from drkit.actions.restore.bare import looking
+
+        with looking(origin) as settings:
+            return action.points(settings, None, forget or (), confirm)
+
+    perform(context, "points", json, work, results.points)
 
 
 @app.command(name="show")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, Tag
 
 from drkit.config.fields import (
     AbsolutePath,
@@ -237,8 +238,21 @@ class Metrics(Section):
     textfile: AbsolutePath
 
 
+@dataclass(frozen=True)
+class ConfigurationFile:
+    """The file that a configuration was read from, as it stood."""
+
+    path: Path
+    text: str
+    mode: int
+    uid: int
+    gid: int
+
+
 class Config(Section):
     """The whole file."""
+
+    _file: ConfigurationFile | None = PrivateAttr(None)
 
     site: Site
     objectives: Objectives = Objectives()
@@ -256,6 +270,16 @@ class Config(Section):
     metrics: Metrics | None = None
 
     @property
+    def file(self) -> ConfigurationFile | None:
+        """Where all of this stands, if it stands anywhere."""
+        return self._file
+
+    def read_from(self, file: ConfigurationFile) -> Config:
+        """The same, knowing where it stands."""
+        self._file = file
+        return self
+
+    @property
     def primary(self) -> Repository:
         """The first repository: backups go there."""
         return self.repositories[0]
@@ -264,6 +288,12 @@ class Config(Section):
     def sandboxes(self) -> Path:
         """The directory below which drills build their sandboxes."""
         return self.drill.directory or self.site.state / "sandbox"
+
+    def with_primary(self, name: str | None) -> Config:
+        """The same with that repository alone; raises ConfigError for an unknown name."""
+        if name is None:
+            return self
+        return self.model_copy(update={"repositories": (self.repository(name),)})
 
     def repository(self, name: str | None) -> Repository:
         """The repository of that name, or the primary; raises ConfigError for an unknown name."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from drkit import config
-from drkit.actions.restore import secrets, service
+from drkit.actions.restore import bare, secrets, service
 from drkit.actions.restore import server as restore_server
 from drkit.actions.restore import target as restore_target
 from drkit.actions.restore.expected import Expected, Wanted, expect
@@ -22,11 +22,13 @@ from drkit.points.seal_files import SealFiles
 from drkit.registry import storage
 from drkit.reports import next_steps
 from drkit.reports.units import size
+from drkit.secrets import install
 from drkit.tools.postgres import targets
 from drkit.tools.postgres.targets import Target
 from drkit.tools.restic import repository
 
 What = Literal["database", "blobs", "secrets"]
+StepKind = Literal["database", "blobs", "secrets", "configuration"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class RestoreOptions:
     replace: bool = False
     identity: Path | None = None
     database_password_file: Path | None = None
+    # Nothing is here but the repository: the configuration is restored as well.
+    bare: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class RestoreStep:
     aside.
     """
 
-    kind: What
+    kind: StepKind
     name: str
     what: str
     target: str
@@ -173,6 +177,19 @@ def _steps(settings: config.Config, files: SealFiles, options: RestoreOptions) -
         where, what = str(options.root or "their old places"), f"{len(manifest.secret_files)} secret files"
         blocked = in_the_way and not options.replace
         yield RestoreStep("secrets", "secrets", what, where, part.bytes, present, blocked)
+    member = secrets.configuration(files) if options.bare and options.only is None else None
+    if member is not None:
+        place = install.below(options.root, member.path)
+        present = str(place) if install.obstacles((member,), options.root) else ""
+        what = "drkit's configuration"
+        step = _step("configuration", "drkit.toml", what, str(place), len(member.data), present, options)
+        yield replace(step, remarks=_of_configuration(files, options))
+
+
+def _of_configuration(files: SealFiles, options: RestoreOptions) -> tuple[str, ...]:
+    missing = bare.missing_files(files, options.root)
+    said = f"it names files that are neither here nor in the point: {', '.join(missing)}"
+    return (said,) if missing else ()
 
 
 def _refuse_one_name_for_many(manifest: PointManifest, options: RestoreOptions) -> None:
@@ -187,7 +204,7 @@ def _refuse_one_name_for_many(manifest: PointManifest, options: RestoreOptions) 
 
 
 def _step(
-    kind: What, name: str, what: str, target: str, count: int, present: str, options: RestoreOptions
+    kind: StepKind, name: str, what: str, target: str, count: int, present: str, options: RestoreOptions
 ) -> RestoreStep:
     blocked = bool(present) and not options.replace
     return RestoreStep(kind, name, what, target, count, present or "nothing", blocked)
@@ -235,6 +252,8 @@ def database_target(settings: config.Config, evidence: DatabaseEvidence, options
                 f"the configuration does not say where the database {evidence.name} goes",
                 hint="--database-dsn 'host=... user=...' names it; the password comes from PGPASSFILE",
             )
+        if options.database_password_file and entry.dsn and entry.container is None:
+            return targets.target(entry.dsn, options.database_password_file)
         return locked.target_of(entry)
     own = targets.target(options.database_dsn, options.database_password_file)
     if entry and not options.database_password_file and _same_login(own, entry):

@@ -30,6 +30,17 @@ def open_members(files: SealFiles, identity: Path | None) -> tuple[Member, ...]:
     return capture.unseal(sealed, age.read_identities(identity), files.manifest.recipients)
 
 
+def configuration(files: SealFiles) -> Member | None:
+    """The file of the configuration, where the point has it and its secrets do not have it as well."""
+    manifest = files.manifest
+    place = manifest.configuration
+    if place is None or any(file.path == place.path for file in manifest.secret_files):
+        return None
+    taken = int(manifest.consistent_at.timestamp()) * 10**9
+    data = files.data("configuration", "configuration")
+    return Member(place.path, "file", place.mode, place.uid, place.gid, taken, data)
+
+
 def look(files: SealFiles, identity: Path | None, root: Path | None) -> tuple[str, bool]:
     """What is there of the secret files, in a few words, and whether it is in the way.
 
