@@ -47,6 +47,10 @@ def restore(
         bool, typer.Option("--replace", help="Rename what is in the way; nothing is deleted.")
     ] = False,
     identity: Identity = None,
+    hostname: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Let the restored harbor.yml say this host."),
+    ] = "",
     repository: RepositoryAddress = None,
     password_file: RepositoryPassword = None,
     repository_credentials: RepositoryCredentials = None,
@@ -71,7 +75,15 @@ def restore(
                 else run.settings.with_primary(repository)
             )
             options = planning.RestoreOptions(
-                point, only, top, database_dsn, replace, identity, database_password_file, bare=bool(origin)
+                point,
+                only,
+                top,
+                database_dsn,
+                replace,
+                identity,
+                database_password_file,
+                bare=bool(origin),
+                hostname=hostname,
             )
             plan = planning.plan(settings, options)
             if dry_run:

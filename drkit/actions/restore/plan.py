@@ -16,6 +16,7 @@ from drkit.actions.restore.expected import Expected, Wanted, expect
 from drkit.blobs.ends import place_of_blobs
 from drkit.database import clients, locked, swap
 from drkit.errors import ConfigError, TargetNotEmpty, UsageError
+from drkit.harbor.hostname import is_hostname
 from drkit.model import DatabaseEvidence, Part, Point, PointManifest, utc_now
 from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.seal_files import SealFiles
@@ -44,6 +45,8 @@ class RestoreOptions:
     database_password_file: Path | None = None
     # Nothing is here but the repository: the configuration is restored as well.
     bare: bool = False
+    # The name that a restored harbor.yml says, instead of its own.
+    hostname: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ def plan(settings: config.Config, options: RestoreOptions) -> RestorePlan:
     Raises NoSuchPoint, UsageError, DatabaseUnreachable, and TargetNotEmpty (with the plan) if something is in
     the way and `replace` is not wished for.
     """
+    _look_at_hostname(options)
     repository.require(repository.version())
     service.require(settings.restore)
     catalog = open_catalog(settings)
@@ -142,6 +146,21 @@ def plan(settings: config.Config, options: RestoreOptions) -> RestorePlan:
     return found
 
 
+def _look_at_hostname(options: RestoreOptions) -> None:
+    if not options.hostname:
+        return
+    if not is_hostname(options.hostname):
+        raise UsageError(
+            f"--hostname {options.hostname!r} is no name of a host",
+            hint="give the name that clients will use, such as registry.example.com, without a scheme",
+        )
+    if options.only not in (None, "secrets"):
+        raise UsageError(
+            f"--hostname changes harbor.yml, which --only {options.only} does not restore",
+            hint="leave one of them out",
+        )
+
+
 def _touches_live(steps: Sequence[RestoreStep], options: RestoreOptions) -> bool:
     """Whether something goes where the registry has it: a restore elsewhere must not stop what runs."""
     return any((options.database_dsn if step.kind == "database" else options.root) is None for step in steps)
@@ -173,10 +192,11 @@ def _steps(settings: config.Config, files: SealFiles, options: RestoreOptions) -
         yield _blobs_step(settings, manifest, part, options)
     if "secrets" in wanted and (part := manifest.part("secrets")):
         identity = secrets.identity_file(settings, options.identity)
-        present, in_the_way = secrets.look(files, identity, options.root)
+        present, in_the_way = secrets.look(files, identity, options.root, options.hostname)
         where, what = str(options.root or "their old places"), f"{len(manifest.secret_files)} secret files"
         blocked = in_the_way and not options.replace
-        yield RestoreStep("secrets", "secrets", what, where, part.bytes, present, blocked)
+        said = (f"harbor.yml will say {options.hostname}",) if options.hostname else ()
+        yield RestoreStep("secrets", "secrets", what, where, part.bytes, present, blocked, remarks=said)
     member = secrets.configuration(files) if options.bare and options.only is None else None
     if member is not None:
         place = install.below(options.root, member.path)

@@ -209,7 +209,7 @@ class _Restore:
         if not any(step.kind == "secrets" for step in self.plan.steps):
             return ()
         path = secrets.identity_file(self.settings, self.plan.options.identity)
-        return secrets.open_members(self.files, path)
+        return secrets.open_members(self.files, path, self.plan.options.hostname)
 
     def _database(self, step: RestoreStep) -> None:
         began = self.stopwatch.seconds
@@ -247,6 +247,8 @@ class _Restore:
 
     def _secrets(self, step: RestoreStep, members: tuple[Member, ...]) -> None:
         began, options = self.stopwatch.seconds, self.plan.options
+        if options.hostname and (said := secrets.of_hostname(members)):
+            self.warnings.append(said)
         with self.stopwatch.stage("restore secrets"), self.placing:
             placed = placing.place_members(members, options.root, self.plan.point, replace=options.replace)
         self.set_aside += [str(path) for path in placed.set_aside]
