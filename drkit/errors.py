@@ -24,6 +24,8 @@
      │   │   ├─ DatabaseBusy         7
      │   │   ├─ TargetUnfit          7
      │   │   ├─ NotServed            7
+     │   │   ├─ RegistryRefused      7
+     │   │   ├─ RegistryUnreachable  7
      │   │   ├─ ManifestMissing      7
      │   │   ├─ BucketFailed         7
      │   │   ├─ BucketMissing        7
@@ -198,6 +200,14 @@ class TargetUnfit(ToolFailed):
 
 class NotServed(ToolFailed):
     """A registry does not have what was asked of it."""
+
+
+class RegistryRefused(ToolFailed):
+    """A registry refuses what was to be pushed."""
+
+
+class RegistryUnreachable(ToolFailed):
+    """A registry does not answer, or only now and then."""
 
 
 class ManifestMissing(ToolFailed):

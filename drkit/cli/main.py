@@ -193,25 +193,38 @@ def show_point(
         str | None,
         typer.Option("--images", metavar="PATTERN", help="Find images: `library`, `library/app:v*`."),
     ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Name what was there then and is not in the registry now.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show one recovery point: parts, evidence, closure, its drills; or find images in it."""
     from drkit.actions import points as action
     from drkit.cli.views import point as show
 
-    if images is not None:
-        from drkit.actions.images import listing
-        from drkit.cli.views import images as found
+    if images is None and not compare:
+        perform(context, "show", json, lambda run: action.show(run.settings, point), show.point)
+        return
+    from drkit.actions.images import compare as comparing
+    from drkit.actions.images import listing
+    from drkit.cli.views import images as found
+    from drkit.errors import UsageError
 
+    def find(run: Run) -> listing.ImagesFound:
+        if compare:
+            raise UsageError("--images and --compare show different things", hint="leave one out")
+        return listing.find(run.settings, point, images or "", run.listener)
+
+    if images is not None:
+        perform(context, "show", json, find, found.found)
+    else:
         perform(
             context,
             "show",
             json,
-            lambda run: listing.find(run.settings, point, images, run.listener),
-            found.found,
+            lambda run: comparing.compare(run.settings, point, run.listener),
+            found.compared,
         )
-        return
-    perform(context, "show", json, lambda run: action.show(run.settings, point), show.point)
 
 
 @app.command()

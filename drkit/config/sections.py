@@ -182,6 +182,14 @@ class Harbor(Section):
     read_only: bool = False
 
 
+class Registry(Section):
+    """`[registry]`: the registry that runs, where images are pushed to, and as whom."""
+
+    url: Annotated[str, AfterValidator(web_address)]
+    credentials_file: AbsolutePath | None = None
+    ca_file: AbsolutePath | None = None
+
+
 class Retention(Section):
     """`[retention]`: how many recovery points to keep, newest first, by period; all zero keeps everything."""
 
@@ -262,6 +270,7 @@ class Config(Section):
     secrets: Secrets = Secrets()
     repositories: tuple[Repository, ...] = Field(alias="repository", min_length=1)
     harbor: Harbor | None = None
+    registry: Registry | None = None
     retention: Retention = Retention()
     schedule: Schedule = Schedule()
     drill: Drill = Drill()

@@ -20,7 +20,7 @@ from drkit.errors import NotServed, ToolFailed
 
 # What is asked for, and what an entry of an index must be to be a manifest itself: BuildKit's caches are
 # indexes whose entries are layers.
-_MANIFEST_TYPES = (
+MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
@@ -106,7 +106,7 @@ class Client:
     def manifest(self, repository: str, digest: str) -> Manifest:
         """A manifest by digest, its bytes checked against it."""
         path = f"/v2/{repository}/manifests/{digest}"
-        with self._served(path, {"Accept": ", ".join(_MANIFEST_TYPES)}) as answer:
+        with self._served(path, {"Accept": ", ".join(MANIFEST_TYPES)}) as answer:
             data = answer.read(_LARGEST_MANIFEST + 1)
             if len(data) > _LARGEST_MANIFEST:
                 raise ToolFailed(f"GET {path}: more than {_LARGEST_MANIFEST} bytes")
@@ -245,7 +245,7 @@ def parse_manifest(digest: str, data: bytes) -> Manifest:
         document: dict[str, Any] = json.loads(data)
         # Go writes null for a list that has nothing in it.
         entries = [_descriptor(entry) for entry in document.get("manifests") or ()]
-        children = [entry for entry in entries if entry.media_type in ("", *_MANIFEST_TYPES)]
+        children = [entry for entry in entries if entry.media_type in ("", *MANIFEST_TYPES)]
         listed = [*(document.get("layers") or ()), *(document.get("blobs") or ())]
         config = [document["config"]] if document.get("config") else []
         blobs = [entry for entry in entries if entry not in children]

@@ -23,6 +23,8 @@ from drkit.volumes.choice import Wanted
 from tests import filesystems
 from tests.apart import apart
 from tests.contract.registries import TREE, Case, fill, listing
+from tests.e2e import processes
+from tests.unit.tools.living import soon
 
 HOST, TAG = "registry.example.com", "drkit"
 _CASES = ("btrfs", "btrfs, the top itself", "xfs reflink", "xfs reflink, the top itself", "xfs live")
@@ -98,6 +100,11 @@ def wait_for(case: Case, seconds: float | None) -> None:
         time.sleep(0.01)
 
 
+def at_work(case: Case) -> list[processes.Process]:
+    """Who makes, mounts or removes the snapshot at this moment."""
+    return [one for one in processes.everybody() if case.place.name.encode() in one.arguments]
+
+
 def test_a_kill_leaves_nothing_after_the_next_sweep(case: Case) -> None:
     swept = 0
     for seconds in (0.0, 0.02, 0.05, 0.1, None):
@@ -109,6 +116,8 @@ def test_a_kill_leaves_nothing_after_the_next_sweep(case: Case) -> None:
         wait_for(case, seconds)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        # What it has started dies with it, but not in the middle of what the kernel does for it.
+        assert soon(lambda: not at_work(case)), "nothing goes on"
         there = bool(filesystems.left(case.top))
         said = freeze.sweep(case.state)
         assert case.left() == []

@@ -157,8 +157,8 @@ def registry_serves(drkit: Drkit) -> Gate:
     return before(drkit, "/cosign verify-blob")
 
 
-def controls_planted(drkit: Drkit) -> Gate:
-    """The control of the dump, a copy that is cut short, is about to be read."""
+def dump_cut(drkit: Drkit) -> Gate:
+    """The control that reads the first half of the dump is about to, while others are planted or are over."""
     return before(drkit, "/pg_restore --file=/dev/null")
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from testenv import Site, buckets, damage
 from testenv.buckets import Storage
 from testenv.s3_faults import Proxy, Request
 from tests.e2e import bucketed
-from tests.e2e.commands import Drkit, clone
+from tests.e2e.commands import Drkit, clone, wait_for
 
 CONTENT = b"a blob that only the first point needs"
 DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
@@ -50,6 +52,17 @@ def destroy(vault: Storage, name: str) -> None:
     versions = [version for each, version, _ in buckets.versions(vault) if each == key]
     for version in versions:
         buckets.client(vault).delete_object(Bucket=vault.bucket, Key=key, VersionId=version)
+
+
+def once(act: Callable[[], object]) -> Callable[[], None]:
+    """Do that the first time alone, also where a second comes while the first is under way."""
+    turn = threading.Semaphore(1)
+
+    def at_first() -> None:
+        if turn.acquire(blocking=False):
+            act()
+
+    return at_first
 
 
 def blobs_of(vault: Storage) -> dict[str, int]:
@@ -106,6 +119,9 @@ def test_what_no_point_needs_goes_and_what_hides_another(made: tuple[Drkit, Stor
 
 def test_a_backup_that_has_not_ended_keeps_its_blobs(made: tuple[Drkit, Storage]) -> None:
     drkit, vault = made
+    # Services tell whole seconds.
+    ended = datetime.fromisoformat(drkit.ask("show", "latest")["finished_at"])
+    wait_for(lambda: datetime.now(UTC) - ended > timedelta(seconds=2), "what comes now is younger")
     buckets.put(vault, NAME, CONTENT)
     result = drkit.ask("expire")
     assert (result["vault"]["blobs"], result["vault"]["waiting"]) == (0, 1)
@@ -222,10 +238,11 @@ def test_a_backup_that_ends_just_before_expire_begins_in_the_vault(
         shutil.rmtree(other.state)
         buckets.put(images, NAME, CONTENT)
         taken: list[str] = []
+        back_up = once(lambda: taken.append(other.ask("backup")["id"]))
 
         def backup_first(request: Request) -> None:
-            if request.method == "PUT" and "/leases/" in request.path and not taken:
-                taken.append(other.ask("backup")["id"])
+            if request.method == "PUT" and "/leases/" in request.path:
+                back_up()
 
         with Proxy(vault.endpoint) as proxy:
             proxy.plan = backup_first

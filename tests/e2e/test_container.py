@@ -91,10 +91,10 @@ def big(engine: Engine, address: str) -> Iterator[None]:
 
 
 def inside(engine: Engine, program: str) -> list[processes.Process]:
-    """The processes of that name in the container."""
+    """The processes of that name in the container, but for those that only tell their version."""
     listed = engine.docker("top", NAME, "-eo", "pid").split()[1:]
     found = [execute for execute in processes.everybody() if str(execute.pid) in listed]
-    return [execute for execute in found if execute.program == program]
+    return [one for one in found if one.program == program and not one.words[-1].endswith("-V")]
 
 
 def is_quiet(engine: Engine) -> bool:

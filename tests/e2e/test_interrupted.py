@@ -91,7 +91,7 @@ _DRILL: dict[str, tuple[signal.Signals, Callable[[Drkit], Gate]]] = {
     "sandbox made": (signal.SIGINT, gates.sandbox_made),
     "PostgreSQL ready": (signal.SIGTERM, gates.server_ready),
     "registry serves": (signal.SIGTERM, gates.registry_serves),
-    "controls planted": (signal.SIGINT, gates.controls_planted),
+    "dump cut": (signal.SIGINT, gates.dump_cut),
 }
 
 

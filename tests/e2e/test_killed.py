@@ -123,7 +123,7 @@ _DURING_DRILL: dict[str, tuple[Callable[[Drkit], Gate], Callable[[Drkit], Moment
     "sandbox made": (gates.sandbox_made, lambda drkit: moments.in_sandbox(drkit, "lock")),
     "PostgreSQL ready": (gates.server_ready, moments.server_accepts),
     "registry serves": (gates.registry_serves, lambda drkit: moments.in_sandbox(drkit, "registry.sock")),
-    "controls planted": (gates.controls_planted, lambda drkit: moments.in_sandbox(drkit, "controls/*")),
+    "dump cut": (gates.dump_cut, lambda drkit: moments.in_sandbox(drkit, "**/registry.dump")),
 }
 
 

@@ -73,7 +73,7 @@ def his_site(account: pwd.struct_passwd, python: tuple[str, dict[str, str]], his
 
     def testenv_command(*words: str) -> None:
         command = [*as_user(account), program, "-m", "testenv", *words, "--directory", str(his / "site")]
-        subprocess.run(command, env=environment, cwd="/", check=True, capture_output=True, timeout=120)
+        subprocess.run(command, env=environment, cwd="/", check=True, capture_output=True, timeout=240)
 
     # The scripts behind up and down install what is missing; the module does not.
     testenv_command("up", "--size", "tiny")

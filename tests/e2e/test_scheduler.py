@@ -16,7 +16,8 @@ from tests.e2e import gates, processes
 from tests.e2e.commands import Drkit, Ended, exactly, fails, finish, wait_for
 from tests.e2e.test_bad_input import only
 
-_DAILY = "0 2 * * *"
+# Not while these tests run.
+_DAILY = f"0 {(datetime.now().astimezone().hour + 12) % 24} * * *"
 
 
 @pytest.fixture

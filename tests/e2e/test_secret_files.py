@@ -10,11 +10,11 @@ import tarfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from drkit.secrets import bundle as bundles
 from testenv import Site, damage
@@ -172,9 +172,10 @@ def test_change_is_told_by_the_backup_and_by_status_until_a_drill_has_passed(
 
 def test_a_certificate_that_is_about_to_end(fresh: Drkit, site: Site) -> None:
     fresh.change(only("secrets"))
-    end = (datetime.now(UTC) + timedelta(days=10)).strftime("%Y-%m-%d")
     with put_back(site.tls / "server.crt"), put_back(site.data / "secret/cert/server.crt"):
         damage.renew_certificate(site, days=10)
+        renewed = x509.load_pem_x509_certificate((site.tls / "server.crt").read_bytes())
+        end = f"{renewed.not_valid_after_utc:%Y-%m-%d}"
         warnings = fresh.ask("backup")["warnings"]
         fails(
             fresh,

@@ -32,6 +32,8 @@ PUBLIC = {
     "database_unreachable": 7,
     "database_busy": 7,
     "not_served": 7,
+    "registry_refused": 7,
+    "registry_unreachable": 7,
     "manifest_missing": 7,
     "bucket_failed": 7,
     "bucket_missing": 7,

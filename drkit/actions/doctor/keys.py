@@ -26,6 +26,8 @@ def private_files(settings: config.Config) -> Iterator[Finding]:
     files += [entry.password_file for entry in settings.databases if entry.password_file]
     ends = (settings.blobs, settings.vault)
     files += [end.credentials_file for end in ends if isinstance(end, config.S3) and end.credentials_file]
+    if settings.registry and settings.registry.credentials_file:
+        files.append(settings.registry.credentials_file)
     files += [settings.harbor.password_file] if settings.harbor and settings.harbor.password_file else []
     own = (settings.secrets.identity_file, settings.secrets.cosign_password_file)
     files += [path for path in own if path is not None]

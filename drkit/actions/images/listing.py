@@ -144,10 +144,18 @@ class Lists:
             return self._mounted
 
 
+def nothing(
+    settings: config.Config, manifest: PointManifest, chosen: Selection, listener: Listener
+) -> NoSuchImage:
+    """That no image of a point matches, and where it was last, or what there is that is called nearly so."""
+    with contextlib.ExitStack() as stack:
+        catalog = open_catalog(settings)
+        return _nothing(catalog, Lists(catalog, stack), manifest, chosen, listener)
+
+
 def _nothing(
     catalog: Catalog, lists: Lists, manifest: PointManifest, chosen: Selection, listener: Listener
 ) -> NoSuchImage:
-    """That nothing matches, and where it was last, or what there is that is called nearly so."""
     said = f'recovery point {manifest.id} has no image that matches "{chosen.text}"'
     others = [p.manifest for p in catalog.points() if p.manifest and p.id != manifest.id]
     if last := _last_seen(lists, others, chosen, listener):

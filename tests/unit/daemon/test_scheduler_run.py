@@ -114,9 +114,10 @@ def test_what_was_missed_is_made_up_for_once_and_one_at_a_time(
 
 def test_a_schedule_that_was_changed_makes_nothing_overdue(tmp_path: Path) -> None:
     now = datetime.now(UTC)
-    remember(tmp_path, backup=(now - timedelta(hours=1), RARE), drill=(now - timedelta(days=9), "0 5 * * 0"))
+    remember(tmp_path, backup=(now - timedelta(days=3), RARE), drill=(now - timedelta(days=9), "0 5 * * 0"))
     end_when(lambda: list(remembered(tmp_path)) == ["backup"])
-    run_until_ended({"backup": "0 * * * *"}, tmp_path, unexpected)
+    # Daily, and not due while this runs.
+    run_until_ended({"backup": f"0 {(now.astimezone().hour + 12) % 24} * * *"}, tmp_path, unexpected)
     # It counts from now, by the new expression; and the drill is not on the schedule any more.
     assert list(remembered(tmp_path)) == ["backup"]
     assert remembered(tmp_path)["backup"] >= now

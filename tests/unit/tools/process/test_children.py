@@ -71,7 +71,7 @@ def test_what_a_child_leaves_behind_goes_with_it() -> None:
 def test_who_has_gone_away_with_its_words_is_not_waited_for() -> None:
     """A helper in a session of its own may hold a child's standard error for ever: ssh's, for one."""
     command = sh("echo said >&2; setsid sleep 1000 </dev/null >/dev/null & echo $!")
-    done = execute.run(replace(command, last_words=0.2))
+    done = execute.run(replace(command, last_words=2.0))
     assert (done.code, done.stderr) == (0, "said")
     subprocess.run(["kill", done.text.strip()], check=True)
 

@@ -1,0 +1,1 @@
+"""`drkit restore POINT --image PATTERN`: images back into a registry that runs."""

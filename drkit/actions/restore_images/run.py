@@ -1,0 +1,257 @@
+"""`drkit restore POINT --image PATTERN`: choose in the point, compare with the registry, push what it lacks.
+
+Blobs first, then manifests, children before what names them, then tags: whoever pulls meanwhile gets the old
+image or the new one. Run again after any end, it pushes only what is still missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from drkit import config
+from drkit.actions.images import listing, opening
+from drkit.actions.restore_images import choice, plan, rename, target
+from drkit.actions.restore_images.plan import ImageOptions, ImagesPlan, Push
+from drkit.actions.restore_images.target import STREAMS, Destination, Target
+from drkit.errors import RegistryRefused, RestoreDamaged, ToolFailed
+from drkit.model import utc_now
+from drkit.points.catalog import open_catalog
+from drkit.progress import Listener, Meter, Update, silent
+from drkit.registry import selection
+from drkit.serving.images import Images
+from drkit.state.directory import State, new_id, private_directory
+from drkit.tools.parallel import for_each
+from drkit.tools.restic import mount
+from drkit.tools.tally import Tally, first_few
+
+_STAGE = "push"
+# Repositories of the same project that are looked at for a layer to take over, and how many may be asked.
+_NEIGHBOURS = 50
+_ASKED = 2
+_SMALL = 64 << 10
+
+
+@dataclass(frozen=True)
+class ImagesRestored:
+    """What was pushed; `mounted` blobs were taken over from other repositories of the registry."""
+
+    point: str
+    pattern: str
+    target: str
+    manifests: int
+    blobs: int
+    bytes: int
+    mounted: int
+    tags: int
+    present_manifests: int
+    present_blobs: int
+    present_tags: int
+    lacking: tuple[str, ...]
+    refused: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan, and what is needed to do it; as long as the point is open."""
+
+    plan: ImagesPlan
+    pushes: list[Push]
+    images: Images
+    target: Target
+
+    def push(self, listener: Listener = silent) -> ImagesRestored:
+        """Push what is missing; raises the first error that is not about a single tag."""
+        return _Pushing(self, listener).run()
+
+
+@contextlib.contextmanager
+def prepared(
+    settings: config.Config, options: ImageOptions, listener: Listener = silent, *, look_only: bool = False
+) -> Iterator[Prepared]:
+    """What would be pushed, until the block ends; nothing has been then.
+
+    Raises UsageError, NoSuchPoint, NoSuchImage, ConfigError, ToolMissing, the registry's errors, and
+    TargetNotEmpty (with the plan) where tags mean something else there and may not be moved.
+    """
+    chosen, renames = selection.parse(options.pattern), rename.parse(options.rename)
+    destination = target.find(settings, options.to, options.credentials, options.ca_file)
+    mount.look()
+    catalog = open_catalog(settings)
+    point, manifest = catalog.find(options.point, locked=True)
+    opening.refuse_without_images(manifest)
+    state = State(settings.site.state)
+    state.prepare()
+    with (
+        private_directory(state.runs, f"restore-image-{new_id(utc_now())}") as directory,
+        opening.opened(settings, catalog, manifest, directory, "restore") as found,
+        _open(destination, look_only=look_only) as there,
+    ):
+        by_list = manifest.image_list is not None
+        wanted = choice.choose(found.images, chosen, renames, by_list=by_list)
+        pushes = plan.compare(there, _told(wanted, listener), listener)
+        listener(Update("compare with the registry", finished=True))
+        if not pushes:
+            raise listing.nothing(settings, manifest, chosen, listener)
+        made = plan.summed_up(point.id, manifest.consistent_at, options, there.where, pushes)
+        plan.refuse_moved(made, replace=options.replace)
+        yield Prepared(made, pushes, found.images, there)
+
+
+def _told(wanted: Iterator[choice.Chosen], listener: Listener) -> Iterator[choice.Chosen]:
+    listener(Update("read the images of the recovery point"))
+    yield from wanted
+    listener(Update("read the images of the recovery point", finished=True))
+
+
+@contextlib.contextmanager
+def _open(destination: Destination, *, look_only: bool) -> Iterator[Target]:
+    with target.opened(destination, look_only=look_only) as found:
+        yield found
+
+
+def look(settings: config.Config, options: ImageOptions, listener: Listener = silent) -> ImagesPlan:
+    """What would be pushed; raises as `prepared`."""
+    with prepared(settings, options, listener, look_only=True) as found:
+        return found.plan
+
+
+def restore(
+    settings: config.Config,
+    options: ImageOptions,
+    confirm: Callable[[ImagesPlan], None],
+    listener: Listener = silent,
+) -> ImagesRestored:
+    """Push what is missing, once `confirm` has been asked; raises as `prepared` and `push`."""
+    with prepared(settings, options, listener) as found:
+        if not found.plan.nothing_to_do:
+            confirm(found.plan)
+        result = found.push(listener)
+    _judge(result)
+    return result
+
+
+def _judge(result: ImagesRestored) -> None:
+    """Raise where something that was asked for is not at the target now."""
+    if result.refused:
+        raise RegistryRefused(
+            f"everything else is back, but {len(result.refused)} tags were refused:"
+            f" {first_few(result.refused, '; ')}",
+            hint="a rule makes tags immutable: --rename gives them other names, or lift the rule meanwhile",
+            result=result,
+        )
+    if result.lacking:
+        raise RestoreDamaged(
+            f"what recovery point {result.point} has whole is back, and this was left out:"
+            f" {first_few(result.lacking, '; ')}",
+            hint="look for it in another recovery point: `drkit show POINT --images PATTERN`",
+            result=result,
+        )
+
+
+@dataclass
+class _Pushing:
+    prepared: Prepared
+    listener: Listener
+    began: float = field(default_factory=time.monotonic)
+    sent: list[int] = field(default_factory=list)
+    mounted: int = 0
+    manifests: int = 0
+    tags: int = 0
+    refused: Tally[str] = field(default_factory=Tally)
+    # Which repository of the target has a blob since this run: another may take it over from there.
+    placed: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.meter = Meter(self.listener, _STAGE, self.prepared.plan.bytes)
+        self.neighbours: dict[str, list[str]] = {}
+
+    def run(self) -> ImagesRestored:
+        for push in self.prepared.pushes:
+            # The largest first: it takes longest.
+            blobs = sorted(push.blobs.items(), key=lambda blob: -blob[1])
+            for_each(blobs, lambda blob, push=push: self._blob(push, *blob), STREAMS)  # type: ignore[misc]
+            for digest, chosen in push.chosen.manifests.items():
+                if digest in push.manifests:
+                    self._manifest(push, chosen)
+        # Every image is whole before the first tag moves.
+        for push in self.prepared.pushes:
+            for change in push.tags:
+                self._tag(push, change.tag, change.digest)
+        self.listener(Update(_STAGE, finished=True))
+        made = self.prepared.plan
+        return ImagesRestored(
+            made.point, made.pattern, made.target, self.manifests, len(self.sent), sum(self.sent),
+            self.mounted,
+            self.tags, made.present_manifests, made.present_blobs, made.present_tags, made.lacking,
+            self.refused.first, round(time.monotonic() - self.began, 3),
+        )  # fmt: skip
+
+    def _blob(self, push: Push, digest: str, size: int) -> None:
+        source, name = push.chosen.source, push.chosen.target
+        if self._taken_over(push, digest, size):
+            self.mounted += 1
+            self.meter.add(size)
+        else:
+            there = self.prepared.images.blob(source, digest)
+            if there is None:
+                raise ToolFailed(f"{digest} of {source} is not in the recovery point any more")
+            blob = there
+
+            def body() -> Iterator[bytes]:
+                for piece in self.prepared.images.pieces(blob, 0, blob.size):
+                    yield piece
+                    self.meter.add(len(piece))
+
+            self.prepared.target.push_blob(name, digest, size, body)
+            self.sent.append(size)
+        self.placed[digest] = name
+
+    def _taken_over(self, push: Push, digest: str, size: int) -> bool:
+        """Whether another repository of the target has it, and it could be taken over from there."""
+        for source in islice(self._sources(push, digest, size), _ASKED):
+            with contextlib.suppress(RegistryRefused):
+                # Who may not read there is not let in; then it is sent.
+                if self.prepared.target.mount(push.chosen.target, digest, source):
+                    return True
+        return False
+
+    def _sources(self, push: Push, digest: str, size: int) -> Iterator[str]:
+        known = self.placed.get(digest)
+        if known is not None and known != push.chosen.target:
+            yield known
+        if size < _SMALL:
+            return
+        source = push.chosen.source
+        project = source.partition("/")[0]
+        if project not in self.neighbours:
+            covered = self.prepared.images.names.repositories(f"{project}/", _NEIGHBOURS)
+            self.neighbours[project] = [each for each in covered if each.startswith(f"{project}/")]
+        for name in self.neighbours[project]:
+            if name != source and self.prepared.images.blob(name, digest) is not None:
+                yield name
+
+    def _data(self, push: Push, digest: str) -> bytes:
+        data = self.prepared.images.manifest(push.chosen.source, digest)
+        if data is None:
+            raise ToolFailed(f"{push.chosen.source}@{digest} is not in the recovery point any more")
+        return data
+
+    def _manifest(self, push: Push, chosen: choice.ChosenManifest) -> None:
+        name, data = push.chosen.target, self._data(push, chosen.digest)
+        self.prepared.target.push_manifest(name, chosen.digest, chosen.kind, data)
+        if chosen.root:
+            self.prepared.target.name(name, "", chosen.digest, chosen.kind, data)
+        self.manifests += 1
+
+    def _tag(self, push: Push, tag: str, digest: str) -> None:
+        name, chosen = push.chosen.target, push.chosen.manifests[digest]
+        try:
+            self.prepared.target.name(name, tag, digest, chosen.kind, self._data(push, digest))
+            self.tags += 1
+        except RegistryRefused as error:
+            self.refused.add(f"{name}:{tag}: {error.message}")
