@@ -89,7 +89,7 @@ def configured(
     with ExitStack() as stack:
         State(state).prepare()
         private = stack.enter_context(private_directory(State(state).runs, f"bare-{os.getpid()}"))
-        more = _of_point(document, members, private)
+        more = of_point(document, members, private)
         more["secrets"] = {"identity_file": str(identity.absolute())} if identity else {}
         yield origin.settings(manifest.site, state, more)
 
@@ -116,7 +116,7 @@ def _members(files: SealFiles, identity: Path | None) -> dict[str, bytes]:
     return {member.path: member.data for member in opened if member.kind == "file"}
 
 
-def _of_point(document: Mapping[str, Any], members: Mapping[str, bytes], private: Path) -> dict[str, Any]:
+def of_point(document: Mapping[str, Any], members: Mapping[str, bytes], private: Path) -> dict[str, Any]:
     """What a restore needs of a configuration that is not to be trusted further than its point.
 
     Where images are in a directory the point itself says in which.

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from drkit.actions.restore.bare import _of_point
+from drkit.actions.restore import bare
 
 MEMBERS = {"/etc/drkit/database.password": b"secret\n"}
 
 
 def of_point(tmp_path: Path, **document: Any) -> dict[str, Any]:
-    return _of_point(document, MEMBERS, tmp_path)
+    return bare.of_point(document, MEMBERS, tmp_path)
 
 
 def test_a_file_that_is_in_the_point_is_used_and_private(tmp_path: Path) -> None:
