@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from drkit.cli import keys, restore, streams
+from drkit.cli import copy, keys, restore, streams
 from drkit.cli.options import (
     DryRun,
     Identity,
@@ -196,6 +196,7 @@ def show_point(
     compare: Annotated[
         bool, typer.Option("--compare", help="Name what was there then and is not in the registry now.")
     ] = False,
+    repository: RepositoryName = None,
     json: Json = False,
 ) -> None:
     """Show one recovery point: parts, evidence, closure, its drills; or find images in it."""
@@ -203,7 +204,7 @@ def show_point(
     from drkit.cli.views import point as show
 
     if images is None and not compare:
-        perform(context, "show", json, lambda run: action.show(run.settings, point), show.point)
+        perform(context, "show", json, lambda run: action.show(run.settings, point, repository), show.point)
         return
     from drkit.actions.images import compare as comparing
     from drkit.actions.images import listing
@@ -213,7 +214,7 @@ def show_point(
     def find(run: Run) -> listing.ImagesFound:
         if compare:
             raise UsageError("--images and --compare show different things", hint="leave one out")
-        return listing.find(run.settings, point, images or "", run.listener)
+        return listing.find(run.settings, point, images or "", run.listener, repository)
 
     if images is not None:
         perform(context, "show", json, find, found.found)
@@ -222,7 +223,7 @@ def show_point(
             context,
             "show",
             json,
-            lambda run: comparing.compare(run.settings, point, run.listener),
+            lambda run: comparing.compare(run.settings, point, run.listener, repository),
             found.compared,
         )
 
@@ -252,20 +253,21 @@ def drill(
         Path | None, typer.Option(metavar="DIR", help="Write the report to this directory as well.")
     ] = None,
     identity: Identity = None,
+    repository: RepositoryName = None,
     json: Json = False,
 ) -> None:
     """Restore a recovery point into a sandbox, check it and measure how long it takes."""
     from drkit.actions.drill import run as action
     from drkit.cli.views import drill as show
 
-    options = action.DrillOptions(point, random, oldest, level, report, identity)
+    options = action.DrillOptions(point, random, oldest, level, report, identity, repository)
     perform(
         context,
         "drill",
         json,
         lambda run: action.drill(run.settings, options, run.listener),
         show.drill,
-        Recorded("drill", level),
+        Recorded("drill", f"{level} from {repository}" if repository else level),
     )
 
 
@@ -292,8 +294,9 @@ def verify(
     )
 
 
-# A verb with many options stands in a module of its own.
+# Some stand in modules of their own.
 app.command()(restore.restore)
+app.command()(copy.copy)
 
 
 @app.command()
@@ -319,12 +322,13 @@ def serve(
         bool, typer.Option("--anonymous", help="Let everybody pull who can reach the address.")
     ] = False,
     identity: Identity = None,
+    repository: RepositoryName = None,
 ) -> None:
     """Serve the images of a recovery point as a read-only registry, until interrupted."""
     from drkit.actions import serve as action
     from drkit.cli.views import serve as show
 
-    options = action.ServeOptions(point, listen, only, tls, password_file, anonymous, identity)
+    options = action.ServeOptions(point, listen, only, tls, password_file, anonymous, identity, repository)
     perform(
         context, "serve", False, lambda run: action.serve(run.settings, options, show.announce), show.ended
     )

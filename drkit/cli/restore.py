@@ -93,12 +93,11 @@ def restore(
             "--database-password-file": database_password_file,
             "--identity": identity,
             "--hostname": hostname or None,
-            "--repository": repository,
             "--password-file": password_file,
             "--repository-credentials": repository_credentials,
             "--site": site,
         }
-        wanted = (point, image, to, tuple(rename or ()), replace, credentials, ca_file)
+        wanted = (point, image, to, tuple(rename or ()), replace, credentials, ca_file, repository)
         _images(context, wanted, parts, dry_run=dry_run, yes=yes, json=json)
         return
     of_images = {"--to": to, "--rename": rename, "--credentials": credentials, "--ca-file": ca_file}
@@ -115,9 +114,7 @@ def restore(
         origin = bare.origin(repository, password_file, repository_credentials, site)
         with contextlib.ExitStack() as stack:
             settings = (
-                stack.enter_context(configured(origin, point, identity, top))
-                if origin
-                else run.settings.with_primary(repository)
+                stack.enter_context(configured(origin, point, identity, top)) if origin else run.settings
             )
             options = planning.RestoreOptions(
                 point,
@@ -127,6 +124,7 @@ def restore(
                 replace,
                 identity,
                 database_password_file,
+                repository=None if origin else repository,
                 bare=bool(origin),
                 hostname=hostname,
             )
@@ -142,7 +140,7 @@ def restore(
 
 def _images(
     context: typer.Context,
-    wanted: tuple[str, str, str | None, tuple[str, ...], bool, Path | None, Path | None],
+    wanted: tuple[str, str, str | None, tuple[str, ...], bool, Path | None, Path | None, str | None],
     parts: Mapping[str, object],
     *,
     dry_run: bool,

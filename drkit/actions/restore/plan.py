@@ -43,6 +43,7 @@ class RestoreOptions:
     replace: bool = False
     identity: Path | None = None
     database_password_file: Path | None = None
+    repository: str | None = None
     # Nothing is here but the repository: the configuration is restored as well.
     bare: bool = False
     # The name that a restored harbor.yml says, instead of its own.
@@ -112,7 +113,7 @@ def plan(settings: config.Config, options: RestoreOptions) -> RestorePlan:
     _look_at_hostname(options)
     repository.require(repository.version())
     service.require(settings.restore)
-    catalog = open_catalog(settings)
+    catalog = open_catalog(settings, options.repository)
     point, _ = catalog.find(options.point, locked=True)
     files = catalog.fetch_seal(point)
     manifest = files.manifest
