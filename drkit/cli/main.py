@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from drkit.cli import keys, restore, streams
+from drkit.cli import copy, keys, restore, streams
 from drkit.cli.options import DryRun, Identity, Json, PointArgument, RepositoryName
 from drkit.cli.recording import Recorded
 from drkit.cli.run import Options, Run, perform, report_usage
@@ -176,25 +176,39 @@ def show_point(
         str | None,
         typer.Option("--images", metavar="PATTERN", help="Find images: `library`, `library/app:v*`."),
     ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Name what was there then and is not in the registry now.")
+    ] = False,
+    repository: RepositoryName = None,
     json: Json = False,
 ) -> None:
     """Show one recovery point: parts, evidence, closure, its drills; or find images in it."""
     from drkit.actions import points as action
     from drkit.cli.views import point as show
 
-    if images is not None:
-        from drkit.actions.images import listing
-        from drkit.cli.views import images as found
+    if images is None and not compare:
+        perform(context, "show", json, lambda run: action.show(run.settings, point, repository), show.point)
+        return
+    from drkit.actions.images import compare as comparing
+    from drkit.actions.images import listing
+    from drkit.cli.views import images as found
+    from drkit.errors import UsageError
 
+    def find(run: Run) -> listing.ImagesFound:
+        if compare:
+            raise UsageError("--images and --compare show different things", hint="leave one out")
+        return listing.find(run.settings, point, images or "", run.listener, repository)
+
+    if images is not None:
+        perform(context, "show", json, find, found.found)
+    else:
         perform(
             context,
             "show",
             json,
-            lambda run: listing.find(run.settings, point, images, run.listener),
-            found.found,
+            lambda run: comparing.compare(run.settings, point, run.listener, repository),
+            found.compared,
         )
-        return
-    perform(context, "show", json, lambda run: action.show(run.settings, point), show.point)
 
 
 @app.command()
@@ -222,20 +236,21 @@ def drill(
         Path | None, typer.Option(metavar="DIR", help="Write the report to this directory as well.")
     ] = None,
     identity: Identity = None,
+    repository: RepositoryName = None,
     json: Json = False,
 ) -> None:
     """Restore a recovery point into a sandbox, check it and measure how long it takes."""
     from drkit.actions.drill import run as action
     from drkit.cli.views import drill as show
 
-    options = action.DrillOptions(point, random, oldest, level, report, identity)
+    options = action.DrillOptions(point, random, oldest, level, report, identity, repository)
     perform(
         context,
         "drill",
         json,
         lambda run: action.drill(run.settings, options, run.listener),
         show.drill,
-        Recorded("drill", level),
+        Recorded("drill", f"{level} from {repository}" if repository else level),
     )
 
 
@@ -262,8 +277,9 @@ def verify(
     )
 
 
-# A verb with many options stands in a module of its own.
+# Some stand in modules of their own.
 app.command()(restore.restore)
+app.command()(copy.copy)
 
 
 @app.command()
@@ -289,12 +305,13 @@ def serve(
         bool, typer.Option("--anonymous", help="Let everybody pull who can reach the address.")
     ] = False,
     identity: Identity = None,
+    repository: RepositoryName = None,
 ) -> None:
     """Serve the images of a recovery point as a read-only registry, until interrupted."""
     from drkit.actions import serve as action
     from drkit.cli.views import serve as show
 
-    options = action.ServeOptions(point, listen, only, tls, password_file, anonymous, identity)
+    options = action.ServeOptions(point, listen, only, tls, password_file, anonymous, identity, repository)
     perform(
         context, "serve", False, lambda run: action.serve(run.settings, options, show.announce), show.ended
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from drkit.cli.options import DryRun, Identity, Json, PointArgument, Yes
+from drkit.cli.options import DryRun, Identity, Json, PointArgument, RepositoryName, Yes
 from drkit.cli.run import Run, perform
 from drkit.errors import UsageError
 
@@ -34,6 +34,7 @@ def restore(
         bool, typer.Option("--replace", help="Rename what is in the way; nothing is deleted.")
     ] = False,
     identity: Identity = None,
+    repository: RepositoryName = None,
     image: Annotated[
         str | None,
         typer.Option(
@@ -70,7 +71,7 @@ def restore(
             "--database-password-file": database_password_file,
             "--identity": identity,
         }
-        wanted = (point, image, to, tuple(rename or ()), replace, credentials, ca_file)
+        wanted = (point, image, to, tuple(rename or ()), replace, credentials, ca_file, repository)
         _images(context, wanted, parts, dry_run=dry_run, yes=yes, json=json)
         return
     of_images = {"--to": to, "--rename": rename, "--credentials": credentials, "--ca-file": ca_file}
@@ -80,7 +81,7 @@ def restore(
     from drkit.cli.views import restore as show
 
     options = planning.RestoreOptions(
-        point, only, root, database_dsn, replace, identity, database_password_file
+        point, only, root, database_dsn, replace, identity, database_password_file, repository
     )
     if dry_run:
 
@@ -103,7 +104,7 @@ def restore(
 
 def _images(
     context: typer.Context,
-    wanted: tuple[str, str, str | None, tuple[str, ...], bool, Path | None, Path | None],
+    wanted: tuple[str, str, str | None, tuple[str, ...], bool, Path | None, Path | None, str | None],
     parts: Mapping[str, object],
     *,
     dry_run: bool,

@@ -20,7 +20,7 @@ from drkit.config.fields import (
     no_password_in_url,
     web_address,
 )
-from drkit.errors import ConfigError
+from drkit.errors import UsageError
 
 
 class Section(BaseModel):
@@ -275,11 +275,11 @@ class Config(Section):
         return self.drill.directory or self.site.state / "sandbox"
 
     def repository(self, name: str | None) -> Repository:
-        """The repository of that name, or the primary; raises ConfigError for an unknown name."""
+        """The repository of that name, or the primary; raises UsageError for an unknown name."""
         if name is None:
             return self.primary
         for repository in self.repositories:
             if repository.name == name:
                 return repository
         known = ", ".join(repository.name for repository in self.repositories)
-        raise ConfigError(f'there is no repository "{name}" in the configuration', hint=f"there is: {known}")
+        raise UsageError(f'there is no repository "{name}" in the configuration', hint=f"there is: {known}")

@@ -57,13 +57,14 @@ class Listing:
     """What one listing of a repository has: the recovery points, newest first.
 
     `expired` are the points that the repository says some host's `expire` removed, `confirmed` those whose
-    losses somebody has confirmed, `records` the snapshots that say so.
+    losses somebody has confirmed, `records` the snapshots that say so. `snapshots` are all of the site.
     """
 
     points: tuple[Point, ...]
     expired: frozenset[str] = frozenset()
     records: tuple[Snapshot, ...] = ()
     confirmed: frozenset[str] = frozenset()
+    snapshots: tuple[Snapshot, ...] = ()
 
     @property
     def sealed(self) -> frozenset[str]:
@@ -162,6 +163,7 @@ class Catalog:
             frozenset(point for record in expired for point in seals.values(record, seals.EXPIRED)),
             (*expired, *confirmed),
             frozenset(point for record in confirmed for point in seals.values(record, seals.CONFIRMED)),
+            snapshots,
         )
 
     def fetch_seal(self, point: Point, lists: Path | None = None) -> SealFiles:
@@ -171,7 +173,8 @@ class Catalog:
         """
         seal = point.manifest_snapshot or point.id
         archive = self.repository.archive(seal, "/")
-        return seal_files.read(archive, lambda data: _trusted(data, point.id, seal), lists)
+        copied = dict(point.copied_as)
+        return seal_files.read(archive, lambda data: _trusted(data, point.id, seal).found_as(copied), lists)
 
     def without_copies(self, directory: Path) -> Catalog:
         """The same, read from the repository alone: restic's cache and all copies are new, in `directory`.
@@ -210,6 +213,11 @@ class Catalog:
         saved = self.repository.save_files(directory, names, self.tags(manifest.id, seals.SEAL), self.site)
         self._copy(saved.snapshot, data)
         return saved
+
+    def adopt(self, other: Catalog, original: str, seal: str) -> None:
+        """Keep a copy of a manifest here that is kept there: the content of both snapshots is the same."""
+        with contextlib.suppress(OSError):
+            self._copy(seal, (other.cache / f"{original}.json").read_bytes())
 
     def keep_drill(self, report: DrillReport) -> str:
         """Store a drill's report beside the point that it drilled. Returns its snapshot."""

@@ -159,11 +159,26 @@ class State:
     @contextlib.contextmanager
     def scheduler_lock(self) -> Iterator[None]:
         """Be the only scheduler of this site; raises SiteLocked at once if there is another."""
-        lock = FileLock(self.root / "locks" / "scheduler.lock", mode=_PRIVATE)
+        with self._alone("scheduler", "another scheduler runs for this site", "stop one of them"):
+            yield
+
+    @contextlib.contextmanager
+    def copy_lock(self, repository: str) -> Iterator[None]:
+        """Be the only one on this machine that copies to a repository; raises SiteLocked at once if not.
+
+        Not the site's lock: a copy may take days, and backups go on meanwhile.
+        """
+        said = f"another drkit copies to {repository}"
+        with self._alone(f"copy-{repository}", said, "wait for it to end"):
+            yield
+
+    @contextlib.contextmanager
+    def _alone(self, name: str, otherwise: str, hint: str) -> Iterator[None]:
+        lock = FileLock(self.root / "locks" / f"{name}.lock", mode=_PRIVATE)
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            raise SiteLocked("another scheduler runs for this site", hint="stop one of them") from None
+            raise SiteLocked(otherwise, hint=hint) from None
         with lock:
             yield
 

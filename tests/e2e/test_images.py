@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,3 +125,49 @@ def test_of_a_plain_registry(fresh: Drkit, site: Site) -> None:
     ended = fresh.run("show", "latest", "--images", "library/ngnix")
     assert (ended.code, list((fresh.state / "runs").iterdir())) == (4, [])
     assert Path("/proc/self/mountinfo").read_text().count(str(fresh.home)) == 0
+
+
+def test_what_is_gone_since_a_point(copy: Drkit, drilled: Drilled, site: Site) -> None:
+    def counts(found: Any) -> dict[str, tuple[int, int, int]]:
+        kinds = {each["kind"]: (each["gone"], each["moved"], each["new"]) for each in found["kinds"]}
+        return {kind: count for kind, count in kinds.items() if any(count)}
+
+    assert counts(copy.ask("show", "latest", "--compare")) == {}
+    assert "Nothing that was there is gone." in copy.run("show", "latest", "--compare").stdout
+    (repository, tag), _ = sorted(known(site).items())[-1]
+    new_tag = (
+        "INSERT INTO tag (repository_id, artifact_id, name) SELECT repository_id, id, 'new' FROM artifact"
+    )
+    with testenv.connect(site) as connection:
+        connection.execute("UPDATE robot SET name = name || '-other' WHERE id = (SELECT min(id) FROM robot)")
+        connection.execute("UPDATE tag SET name = name || '-other' WHERE name = %s", (tag,))
+        connection.execute(f"{new_tag} WHERE repository_name = %s LIMIT 1".encode(), (repository,))
+    try:
+        found = copy.ask("show", drilled.point, "--compare")
+        said = copy.run("show", drilled.point, "--compare").stdout
+    finally:
+        with testenv.connect(site) as connection:
+            connection.execute("DELETE FROM tag WHERE name = 'new'")
+            connection.execute("UPDATE tag SET name = left(name, -6) WHERE name LIKE '%-other'")
+            connection.execute("UPDATE robot SET name = left(name, -6) WHERE name LIKE '%-other'")
+    assert counts(found) == {"robot": (1, 0, 1), "tag": (1, 0, 2)}
+    assert f"{repository}:{tag}" in said
+    assert found["point"] == drilled.point
+    ended = copy.run("show", "latest", "--compare", "--images", "library")
+    assert (ended.code, ended.complaint[0]) == (2, "--images and --compare show different things")
+
+
+def test_a_plain_registry_is_compared_by_its_tags(fresh: Drkit, site: Site) -> None:
+    fresh.change(only("blobs"))
+    fresh.ask("backup")
+    tags = site.blobs / "docker/registry/v2/repositories/library/nginx/_manifests/tags"
+    tag = sorted(tags.iterdir())[-1]
+    aside = site.root / "aside"
+    tag.rename(aside)
+    try:
+        found = fresh.ask("show", "latest", "--compare")
+    finally:
+        aside.rename(tag)
+    assert {each["kind"]: each["gone_names"] for each in found["kinds"] if each["gone"]} == {
+        "tag": [f"library/nginx:{tag.name}"]
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import get_args
@@ -34,7 +34,7 @@ from drkit.model import (
     utc_now,
 )
 from drkit.points import seals
-from drkit.points.catalog import Catalog
+from drkit.tools.restic.output import Snapshot
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,9 @@ def finish(context: Context, draft: Draft) -> BackupResult:
     if draft.failures:
         raise _incomplete(draft.failures, result)
     context.vault.check()
-    manifest = _manifest(context, draft, result)
-    _refuse_gone(context.catalog, manifest, result)
+    stored = context.catalog.snapshots_of(draft.point)
+    manifest = seals.with_trees(_manifest(context, draft, result), stored)
+    _refuse_gone(stored, manifest, result)
     try:
         saved = context.catalog.seal(manifest, draft.sealed)
     except Interrupted:
@@ -98,7 +99,7 @@ def finish(context: Context, draft: Draft) -> BackupResult:
     return replace(
         result,
         status=PointStatus.SEALED,
-        parts=in_seal(parts, saved.snapshot),
+        parts=in_seal(manifest.parts, saved.snapshot),
         added_bytes=result.added_bytes + saved.added_bytes,
     )
 
@@ -112,9 +113,9 @@ def _unsealed(error: ToolFailed | OSError, result: BackupResult) -> BackupIncomp
     return BackupIncomplete(f"no recovery point was sealed: seal: {known.message}", hint=hint, result=result)
 
 
-def _refuse_gone(catalog: Catalog, manifest: PointManifest, result: BackupResult) -> None:
+def _refuse_gone(stored: Sequence[Snapshot], manifest: PointManifest, result: BackupResult) -> None:
     """Where somebody has removed what we have only just stored, a seal would lie. Raises BackupIncomplete."""
-    gone = seals.foreign_parts(manifest, manifest.id, catalog.snapshots_of(manifest.id))
+    gone = seals.foreign_parts(manifest, manifest.id, stored)
     if gone:
         raise BackupIncomplete(
             f"no recovery point was sealed: {'; '.join(gone[:3])}",

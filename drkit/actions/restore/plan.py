@@ -40,6 +40,7 @@ class RestoreOptions:
     replace: bool = False
     identity: Path | None = None
     database_password_file: Path | None = None
+    repository: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def plan(settings: config.Config, options: RestoreOptions) -> RestorePlan:
     """
     repository.require(repository.version())
     service.require(settings.restore)
-    catalog = open_catalog(settings)
+    catalog = open_catalog(settings, options.repository)
     point, _ = catalog.find(options.point, locked=True)
     files = catalog.fetch_seal(point)
     manifest = files.manifest

@@ -20,7 +20,7 @@ from drkit.logs import redact
 from drkit.progress import Listener, silent, wants_totals
 from drkit.tools.process import execute
 from drkit.tools.process.command import Command, Completed, clean_environment, find_program
-from drkit.tools.restic import removal
+from drkit.tools.restic import copying, removal
 from drkit.tools.restic.access import Access
 from drkit.tools.restic.output import (
     ListedFile,
@@ -247,6 +247,11 @@ class Repository:
         command = self.access.command("restore", "--json", snapshot, "--target", str(target), *options)
         summary = self.access.follow(command, str(target), listener)
         return Restored(summary.get("files_restored", 0), summary.get("bytes_restored", 0))
+
+    def copy_from(self, source: Repository, snapshots: Sequence[str], stage: str, listener: Listener) -> None:
+        """Copy snapshots of another repository, see copying.py."""
+        self.access.require_writable()
+        copying.copy(source.access, self.access, snapshots, stage, listener)
 
     def forget(self, snapshots: Sequence[str]) -> None:
         """Remove snapshots by id; their data stays until `prune`. Raises NotRemoved if any is still there.

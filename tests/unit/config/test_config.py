@@ -10,7 +10,7 @@ import pytest
 from drkit.config import Retention, find_config, load_config, parse_config
 from drkit.config.fields import parse_duration
 from drkit.config.sections import Objectives
-from drkit.errors import ConfigError
+from drkit.errors import ConfigError, UsageError
 
 SITE = '[site]\nname = "registry.example.com"\n'
 REPOSITORY = """
@@ -150,7 +150,7 @@ def test_repositories_by_name() -> None:
     assert config.primary.name == "primary"
     assert config.repository(None) is config.primary
     assert config.repository("away").url == "s3:https://s3.example.com/bucket"
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UsageError) as caught:
         config.repository("none")
     assert caught.value.message == 'there is no repository "none" in the configuration'
     assert caught.value.hint == "there is: primary, away"
