@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from drkit.cli import copy, keys, restore, streams
+from drkit.cli import audit, copy, keys, restore, streams
 from drkit.cli.options import DryRun, Identity, Json, PointArgument, RepositoryName
 from drkit.cli.recording import Recorded
 from drkit.cli.run import Options, Run, perform, report_usage
@@ -279,6 +279,7 @@ def verify(
 
 # Some stand in modules of their own.
 app.command()(restore.restore)
+app.command()(audit.audit)
 app.command()(copy.copy)
 
 
