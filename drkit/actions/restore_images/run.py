@@ -40,7 +40,7 @@ _SMALL = 64 << 10
 class ImagesRestored:
     """What was pushed; `mounted` blobs were taken over from other repositories of the registry.
 
-    Of `refused` tags the first few are named.
+    Of `refused` images and tags the first few are named; `hint` is what helps against the first of them.
     """
 
     point: str
@@ -57,6 +57,7 @@ class ImagesRestored:
     lacking: tuple[str, ...]
     refused: tuple[str, ...]
     refused_count: int
+    hint: str
     seconds: float
 
 
@@ -144,9 +145,9 @@ def _judge(result: ImagesRestored) -> None:
     """Raise where something that was asked for is not at the target now."""
     if result.refused:
         raise RegistryRefused(
-            f"everything else is back, but {result.refused_count} tags were refused:"
+            f"everything else is back, but this was refused ({result.refused_count}):"
             f" {first_few(result.refused, '; ')}",
-            hint="a rule makes tags immutable: --rename gives them other names, or lift the rule meanwhile",
+            hint=result.hint,
             result=result,
         )
     if result.lacking:
@@ -169,6 +170,8 @@ class _Pushing:
     manifests: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     refused: Tally[str] = field(default_factory=Tally)
+    without: set[str] = field(default_factory=set)
+    hint: str = ""
     # Which repository of the target has a blob since this run: another may take it over from there.
     placed: dict[str, str] = field(default_factory=dict)
 
@@ -208,6 +211,7 @@ class _Pushing:
             lacking=made.lacking,
             refused=self.refused.first,
             refused_count=self.refused.count,
+            hint=self.hint,
             seconds=round(time.monotonic() - self.began, 3),
         )
 
@@ -264,7 +268,11 @@ class _Pushing:
 
     def _manifest(self, push: Push, chosen: choice.ChosenManifest) -> None:
         name, data = push.chosen.target, self._data(push, chosen.digest)
-        self.prepared.target.push_manifest(name, chosen.digest, chosen.kind, data)
+        try:
+            self.prepared.target.push_manifest(name, chosen.digest, chosen.kind, data)
+        except RegistryRefused as error:
+            self._refused(f"{name}@{chosen.digest}", error)
+            return
         if chosen.root:
             self.prepared.target.name(name, "", chosen.digest, chosen.kind, data)
         self.manifests.append(chosen.digest)
@@ -272,8 +280,16 @@ class _Pushing:
     def _tag(self, push: Push, change: TagChange) -> None:
         name, tag, digest = change.repository, change.tag, change.digest
         chosen = push.chosen.manifests[digest]
+        if f"{name}@{digest}" in self.without:
+            return
         try:
             self.prepared.target.name(name, tag, digest, chosen.kind, self._data(push, digest))
             self.tags.append(tag)
         except RegistryRefused as error:
-            self.refused.add(f"{name}:{tag}: {error.message}")
+            self._refused(f"{name}:{tag}", error)
+
+    def _refused(self, what: str, error: RegistryRefused) -> None:
+        """One image or tag is refused: the others need not be."""
+        self.without.add(what)
+        self.hint = self.hint or error.hint
+        self.refused.add(error.message)
