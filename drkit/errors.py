@@ -149,7 +149,7 @@ class DrillFailed(Failure):
 
 
 class NotGreen(Failure):
-    """Something is wrong that keeps a site from being green, although its objectives are met."""
+    """Something keeps a site from being green, although its objectives are met; or an audit found damage."""
 
     exit_code = 5
 

@@ -105,9 +105,9 @@ def points(
     return PointList(catalog.name, lines, missed.points, (*missed.warnings, *noticed))
 
 
-def show(settings: config.Config, wanted: str) -> PointDetails:
+def show(settings: config.Config, wanted: str, repository: str | None = None) -> PointDetails:
     """One sealed recovery point; raises NoSuchPoint."""
-    point, manifest = open_catalog(settings).find(wanted)
+    point, manifest = open_catalog(settings, repository).find(wanted)
     return PointDetails(
         id=point.id,
         status=point.status,

@@ -39,6 +39,7 @@ class ServeOptions:
     password_file: Path | None = None
     anonymous: bool = False
     identity: Path | None = None
+    repository: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def serve(
     password, made_up = listening.password(address, options.password_file, anonymous=options.anonymous)
     only = _repositories(options.only)
     mount.look()
-    catalog = open_catalog(settings)
+    catalog = open_catalog(settings, options.repository)
     point, manifest = catalog.find(options.point or "latest", locked=True)
     opening.refuse_without_images(manifest)
     certificate, tls = None, None

@@ -42,8 +42,11 @@ class Production(Protocol):
 class ImageSpool:
     """The images and tags of a registry, on disk so that memory stays flat."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, kept: bool = False) -> None:
+        """Begin with none; with those of an earlier spool where it was `kept`."""
         self.path = path
+        if kept:
+            return
         # An earlier attempt may have left one.
         path.unlink(missing_ok=True)
         with closing(sqlite3.connect(path)) as store:
@@ -67,6 +70,10 @@ class ImageSpool:
     def add_absent(self, digests: Iterable[str]) -> None:
         """Add digests that production has no bytes of."""
         self._insert("INSERT OR IGNORE INTO absent VALUES (?)", ((digest,) for digest in digests))
+
+    def images(self) -> Iterator[tuple[str, str]]:
+        """(repository, digest) of every image, sorted."""
+        return self._rows("SELECT repository, digest FROM image ORDER BY 1, 2")
 
     def manifests(self) -> Iterator[tuple[str, int | None]]:
         """The digest of every manifest, sorted, each once."""

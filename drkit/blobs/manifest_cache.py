@@ -134,6 +134,21 @@ class ManifestCache:
         )
         yield from self._store.execute(query)
 
+    def needed(self) -> Iterator[Digest]:
+        """Every digest that a manifest needs and that is stored by its name, sorted."""
+        query = "SELECT DISTINCT digest FROM need WHERE digest LIKE 'sha256:%' ORDER BY digest"
+        for (digest,) in self._store.execute(query):
+            yield digest, None
+
+    def holders(self, digest: str) -> Iterator[tuple[str, str]]:
+        """(repository, digest) of the images that need a digest, or are it; after `unlinked_children`."""
+        self._store.execute("CREATE INDEX IF NOT EXISTS run.image_by_digest ON image (digest)")
+        query = (
+            "SELECT repository, digest FROM run.image WHERE digest IN (SELECT ?1 UNION"
+            " SELECT m.digest FROM need n JOIN manifest m ON m.id = n.manifest WHERE n.digest = ?1)"
+        )
+        yield from self._store.execute(query, (digest,))
+
     def excuse(self, child: str) -> None:
         """A child of an index that production does not serve: it need not be on the list."""
         self._store.execute("INSERT OR IGNORE INTO unserved VALUES (?)", (child,))
@@ -222,7 +237,7 @@ class ManifestCache:
             is_listed = known.at(digest) is not None
             if missing and is_listed:
                 self._found.faults.add(f"the manifest {digest} is not there")
-            elif not missing and not is_listed and not self._is_excused(digest):
+            elif not missing and not is_listed and not self.is_excused(digest):
                 self._found.unlisted.add(digest)
                 if not is_stored(digest):
                     self._found.lost.add(digest)
@@ -237,7 +252,8 @@ class ManifestCache:
         for digest, found in groupby(both, key=itemgetter(0)):
             yield digest, any(flag for _, flag in found)
 
-    def _is_excused(self, digest: str) -> bool:
+    def is_excused(self, digest: str) -> bool:
+        """Whether it was excused as a child, and is nothing else."""
         query = "SELECT 1 FROM unserved WHERE digest = ?"
         return self._store.execute(query, (digest,)).fetchone() is not None and not self.needs_blob(digest)
 

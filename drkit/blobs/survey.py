@@ -22,6 +22,8 @@ ARTIFACTS = "artifacts.jsonl"
 _BATCH = 50_000
 
 T = TypeVar("T")
+# (repository, digest) of a manifest.
+Image = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,39 @@ class Surveyor:
             more = dangling.tags_and_manifests(spool.images, self.production)
             return compared, self._conclude(store, listed, more)
 
+    def by_manifests(
+        self, images: ImageSpool, listed: Path, compare: Callable[[ManifestCache], T]
+    ) -> tuple[T, Survey]:
+        """The manifests that are linked say it, and nothing else: what they need is written as `listed`.
+
+        `compare` may ask for what it finds missing who needs it, and whether it is a child that production
+        does not serve. Raises ToolFailed as above.
+        """
+        with ManifestCache(self.memory) as store:
+            self._learn(store)
+            elsewhere, count, names = self._dangling(
+                store, dangling.tags_and_manifests(images, self.production)
+            )
+            digests.write(listed, digests.merged([images.manifests(), store.needed()]))
+            proof = store.compare(
+                digests.from_file(listed), lambda digest: self.production.size(digest) is not None
+            )
+            return compare(store), Survey(proof, elsewhere, count, names)
+
     def _learn(self, store: ManifestCache) -> None:
         store.learn(self.read, digests.from_file(self.directory / ARTIFACTS), readers=self.readers)
 
     def _conclude(self, store: ManifestCache, listed: Path, more: Iterable[Dangling]) -> Survey:
+        elsewhere, count, names = self._dangling(store, more)
+        proof = store.compare(
+            digests.from_file(listed), lambda digest: self.production.size(digest) is not None
+        )
+        return Survey(proof, elsewhere, count, names)
+
+    def _dangling(
+        self, store: ManifestCache, more: Iterable[Dangling]
+    ) -> tuple[frozenset[str], int, tuple[str, ...]]:
+        """Write down what dangles; returns layers that are not stored here, how much it is, the first."""
         elsewhere: set[str] = set()
 
         def entries() -> Iterable[Dangling]:
@@ -130,12 +161,9 @@ class Surveyor:
                 yield entry
 
         count, names = dangling.write(self.directory / dangling.FILE_NAME, entries())
-        proof = store.compare(
-            digests.from_file(listed), lambda digest: self.production.size(digest) is not None
-        )
-        return Survey(proof, frozenset(elsewhere), count, names)
+        return frozenset(elsewhere), count, names
 
 
-def keep_images(directory: Path, images: Iterable[tuple[str, str]]) -> None:
+def keep_images(directory: Path, images: Iterable[Image]) -> None:
     """Keep the images that a database knows of, (repository, digest) each, for the survey."""
     ImageSpool(directory / dangling.IMAGES).add_images(images)

@@ -9,8 +9,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from drkit.cli import keys, restore, streams
-from drkit.cli.options import DryRun, Identity, Json, PointArgument, RepositoryName
+from drkit.cli import audit, copy, keys, restore, streams
+from drkit.cli.options import (
+    DryRun,
+    Identity,
+    Json,
+    PointArgument,
+    RepositoryAddress,
+    RepositoryCredentials,
+    RepositoryName,
+    RepositoryPassword,
+    SiteName,
+)
 from drkit.cli.recording import Recorded
 from drkit.cli.run import Options, Run, perform, report_usage
 
@@ -140,7 +150,10 @@ def backup(context: typer.Context, dry_run: DryRun = False, json: Json = False) 
 @app.command()
 def points(
     context: typer.Context,
-    repository: RepositoryName = None,
+    repository: RepositoryAddress = None,
+    password_file: RepositoryPassword = None,
+    repository_credentials: RepositoryCredentials = None,
+    site: SiteName = None,
     forget: Annotated[
         list[str] | None,
         typer.Option(
@@ -157,15 +170,19 @@ def points(
 ) -> None:
     """List recovery points, newest first."""
     from drkit.actions import points as action
+    from drkit.cli import bare
     from drkit.cli.views import results
 
-    perform(
-        context,
-        "points",
-        json,
-        lambda run: action.points(run.settings, repository, forget or (), confirm),
-        results.points,
-    )
+    def work(run: Run) -> action.PointList:
+        origin = bare.origin(repository, password_file, repository_credentials, site)
+        if origin is None:
+            return action.points(run.settings, repository, forget or (), confirm)
+        from drkit.actions.restore.bare import looking
+
+        with looking(origin) as settings:
+            return action.points(settings, None, forget or (), confirm)
+
+    perform(context, "points", json, work, results.points)
 
 
 @app.command(name="show")
@@ -179,6 +196,7 @@ def show_point(
     compare: Annotated[
         bool, typer.Option("--compare", help="Name what was there then and is not in the registry now.")
     ] = False,
+    repository: RepositoryName = None,
     json: Json = False,
 ) -> None:
     """Show one recovery point: parts, evidence, closure, its drills; or find images in it."""
@@ -186,7 +204,7 @@ def show_point(
     from drkit.cli.views import point as show
 
     if images is None and not compare:
-        perform(context, "show", json, lambda run: action.show(run.settings, point), show.point)
+        perform(context, "show", json, lambda run: action.show(run.settings, point, repository), show.point)
         return
     from drkit.actions.images import compare as comparing
     from drkit.actions.images import listing
@@ -196,7 +214,7 @@ def show_point(
     def find(run: Run) -> listing.ImagesFound:
         if compare:
             raise UsageError("--images and --compare show different things", hint="leave one out")
-        return listing.find(run.settings, point, images or "", run.listener)
+        return listing.find(run.settings, point, images or "", run.listener, repository)
 
     if images is not None:
         perform(context, "show", json, find, found.found)
@@ -205,7 +223,7 @@ def show_point(
             context,
             "show",
             json,
-            lambda run: comparing.compare(run.settings, point, run.listener),
+            lambda run: comparing.compare(run.settings, point, run.listener, repository),
             found.compared,
         )
 
@@ -235,20 +253,21 @@ def drill(
         Path | None, typer.Option(metavar="DIR", help="Write the report to this directory as well.")
     ] = None,
     identity: Identity = None,
+    repository: RepositoryName = None,
     json: Json = False,
 ) -> None:
     """Restore a recovery point into a sandbox, check it and measure how long it takes."""
     from drkit.actions.drill import run as action
     from drkit.cli.views import drill as show
 
-    options = action.DrillOptions(point, random, oldest, level, report, identity)
+    options = action.DrillOptions(point, random, oldest, level, report, identity, repository)
     perform(
         context,
         "drill",
         json,
         lambda run: action.drill(run.settings, options, run.listener),
         show.drill,
-        Recorded("drill", level),
+        Recorded("drill", f"{level} from {repository}" if repository else level),
     )
 
 
@@ -275,8 +294,10 @@ def verify(
     )
 
 
-# A verb with many options stands in a module of its own.
+# Some stand in modules of their own.
 app.command()(restore.restore)
+app.command()(audit.audit)
+app.command()(copy.copy)
 
 
 @app.command()
@@ -302,12 +323,13 @@ def serve(
         bool, typer.Option("--anonymous", help="Let everybody pull who can reach the address.")
     ] = False,
     identity: Identity = None,
+    repository: RepositoryName = None,
 ) -> None:
     """Serve the images of a recovery point as a read-only registry, until interrupted."""
     from drkit.actions import serve as action
     from drkit.cli.views import serve as show
 
-    options = action.ServeOptions(point, listen, only, tls, password_file, anonymous, identity)
+    options = action.ServeOptions(point, listen, only, tls, password_file, anonymous, identity, repository)
     perform(
         context, "serve", False, lambda run: action.serve(run.settings, options, show.announce), show.ended
     )

@@ -31,6 +31,7 @@ VERBS = {
     "backup": Recorded("backup"),
     "drill": Recorded("drill", "full"),
     "verify": Recorded("verify"),
+    "copy": Recorded("copy"),
     "expire": Recorded("expire"),
     "keys rotate": Recorded("keys rotate"),
 }

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from drkit.config.explain import explain
-from drkit.config.sections import BucketBlobs, Config, Harbor, Vault
+from drkit.config.sections import BucketBlobs, Config, ConfigurationFile, Harbor, Vault
 from drkit.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/drkit/drkit.toml")
@@ -26,6 +29,7 @@ def load_config(path: Path) -> Config:
     try:
         # Some editors put a byte order mark before it.
         text = path.read_text(encoding="utf-8-sig")
+        status = path.stat()
     except FileNotFoundError:
         hint = "make one with `drkit init`, or name it with --config or DRKIT_CONFIG"
         raise ConfigError(f"there is no configuration at {path}", hint=hint) from None
@@ -38,7 +42,9 @@ def load_config(path: Path) -> Config:
         raise ConfigError(
             f"{path} is not text in UTF-8: see line {line}", hint="correct that line, or name another file"
         ) from None
-    return parse_config(text, str(path))
+    mode = stat.S_IMODE(status.st_mode) & 0o777
+    file = ConfigurationFile(path.absolute(), text, mode, status.st_uid, status.st_gid)
+    return parse_config(text, str(path)).read_from(file)
 
 
 def parse_config(text: str, source: str) -> Config:
@@ -48,6 +54,11 @@ def parse_config(text: str, source: str) -> Config:
     except tomllib.TOMLDecodeError as error:
         hint = 'a line is a [section], key = "string" in double quotes, or a # comment'
         raise ConfigError(f"{source} is not TOML: {error}", hint=hint) from None
+    return from_document(document, source)
+
+
+def from_document(document: Mapping[str, Any], source: str) -> Config:
+    """The settings that a document says which is TOML no more."""
     try:
         # Through JSON, since only there do strict types and paths given as strings go together.
         config = Config.model_validate_json(json.dumps(document, default=str))

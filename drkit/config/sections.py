@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, Tag
 
 from drkit.config.fields import (
     AbsolutePath,
@@ -20,7 +21,7 @@ from drkit.config.fields import (
     no_password_in_url,
     web_address,
 )
-from drkit.errors import ConfigError
+from drkit.errors import UsageError
 
 
 class Section(BaseModel):
@@ -245,8 +246,21 @@ class Metrics(Section):
     textfile: AbsolutePath
 
 
+@dataclass(frozen=True)
+class ConfigurationFile:
+    """The file that a configuration was read from, as it stood."""
+
+    path: Path
+    text: str
+    mode: int
+    uid: int
+    gid: int
+
+
 class Config(Section):
     """The whole file."""
+
+    _file: ConfigurationFile | None = PrivateAttr(None)
 
     site: Site
     objectives: Objectives = Objectives()
@@ -265,6 +279,16 @@ class Config(Section):
     metrics: Metrics | None = None
 
     @property
+    def file(self) -> ConfigurationFile | None:
+        """Where all of this stands, if it stands anywhere."""
+        return self._file
+
+    def read_from(self, file: ConfigurationFile) -> Config:
+        """The same, knowing where it stands."""
+        self._file = file
+        return self
+
+    @property
     def primary(self) -> Repository:
         """The first repository: backups go there."""
         return self.repositories[0]
@@ -275,11 +299,11 @@ class Config(Section):
         return self.drill.directory or self.site.state / "sandbox"
 
     def repository(self, name: str | None) -> Repository:
-        """The repository of that name, or the primary; raises ConfigError for an unknown name."""
+        """The repository of that name, or the primary; raises UsageError for an unknown name."""
         if name is None:
             return self.primary
         for repository in self.repositories:
             if repository.name == name:
                 return repository
         known = ", ".join(repository.name for repository in self.repositories)
-        raise ConfigError(f'there is no repository "{name}" in the configuration', hint=f"there is: {known}")
+        raise UsageError(f'there is no repository "{name}" in the configuration', hint=f"there is: {known}")

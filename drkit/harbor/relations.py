@@ -35,6 +35,22 @@ _NOT_NEEDED: LiteralString = (
 )
 
 
+# The tables that say which images there are.
+OF_IMAGES = frozenset(
+    (
+        "project",
+        "repository",
+        "artifact",
+        "artifact_blob",
+        "artifact_reference",
+        "artifact_accessory",
+        "blob",
+        "project_blob",
+        "tag",
+    )
+)
+
+
 @dataclass(frozen=True)
 class Relation:
     """Rows of `child` (as `c`) each belong to a row of `parent`: "`rows`, each with its `other`".

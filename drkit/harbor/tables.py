@@ -90,8 +90,10 @@ def schema_version(session: Session) -> int | None:
     return int(found[0][0]) if found else None
 
 
-def digests(session: Session) -> Iterator[tuple[str, int | None]]:
+def digests(session: Session, only: Sequence[str] | None = None) -> Iterator[tuple[str, int | None]]:
     """Every digest that must be stored, sorted bytewise, with its size where the database knows it.
+
+    With `only`, those among these few.
 
     Left out: foreign layers, which are never stored, SHA-512 digests (a registry stores the blob by its
     SHA-256, and the repository's link tells by which), and what a proxy cache has not fetched: a child or a
@@ -103,16 +105,35 @@ def digests(session: Session) -> Iterator[tuple[str, int | None]]:
         " LEFT JOIN public.project p USING (project_id) GROUP BY a.digest)"
         " SELECT d.digest, coalesce(max(b.size), max(d.size)) FROM ({union}) AS d (digest, required, size)"
         " LEFT JOIN public.blob b ON b.digest = d.digest"
-        " WHERE d.digest <> '' AND left(d.digest, 7) <> 'sha512:'"
+        " WHERE d.digest <> '' AND left(d.digest, 7) <> 'sha512:' AND {few}"
         " AND (b.content_type IS NULL OR NOT {foreign})"
         " GROUP BY d.digest HAVING bool_or(d.required) OR max(b.size) IS NOT NULL"
         ' ORDER BY d.digest COLLATE "C"',
         union=sql.joined(" UNION ALL ", [sql.fragment(part) for part in parts]),
         no_proxy=sql.fragment(_NO_PROXY),
         foreign=sql.fragment(_FOREIGN),
+        few=_among(only),
     )
     for digest, size in session.stream(query):
         yield digest, size if size is None else int(size)
+
+
+def _among(digests: Sequence[str] | None) -> sql.Part:
+    if digests is None:
+        return sql.fragment("true")
+    return sql.compose("d.digest = ANY ({names}::text[])", names=sql.literal(list(digests)))
+
+
+def project_sizes(session: Session) -> Iterator[tuple[str, int, int]]:
+    """(project, blobs, bytes) as Harbor itself counts them for its quotas, sorted by name."""
+    query = sql.compose(
+        "SELECT p.name, count(*), coalesce(sum(b.size), 0) FROM public.project_blob pb"
+        " JOIN public.blob b ON b.id = pb.blob_id JOIN public.project p ON p.project_id = pb.project_id"
+        " WHERE NOT {foreign} GROUP BY p.name ORDER BY p.name",
+        foreign=sql.fragment(_FOREIGN),
+    )
+    for project, blobs, size in session.rows(query):
+        yield project, int(blobs), int(size)
 
 
 def artifacts(session: Session) -> Iterator[tuple[str, int | None]]:

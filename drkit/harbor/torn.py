@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import LiteralString
 
 from drkit.harbor.relations import RELATIONS, Key, Relation
@@ -64,12 +64,16 @@ def measure(session: Session, relation: Relation, *, trusted: bool = False) -> R
     return RelationEvidence(relation.name, rows, int(torn), int(litter), example or "")
 
 
-def measure_all(session: Session) -> Iterator[RelationEvidence]:
-    """Every relation that no foreign key guards; reads some tables twice, so give it a session of its own."""
+def measure_all(session: Session, tables: Set[str] | None = None) -> Iterator[RelationEvidence]:
+    """Every relation that no foreign key guards; reads some tables twice, so give it a session of its own.
+
+    With `tables`, those between rows of these alone.
+    """
     settle(session)
     keys = guarded(session)
     for relation in present(session):
-        if relation.key not in keys:
+        wanted = tables is None or {relation.child, relation.parent} <= tables
+        if wanted and relation.key not in keys:
             yield measure(session, relation)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 # What shows as much as the same verb in any other scope.
-_MORE = (("drill", "full"), ("keys rotate", "--points"))
+_MORE = (("keys rotate", "--points"), ("copy", ""))
 _DAMAGE = ("repository_damaged", "vault_damaged")
 # How much of what is stored an attempt looked at.
 STRUCTURE, SOME_DATA, ALL_DATA = 0, 1, 2
@@ -14,8 +14,8 @@ STRUCTURE, SOME_DATA, ALL_DATA = 0, 1, 2
 
 @dataclass(frozen=True)
 class Attempt:
-    """One run of a verb; `scope` is what it was confined to: a drill's level, another repository's name, or
-    an option that makes another verb of it.
+    """One run of a verb; `scope` is what it was confined to: a drill's level (`full`, `full from offsite`),
+    another repository's name, or an option that makes another verb of it.
 
     Until it has ended it is `running`, or it was killed. `kind` and `message` are those of the error that it
     ended with, `subject` is what it made: a drill's id, a point's.
@@ -43,13 +43,25 @@ class Attempt:
     def label(self) -> str:
         """For a person: `full drill`, `verify of offsite`, `backup`."""
         if self.verb == "drill":
-            return f"{self.scope} drill".lstrip()
+            level, from_, repository = self.scope.partition(" from ")
+            return f"{level} drill{from_}{repository}".lstrip()
+        if self.verb == "copy" and self.scope:
+            return f"copy to {self.scope}"
         return f"{self.verb} of {self.scope}" if self.scope and self.command == self.verb else self.command
 
     @property
     def command(self) -> str:
         """The words after `drkit` that do the same again."""
+        if self.verb == "copy" and self.scope:
+            return f"copy --to {self.scope}"
+        if self.verb == "drill" and self.drilled_from:
+            return f"drill --repository {self.drilled_from}"
         return f"{self.verb} {self.scope}" if self.scope.startswith("--") else self.verb
+
+    @property
+    def drilled_from(self) -> str:
+        """The repository that a drill was told to use; empty for the primary one."""
+        return self.scope.partition(" from ")[2]
 
     @property
     def good(self) -> bool:
@@ -70,6 +82,9 @@ class Attempt:
         """Whether a success of the other one shows at least what one of this would have shown."""
         if self.verb != later.verb:
             return False
+        if self.verb == "drill":
+            full = later.scope.partition(" ")[0] == "full"
+            return self.scope == later.scope or (full and self.drilled_from == later.drilled_from)
         return self.scope == later.scope or (self.verb, later.scope) in _MORE
 
     def mended_by(self, later: Attempt) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -19,10 +19,22 @@ from drkit.model.loss import Loss
 
 MANIFEST_SCHEMA = 1
 PartKind = Literal[
-    "database", "roles", "blobs", "inventory", "links", "digests", "dangling", "tags", "names", "secrets"
+    "database",
+    "roles",
+    "blobs",
+    "inventory",
+    "links",
+    "digests",
+    "dangling",
+    "tags",
+    "names",
+    "secrets",
+    "configuration",
 ]
 # What is in the seal, and nowhere else. So is an inventory, but the vault has what that lists.
-SEAL_ONLY: frozenset[PartKind] = frozenset(("roles", "digests", "dangling", "tags", "names", "secrets"))
+SEAL_ONLY: frozenset[PartKind] = frozenset(
+    ("roles", "digests", "dangling", "tags", "names", "secrets", "configuration")
+)
 
 
 class PointStatus(StrEnum):
@@ -40,7 +52,9 @@ class Part:
     `snapshot` is empty of what is in the seal, as long as nobody can know that one's id: in the manifest as
     it is stored (see `PointManifest.in_seal`). `path` is where the content stands inside the snapshot;
     `bytes` is its full size, `added_bytes` what the repository grew by (after compression; 0 of what is in
-    the seal). Of an inventory both count the blobs that it lists, which are in the vault.
+    the seal). Of an inventory both count the blobs that it lists, which are in the vault. `tree` is the hash
+    of everything in the snapshot, by which a copy of it in another repository is known; empty of what is in
+    the seal.
     """
 
     kind: PartKind
@@ -50,6 +64,7 @@ class Part:
     bytes: int
     added_bytes: int
     seconds: float
+    tree: str = ""
 
 
 def in_seal(parts: Iterable[Part], snapshot: str) -> tuple[Part, ...]:
@@ -70,6 +85,16 @@ class SecretFile:
     what: str = ""
     fingerprint: str = ""
     rights: str = ""
+
+
+@dataclass(frozen=True)
+class ConfigurationPlace:
+    """Where the configuration stood that a point was taken with, and whose it was."""
+
+    path: str
+    mode: int
+    uid: int
+    gid: int
 
 
 @dataclass(frozen=True)
@@ -171,6 +196,8 @@ class PointManifest:
     # by `dropped`, or there under the name that it resolves to.
     drift: tuple[Drift, ...] = ()
     excused: tuple[str, ...] = ()
+    # Of the part `configuration`.
+    configuration: ConfigurationPlace | None = None
 
     @property
     def bytes(self) -> int:
@@ -193,6 +220,11 @@ class PointManifest:
         """The same, read from that snapshot: the parts that are in the seal are there."""
         return replace(self, parts=in_seal(self.parts, snapshot))
 
+    def found_as(self, names: Mapping[str, str]) -> PointManifest:
+        """The same, of a repository where some of the parts' snapshots have other ids: the values."""
+        parts = (replace(part, snapshot=names.get(part.snapshot, part.snapshot)) for part in self.parts)
+        return replace(self, parts=tuple(parts))
+
     def part(self, kind: PartKind, name: str | None = None) -> Part | None:
         """The part of that kind (and name), if this point has one."""
         return next((p for p in self.parts if p.kind == kind and name in (None, p.name)), None)
@@ -213,7 +245,8 @@ class Point:
 
     `machine` names the state directory that made it, `superseded` the seals that a later one replaced.
     `broken_seal` says why a point that bears a seal, or may bear one, cannot be used all the same: it was
-    whole once, so nothing of it is ever swept away.
+    whole once, so nothing of it is ever swept away. `copied_as` has the ids of the parts' snapshots that the
+    seal names and that are others here, with those: the point was copied from another repository.
     """
 
     id: str
@@ -226,6 +259,7 @@ class Point:
     machine: str | None = None
     superseded: tuple[str, ...] = ()
     broken_seal: str = ""
+    copied_as: tuple[tuple[str, str], ...] = ()
 
     @property
     def doubt(self) -> str:

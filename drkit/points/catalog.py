@@ -57,13 +57,14 @@ class Listing:
     """What one listing of a repository has: the recovery points, newest first.
 
     `expired` are the points that the repository says some host's `expire` removed, `confirmed` those whose
-    losses somebody has confirmed, `records` the snapshots that say so.
+    losses somebody has confirmed, `records` the snapshots that say so. `snapshots` are all of the site.
     """
 
     points: tuple[Point, ...]
     expired: frozenset[str] = frozenset()
     records: tuple[Snapshot, ...] = ()
     confirmed: frozenset[str] = frozenset()
+    snapshots: tuple[Snapshot, ...] = ()
 
     @property
     def sealed(self) -> frozenset[str]:
@@ -95,14 +96,14 @@ class Catalog:
             if len(found) == 1 and found[0].manifest is not None:
                 return found[0], found[0].manifest
         points = self.points(locked=locked)
-        if not points and (others := self._other_sites()):
+        if not points and (others := self.other_sites()):
             raise NoSuchPoint(
                 f"the repository has no recovery point of {self.site}, but some of {', '.join(others)}",
                 hint="set name in [site] to the site whose points are wanted",
             )
         return pick(wanted, points)
 
-    def _other_sites(self) -> tuple[str, ...]:
+    def other_sites(self) -> tuple[str, ...]:
         """The other sites that the repository has recovery points of."""
         snapshots, _ = self.repository.listed()
         return tuple(sorted({site for s in snapshots if (site := seals.value(s, seals.SITE))} - {self.site}))
@@ -126,7 +127,7 @@ class Catalog:
             if strict:
                 raise ToolFailed(why, hint="`drkit verify` says what is damaged")
             log.warning("%s", why)
-        if not snapshots and (others := self._other_sites()):
+        if not snapshots and (others := self.other_sites()):
             log.warning(
                 "the repository has no recovery point of %s, but some of %s: see name in [site]",
                 self.site,
@@ -162,6 +163,7 @@ class Catalog:
             frozenset(point for record in expired for point in seals.values(record, seals.EXPIRED)),
             (*expired, *confirmed),
             frozenset(point for record in confirmed for point in seals.values(record, seals.CONFIRMED)),
+            snapshots,
         )
 
     def fetch_seal(self, point: Point, lists: Path | None = None) -> SealFiles:
@@ -171,7 +173,8 @@ class Catalog:
         """
         seal = point.manifest_snapshot or point.id
         archive = self.repository.archive(seal, "/")
-        return seal_files.read(archive, lambda data: _trusted(data, point.id, seal), lists)
+        copied = dict(point.copied_as)
+        return seal_files.read(archive, lambda data: _trusted(data, point.id, seal).found_as(copied), lists)
 
     def without_copies(self, directory: Path) -> Catalog:
         """The same, read from the repository alone: restic's cache and all copies are new, in `directory`.
@@ -210,6 +213,11 @@ class Catalog:
         saved = self.repository.save_files(directory, names, self.tags(manifest.id, seals.SEAL), self.site)
         self._copy(saved.snapshot, data)
         return saved
+
+    def adopt(self, other: Catalog, original: str, seal: str) -> None:
+        """Keep a copy of a manifest here that is kept there: the content of both snapshots is the same."""
+        with contextlib.suppress(OSError):
+            self._copy(seal, (other.cache / f"{original}.json").read_bytes())
 
     def keep_drill(self, report: DrillReport) -> str:
         """Store a drill's report beside the point that it drilled. Returns its snapshot."""

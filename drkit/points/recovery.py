@@ -84,6 +84,7 @@ class _Blobs:
     """The blobs' snapshot, the folder in it that holds the root directory, and where that was."""
 
     snapshot: str
+    tree: str
     folder: str
     name: str
     root: str
@@ -95,7 +96,7 @@ def files(manifest: PointManifest, seal_tags: str) -> dict[str, str]:
 
     `seal_tags` is restic's `--tag` filter for the snapshot that they are in, which nobody knows before.
     """
-    facts = _facts(manifest) | {"seal_tags": seal_tags}
+    facts = _facts(manifest) | {"seal_tags": seal_tags, "point_tag": seal_tags.partition(",")[0]}
     return {
         name: templates(finalize, size=size, sh=shell_word, json=json.dumps).get_template(name).render(facts)
         for name, finalize in ((TEXT, printable), (SCRIPT, quoted))
@@ -177,10 +178,10 @@ def _blobs(manifest: PointManifest) -> _Blobs | None:
         return None
     if manifest.bucket is not None:
         # They come back as files, to be served from there or carried to a bucket.
-        return _Blobs("", "", "registry", manifest.bucket.source.where, "/registry")
+        return _Blobs("", "", "", "registry", manifest.bucket.source.where, "/registry")
     where = PurePosixPath(part.path)
     root = manifest.blobs_root or part.path
-    return _Blobs(part.snapshot, str(where.parent), where.name, root, root)
+    return _Blobs(part.snapshot, part.tree, str(where.parent), where.name, root, root)
 
 
 def _lost(manifest: PointManifest) -> _Lost | None:

@@ -64,16 +64,20 @@ def point_of(
     whole, broken = [], []
     for seal in seals:
         manifest = manifests[seal]
-        fault = manifest if isinstance(manifest, str) else _why_broken(manifest, seal, name, group)
-        if isinstance(manifest, PointManifest) and not fault:
-            whole.append((manifest, seal))
-        else:
+        if isinstance(manifest, str):
+            broken.append(manifest)
+            continue
+        copied = copied_as(manifest, group)
+        here = manifest.found_as(copied)
+        if fault := _why_broken(here, seal, name, group):
             broken.append(fault)
+        else:
+            whole.append((here, seal, copied))
     unreadable = any(isinstance(manifests[each], str) for each in seals)
     if not whole:
         status = PointStatus.UNREADABLE if unreadable or unread else PointStatus.INCOMPLETE
         return replace(bare, status=status, broken_seal=broken[-1])
-    manifest, seal = max(whole, key=lambda found: found[0].revision)
+    manifest, seal, copied = max(whole, key=lambda found: found[0].revision)
     return replace(
         bare,
         status=PointStatus.SEALED,
@@ -83,7 +87,31 @@ def point_of(
         # A seal that cannot be read may be the later one.
         superseded=() if unreadable or unread else tuple(other for other in seals if other != seal),
         drills=tuple(note for note in notes if note.point == name),
+        copied_as=tuple(copied.items()),
     )
+
+
+def copied_as(manifest: PointManifest, group: Sequence[Snapshot]) -> dict[str, str]:
+    """The snapshots that a manifest names and that have other ids here -> those: copies by `restic copy`.
+
+    restic keeps of what it copies the first id and the tags. It does so with what it rewrites as well: only
+    the hash of everything in a snapshot says that it is the very same.
+    """
+    ids = {snapshot.id for snapshot in group}
+    found = {}
+    for part in (part for part in manifest.parts if part.snapshot not in ids):
+        for each in group:
+            same = each.original == part.snapshot and part.tree and each.tree == part.tree
+            if same and part_tag(part.kind, part.name) in each.tags:
+                found[part.snapshot] = each.id
+    return found
+
+
+def with_trees(manifest: PointManifest, snapshots: Iterable[Snapshot]) -> PointManifest:
+    """A manifest that is not stored yet, with the hash of everything in each part's snapshot."""
+    trees = {snapshot.id: snapshot.tree for snapshot in snapshots}
+    parts = (replace(part, tree=trees.get(part.snapshot, "")) for part in manifest.parts)
+    return replace(manifest, parts=tuple(parts))
 
 
 def unsafe(manifest: PointManifest) -> str:
@@ -95,6 +123,8 @@ def unsafe(manifest: PointManifest) -> str:
     paths = [part.path for part in manifest.parts] + [file.path for file in manifest.secret_files]
     if manifest.bucket is None and manifest.blobs_root is not None:
         paths.append(manifest.blobs_root)
+    if manifest.configuration is not None:
+        paths.append(manifest.configuration.path)
     odd = [name for name in names if not _NAME.fullmatch(name)]
     odd += [p.snapshot for p in manifest.parts if p.snapshot and not _SNAPSHOT.fullmatch(p.snapshot)]
     odd += [path for path in paths if not _is_straight(path)]
@@ -138,6 +168,8 @@ def foreign_parts(manifest: PointManifest, point: str, snapshots: Iterable[Snaps
             said.append(f"{label}: no snapshot {part.snapshot[:8]} of this point is in the repository")
         elif not set(wanted) <= set(snapshot.tags):
             said.append(f"{label}: snapshot {part.snapshot[:8]} was not stored as that")
+        elif part.tree and snapshot.tree != part.tree:
+            said.append(f"{label}: what is in snapshot {part.snapshot[:8]} is not what was stored")
         elif not sealed and snapshot.bytes not in (None, part.bytes):
             said.append(f"{label}: {snapshot.bytes:,} bytes were stored, not {part.bytes:,}")
     return tuple(said)

@@ -64,6 +64,13 @@ class LinkCount:
         return LinkProof(self._links, self._bad.count, self._bad.first)
 
 
+def holds(path: str, held: bytes) -> bool:
+    """Whether what a link holds is a digest, and the one that its path tells where that tells any."""
+    found = _HELD.fullmatch(held)
+    named = _NAMED.search(path)
+    return found is not None and (named is None or found[1].decode() == named[1])
+
+
 def digest_in(path: str) -> str | None:
     """The digest that a link holds by its name, or None where the name does not tell: a tag's current one."""
     named = _NAMED.search(path)

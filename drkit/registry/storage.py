@@ -133,6 +133,12 @@ def stored_blobs(root: Path) -> Iterator[tuple[str, int]]:
 
     What else somebody has put there is no blob: a registry does not serve it.
     """
+    for digest, status in stored_files(root):
+        yield digest, status.st_size
+
+
+def stored_files(root: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """The same with all that the file system says of each file."""
     top = root / BLOBS / "sha256"
     for prefix in sorted(filter(_PREFIX.fullmatch, _names(top))):
         directory = f"{top}/{prefix}"
@@ -140,10 +146,10 @@ def stored_blobs(root: Path) -> Iterator[tuple[str, int]]:
             if not name.startswith(prefix) or not _DIGITS.fullmatch(name):
                 continue
             try:
-                size = os.stat(f"{directory}/{name}/data").st_size  # noqa: PTH116
+                status = os.stat(f"{directory}/{name}/data")  # noqa: PTH116
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            yield f"sha256:{name}", size
+            yield f"sha256:{name}", status
 
 
 def _names(directory: Path | str) -> list[str]:

@@ -8,6 +8,7 @@ restics/<name>.json            restics that run, or that have ended badly and ma
 catalog/, cache/               copies of what stands in the repository
 known/<repository>.json        what has been seen there: its restic id, and the sealed points
 manifests.db                   what the manifests need, so that each is read once
+audited.db                     the same for audits, which must not be in a backup's way
 copying/                       blobs that a service copies for us and has not proven yet
 read_only.json                 says that Harbor is read-only because of us
 drills/<drill id>/             reports
@@ -96,6 +97,11 @@ class State:
         return self.root / "manifests.db"
 
     @property
+    def audited(self) -> Path:
+        """The same for audits, which run beside a backup: a cache."""
+        return self.root / "audited.db"
+
+    @property
     def known(self) -> Path:
         """Where it stands which points have been seen in each repository."""
         return self.root / "known"
@@ -156,14 +162,29 @@ class State:
         write_once(path, secrets.token_hex(8))
         return path.read_text(encoding="utf-8")
 
-    @contextlib.contextmanager
-    def scheduler_lock(self) -> Iterator[None]:
+    def scheduler_lock(self) -> contextlib.AbstractContextManager[None]:
         """Be the only scheduler of this site; raises SiteLocked at once if there is another."""
-        lock = FileLock(self.root / "locks" / "scheduler.lock", mode=_PRIVATE)
+        return self._alone("scheduler", "another scheduler runs for this site", "stop one of them")
+
+    def copy_lock(self, repository: str) -> contextlib.AbstractContextManager[None]:
+        """Be the only one on this machine that copies to a repository; raises SiteLocked at once if not.
+
+        Not the site's lock: a copy may take days, and backups go on meanwhile.
+        """
+        said = f"another drkit copies to {repository}"
+        return self._alone(f"copy-{repository}", said, "wait for it to end")
+
+    def audit_lock(self, wait: timedelta) -> contextlib.AbstractContextManager[None]:
+        """Be the only audit of this site, after `wait` at most; a backup may run at the same time."""
+        return self._alone("audit", "another audit of this site is under way", "wait for it to end", wait)
+
+    @contextlib.contextmanager
+    def _alone(self, name: str, other: str, hint: str, wait: timedelta = timedelta()) -> Iterator[None]:
+        lock = FileLock(self.root / "locks" / f"{name}.lock", mode=_PRIVATE)
         try:
-            lock.acquire(blocking=False)
+            lock.acquire(timeout=wait.total_seconds(), poll_interval=0.2)
         except Timeout:
-            raise SiteLocked("another scheduler runs for this site", hint="stop one of them") from None
+            raise SiteLocked(other, hint=hint) from None
         with lock:
             yield
 

@@ -147,7 +147,7 @@ def test_state_directory_that_cannot_be_one(fresh: Drkit) -> None:
 def test_unknown_repository_name(drilled: Drilled) -> None:
     message = 'there is no repository "offsite" in the configuration'
     fails(
-        drilled.drkit, ["points", "--repository", "offsite"], 4, "config_error", message, "there is: primary"
+        drilled.drkit, ["points", "--repository", "offsite"], 2, "usage_error", message, "there is: primary"
     )
 
 

@@ -22,8 +22,8 @@ from drkit.sandbox import registry as sandbox_registry
 from testenv import Site, push
 from tests import needs
 from tests.cluster import Cluster
-from tests.e2e import accounts
-from tests.e2e.commands import Drkit, wait_for
+from tests.e2e import accounts, copies
+from tests.e2e.commands import Drkit, clone, wait_for
 from tests.e2e.conftest import Drilled
 from tests.plain import listens
 
@@ -45,6 +45,8 @@ class Bare:
     path: Path
     cluster: Cluster
     home: Path
+    repository: Path
+    password: Path
     user: str = "postgres"
 
     @property
@@ -61,8 +63,8 @@ class Bare:
             "PATH": str(self.path),
             "HOME": str(self.home),
             "TMPDIR": str(self.home / "tmp"),
-            "RESTIC_REPOSITORY": str(self.drilled.drkit.repository),
-            "RESTIC_PASSWORD_FILE": str(self.drilled.drkit.restic_password),
+            "RESTIC_REPOSITORY": str(self.repository),
+            "RESTIC_PASSWORD_FILE": str(self.password),
             "PGHOST": str(self.cluster.directory),
             "PGUSER": self.user,
         }
@@ -86,10 +88,24 @@ class Bare:
         )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def copied(drilled: Drilled, new_home: Callable[[], Path]) -> Iterator[Drkit]:
+    """A drkit whose second repository has a copy of the drilled point."""
+    made = copies.add(clone(drilled.drkit, new_home()))
+    made.ask("copy")
+    yield made
+    shutil.rmtree(made.home)
+
+
 @pytest.fixture(params=["dash", "busybox"])
 def bare(
-    request: pytest.FixtureRequest, drilled: Drilled, cluster: Cluster, new_home: Callable[[], Path]
+    request: pytest.FixtureRequest,
+    drilled: Drilled,
+    copied: Drkit,
+    cluster: Cluster,
+    new_home: Callable[[], Path],
 ) -> Iterator[Bare]:
+    """With one shell the repository is the one of the backup, with the other a copy."""
     home = new_home()
     for directory in (home, home / "bin", home / "tmp"):
         directory.mkdir()
@@ -102,8 +118,15 @@ def bare(
     for name in ("psql", "pg_restore"):
         # Debian's own psql is a Perl script that looks for the real one.
         (home / "bin" / name).symlink_to(cluster.programs.program(name))
-    made = Bare(drilled, home / "bin", cluster, home)
-    made.script.write_text(drilled.drkit.restic("dump", "--tag", tags(drilled), "latest", "/recover.sh"))
+    words = ("dump", "--tag", tags(drilled), "latest", "/recover.sh")
+    if request.param == "dash":
+        place, secret = drilled.drkit.repository, drilled.drkit.restic_password
+        script = drilled.drkit.restic(*words)
+    else:
+        place, secret = copies.directory(copied), copies.password(copied)
+        script = copies.restic(copied, copies.OFFSITE, *words)
+    made = Bare(drilled, home / "bin", cluster, home, place, secret)
+    made.script.write_text(script)
     yield made
     with made.connect("postgres") as server:
         for name in (_DATABASE, "drkit_recovering_1"):

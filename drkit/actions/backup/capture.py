@@ -14,8 +14,7 @@ from drkit.actions.backup.gc_watch import GarbageCollectionWatch
 from drkit.actions.backup.images import Images, Wanted
 from drkit.actions.backup.lists import Lists
 from drkit.actions.backup.task import Task
-from drkit.blobs import digests
-from drkit.blobs.survey import ARTIFACTS, keep_images
+from drkit.actions.needed_digests import list_needed
 from drkit.checks import keys, pairs
 from drkit.database import evidence, harbor_facts, locked
 from drkit.database.clients import Dumper, dumper
@@ -204,21 +203,11 @@ class Capture:
         self._draft.evidence.append(replace(found, dumped_by=dumping.major))
 
     def _list_digests(self, harbor: Sequence[LockedDatabase]) -> Path:
-        """List what must be there: in the database's own order, so that nothing is sorted here."""
-        directory = self._draft.directory
-        listed = directory / digests.FILE_NAME
-        with contextlib.ExitStack() as stack:
-            sessions = [stack.enter_context(locked.shared_session(each)) for each in harbor]
-            streams = [tables.digests(session) for session in sessions]
-            self._draft.digest_count = digests.write(listed, digests.merged(streams))
-            images = [tables.artifacts(session) for session in sessions]
-            digests.write(directory / ARTIFACTS, digests.merged(images))
-            known = (i for session in sessions for i in tables.images(session) if not i.proxy)
-            if sessions:
-                keep_images(directory, ((each.repository, each.digest) for each in known))
+        found = list_needed(harbor, self._draft.directory)
+        self._draft.digest_count = found.count
         if harbor:
-            self._images.keep_digests(listed)
-        return listed
+            self._images.keep_digests(found.file)
+        return found.file
 
     def _secrets(self) -> None:
         draft, source = self._draft, self._settings.secrets

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import get_args
 
+from drkit import config
 from drkit.actions.backup.context import Context
 from drkit.actions.backup.draft import Draft
 from drkit.actions.backup.task import Task
@@ -24,6 +25,7 @@ from drkit.model import (
     Bucketed,
     Closure,
     Collapse,
+    ConfigurationPlace,
     Loss,
     Part,
     PartKind,
@@ -34,7 +36,7 @@ from drkit.model import (
     utc_now,
 )
 from drkit.points import seals
-from drkit.points.catalog import Catalog
+from drkit.tools.restic.output import Snapshot
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,9 @@ def finish(context: Context, draft: Draft) -> BackupResult:
     if draft.failures:
         raise _incomplete(draft.failures, result)
     context.vault.check()
-    manifest = _manifest(context, draft, result)
-    _refuse_gone(context.catalog, manifest, result)
+    stored = context.catalog.snapshots_of(draft.point)
+    manifest = seals.with_trees(_manifest(context, draft, result), stored)
+    _refuse_gone(stored, manifest, result)
     try:
         saved = context.catalog.seal(manifest, draft.sealed)
     except Interrupted:
@@ -98,7 +101,7 @@ def finish(context: Context, draft: Draft) -> BackupResult:
     return replace(
         result,
         status=PointStatus.SEALED,
-        parts=in_seal(parts, saved.snapshot),
+        parts=in_seal(manifest.parts, saved.snapshot),
         added_bytes=result.added_bytes + saved.added_bytes,
     )
 
@@ -112,9 +115,9 @@ def _unsealed(error: ToolFailed | OSError, result: BackupResult) -> BackupIncomp
     return BackupIncomplete(f"no recovery point was sealed: seal: {known.message}", hint=hint, result=result)
 
 
-def _refuse_gone(catalog: Catalog, manifest: PointManifest, result: BackupResult) -> None:
+def _refuse_gone(stored: Sequence[Snapshot], manifest: PointManifest, result: BackupResult) -> None:
     """Where somebody has removed what we have only just stored, a seal would lie. Raises BackupIncomplete."""
-    gone = seals.foreign_parts(manifest, manifest.id, catalog.snapshots_of(manifest.id))
+    gone = seals.foreign_parts(manifest, manifest.id, stored)
     if gone:
         raise BackupIncomplete(
             f"no recovery point was sealed: {'; '.join(gone[:3])}",
@@ -152,7 +155,13 @@ def _manifest(context: Context, draft: Draft, result: BackupResult) -> PointMani
         losses=result.losses,
         drift=draft.drift,
         excused=draft.excused,
+        configuration=_configuration(settings),
     )
+
+
+def _configuration(settings: config.Config) -> ConfigurationPlace | None:
+    file = settings.file
+    return ConfigurationPlace(str(file.path), file.mode, file.uid, file.gid) if file else None
 
 
 def _incomplete(failures: Mapping[Task, DrkitError], result: BackupResult) -> BackupIncomplete:

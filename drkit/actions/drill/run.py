@@ -59,6 +59,7 @@ class DrillOptions:
     level: Level = "full"
     report: Path | None = None
     identity: Path | None = None
+    repository: str | None = None
 
 
 def drill(settings: config.Config, options: DrillOptions, listener: Listener = silent) -> DrillReport:
@@ -75,7 +76,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
     # On the day, finding the point takes its time as well.
     started, stopwatch = utc_now(), Stopwatch(listener)
     with stopwatch.stage("find the point"):
-        catalog = open_catalog(settings)
+        catalog = open_catalog(settings, options.repository)
         listing = catalog.look(locked=True)
         points = listing.points
         point = choose(points, options)
@@ -222,7 +223,7 @@ class _Run:
 
     def _taken(self) -> Iterator[tuple[str, Path]]:
         """What this drill took from this machine and is not in the point: what it is, and its file."""
-        chosen = self.settings.primary
+        chosen = self.settings.repository(self.options.repository)
         yield "the password of the repository", chosen.password_file
         if chosen.credentials_file:
             yield "the credentials of the repository", chosen.credentials_file

@@ -75,13 +75,15 @@ class Comparison:
     kinds: tuple[KindCompared, ...]
 
 
-def compare(settings: config.Config, wanted: str, listener: Listener = silent) -> Comparison:
+def compare(
+    settings: config.Config, wanted: str, listener: Listener = silent, repository: str | None = None
+) -> Comparison:
     """What a point has and the registry has not, by name.
 
     The database is only read, in one transaction that ends as soon as the lists have been compared. Raises
     NoSuchPoint, ConfigError, the database's errors.
     """
-    catalog = open_catalog(settings)
+    catalog = open_catalog(settings, repository)
     point, manifest = catalog.find(wanted)
     entries = _databases(settings, manifest)
     catalog.state.prepare()

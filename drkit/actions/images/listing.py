@@ -63,14 +63,20 @@ class ImagesFound:
     images: tuple[ImageLine, ...]
 
 
-def find(settings: config.Config, wanted: str, pattern: str, listener: Listener = silent) -> ImagesFound:
+def find(
+    settings: config.Config,
+    wanted: str,
+    pattern: str,
+    listener: Listener = silent,
+    repository: str | None = None,
+) -> ImagesFound:
     """The images of a point that a pattern names.
 
     Raises UsageError for what is no pattern, NoSuchPoint, and NoSuchImage where nothing matches: with the
     newest other point that has it, or else with the nearest names.
     """
     chosen = selection.parse(pattern)
-    catalog = open_catalog(settings)
+    catalog = open_catalog(settings, repository)
     point, manifest = catalog.find(wanted)
     opening.refuse_without_images(manifest)
     with contextlib.ExitStack() as stack:
@@ -144,12 +150,9 @@ class Lists:
             return self._mounted
 
 
-def nothing(
-    settings: config.Config, manifest: PointManifest, chosen: Selection, listener: Listener
-) -> NoSuchImage:
+def nothing(catalog: Catalog, manifest: PointManifest, chosen: Selection, listener: Listener) -> NoSuchImage:
     """That no image of a point matches, and where it was last, or what there is that is called nearly so."""
     with contextlib.ExitStack() as stack:
-        catalog = open_catalog(settings)
         return _nothing(catalog, Lists(catalog, stack), manifest, chosen, listener)
 
 

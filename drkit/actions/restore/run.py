@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -77,7 +78,7 @@ def restore(settings: config.Config, plan: RestorePlan, listener: Listener = sil
     """Do what the plan says; raises the first error, naming what came back nevertheless."""
     state = State(settings.site.state)
     state.prepare()
-    catalog = open_catalog(settings)
+    catalog = open_catalog(settings, plan.options.repository)
     with state.site_lock("restore", settings.site.lock_wait):
         # A killed restore leaves a whole dump, and on a new machine the next run is a restore again.
         swept = leftovers.sweep_runs(state)
@@ -108,6 +109,8 @@ class _Restore:
     open_roles: list[str] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
     way_back: list[str] = field(default_factory=list)
+    # Two files in one directory are written under one name first.
+    placing: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.stopwatch = Stopwatch(self.listener)
@@ -126,6 +129,8 @@ class _Restore:
                     work[step] = partial(self._blobs, step)
                 case "secrets":
                     work[step] = partial(self._secrets, step, members)
+                case "configuration":
+                    work[step] = partial(self._configuration, step)
         try:
             outcomes = together(work)
         except Interrupted as error:
@@ -204,7 +209,7 @@ class _Restore:
         if not any(step.kind == "secrets" for step in self.plan.steps):
             return ()
         path = secrets.identity_file(self.settings, self.plan.options.identity)
-        return secrets.open_members(self.files, path)
+        return secrets.open_members(self.files, path, self.plan.options.hostname)
 
     def _database(self, step: RestoreStep) -> None:
         began = self.stopwatch.seconds
@@ -242,7 +247,9 @@ class _Restore:
 
     def _secrets(self, step: RestoreStep, members: tuple[Member, ...]) -> None:
         began, options = self.stopwatch.seconds, self.plan.options
-        with self.stopwatch.stage("restore secrets"):
+        if options.hostname and (said := secrets.of_hostname(members)):
+            self.warnings.append(said)
+        with self.stopwatch.stage("restore secrets"), self.placing:
             placed = placing.place_members(members, options.root, self.plan.point, replace=options.replace)
         self.set_aside += [str(path) for path in placed.set_aside]
         self.way_back += [of_path(path, self.plan.point) for path in placed.set_aside]
@@ -252,6 +259,17 @@ class _Restore:
             )
         kept = f", {placed.kept} of them there already" if placed.kept else ""
         self._did(step, began, f"{placed.files} files, hashes as packed{kept}")
+
+    def _configuration(self, step: RestoreStep) -> None:
+        began, options = self.stopwatch.seconds, self.plan.options
+        member = secrets.configuration(self.files)
+        assert member is not None
+        with self.placing:
+            placed = placing.place_members((member,), options.root, self.plan.point, replace=options.replace)
+        self.set_aside += [str(path) for path in placed.set_aside]
+        self.way_back += [of_path(path, self.plan.point) for path in placed.set_aside]
+        self.warnings += [f"drkit's configuration: {line}" for line in step.remarks]
+        self._did(step, began, "as it was when the point was taken")
 
     def _did(self, step: RestoreStep, began: float, verified: str) -> None:
         took = round(self.stopwatch.seconds - began, 3)

@@ -31,6 +31,7 @@ class ImageOptions:
     replace: bool = False
     credentials: Path | None = None
     ca_file: Path | None = None
+    repository: str | None = None
 
 
 @dataclass(frozen=True)

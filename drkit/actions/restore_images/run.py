@@ -87,7 +87,7 @@ def prepared(
     chosen, renames = selection.parse(options.pattern), rename.parse(options.rename)
     destination = target.find(settings, options.to, options.credentials, options.ca_file)
     mount.look()
-    catalog = open_catalog(settings)
+    catalog = open_catalog(settings, options.repository)
     point, manifest = catalog.find(options.point, locked=True)
     opening.refuse_without_images(manifest)
     state = State(settings.site.state)
@@ -102,7 +102,7 @@ def prepared(
         pushes = plan.compare(there, _told(wanted, listener), listener)
         listener(Update("compare with the registry", finished=True))
         if not pushes:
-            raise listing.nothing(settings, manifest, chosen, listener)
+            raise listing.nothing(catalog, manifest, chosen, listener)
         made = plan.summed_up(point.id, manifest.consistent_at, options, there.where, pushes)
         plan.refuse_moved(made, replace=options.replace)
         yield Prepared(made, pushes, found.images, there)

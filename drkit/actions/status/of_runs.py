@@ -62,6 +62,8 @@ def _mended(attempt: Attempt, known: Sequence[Attempt], drills: Sequence[DrillNo
     since = attempt.ended_at or attempt.began_at
     if any(a.good and a.ended_at and a.ended_at > since and attempt.mended_by(a) for a in known):
         return True
+    if attempt.drilled_from:
+        return False
     passed = {d.level for d in drills if d.outcome is Outcome.PASSED and d.finished_at > since}
     return attempt.verb == "drill" and bool({"full", attempt.scope} & passed)
 

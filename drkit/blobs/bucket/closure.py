@@ -4,54 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from drkit.blobs import digests, inventory
 from drkit.blobs.bucket.capture import BucketCapture
-from drkit.blobs.closure import DAMAGED, Compared, Proof, compare
+from drkit.blobs.bucket.production import InBucket
+from drkit.blobs.closure import Compared, Proof, compare
 from drkit.blobs.ends import Ends, below
 from drkit.blobs.link_spool import LinkSpool
 from drkit.blobs.survey import Survey, Surveyor
 from drkit.errors import ManifestMissing, ObjectMissing
-from drkit.registry import image_manifests, links, storage
+from drkit.registry import image_manifests, storage
 from drkit.registry.image_manifests import Needs
-from drkit.tools.s3.bucket import Object
 
 _READERS = 32
-
-
-@dataclass(frozen=True)
-class InBucket:
-    """A registry's storage in a bucket, as it is now; `is_bad` knows of blobs whose bytes are wrong."""
-
-    ends: Ends
-    is_bad: Callable[[str], bool]
-
-    def size(self, digest: str) -> int | None:
-        """The size of a blob, None where it is not there, DAMAGED where its bytes are wrong."""
-        if self.is_bad(digest):
-            return DAMAGED
-        found = self._find(str(storage.blob_name(digest)))
-        return found.size if found else None
-
-    def linked(self, repository: str, digest: str) -> bool:
-        """Whether a repository has a manifest, by a link of either kind."""
-        return any(self._find(path) for path in links.of_manifest(repository, digest))
-
-    def tag(self, repository: str, name: str) -> str | None:
-        """What a tag's link holds, or None where it is not there."""
-        key = f"{below(self.ends.source_place)}{links.of_tag(repository, name)}"
-        try:
-            return self.ends.source.read_small(key).decode("utf-8", "replace")
-        except ObjectMissing:
-            return None
-
-    def _find(self, path: str) -> Object | None:
-        key = f"{below(self.ends.source_place)}{path}"
-        found = self.ends.source.first(key)
-        return found if found is not None and found.key == key else None
 
 
 class BucketProver:
@@ -60,7 +27,9 @@ class BucketProver:
     def __init__(self, ends: Ends, capture: BucketCapture, directory: Path, memory: Path) -> None:
         self._ends = ends
         self._capture = capture
-        self._surveyor = Surveyor(directory, memory, self._read, InBucket(ends, capture.is_bad), _READERS)
+        self._surveyor = Surveyor(
+            directory, memory, self._read, InBucket(ends.source, ends.source_place, capture.is_bad), _READERS
+        )
 
     def prove(self, listed: Path) -> Proof:
         """Compare the inventory with a database's list, and the list with what the manifests need."""

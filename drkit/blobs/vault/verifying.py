@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import NamedTuple
 from drkit.blobs import inventories
 from drkit.blobs.ends import below
 from drkit.blobs.inventory import Entry
+from drkit.blobs.share import share
 from drkit.blobs.vault import damage, fetching
 from drkit.blobs.vault import reading as vault_reading
 from drkit.blobs.vault.reading import WORKERS, VaultReader
@@ -34,7 +34,6 @@ STAGE = "verify the vault"
 # So many locks are asked for at each verify: who shortens locks hardly does it to a few.
 _LOCKS = 200
 _TOLD = 5_000
-_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 @dataclass(frozen=True)
@@ -61,25 +60,6 @@ class VaultVerified:
     locks_short: int = 0
     unrecorded: str = ""
     elsewhere: str = ""
-
-
-Wanted = Callable[[Entry], bool]
-
-
-def share(subset: str | None, total: int) -> Wanted:
-    """Which blobs to read: `5%` by chance, `1/7` always the same, `2G` about as much of `total` bytes."""
-    if subset is None:
-        return lambda _entry: False
-    part = re.fullmatch(r"(\d+)/(\d+)", subset)
-    if part:
-        number, count = int(part[1]) - 1, int(part[2])
-        return lambda entry: int(entry.digest[-15:], 16) % count == number
-    if subset.endswith("%"):
-        chance = float(subset[:-1]) / 100
-    else:
-        chance = int(subset[:-1]) * _UNITS[subset[-1]] / max(total, 1)
-    dice = random.SystemRandom()
-    return lambda _entry: chance >= 1 or dice.random() < chance
 
 
 class Verification:
@@ -118,7 +98,7 @@ class Verification:
         meter = Meter(self._listener, STAGE, None)
         self._known = damage.remembered(self._bucket, self._place)
         doubted, chosen = damage.digests(self._known), share(subset, largest)
-        entries = self._sound(lambda entry: entry.digest in doubted or chosen(entry))
+        entries = self._sound(lambda entry: entry.digest in doubted or chosen(entry.digest))
         for_each(entries, partial(self._look_into, meter), WORKERS)
         for_each(self._locks.entries, self._look_at_lock, WORKERS)
         self._listener(Update(STAGE, finished=True))
@@ -149,7 +129,7 @@ class Verification:
             return error.message
         return ""
 
-    def _sound(self, wanted: Wanted) -> Iterator[Entry]:
+    def _sound(self, wanted: Callable[[Entry], bool]) -> Iterator[Entry]:
         """The entries that are there as they should be and are to be read; faults for those that are not."""
         lines = partial(vault_reading.lines_for, self._place, self._repository)
         streams = [partial(lines, manifest) for manifest in self._manifests]

@@ -1,6 +1,7 @@
 # The blobs are not in the repository: it has their list, and a vault has their bytes.
 inventory_path={{ vault.inventory.path }}
 links={{ vault.links.snapshot }}
+links_tree={{ vault.links.tree }}
 links_path={{ vault.links.path }}
 vault_where={{ vault.place.where }}
 vault_bucket={{ vault.place.bucket }}

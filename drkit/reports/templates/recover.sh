@@ -71,6 +71,24 @@ esac
 wants() { [ -z "$only" ] || [ "$only" = "$1" ]; }
 need() { command -v "$1" >/dev/null 2>&1 || die "$1 is not installed"; }
 
+# find_part ID TREE: the id that a snapshot has in this repository. If it was copied here, restic has given it
+# another one and kept the first as its "original"; TREE, the hash of everything in it, is the same.
+find_part() {
+  found=$(awk -v first="$1" -v tree="$2" '
+    {
+      count = split($0, each, "\"short_id\":")
+      for (place = 1; place < count; place++) {
+        if (!match(each[place], /"id":"[0-9a-f]+",$/)) continue
+        id = substr(each[place], RSTART + 6, RLENGTH - 8)
+        if (id == first) here = id
+        else if (index(each[place], "\"original\":\"" first "\"") && index(each[place], "\"tree\":\"" tree "\"")) copy = id
+      }
+    }
+    END { print here ? here : copy }' "$scratch/snapshots")
+  [ -n "$found" ] || die "the snapshot $1 is not in this repository, nor a copy of it: use another point"
+  say "$found"
+}
+
 scratch='' seal='' began='' index='' incomplete=''
 cleanup() {
   [ -z "$index" ] || rm -f -- "$index"
@@ -94,6 +112,7 @@ database_{{ loop.index }}() {
   db_counted={{ database.counted }}
   db_tablespaces={{ database.tablespaces }}
   db_dump={{ database.dump.snapshot }}
+  db_dump_tree={{ database.dump.tree }}
   db_dump_path={{ database.dump.path }}
   db_roles=$seal{{ database.roles.path }}
   # Restored under this name, compared, and only then given its own.
@@ -138,6 +157,7 @@ look_at_server() {
 }
 
 look_at_database() {
+  db_dump=$(find_part "$db_dump" "$db_dump_tree")
   have=$(say 'SHOW server_version_num;' | ask_server)
   [ $((have / 10000)) -ge "$db_major" ] ||
     die "the server is PostgreSQL $((have / 10000)), the dump is of $db_major: use one at least as new"
@@ -266,6 +286,7 @@ restore_database() {
   fi
 
   say "fetches the dump of $db_name"
+  db_dump=$(find_part "$db_dump" "$db_dump_tree")
   restic dump "$db_dump" "$db_dump_path" >"$scratch/dump"
   say "restores the database $db_name"
   set --
@@ -322,6 +343,7 @@ restore_database() {
 {% include "recover-vault.sh" %}
 {% else %}
 blobs={{ blobs.snapshot }}
+blobs_tree={{ blobs.tree }}
 blobs_folder={{ blobs.folder }}
 {% endif %}
 blobs_name={{ blobs.name }}
@@ -334,6 +356,11 @@ digests_missing={{ (manifest.closure.missing if manifest.closure else 0) + (lost
 
 look_at_blobs() {
   need find
+{% if vault %}
+  links=$(find_part "$links" "$links_tree")
+{% else %}
+  blobs=$(find_part "$blobs" "$blobs_tree")
+{% endif %}
   if [ -L "$blobs_target" ] || { [ -e "$blobs_target" ] && [ ! -d "$blobs_target" ]; }; then
     die "$blobs_target is there and is no directory"
   fi
@@ -635,6 +662,7 @@ scratch=$(mktemp -d "${work%/}/recover.XXXXXX") || die "cannot make a directory 
 seal=$scratch/seal
 restic -q restore latest --tag {{ seal_tags }} --target "$seal" >/dev/null ||
   die "the seal of $point cannot be read: see RESTIC_REPOSITORY and RESTIC_PASSWORD_FILE, or use another point"
+restic -q snapshots --json --tag {{ point_tag }} >"$scratch/snapshots"
 [ -z "$(find "$seal" ! -type f ! -type d)" ] || die "the seal of $point holds more than files: use another point"
 
 say "recovery point $point of $site, consistent at $consistent_at; this will be restored:"

@@ -101,7 +101,7 @@ class Access:
         return Command(
             ("restic", *waiting, *without, *arguments),
             environment,
-            owner=partial(locking.own, self.records, self.url, arguments),
+            owner=partial(locking.own, self.records, (self.url,), arguments),
             stall_limit=self.stall_limit + wait,
             about=f"{arguments[0]} on {redact(self.url)}",
         )
@@ -246,9 +246,11 @@ class Access:
         self.check(self.command("unlock", "--no-lock", wait=timedelta(0)))
         return True
 
-    def judge(self, command: Command, completed: Completed, below: Sequence[str] = ()) -> None:
+    def judge(
+        self, command: Command, completed: Completed, below: Sequence[str] = (), where: str = ""
+    ) -> None:
         """Turn restic's exit code into an error; an unknown code is a failure."""
-        where = redact(self.url)
+        where = where or redact(self.url)
         match completed.code:
             case 0:
                 return

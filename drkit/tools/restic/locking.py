@@ -58,13 +58,12 @@ class Machine:
 
 @dataclass(frozen=True)
 class Record:
-    """A restic that we started: where and as what, and until when it was seen alive.
+    """A restic that we started: as what, and until when it was seen alive.
 
     `device` and `inode` are those of the record's own file: in a copy of the state directory they differ.
     """
 
     path: Path
-    repository: str
     host: str
     pid: int
     user: int
@@ -92,11 +91,10 @@ class Record:
 
 
 class Owner:
-    """The record of one restic, from before its start until its end."""
+    """The record of one restic, from before its start until its end: a file, a name for each repository."""
 
-    def __init__(self, directory: Path, url: str, verb: str) -> None:
+    def __init__(self, directory: Path, urls: Sequence[str], verb: str) -> None:
         about: dict[str, Any] = {
-            "repository": _name_of(url),
             "host": platform.node(),
             "user": os.getuid(),
             "sharing": verb in _SHARING,
@@ -107,7 +105,7 @@ class Owner:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = secrets.token_hex(8)
         hidden = directory / f".{name}"
-        self.path = directory / f"{name}.json"
+        self.paths = tuple(directory / f"{name}.{_name_of(url)}.json" for url in urls)
         self.descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX)
@@ -115,11 +113,14 @@ class Owner:
             about |= {"device": file.st_dev, "inode": file.st_ino}
             # A line, to which restic's process adds its number before it is restic's.
             os.write(self.descriptor, f"{json.dumps(about)}\n".encode())
-            # Under this name only now: whoever looks finds it held.
-            hidden.rename(self.path)
+            # Under these names only now: whoever looks finds it held.
+            for path in self.paths:
+                path.hardlink_to(hidden)
+            hidden.unlink()
         except BaseException:
             os.close(self.descriptor)
-            hidden.unlink(missing_ok=True)
+            for path in (hidden, *self.paths):
+                path.unlink(missing_ok=True)
             raise
 
     def lives(self) -> None:
@@ -129,20 +130,20 @@ class Owner:
 
     def ended(self, code: int | None) -> None:
         """Forget it where it ended well; else it may have left a lock, and the record will show whose."""
-        if code == 0:
-            self.path.unlink(missing_ok=True)
+        for path in self.paths if code == 0 else ():
+            path.unlink(missing_ok=True)
         os.close(self.descriptor)
 
 
-def own(directory: Path | None, url: str, arguments: Sequence[str]) -> Owner | None:
-    """A record for a restic that will lock the repository; None for one that will not.
+def own(directory: Path | None, urls: Sequence[str], arguments: Sequence[str]) -> Owner | None:
+    """A record for a restic that will lock these repositories; None for one that will not.
 
     Without a record restic runs all the same (a full disk stops no restore), but its lock is nobody's.
     """
     if directory is None or "--no-lock" in arguments:
         return None
     with contextlib.suppress(OSError):
-        return Owner(directory, url, arguments[0])
+        return Owner(directory, urls, arguments[0])
     return None
 
 
@@ -151,9 +152,9 @@ def dead_records(directory: Path | None, url: str) -> Iterator[tuple[Record, ...
     """The records of our restics on a repository that ended badly; nobody else acts on them meanwhile."""
     with contextlib.ExitStack() as stack:
         found = []
-        for path in sorted(directory.glob("*.json")) if directory else ():
+        for path in sorted(directory.glob(f"*.{_name_of(url)}.json")) if directory else ():
             record = stack.enter_context(_held(path))
-            if record is not None and record.repository == _name_of(url):
+            if record is not None:
                 found.append(record)
         yield tuple(found)
 

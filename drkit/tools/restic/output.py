@@ -40,8 +40,8 @@ _ERROR = re.compile(r"\b(error|fatal|panic)\b", re.IGNORECASE)
 class Snapshot:
     """One restic snapshot as `restic snapshots` lists it.
 
-    `original` is the id that it was copied or rewritten from; `bytes` the size of what was read for it, which
-    restic records from 0.17 on.
+    `original` is the id that it was copied or rewritten from, of copies of copies the first; `bytes` the size
+    of what was read for it, which restic records from 0.17 on. `tree` is the hash of everything in it.
     """
 
     id: str
@@ -51,6 +51,7 @@ class Snapshot:
     paths: tuple[str, ...]
     original: str | None = None
     bytes: int | None = None
+    tree: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ def snapshot_of(entry: dict[str, Any]) -> Snapshot:
         tuple(entry["paths"]),
         entry.get("original"),
         (entry.get("summary") or {}).get("total_bytes_processed"),
+        entry.get("tree", ""),
     )
 
 

@@ -20,7 +20,7 @@ from drkit.logs import redact
 from drkit.progress import Listener, silent, wants_totals
 from drkit.tools.process import execute
 from drkit.tools.process.command import Command, Completed, clean_environment, find_program
-from drkit.tools.restic import removal
+from drkit.tools.restic import copying, removal
 from drkit.tools.restic.access import Access
 from drkit.tools.restic.output import (
     ListedFile,
@@ -232,12 +232,13 @@ class Repository:
         exclude: str = "",
         keep: bool = False,
         listener: Listener = silent,
+        stage: str = "",
     ) -> Restored:
         """Write a snapshot (`ID` or `ID:/folder`) below `target`, with owners, modes and times.
 
         `include` names a file of patterns, one a line, to restore only those; what fits the pattern `exclude`
         is left out. With `keep` a file that is there is left as it is, whatever is in it; of directories
-        owners, modes and times are set all the same.
+        owners, modes and times are set all the same. `stage` is what the listener is told; without it, where.
         """
         options = [
             *(("--include-file", str(include)) if include else ()),
@@ -245,8 +246,13 @@ class Repository:
             *(("--overwrite", "never") if keep else ()),
         ]
         command = self.access.command("restore", "--json", snapshot, "--target", str(target), *options)
-        summary = self.access.follow(command, str(target), listener)
+        summary = self.access.follow(command, stage or str(target), listener)
         return Restored(summary.get("files_restored", 0), summary.get("bytes_restored", 0))
+
+    def copy_from(self, source: Repository, snapshots: Sequence[str], stage: str, listener: Listener) -> None:
+        """Copy snapshots of another repository, see copying.py."""
+        self.access.require_writable()
+        copying.copy(source.access, self.access, snapshots, stage, listener)
 
     def forget(self, snapshots: Sequence[str]) -> None:
         """Remove snapshots by id; their data stays until `prune`. Raises NotRemoved if any is still there.

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from drkit import errors
+from drkit.actions.audit.plan import Fault, FaultKind
+from drkit.actions.audit.result import AuditResult
 from drkit.actions.backup.sealing import BackupResult
 from drkit.actions.points import PointDetails, PointLine, PointList
 from drkit.actions.status.judge import Status
@@ -25,6 +27,7 @@ RESULTS = {
     "show": (PointDetails, BackupResult),
     "points": (PointList, PointLine),
     "drill": (DrillReport,),
+    "audit": (AuditResult, Fault),
     "status": (Status,),
 }
 
@@ -52,6 +55,11 @@ def test_fields_of_json(command: str) -> None:
     assert rows.keys() == RESULTS.keys()
     fields = {field.name for kind in RESULTS[command] for field in dataclasses.fields(kind)}
     assert set(rows[command]) <= fields | {status.value for status in PointStatus} | {"backup"}
+
+
+def test_kinds_of_what_an_audit_calls_damage() -> None:
+    documented = first_column(DOCS["audit"].section("What is damage"))
+    assert documented == [kind.value for kind in FaultKind]
 
 
 def test_kinds_of_problems() -> None:

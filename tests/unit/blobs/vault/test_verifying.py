@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from drkit.blobs.inventory import Entry
 from drkit.blobs.vault.reading import key_of
-from drkit.blobs.vault.verifying import Compared, Sample, compared, share
+from drkit.blobs.vault.verifying import Compared, Sample, compared
 from drkit.model import BucketPlace
 from drkit.tools.s3.bucket import Object
 
@@ -87,16 +87,3 @@ def test_a_sample_of_locks_is_fair_and_no_larger_than_wished() -> None:
         assert len({each.digest for each in few.entries}) == 10
         seen |= {each.digest for each in few.entries}
     assert len(seen) > 90
-
-
-def test_a_share_of_the_data() -> None:
-    entries = [Entry("sha256:" + f"{number * 2654435761 % (1 << 256):064x}", "", 1) for number in range(700)]
-    parts = [{e.digest for e in entries if share(f"{n}/7", 700)(e)} for n in range(1, 8)]
-    assert sum(map(len, parts)) == 700
-    assert set().union(*parts) == {e.digest for e in entries}
-    assert all(parts)
-    assert not any(map(share(None, 700), entries))
-    assert all(map(share("100%", 700), entries))
-    assert all(map(share("1K", 700), entries)), "more than there is"
-    some = sum(map(share("50%", 700), entries))
-    assert 200 < some < 500

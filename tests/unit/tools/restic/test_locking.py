@@ -18,7 +18,6 @@ LOCK = Lock("a" * 64, NOW - timedelta(minutes=3), False, "registry", 17, 0)
 BOOT, MACHINE = "this boot", "this machine"
 RECORD = Record(
     path=Path("record"),
-    repository="r",
     host="registry",
     pid=17,
     user=0,

@@ -1,0 +1,226 @@
+"""`drkit copy`: sealed recovery points of the primary repository in further ones, whole or not at all.
+
+First the parts of several points in one restic, then a look at what has arrived, and then their seals: until
+its seal is there a point counts for nothing there. What is cut off is gone on with by the next run.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from drkit import config
+from drkit.actions import known_points, leftovers
+from drkit.errors import DrkitError, Failure, NotRemoved, ToolFailed, UsageError
+from drkit.model import Point, utc_now
+from drkit.points import copies, seals
+from drkit.points.catalog import Catalog, Listing, open_catalog
+from drkit.points.choice import pick
+from drkit.points.copies import CopyPlan, Wanted
+from drkit.progress import Listener, silent
+from drkit.state.directory import State
+from drkit.tools.restic import repository as restic
+from drkit.tools.restic.output import Snapshot
+from drkit.tools.tally import first_few
+
+log = logging.getLogger(__name__)
+
+# So many points lose their seals where a run is cut off; each pair of restics takes some seconds.
+_AT_ONCE = 128
+
+
+@dataclass(frozen=True)
+class CopyOptions:
+    """What the command line says; `to` names a repository, else all but the primary are meant."""
+
+    point: str | None = None
+    to: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A point that is not copied, and why."""
+
+    point: str
+    why: str
+
+
+@dataclass(frozen=True)
+class CopiedTo:
+    """What became of one repository: the points that were copied, or would be, newest first.
+
+    `there` is how many were there already; `failed` says why not all of it was done, or nothing.
+    """
+
+    repository: str
+    points: tuple[str, ...]
+    there: int
+    left_out: tuple[LeftOut, ...] = ()
+    warnings: tuple[str, ...] = ()
+    swept: tuple[str, ...] = ()
+    seconds: float = 0.0
+    failed: str = ""
+
+
+@dataclass(frozen=True)
+class CopyResult:
+    """What was copied, or would be, from the repository `source`."""
+
+    source: str
+    copies: tuple[CopiedTo, ...]
+    dry_run: bool
+    seconds: float
+
+
+def copy(settings: config.Config, options: CopyOptions, listener: Listener = silent) -> CopyResult:
+    """Copy what is to be copied; one repository that fails does not stop the others.
+
+    Raises the first error of a repository with the CopyResult; NoSuchPoint, UsageError, and the errors of the
+    primary repository.
+    """
+    restic.require(restic.version())
+    names = _targets(settings, options.to)
+    started = time.monotonic()
+    State(settings.site.state).prepare()
+    source = open_catalog(settings)
+    listing = source.look(locked=True)
+    chosen = pick(options.point, listing.points)[0] if options.point is not None else None
+    done: list[CopiedTo] = []
+    first: DrkitError | None = None
+    for name in names:
+        work = _Copy(settings, source, listing, name, listener)
+        try:
+            done.append(work.run(chosen, dry_run=options.dry_run))
+        except Failure as error:
+            first = first or error
+            done.append(replace(work.so_far, failed=error.message))
+    result = CopyResult(source.name, tuple(done), options.dry_run, round(time.monotonic() - started, 3))
+    if first is not None:
+        failed = [each.repository for each in done if each.failed]
+        said = f"not everything was copied to {', '.join(failed)}: {first.message}"
+        raise type(first)(said, hint=first.hint, result=result)
+    return result
+
+
+def _targets(settings: config.Config, wanted: str | None) -> tuple[str, ...]:
+    further = tuple(repository.name for repository in settings.repositories[1:])
+    if not further:
+        raise UsageError(
+            "there is no repository to copy to: the configuration has one [[repository]]",
+            hint="add a second one; its restic repository is made with the chunker parameters of the first",
+        )
+    if wanted is None:
+        return further
+    if settings.repository(wanted) is settings.primary:
+        raise UsageError(
+            f"{wanted} is the primary repository, which points are copied from",
+            hint=f"name another: {', '.join(further)}",
+        )
+    return (wanted,)
+
+
+@dataclass
+class _Copy:
+    """The copying into one repository; `so_far` is what has been done of it."""
+
+    settings: config.Config
+    source: Catalog
+    listing: Listing
+    name: str
+    listener: Listener
+
+    def __post_init__(self) -> None:
+        self.so_far = CopiedTo(self.name, (), 0)
+
+    def run(self, chosen: Point | None, *, dry_run: bool) -> CopiedTo:
+        """Copy what is lacking there; raises what stops it."""
+        began = time.monotonic()
+        with self.source.state.copy_lock(self.name):
+            target = open_catalog(self.settings, self.name)
+            there = target.look(locked=True)
+            missed = known_points.look(target, there)
+            found = copies.plan(self.listing, there, self.settings.retention, utc_now(), chosen)
+            self.so_far = replace(
+                self.so_far,
+                there=found.there,
+                left_out=tuple(LeftOut(point, why) for point, why in found.left_out),
+                warnings=(missed.warnings if missed else ()) + tuple(self._doubtful()),
+            )
+            if dry_run:
+                return replace(self.so_far, points=tuple(each.point.id for each in found.points))
+            self._copy(target, found)
+            there = target.look() if found.points or found.records else there
+            known_points.learn(target, there)
+            self._sweep(target, there)
+        return replace(self.so_far, seconds=round(time.monotonic() - began, 3))
+
+    def _doubtful(self) -> Iterator[str]:
+        """Points that nobody can copy, for they are not whole where they are."""
+        for point in self.listing.points:
+            if point.doubt:
+                yield f"it is not copied: {point.doubt}"
+
+    def _copy(self, target: Catalog, found: CopyPlan) -> None:
+        for start in range(0, len(found.points), _AT_ONCE):
+            self._some(target, found.points[start : start + _AT_ONCE])
+        target.repository.copy_from(
+            self.source.repository, found.records, f"confirmations to {self.name}", self.listener
+        )
+
+    def _some(self, target: Catalog, wanted: Sequence[Wanted]) -> None:
+        """Their parts, and when those are there their seals."""
+        tag = seals.SITE + target.site
+        parts = [snapshot for each in wanted for snapshot in each.parts]
+        target.repository.copy_from(self.source.repository, parts, f"parts to {self.name}", self.listener)
+        _refuse_missing(wanted, target.repository.snapshots(tag), self.name)
+        target.repository.copy_from(
+            self.source.repository,
+            tuple(each.seal for each in wanted),
+            f"seals to {self.name}",
+            self.listener,
+        )
+        stored = target.repository.snapshots(tag)
+        for original, seal in copies.same_seals(wanted, self.listing.snapshots, stored):
+            target.adopt(self.source, original, seal)
+        there = {point.id: point for point in target.look().points}
+        for each in wanted:
+            point = there.get(each.point.id)
+            if point is None or point.manifest is None or point.manifest.revision < each.manifest.revision:
+                why = point.doubt if point and point.doubt else f"the seal of {each.point.id} is not there"
+                raise ToolFailed(
+                    f"restic has copied {each.point.id}, and it is not whole there: {why}",
+                    hint=f"run `drkit verify --repository {self.name}`",
+                )
+        self.so_far = replace(self.so_far, points=(*self.so_far.points, *(each.point.id for each in wanted)))
+
+    def _sweep(self, target: Catalog, there: Listing) -> None:
+        """What earlier runs left there; that it cannot be removed is told, and fails nothing."""
+        swept, warnings = self.so_far.swept, self.so_far.warnings
+        try:
+            swept += leftovers.sweep_superseded(target, there.points)
+            left = copies.remains(self.listing, there, target.state.machine)
+            swept += leftovers.sweep_points(target, left)
+        except NotRemoved as error:
+            warnings += (f"{error.message}: {error.hint}",)
+        self.so_far = replace(self.so_far, swept=swept, warnings=warnings)
+
+
+def _refuse_missing(wanted: Sequence[Wanted], there: Sequence[Snapshot], name: str) -> None:
+    """restic passes over what it cannot read, and its exit code is 0: no seal before every part is there."""
+    groups: dict[str, list[Snapshot]] = {}
+    for snapshot in there:
+        groups.setdefault(seals.value(snapshot, seals.POINT) or "", []).append(snapshot)
+    lacking = [
+        f"{part} of {each.point.id}"
+        for each in wanted
+        for part in copies.missing_parts(each, groups.get(each.point.id, []))
+    ]
+    if lacking:
+        raise ToolFailed(
+            f"{len(lacking)} parts have not arrived in {name}, so no point was sealed there:"
+            f" {first_few(lacking)}",
+            hint="run `drkit copy` again; if it stays so, `drkit verify` says what is damaged",
+        )

@@ -1,0 +1,183 @@
+"""Recovery points in a second repository: whole there or not offered, and enough without the first."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import testenv
+from testenv import Site, witness
+from tests import rest_server
+from tests.e2e import accounts, copies, gates
+from tests.e2e.commands import Drkit, clone, exactly, fails
+from tests.e2e.conftest import Drilled
+from tests.e2e.gates import Gate
+from tests.e2e.repositories import locks
+from tests.e2e.test_killed import kill_at, nothing_survives
+
+
+@pytest.fixture(scope="module")
+def paired(drilled: Drilled, new_home: Callable[[], Path]) -> Drkit:
+    """The drilled point, and an empty second repository; to be copied."""
+    return copies.add(clone(drilled.drkit, new_home()))
+
+
+@pytest.fixture
+def pair(paired: Drkit, new_home: Callable[[], Path]) -> Iterator[Drkit]:
+    """The same, of the test's own."""
+    made = clone(paired, new_home())
+    yield made
+    shutil.rmtree(made.home)
+
+
+def of_point(drkit: Drkit, tag: str) -> str:
+    """The id of the one snapshot in the first repository that bears a tag."""
+    (found,) = json.loads(drkit.restic("snapshots", "--json", "--tag", tag))
+    return str(found["id"])
+
+
+def test_the_first_repository_is_lost_and_everything_comes_back(
+    pair: Drkit, drilled: Drilled, site: Site, name: str, new_home: Callable[[], Path]
+) -> None:
+    assert pair.ask("copy", "--dry-run")["copies"][0]["points"] == [drilled.point]
+    assert copies.points(pair) == [], "a dry run copies nothing"
+    (result,) = pair.ask("copy")["copies"]
+    assert (result["points"], result["there"]) == ([drilled.point], 0)
+    (again,) = pair.ask("copy")["copies"]
+    assert (again["points"], again["there"]) == ([], 1)
+    (copied,) = copies.points(pair)
+    assert copied["last_drill"] is None, "what was proven there is not proven here"
+    pair.ask("verify", "--repository", copies.OFFSITE, "--read-data-subset", "100%")
+    shown = [pair.ask("show", "latest"), pair.ask("show", "latest", "--repository", copies.OFFSITE)]
+    assert shown[0]["closure"] == shown[1]["closure"]
+    assert {part["snapshot"] for part in shown[0]["parts"]}.isdisjoint(
+        part["snapshot"] for part in shown[1]["parts"]
+    )
+
+    shutil.rmtree(pair.repository)
+    shutil.rmtree(pair.state)
+    elsewhere = ("--repository", copies.OFFSITE)
+    assert pair.ask("drill", *elsewhere)["outcome"] == "passed"
+    assert copies.points(pair)[0]["last_drill"]["outcome"] == "passed"
+    root = new_home()
+    login = pair.home / "pgpass"
+    password = site.planted["database password"].replace("\\", "\\\\").replace(":", "\\:")
+    login.touch(mode=0o600)
+    login.write_text(f"*:*:*:*:{password}\n")
+    where = f"host=127.0.0.1 port={site.database_port} user=postgres dbname={name}"
+    words = ("--root", str(root), "--database-dsn", where, *elsewhere)
+    pair.in_environment(PGPASSFILE=str(login)).ask("restore", "latest", "--yes", *words)
+    tops = [Path(f"{root}{path}") for path in (site.blobs, *accounts.protected(drilled.drkit))]
+    found = accounts.files(*tops)
+    assert {path.removeprefix(str(root)): about for path, about in found.items()} == drilled.files
+    with testenv.connect(site, name) as connection:
+        tables = witness.tables(connection)
+    assert tables == {what: about for what, about in drilled.database.items() if what.startswith("table ")}
+
+
+def parts_copied(drkit: Drkit) -> Gate:
+    """The parts are there, and drkit does not know it yet."""
+    return gates.after(drkit, " copy ")
+
+
+def before_seals(drkit: Drkit) -> Gate:
+    """The parts are there, and the seal is about to be copied."""
+    return gates.before(drkit, f" copy {of_point(drkit, 'drkit:manifest')}")
+
+
+def seals_copied(drkit: Drkit) -> Gate:
+    """The seal is there, and drkit does not know it yet."""
+    return gates.after(drkit, f" copy {of_point(drkit, 'drkit:manifest')}")
+
+
+@pytest.mark.parametrize("moment", [parts_copied, before_seals, seals_copied])
+def test_what_is_cut_off_is_gone_on_with(
+    pair: Drkit, drilled: Drilled, moment: Callable[[Drkit], Gate]
+) -> None:
+    kill_at(moment(pair), "copy")
+    nothing_survives(pair)
+    whole = moment is seals_copied
+    assert copies.sealed(pair) == ([drilled.point] if whole else [])
+    if not whole:
+        ended = pair.run("restore", "latest", "--repository", copies.OFFSITE, "--yes", "--json")
+        assert ended.error["kind"] == "no_such_point"
+    (result,) = pair.ask("copy")["copies"]
+    assert result["points"] == ([] if whole else [drilled.point])
+    assert copies.sealed(pair) == [drilled.point]
+    assert locks(pair) == [], "the killed restic's lock on the first repository is gone"
+    assert list((copies.directory(pair) / "locks").iterdir()) == []
+    for tag in ("drkit:part:database:registry", "drkit:part:blobs:blobs", "drkit:manifest"):
+        assert len(copies.snapshots(pair, tag)) == 1, "nothing is copied twice"
+    pair.ask("verify", "--repository", copies.OFFSITE)
+
+
+def test_what_lacks_a_part_is_not_offered_and_copied_again(pair: Drkit, drilled: Drilled) -> None:
+    pair.ask("copy")
+    (part,) = copies.snapshots(pair, "drkit:part:blobs:blobs")
+    copies.restic(pair, copies.OFFSITE, "forget", part["id"])
+    assert copies.sealed(pair) == []
+    words = ["restore", "latest", "--repository", copies.OFFSITE, "--yes"]
+    message = (
+        f"there is no sealed recovery point; point {drilled.point} was sealed, but a part of it is not in the"
+        " repository any more: blobs blobs"
+    )
+    fails(pair, words, 4, "no_such_point", exactly(message), "run `drkit verify`")
+    assert pair.ask("copy")["copies"][0]["points"] == [drilled.point]
+    assert copies.sealed(pair) == [drilled.point]
+    # What was rewritten there is no copy any more.
+    words = ["rewrite", "--forget", "--exclude", "data", "--tag", "drkit:part:blobs:blobs"]
+    copies.restic(pair, copies.OFFSITE, *words)
+    assert copies.sealed(pair) == []
+    pair.ask("copy")
+    assert copies.sealed(pair) == [drilled.point]
+    assert pair.ask("drill", "--repository", copies.OFFSITE)["outcome"] == "passed"
+
+
+def test_what_was_copied_in_part_goes_when_its_point_has_gone(pair: Drkit, drilled: Drilled) -> None:
+    kill_at(before_seals(pair), "copy")
+    made = pair.ask("backup")["id"]
+    every = json.loads(pair.restic("snapshots", "--json", "--tag", f"drkit:point:{drilled.point}"))
+    pair.restic("forget", *(snapshot["id"] for snapshot in every))
+    (result,) = pair.ask("copy")["copies"]
+    assert result["points"] == [made]
+    assert result["swept"] == [f"removed the incomplete point {drilled.point} of an earlier run"]
+    assert [point["id"] for point in copies.points(pair)] == [made]
+
+
+def test_over_a_server_that_refuses_removals(pair: Drkit, drilled: Drilled) -> None:
+    with rest_server.serving(copies.directory(pair), "--append-only") as url:
+        pair.change(lambda document: document["repository"][1].update(url=url))
+        pair.ask("copy")
+        assert copies.sealed(pair) == [drilled.point]
+        assert pair.ask("drill", "--repository", copies.OFFSITE, "--level", "quick")["outcome"] == "passed"
+
+
+def test_one_repository_that_fails_stops_no_other(pair: Drkit, drilled: Drilled) -> None:
+    copies.add(pair, "vanished")
+    copies.add(pair, "third")
+    shutil.rmtree(copies.directory(pair, "vanished"))
+    ended = pair.run("copy", "--json")
+    assert ended.code == 10
+    offsite, vanished, third = ended.envelope["result"]["copies"]
+    assert (offsite["failed"], third["failed"]) == ("", "")
+    assert vanished["failed"] == f"there is no restic repository at {copies.directory(pair, 'vanished')}"
+    assert copies.sealed(pair, "third") == copies.sealed(pair) == [drilled.point]
+    pair.ask("copy", "--to", "third")
+    problems = pair.run("status", "--json").envelope["result"]["problems"]
+    assert any(problem.startswith("the last copy (") for problem in problems), (
+        "the success of one is not that of all"
+    )
+
+
+def test_wrong_words(pair: Drkit, drilled: Drilled) -> None:
+    message = "primary is the primary repository, which points are copied from"
+    fails(pair, ["copy", "--to", "primary"], 2, "usage_error", message, "name another: offsite")
+    message = 'there is no repository "nowhere" in the configuration'
+    fails(pair, ["copy", "--to", "nowhere"], 2, "usage_error", message, "there is: primary, offsite")
+    message = "there is no repository to copy to: the configuration has one [[repository]]"
+    fails(drilled.drkit, ["copy"], 2, "usage_error", exactly(message), ".*")
+    assert pair.ask("status")["green"], "what was only misspelt is no failure"

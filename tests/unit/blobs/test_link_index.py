@@ -1,0 +1,31 @@
+"""Links read back sorted by digest, with the projects that have them."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from drkit.blobs.link_index import LinkIndex
+from drkit.registry.link_tree import Kind, LinkFile
+
+
+def link(repository: str, digest: str, kind: Kind = "layer") -> LinkFile:
+    return LinkFile("", repository, kind, digest, "", 71)
+
+
+def test_links_in_any_order(tmp_path: Path) -> None:
+    one, two, three = (f"sha256:{digit * 64}" for digit in "159")
+    with closing(LinkIndex(tmp_path / "links.db")) as index:
+        for repository, digest in (("b/x", three), ("a/x", one), ("a/y", one), ("b/x", one), ("a/x", two)):
+            index.add(link(repository, digest), digest)
+        index.add(link("b/y", two, "revision"), two)
+        index.add(link("a/y", three, "revision"), three)
+        named = list(index.named())
+        assert {digest: set(projects) for digest, projects in named} == {
+            one: {"a", "b"},
+            two: {"a", "b"},
+            three: {"a", "b"},
+        }
+        assert all(len(projects) == 2 for _, projects in named)
+        assert [digest for digest, _ in named] == [one, two, three]
+        assert list(index.revisions()) == [("a/y", three), ("b/y", two)]
