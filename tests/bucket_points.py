@@ -107,7 +107,8 @@ def into_vault(
     sealed.mkdir()
     files = catalog.fetch_seal(point, sealed)
     for part in seal_files.inside(point.manifest, point.manifest_snapshot):
-        if part.kind != "digests":
+        # Lists are there already.
+        if not (sealed / part.path.lstrip("/")).exists():
             files.write(part, sealed)
     (sealed / "inventory.jsonl").write_bytes(lines)
     database, others = point.manifest.part("database"), point.manifest.parts

@@ -6,7 +6,6 @@ import base64
 import contextlib
 import datetime
 import json
-import socket
 import subprocess
 import threading
 import time
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
+from testenv import processes
 from tests import needs
 
 USER, PASSWORD = "robot$library+ci", "pass:word"
@@ -36,9 +36,8 @@ _SERVICE, _ISSUER = "registry", "tests"
 def running(home: Path, *, auth: dict[str, Any] | None = None, read_only: bool = False) -> Iterator[str]:
     """A registry over an empty or older directory; yields its address."""
     home.mkdir(exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    # Of one that the kernel chooses, somebody else's connection may have the number before we listen on it.
+    port = next(processes.free_ports())
     storage: dict[str, Any] = {
         "filesystem": {"rootdirectory": str(home / "data")},
         "delete": {"enabled": True},

@@ -96,14 +96,14 @@ class Catalog:
             if len(found) == 1 and found[0].manifest is not None:
                 return found[0], found[0].manifest
         points = self.points(locked=locked)
-        if not points and (others := self._other_sites()):
+        if not points and (others := self.other_sites()):
             raise NoSuchPoint(
                 f"the repository has no recovery point of {self.site}, but some of {', '.join(others)}",
                 hint="set name in [site] to the site whose points are wanted",
             )
         return pick(wanted, points)
 
-    def _other_sites(self) -> tuple[str, ...]:
+    def other_sites(self) -> tuple[str, ...]:
         """The other sites that the repository has recovery points of."""
         snapshots, _ = self.repository.listed()
         return tuple(sorted({site for s in snapshots if (site := seals.value(s, seals.SITE))} - {self.site}))
@@ -127,7 +127,7 @@ class Catalog:
             if strict:
                 raise ToolFailed(why, hint="`drkit verify` says what is damaged")
             log.warning("%s", why)
-        if not snapshots and (others := self._other_sites()):
+        if not snapshots and (others := self.other_sites()):
             log.warning(
                 "the repository has no recovery point of %s, but some of %s: see name in [site]",
                 self.site,

@@ -17,6 +17,7 @@ from testenv.benchmark import (
     audit,
     buckets,
     closure,
+    coming_back,
     evidence,
     many,
     restoring,
@@ -57,6 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
                 report = serving.report(directory, size, options.runs)
             elif options.image:
                 report = restoring.report(directory, size.blob_bytes, options.runs)
+            elif options.restore:
+                report = coming_back.report(directory, size, options.runs)
             elif options.volumes:
                 report = volumes.report(directory, size.blob_bytes, options.files, options.runs)
             else:
@@ -104,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--evidence", action="store_true", help="instead: what evidence adds to pg_dump")
     parser.add_argument("--serve", action="store_true", help="instead: pulls from a recovery point")
     parser.add_argument("--image", action="store_true", help="instead: one image back into a registry")
+    parser.add_argument("--restore", action="store_true", help="instead: restores, and after a loss")
     parser.add_argument("--volumes", action="store_true", help="instead: what freezing blobs costs")
     parser.add_argument(
         "--files", type=_positive, default=20_000, help="how many blobs, for --volumes (default: %(default)s)"

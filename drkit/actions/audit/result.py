@@ -10,7 +10,6 @@ from drkit.actions.audit.examine import YOUNG, Examination
 from drkit.actions.audit.plan import NOWHERE, Account, Fault, FaultKind, Figures
 from drkit.actions.audit.repair import Repair
 
-
 _NOTHING = "there was nothing to put back: no blob is missing or damaged"
 
 
