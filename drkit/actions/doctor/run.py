@@ -16,6 +16,7 @@ from drkit.actions.backup import gc_watch, read_only
 from drkit.actions.doctor import bucket, disk, keys, neighbours, repositories, sources
 from drkit.actions.doctor.finding import Finding
 from drkit.actions.drift import look as drift
+from drkit.actions.restore import service
 from drkit.actions.runbook import record
 from drkit.errors import ConfigError, DrkitError, Failure, NotGreen, ToolFailed
 from drkit.files import make_directory
@@ -94,6 +95,13 @@ def _looks(settings: config.Config) -> Iterator[tuple[str, Callable[[], Iterator
     yield "sandbox", lambda: _sandbox(settings)
     yield "schedule", lambda: _schedule(settings)
     yield "runbooks", lambda: _runbooks(settings)
+    if settings.restore.stop or settings.restore.start:
+        yield "restore", lambda: _restore(settings)
+
+
+def _restore(settings: config.Config) -> Iterator[Finding]:
+    service.require(settings.restore)
+    yield Finding("restore", "ok", "the programs that stop and start the service are there")
 
 
 def _restic() -> Iterator[Finding]:
