@@ -142,7 +142,8 @@ class _Copy:
             target = open_catalog(self.settings, self.name)
             there = target.look(locked=True)
             missed = known_points.look(target, there)
-            found = copies.plan(self.listing, there, self.settings.retention, utc_now(), chosen)
+            rules = self.settings.retention_of(self.settings.repository(self.name))
+            found = copies.plan(self.listing, there, rules, utc_now(), chosen)
             self.so_far = replace(
                 self.so_far,
                 there=found.there,

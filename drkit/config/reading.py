@@ -84,6 +84,15 @@ def _check_whole(config: Config, source: str) -> None:
                 f'{source}: "dsn" is missing in [[database]] number {number}',
                 hint='every database needs it, or container = "harbor-db"; see docs/configuration.md',
             )
+    if config.primary.rpo is not None:
+        raise ConfigError(
+            f'{source}: "rpo" in the first [[repository]] is wrong: backups go there, and are not copied',
+            hint="that one is rpo in [objectives]",
+        )
+    if config.schedule.copy_ and len(config.repositories) == 1:
+        raise ConfigError(
+            f'{source}: "copy" in [schedule] has nowhere to copy to', hint="add a second [[repository]]"
+        )
     if config.secrets.paths and not config.secrets.recipients:
         raise ConfigError(
             f"{source}: [secrets] names paths but no recipients",
