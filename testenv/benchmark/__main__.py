@@ -17,6 +17,7 @@ from testenv.benchmark import (
     buckets,
     closure,
     coming_back,
+    copying,
     evidence,
     many,
     restoring,
@@ -55,6 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
                 report = serving.report(directory, size, options.runs)
             elif options.image:
                 report = restoring.report(directory, size.blob_bytes, options.runs)
+            elif options.copy:
+                report = copying.report(directory, size, options.copy, options.runs)
             elif options.restore:
                 report = coming_back.report(directory, size, options.runs)
             elif options.volumes:
@@ -98,6 +101,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--evidence", action="store_true", help="instead: what evidence adds to pg_dump")
     parser.add_argument("--serve", action="store_true", help="instead: pulls from a recovery point")
     parser.add_argument("--image", action="store_true", help="instead: one image back into a registry")
+    parser.add_argument(
+        "--copy",
+        type=_positive,
+        metavar="POINTS",
+        nargs="?",
+        const=100,
+        help="instead: copying so many new points to a second repository (default: %(const)s)",
+    )
     parser.add_argument("--restore", action="store_true", help="instead: restores, and after a loss")
     parser.add_argument("--volumes", action="store_true", help="instead: what freezing blobs costs")
     parser.add_argument(
