@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from drkit.cli import audit, copy, keys, restore, streams
+from drkit.cli import audit, copy, keys, restore, runbook, streams
 from drkit.cli.options import (
     DryRun,
     Identity,
@@ -376,6 +376,9 @@ def expire(
 
     recorded = None if dry_run else Recorded("expire", repository or "")
     perform(context, "expire", json, work, results.expire, recorded)
+
+
+app.command()(runbook.runbook)
 
 
 @app.command()

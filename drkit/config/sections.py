@@ -248,6 +248,13 @@ class Notify(Section):
     urls_file: AbsolutePath | None = None
 
 
+class Runbook(Section):
+    """`[runbook]`: where runbooks are written, and whom they tell to call, one line each."""
+
+    directory: AbsolutePath | None = None
+    contacts: tuple[str, ...] = ()
+
+
 class Metrics(Section):
     """`[metrics]`: a file for node_exporter's textfile collector."""
 
@@ -285,6 +292,7 @@ class Config(Section):
     restore: Restore = Restore()
     notify: Notify = Notify()
     metrics: Metrics | None = None
+    runbook: Runbook = Runbook()
 
     @property
     def file(self) -> ConfigurationFile | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from testenv.benchmark import (
+    audit,
     buckets,
     closure,
     coming_back,
@@ -50,6 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
                 report = evidence.report(directory, options.rows, options.runs)
             elif options.closure:
                 report = closure.report(directory, many.Counts(options.closure, options.closure * 5))
+            elif options.audit:
+                report = audit.report(directory, many.Counts(options.audit, options.audit * 5))
             elif options.buckets:
                 report = buckets.report(directory, options.buckets)
             elif options.serve:
@@ -89,6 +92,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         metavar="BLOBS",
         help="instead: what the closure takes with so many tiny blobs, five rows each",
+    )
+    parser.add_argument(
+        "--audit",
+        type=_positive,
+        metavar="BLOBS",
+        help="instead: what an audit of so many tiny blobs takes, against find",
     )
     parser.add_argument(
         "--buckets",

@@ -10,7 +10,7 @@ import pytest
 
 import testenv
 from testenv import Site, witness
-from tests.e2e import accounts
+from tests.e2e import accounts, pulled
 from tests.e2e.commands import Drkit, exactly, fails, to_toml
 from tests.e2e.conftest import Drilled
 
@@ -155,6 +155,7 @@ def test_from_nothing(
         tables = witness.tables(connection)
     assert tables == {what: about for what, about in drilled.database.items() if what.startswith("table ")}
     assert list(Path(f"{root}{copy.state}/runs").iterdir()) == [], "no password is left"
+    assert pulled.every_tag(site, name, Path(f"{root}{site.blobs}"), new_home) > 5
 
 
 def test_an_address_needs_its_password_and_a_name_none(copy: Drkit) -> None:

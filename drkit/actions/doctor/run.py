@@ -10,12 +10,14 @@ from functools import cache, partial
 from pathlib import Path
 from typing import assert_never
 
-from drkit import config
+from drkit import __version__, config
 from drkit.actions import secret_warnings
 from drkit.actions.backup import gc_watch, read_only
 from drkit.actions.doctor import bucket, disk, keys, neighbours, repositories, sources
 from drkit.actions.doctor.finding import Finding
 from drkit.actions.drift import look as drift
+from drkit.actions.restore import service
+from drkit.actions.runbook import record
 from drkit.errors import ConfigError, DrkitError, Failure, NotGreen, ToolFailed
 from drkit.files import make_directory
 from drkit.harbor import secretkey
@@ -92,6 +94,14 @@ def _looks(settings: config.Config) -> Iterator[tuple[str, Callable[[], Iterator
         yield "passwords", lambda: keys.passwords(settings)
     yield "sandbox", lambda: _sandbox(settings)
     yield "schedule", lambda: _schedule(settings)
+    yield "runbooks", lambda: _runbooks(settings)
+    if settings.restore.stop or settings.restore.start:
+        yield "restore", lambda: _restore(settings)
+
+
+def _restore(settings: config.Config) -> Iterator[Finding]:
+    service.require(settings.restore)
+    yield Finding("restore", "ok", "the programs that stop and start the service are there")
 
 
 def _restic() -> Iterator[Finding]:
@@ -188,6 +198,25 @@ def _schedule(settings: config.Config) -> Iterator[Finding]:
         yield Finding(
             "schedule", "warning", said, "see [schedule]; systemd leaves out a day without that time"
         )
+
+
+def _runbooks(settings: config.Config) -> Iterator[Finding]:
+    """Whether what was written down for an emergency is still true."""
+    known = record.read(settings.site.state)
+    if known.rendered_at is None:
+        yield Finding("runbooks", "ok", "not written yet: `drkit runbook` does")
+        return
+    said = f"{known.directory}, of {known.rendered_at:%Y-%m-%d}"
+    if known.settings != record.fingerprint(settings):
+        old = "are older than the configuration"
+    elif known.drkit != __version__:
+        old = f"are of drkit {known.drkit}"
+    elif not Path(known.directory).is_dir():
+        old = "are gone"
+    else:
+        yield Finding("runbooks", "ok", said)
+        return
+    yield Finding("runbooks", "warning", f"{said}, {old}", "run `drkit runbook`, and replace printed copies")
 
 
 def _sandbox(settings: config.Config) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from drkit import config
 from drkit.actions import leftovers
-from drkit.actions.restore import secrets
+from drkit.actions.restore import clock, secrets
 from drkit.actions.restore import target as restore_target
 from drkit.actions.restore.blobs import BlobsRestore
 from drkit.actions.restore.database import DatabaseRestore
@@ -131,8 +131,10 @@ class _Restore:
                     work[step] = partial(self._secrets, step, members)
                 case "configuration":
                     work[step] = partial(self._configuration, step)
+        expected = self.plan.expected.seconds if self.plan.expected else None
         try:
-            outcomes = together(work)
+            with clock.running(self.listener, expected):
+                outcomes = together(work)
         except Interrupted as error:
             raise Interrupted(error.message, hint=self._left_stopped()) from None
         except BaseException:

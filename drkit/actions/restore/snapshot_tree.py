@@ -79,4 +79,4 @@ def _said(kept: Kept) -> str:
     if kept.wrong:
         some = first_few(kept.wrong.first)
         wrong = f"{kept.wrong.count:,} were there and are damaged, and were restored: {some}; "
-    return f"{kept.blobs:,} of them ({size(kept.bytes)}) were there already and are shared; {wrong}"
+    return f"{kept.blobs:,} of them ({size(kept.bytes)}) were there already; {wrong}"
