@@ -47,26 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         size = Size.of(blobs=options.blobs, rows=options.rows)
         with _workplace(options.directory) as directory:
-            if options.evidence:
-                report = evidence.report(directory, options.rows, options.runs)
-            elif options.closure:
-                report = closure.report(directory, many.Counts(options.closure, options.closure * 5))
-            elif options.audit:
-                report = audit.report(directory, many.Counts(options.audit, options.audit * 5))
-            elif options.buckets:
-                report = buckets.report(directory, options.buckets)
-            elif options.serve:
-                report = serving.report(directory, size, options.runs)
-            elif options.image:
-                report = restoring.report(directory, size.blob_bytes, options.runs)
-            elif options.copy:
-                report = copying.report(directory, size, options.copy, options.runs)
-            elif options.restore:
-                report = coming_back.report(directory, size, options.runs)
-            elif options.volumes:
-                report = volumes.report(directory, size.blob_bytes, options.files, options.runs)
-            else:
-                report = _report(directory, size, options.runs, memory=options.memory)
+            report = _made(options, size, directory)
     except (CommandFailedError, LoopError, ServerError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -77,6 +58,31 @@ def main(arguments: list[str] | None = None) -> int:
     if options.output:
         options.output.write_text(report)
     return 0
+
+
+def _made(options: argparse.Namespace, size: Size, directory: Path) -> str:
+    """The report that was asked for."""
+    if options.evidence:
+        report = evidence.report(directory, options.rows, options.runs)
+    elif options.closure:
+        report = closure.report(directory, many.Counts(options.closure, options.closure * 5))
+    elif options.audit:
+        report = audit.report(directory, many.Counts(options.audit, options.audit * 5))
+    elif options.buckets:
+        report = buckets.report(directory, options.buckets)
+    elif options.serve:
+        report = serving.report(directory, size, options.runs)
+    elif options.image:
+        report = restoring.report(directory, size.blob_bytes, options.runs)
+    elif options.copy:
+        report = copying.report(directory, size, options.copy, options.runs)
+    elif options.restore:
+        report = coming_back.report(directory, size, options.runs)
+    elif options.volumes:
+        report = volumes.report(directory, size.blob_bytes, options.files, options.runs)
+    else:
+        report = _report(directory, size, options.runs, memory=options.memory)
+    return report
 
 
 def _parser() -> argparse.ArgumentParser:
