@@ -160,7 +160,7 @@ def _facts(settings: config.Config, known: Sequence[Attempt]) -> metrics.Facts:
         last_proof_at=found.last_passed_drill.finished_at if found.last_passed_drill else None,
         problems=found.findings,
         repositories=tuple(
-            metrics.Copies(each.name, each.newest_point_at, each.points, each.rpo)
+            metrics.Copies(each.name, each.newest_point_at, each.points or 0, each.rpo)
             for each in found.repositories
         ),
     )

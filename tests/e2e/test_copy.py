@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -276,3 +277,27 @@ def warned(drkit: Drkit, of: str) -> list[str]:
     """What doctor warns of, as far as the word is in it."""
     found = drkit.run("doctor", "--json").envelope["result"]["findings"]
     return [each["detail"] for each in found if each["state"] == "warning" and of in each["detail"]]
+
+
+def test_secrets_that_were_encrypted_again_are_so_in_the_copies(pair: Drkit, drilled: Drilled) -> None:
+    pair.ask("copy")
+    new = pair.ask("keys", "generate", "operator", "--output", str(pair.home / "operator.agekey"))[
+        "recipient"
+    ]
+    text = pair.config.read_text()
+    # With the second repository out of reach: only the first gets new seals.
+    pair.change(lambda document: document["repository"].pop())
+    pair.ask("keys", "rotate", "--add", new, "--points", "--yes")
+    recipients = tomllib.loads(pair.config.read_text())["secrets"]["recipients"]
+    pair.config.write_text(text)
+    pair.change(lambda document: document["secrets"].update(recipients=recipients))
+    (result,) = pair.ask("copy")["copies"]
+    assert result["points"] == [drilled.point]
+    assert result["swept"] == [f"removed what an earlier run replaced in point {drilled.point}"]
+    shown = pair.ask("show", "latest", "--repository", copies.OFFSITE)
+    assert shown["recipients"] == recipients
+    # Both have it, each with a seal of its own: nothing is to be copied.
+    pair.ask("keys", "rotate", "--remove", "operator", "--points", "--yes")
+    (result,) = pair.ask("copy")["copies"]
+    assert (result["points"], result["there"]) == ([], 1)
+    assert pair.ask("drill", "--repository", copies.OFFSITE, "--level", "quick")["outcome"] == "passed"

@@ -20,7 +20,7 @@ def look(settings: config.Config) -> tuple[Further, ...]:
 
 def _one(settings: config.Config, repository: config.Repository) -> Further:
     try:
-        catalog = open_catalog(settings, repository.name)
+        catalog = open_catalog(settings, repository.name).impatient()
         listing = catalog.look()
         missed = known_points.look(catalog, listing)
     except Failure as error:

@@ -34,10 +34,13 @@ class Further:
 
 @dataclass(frozen=True)
 class RepositoryStatus:
-    """A further repository; `rpo` is None where the configuration names none for it."""
+    """A further repository; `rpo` is None where the configuration names none for it.
+
+    `points` is how many are sealed there, None where nobody can tell.
+    """
 
     name: str
-    points: int
+    points: int | None
     newest_point: str | None
     newest_point_at: datetime | None
     rpo: Objective | None
@@ -57,7 +60,7 @@ def judged(further: Further, now: datetime) -> RepositoryStatus:
         objective = Objective("rpo", target, age, age is not None and age <= target)
     return RepositoryStatus(
         name=further.name,
-        points=len(sealed),
+        points=None if further.points is None else len(sealed),
         newest_point=newest.id if newest else None,
         newest_point_at=newest.taken_at if newest else None,
         rpo=objective,

@@ -184,6 +184,8 @@ def status(paper: Output, found: Status) -> None:
 
 def _copies(each: RepositoryStatus) -> Text:
     """What a further repository has, in a line."""
+    if each.points is None:
+        return Text("cannot be read", style="red")
     newest = f"{each.points} sealed, the newest {each.newest_point} ({moment(each.newest_point_at)})"
     said = Text(newest if each.newest_point else "no sealed points")
     if each.rpo is not None:

@@ -73,5 +73,6 @@ def test_one_that_cannot_be_read_is_told_as_that_alone() -> None:
     further = Further("offsite", RPO, None, (problem,))
     assert list(of_copies.problems(further, NOW)) == [problem]
     judged = of_copies.judged(further, NOW)
+    assert judged.points is None
     assert judged.rpo is not None
     assert not judged.rpo.met
