@@ -19,7 +19,7 @@ class Update:
     stage: str
     done: float = 0
     total: float | None = None
-    unit: Literal["bytes", "items", ""] = ""
+    unit: Literal["bytes", "items", "seconds", ""] = ""
     finished: bool = False
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from testenv import creation, demonstration_bucket, sizes, telling
 from testenv import site as sites
+from testenv.push import Pusher
 
 
 def main() -> int:
@@ -52,30 +53,42 @@ def _demonstrate(top: Path) -> None:
     telling.heading("2. Database, images and secrets become one recovery point")
     telling.drkit(config, "backup")
 
-    telling.heading("3. Disaster: the database is dropped, the images and the keys are deleted")
+    telling.heading("3. Somebody deletes an image; it comes back into the registry, which goes on running")
+    with Pusher(site.registry_url) as pusher:
+        pusher.delete_manifest(image.name, image.digest)
+    _say_whether_it_pulls(site, image)
+    to = ("--to", site.registry_url)
+    telling.drkit(config, "restore", "latest", "--image", f"{image.name}:{image.tag}", *to, "--yes")
+    telling.must_pull(site.registry_url, image)
+
+    telling.heading("4. Disaster: the database is dropped, the images and the keys are deleted")
     for what in ("database", "blobs", "secrets"):
         sites.lose(site, what)
         print(f"lost: {what}")
-    there = telling.pull(site.registry_url, image) == image.digest
-    print(f"{image.name}:{image.tag} can be pulled: {'yes' if there else 'no'}")
+    _say_whether_it_pulls(site, image)
 
-    telling.heading("4. Images can be pulled at once, straight from the recovery point")
+    telling.heading("5. Images can be pulled at once, straight from the recovery point")
     with telling.serving(config) as address:
         telling.must_pull(address, image)
 
-    telling.heading("5. All of it comes back from the recovery point")
+    telling.heading("6. All of it comes back from the recovery point")
     telling.drkit(config, "restore", "latest", "--yes")
     # A registry that ran through the disaster remembers what it served.
     sites.stop(site)
     sites.start(site)
     telling.must_pull(site.registry_url, image)
 
-    telling.heading("6. The drill proves it once more, in a sandbox, with a stopwatch and planted faults")
+    telling.heading("7. The drill proves it once more, in a sandbox, with a stopwatch and planted faults")
     telling.drkit(config, "drill", "--report", top / "report")
     telling.drkit(config, "status")
 
     demonstration_bucket.demonstrate(top)
     _summary(json.loads((top / "report" / "report.json").read_text()), time.monotonic() - began)
+
+
+def _say_whether_it_pulls(site: sites.Site, image: telling.Image) -> None:
+    there = telling.pull(site.registry_url, image) == image.digest
+    print(f"{image.name}:{image.tag} can be pulled: {'yes' if there else 'no'}")
 
 
 def _summary(report: dict[str, Any], seconds: float) -> None:
@@ -85,7 +98,8 @@ def _summary(report: dict[str, Any], seconds: float) -> None:
     caught = sum(control["caught"] for control in report["controls"])
     telling.heading("What you have seen")
     print(f"""\
-  A registry lost its database, its images and its keys. An image was pulled from the recovery point itself,
+  A registry lost an image, and got it back while it ran.
+  It lost its database, its images and its keys. An image was pulled from the recovery point itself,
   and then all three came back from it.
   Another one, whose images were in a bucket, got them back from a vault, in a bucket and in a directory.
   The drill restored the first one's point again into a throwaway environment:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def demonstrate(top: Path) -> None:
     """Back up, lose the bucket, restore into it and into a directory; the site is left standing."""
-    telling.heading("7. Another registry has its images in a bucket, and a vault with another provider")
+    telling.heading("8. Another registry has its images in a bucket, and a vault with another provider")
     site = creation.create(top / "bucketed", sizes.TINY, storage="s3")
     assert site.images is not None
     assert site.vault is not None
@@ -34,7 +34,7 @@ def demonstrate(top: Path) -> None:
     telling.drkit(config, "--quiet", "drill")
     telling.drkit(config, "points")
 
-    telling.heading("8. Or it goes into a directory, and a registry serves it from there")
+    telling.heading("9. Or it goes into a directory, and a registry serves it from there")
     root = top / "moved"
     telling.drkit(config, "restore", "latest", "--only", "blobs", "--yes", "--root", root)
     blobs = next(root.rglob("docker")).parent

@@ -140,9 +140,11 @@ class _Copy:
         began = time.monotonic()
         with self.source.state.copy_lock(self.name):
             target = open_catalog(self.settings, self.name)
+            target = replace(target, alike=self.source.manifests(self.listing.snapshots))
             there = target.look(locked=True)
             missed = known_points.look(target, there)
-            found = copies.plan(self.listing, there, self.settings.retention, utc_now(), chosen)
+            rules = self.settings.retention_of(self.settings.repository(self.name))
+            found = copies.plan(self.listing, there, rules, utc_now(), chosen)
             self.so_far = replace(
                 self.so_far,
                 there=found.there,
@@ -151,8 +153,7 @@ class _Copy:
             )
             if dry_run:
                 return replace(self.so_far, points=tuple(each.point.id for each in found.points))
-            self._copy(target, found)
-            there = target.look() if found.points or found.records else there
+            there = self._copy(target, found, there)
             known_points.learn(target, there)
             self._sweep(target, there)
         return replace(self.so_far, seconds=round(time.monotonic() - began, 3))
@@ -163,15 +164,17 @@ class _Copy:
             if point.doubt:
                 yield f"it is not copied: {point.doubt}"
 
-    def _copy(self, target: Catalog, found: CopyPlan) -> None:
+    def _copy(self, target: Catalog, found: CopyPlan, there: Listing) -> Listing:
+        """Copy it in pieces; returns what is there then."""
         for start in range(0, len(found.points), _AT_ONCE):
-            self._some(target, found.points[start : start + _AT_ONCE])
+            there = self._some(target, found.points[start : start + _AT_ONCE])
         target.repository.copy_from(
             self.source.repository, found.records, f"confirmations to {self.name}", self.listener
         )
+        return there
 
-    def _some(self, target: Catalog, wanted: Sequence[Wanted]) -> None:
-        """Their parts, and when those are there their seals."""
+    def _some(self, target: Catalog, wanted: Sequence[Wanted]) -> Listing:
+        """Their parts, and when those are there their seals; returns what is there then."""
         tag = seals.SITE + target.site
         parts = [snapshot for each in wanted for snapshot in each.parts]
         target.repository.copy_from(self.source.repository, parts, f"parts to {self.name}", self.listener)
@@ -182,12 +185,10 @@ class _Copy:
             f"seals to {self.name}",
             self.listener,
         )
-        stored = target.repository.snapshots(tag)
-        for original, seal in copies.same_seals(wanted, self.listing.snapshots, stored):
-            target.adopt(self.source, original, seal)
-        there = {point.id: point for point in target.look().points}
+        there = target.look()
+        points = {point.id: point for point in there.points}
         for each in wanted:
-            point = there.get(each.point.id)
+            point = points.get(each.point.id)
             if point is None or point.manifest is None or point.manifest.revision < each.manifest.revision:
                 why = point.doubt if point and point.doubt else f"the seal of {each.point.id} is not there"
                 raise ToolFailed(
@@ -195,6 +196,7 @@ class _Copy:
                     hint=f"run `drkit verify --repository {self.name}`",
                 )
         self.so_far = replace(self.so_far, points=(*self.so_far.points, *(each.point.id for each in wanted)))
+        return there
 
     def _sweep(self, target: Catalog, there: Listing) -> None:
         """What earlier runs left there; that it cannot be removed is told, and fails nothing."""

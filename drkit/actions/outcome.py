@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from drkit import config
 from drkit.actions import collapsed, known_points
-from drkit.actions.status import of_vault
+from drkit.actions.status import further, of_vault
 from drkit.actions.status.judge import judge
 from drkit.errors import DrkitError, Interrupted
 from drkit.model import Attempt, Point, Problem, ProblemKind, utc_now
@@ -145,7 +145,7 @@ def _facts(settings: config.Config, known: Sequence[Attempt]) -> metrics.Facts:
         of_repository = (missed.problems if missed else ()) + collapsed.problems(listing, now)
     except DrkitError as error:
         of_repository = (Problem(ProblemKind.REPOSITORY, error.message, error.hint),)
-    found = judge(settings, points, now, known, of_vault.look(settings))
+    found = judge(settings, points, now, known, of_vault.look(settings), further.look(settings))
     found = replace(found, findings=(*of_repository, *found.findings))
     newest = next((point for point in points if point.id == found.newest_point), None)
     return metrics.Facts(
@@ -159,4 +159,8 @@ def _facts(settings: config.Config, known: Sequence[Attempt]) -> metrics.Facts:
         last_drill=found.last_drill,
         last_proof_at=found.last_passed_drill.finished_at if found.last_passed_drill else None,
         problems=found.findings,
+        repositories=tuple(
+            metrics.Copies(each.name, each.newest_point_at, each.points or 0, each.rpo)
+            for each in found.repositories
+        ),
     )

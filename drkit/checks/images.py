@@ -17,6 +17,7 @@ from drkit.checks.finding import Control, Finding, Unplanted, failed, not_provab
 from drkit.checks.manifests import NOTHING, links_hold, told
 from drkit.errors import NotServed, ToolFailed
 from drkit.model import Closure
+from drkit.progress import Meter
 from drkit.registry import closure, links, storage
 from drkit.registry.ledger import Ledger
 from drkit.registry.storage import Tag
@@ -116,7 +117,12 @@ class _Puller:
             self.client.has_blob(repository, blob)
 
 
-def blobs_hash(root: Path, ledger: Ledger, wrong: Callable[[str], object] | None = None) -> Finding:
+def blobs_hash(
+    root: Path,
+    ledger: Ledger,
+    wrong: Callable[[str], object] | None = None,
+    meter: Meter | None = None,
+) -> Finding:
     """Every stored blob's bytes hash to its name; those that were pulled whole already are not read again.
 
     `wrong` is told of each digest whose bytes are others, by several threads.
@@ -133,6 +139,8 @@ def blobs_hash(root: Path, ledger: Ledger, wrong: Callable[[str], object] | None
                     wrong(digest)
         tally.add()
         tally.read(size)
+        if meter:
+            meter.add(size)
 
     for_each(storage.stored_blobs(root), look, _WORKERS)
     said = f"{tally.done:,} blobs, {tally.bytes / (1 << 20):,.1f} MiB, every byte hashed"

@@ -28,7 +28,7 @@ def agree(listed: Iterable[T], found: Iterable[T], what: str) -> Finding:
         count += 1
     if not count:
         return not_provable(f"no {what}, as at the backup")
-    return passed(f"{count:,} {what}s, the same as at the backup")
+    return passed(f"{count:,} {what}, the same as at the backup")
 
 
 def _said(entry: object) -> str:
@@ -77,9 +77,9 @@ def _moved(images: Path, tag: Listed) -> Iterator[Listed]:
 
 def _images(target: Target, listed: Iterable[Listed]) -> Finding:
     with sessions.connect(target) as session, session.undone():
-        return agree(listed, listing.images(session), "tag and image")
+        return agree(listed, listing.images(session), "tags and untagged images")
 
 
 def _names(target: Target, listed: Iterable[Named]) -> Finding:
     with sessions.connect(target) as session, session.undone():
-        return agree(listed, listing.names(session), "name")
+        return agree(listed, listing.names(session), "names")

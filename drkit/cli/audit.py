@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drkit.cli.options import DryRun, Json, Yes
+from drkit.cli.options import DryRun, Json, RepositoryName, Yes
 from drkit.cli.run import perform
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def audit(
         str | None,
         typer.Option(metavar="POINT", help="Put missing and damaged blobs back from this recovery point."),
     ] = None,
+    repository: RepositoryName = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     json: Json = False,
@@ -31,7 +32,7 @@ def audit(
     from drkit.cli import prompts
     from drkit.cli.views import audit as show
 
-    options = action.AuditOptions(read_data_subset, repair, dry_run)
+    options = action.AuditOptions(read_data_subset, repair, dry_run, repository)
 
     def agree(plan: RepairPlan) -> None:
         if not yes:

@@ -92,7 +92,7 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        if not speed or task.fields.get("unit", "") == "":
+        if not speed or task.fields.get("unit", "") in ("", "seconds"):
             return Text()
         return Text(f"{amount(speed, task.fields['unit'])}/s", style="progress.data.speed")
 

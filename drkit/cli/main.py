@@ -9,8 +9,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from drkit.cli import audit, copy, keys, restore, streams
-from drkit.cli.options import DryRun, Identity, Json, PointArgument, RepositoryName
+from drkit.cli import audit, copy, keys, restore, runbook, streams
+from drkit.cli.options import (
+    DryRun,
+    Identity,
+    Json,
+    PointArgument,
+    RepositoryAddress,
+    RepositoryCredentials,
+    RepositoryName,
+    RepositoryPassword,
+    SiteName,
+)
 from drkit.cli.recording import Recorded
 from drkit.cli.run import Options, Run, perform, report_usage
 
@@ -83,15 +93,28 @@ def init(
         Path | None,
         typer.Option(metavar="FILE", help="A file with the password of cosign's key, for drills."),
     ] = None,
+    copy_to: Annotated[
+        str | None,
+        typer.Option("--copy-to", metavar="URL", help="A further repository, also for a site that is there."),
+    ] = None,
+    copy_credentials: Annotated[
+        Path | None,
+        typer.Option("--copy-credentials", metavar="FILE", help="Its credentials, as KEY=value lines."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write a configuration that works, and create the keys that it needs."""
+    from drkit.actions.init import further
     from drkit.actions.init import run as action
     from drkit.actions.init.plan import InitOptions
     from drkit.cli import prompts
     from drkit.cli.views import results
+    from drkit.config import find_config
 
-    def work() -> action.InitResult:
+    def work() -> action.InitResult | further.FurtherRepository:
+        there = find_config(output or context.obj.config)
+        if copy_to is not None and there.exists() and not (harbor or repository):
+            return further.add(there, copy_to, copy_credentials)
         wanted = InitOptions(
             harbor,
             repository,
@@ -103,6 +126,8 @@ def init(
             vault=vault,
             vault_credentials=vault_credentials,
             vault_region=vault_region,
+            copy_to=copy_to,
+            copy_credentials=copy_credentials,
         )
         return action.init(prompts.complete(wanted, context.obj.config))
 
@@ -140,7 +165,10 @@ def backup(context: typer.Context, dry_run: DryRun = False, json: Json = False) 
 @app.command()
 def points(
     context: typer.Context,
-    repository: RepositoryName = None,
+    repository: RepositoryAddress = None,
+    password_file: RepositoryPassword = None,
+    repository_credentials: RepositoryCredentials = None,
+    site: SiteName = None,
     forget: Annotated[
         list[str] | None,
         typer.Option(
@@ -157,15 +185,19 @@ def points(
 ) -> None:
     """List recovery points, newest first."""
     from drkit.actions import points as action
+    from drkit.cli import bare
     from drkit.cli.views import results
 
-    perform(
-        context,
-        "points",
-        json,
-        lambda run: action.points(run.settings, repository, forget or (), confirm),
-        results.points,
-    )
+    def work(run: Run) -> action.PointList:
+        origin = bare.origin(repository, password_file, repository_credentials, site)
+        if origin is None:
+            return action.points(run.settings, repository, forget or (), confirm)
+        from drkit.actions.restore.bare import looking
+
+        with looking(origin) as settings:
+            return action.points(settings, None, forget or (), confirm)
+
+    perform(context, "points", json, work, results.points)
 
 
 @app.command(name="show")
@@ -322,6 +354,10 @@ def serve(
 def expire(
     context: typer.Context,
     dry_run: DryRun = False,
+    repository: Annotated[
+        str | None,
+        typer.Option("--repository", metavar="NAME", help="Only this repository. Default: all of them."),
+    ] = None,
     forget_repository: Annotated[
         str | None,
         typer.Option(
@@ -336,9 +372,13 @@ def expire(
     from drkit.cli.views import results
 
     def work(run: Run) -> action.ExpireResult:
-        return action.expire(run.settings, dry_run=dry_run, forget=forget_repository)
+        return action.expire(run.settings, dry_run=dry_run, forget=forget_repository, repository=repository)
 
-    perform(context, "expire", json, work, results.expire, None if dry_run else Recorded("expire"))
+    recorded = None if dry_run else Recorded("expire", repository or "")
+    perform(context, "expire", json, work, results.expire, recorded)
+
+
+app.command()(runbook.runbook)
 
 
 @app.command()

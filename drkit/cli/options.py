@@ -14,6 +14,28 @@ RepositoryName = Annotated[
     str | None,
     typer.Option("--repository", metavar="NAME", help="Use this repository instead of the primary one."),
 ]
+RepositoryAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--repository",
+        metavar="NAME|URL",
+        help="Another repository than the primary one; by its address, where there is no configuration.",
+    ),
+]
+RepositoryPassword = Annotated[
+    Path | None,
+    typer.Option("--password-file", metavar="FILE", help="The password of the repository at that address."),
+]
+RepositoryCredentials = Annotated[
+    Path | None,
+    typer.Option(
+        "--repository-credentials", metavar="FILE", help="What its storage asks for, as KEY=value lines."
+    ),
+]
+SiteName = Annotated[
+    str | None,
+    typer.Option("--site", metavar="NAME", help="Whose points, where it has those of several sites."),
+]
 PointArgument = Annotated[str, typer.Argument(metavar="POINT", help="An id, a prefix of one, or `latest`.")]
 Identity = Annotated[
     Path | None,

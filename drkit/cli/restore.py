@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from drkit.cli.options import DryRun, Identity, Json, PointArgument, RepositoryName, Yes
+from drkit.cli.options import (
+    DryRun,
+    Identity,
+    Json,
+    PointArgument,
+    RepositoryAddress,
+    RepositoryCredentials,
+    RepositoryPassword,
+    SiteName,
+    Yes,
+)
 from drkit.cli.run import Run, perform
 from drkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from drkit.actions.restore.plan import RestorePlan
+    from drkit.actions.restore.run import RestoreResult
 
 
 def restore(
@@ -26,7 +41,7 @@ def restore(
         str | None, typer.Option(metavar="DSN", help="The server, if it is not the one in the configuration.")
     ] = None,
     database_password_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A file with the password for --database-dsn.")
+        Path | None, typer.Option(metavar="FILE", help="A file with the password for the database server.")
     ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -34,7 +49,14 @@ def restore(
         bool, typer.Option("--replace", help="Rename what is in the way; nothing is deleted.")
     ] = False,
     identity: Identity = None,
-    repository: RepositoryName = None,
+    hostname: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Let the restored harbor.yml say this host."),
+    ] = "",
+    repository: RepositoryAddress = None,
+    password_file: RepositoryPassword = None,
+    repository_credentials: RepositoryCredentials = None,
+    site: SiteName = None,
     image: Annotated[
         str | None,
         typer.Option(
@@ -70,6 +92,10 @@ def restore(
             "--database-dsn": database_dsn,
             "--database-password-file": database_password_file,
             "--identity": identity,
+            "--hostname": hostname or None,
+            "--password-file": password_file,
+            "--repository-credentials": repository_credentials,
+            "--site": site,
         }
         wanted = (point, image, to, tuple(rename or ()), replace, credentials, ca_file, repository)
         _images(context, wanted, parts, dry_run=dry_run, yes=yes, json=json)
@@ -77,27 +103,37 @@ def restore(
     of_images = {"--to": to, "--rename": rename, "--credentials": credentials, "--ca-file": ca_file}
     from drkit.actions.restore import plan as planning
     from drkit.actions.restore import run as action
-    from drkit.cli import prompts
+    from drkit.actions.restore.bare import configured
+    from drkit.cli import bare, prompts
     from drkit.cli.views import restore as show
 
-    options = planning.RestoreOptions(
-        point, only, root, database_dsn, replace, identity, database_password_file, repository
-    )
-    if dry_run:
+    top = None if root == Path("/") else root
 
-        def look(run: Run) -> planning.RestorePlan:
-            _refuse(of_images, "goes with --image alone")
-            return planning.plan(run.settings, options)
-
-        perform(context, "restore", json, look, show.restore_plan)
-        return
-
-    def work(run: Run) -> action.RestoreResult:
+    def work(run: Run) -> RestoreResult | RestorePlan:
         _refuse(of_images, "goes with --image alone")
-        plan = planning.plan(run.settings, options)
-        if not yes:
-            prompts.confirm(lambda paper: show.restore_plan(paper, plan), "the restore")
-        return action.restore(run.settings, plan, run.listener)
+        origin = bare.origin(repository, password_file, repository_credentials, site)
+        with contextlib.ExitStack() as stack:
+            settings = (
+                stack.enter_context(configured(origin, point, identity, top)) if origin else run.settings
+            )
+            options = planning.RestoreOptions(
+                point,
+                only,
+                top,
+                database_dsn,
+                replace,
+                identity,
+                database_password_file,
+                repository=None if origin else repository,
+                bare=bool(origin),
+                hostname=hostname,
+            )
+            plan = planning.plan(settings, options)
+            if dry_run:
+                return plan
+            if not yes:
+                prompts.confirm(lambda paper: show.restore_plan(paper, plan), "the restore")
+            return action.restore(settings, plan, run.listener)
 
     perform(context, "restore", json, work, show.restore)
 

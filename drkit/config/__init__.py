@@ -6,11 +6,12 @@ key.
 
 from __future__ import annotations
 
-from drkit.config.reading import DEFAULT_PATH, find_config, load_config, parse_config
+from drkit.config.reading import DEFAULT_PATH, find_config, from_document, load_config, parse_config
 from drkit.config.sections import (
     S3,
     BucketBlobs,
     Config,
+    ConfigurationFile,
     Database,
     FilesystemBlobs,
     Harbor,
@@ -28,6 +29,7 @@ __all__ = [
     "S3",
     "BucketBlobs",
     "Config",
+    "ConfigurationFile",
     "Database",
     "FilesystemBlobs",
     "Harbor",
@@ -39,6 +41,7 @@ __all__ = [
     "Secrets",
     "Vault",
     "find_config",
+    "from_document",
     "load_config",
     "parse_config",
 ]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from drkit.config.explain import explain
-from drkit.config.sections import BucketBlobs, Config, Harbor, Vault
+from drkit.config.sections import BucketBlobs, Config, ConfigurationFile, Harbor, Vault
 from drkit.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/drkit/drkit.toml")
@@ -26,6 +29,7 @@ def load_config(path: Path) -> Config:
     try:
         # Some editors put a byte order mark before it.
         text = path.read_text(encoding="utf-8-sig")
+        status = path.stat()
     except FileNotFoundError:
         hint = "make one with `drkit init`, or name it with --config or DRKIT_CONFIG"
         raise ConfigError(f"there is no configuration at {path}", hint=hint) from None
@@ -38,7 +42,9 @@ def load_config(path: Path) -> Config:
         raise ConfigError(
             f"{path} is not text in UTF-8: see line {line}", hint="correct that line, or name another file"
         ) from None
-    return parse_config(text, str(path))
+    mode = stat.S_IMODE(status.st_mode) & 0o777
+    file = ConfigurationFile(path.absolute(), text, mode, status.st_uid, status.st_gid)
+    return parse_config(text, str(path)).read_from(file)
 
 
 def parse_config(text: str, source: str) -> Config:
@@ -48,6 +54,11 @@ def parse_config(text: str, source: str) -> Config:
     except tomllib.TOMLDecodeError as error:
         hint = 'a line is a [section], key = "string" in double quotes, or a # comment'
         raise ConfigError(f"{source} is not TOML: {error}", hint=hint) from None
+    return from_document(document, source)
+
+
+def from_document(document: Mapping[str, Any], source: str) -> Config:
+    """The settings that a document says which is TOML no more."""
     try:
         # Through JSON, since only there do strict types and paths given as strings go together.
         config = Config.model_validate_json(json.dumps(document, default=str))
@@ -73,6 +84,15 @@ def _check_whole(config: Config, source: str) -> None:
                 f'{source}: "dsn" is missing in [[database]] number {number}',
                 hint='every database needs it, or container = "harbor-db"; see docs/configuration.md',
             )
+    if config.primary.rpo is not None:
+        raise ConfigError(
+            f'{source}: "rpo" in the first [[repository]] is wrong: backups go there, and are not copied',
+            hint="that one is rpo in [objectives]",
+        )
+    if config.schedule.copy_ and len(config.repositories) == 1:
+        raise ConfigError(
+            f'{source}: "copy" in [schedule] has nowhere to copy to', hint="add a second [[repository]]"
+        )
     if config.secrets.paths and not config.secrets.recipients:
         raise ConfigError(
             f"{source}: [secrets] names paths but no recipients",

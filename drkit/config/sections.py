@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, Tag
 
 from drkit.config.fields import (
     AbsolutePath,
@@ -156,10 +157,25 @@ class Secrets(Section):
     expiry_warning: Duration = timedelta(days=30)
 
 
+class Retention(Section):
+    """`[retention]`: how many recovery points to keep, newest first, by period; all zero keeps everything.
+
+    In a `[[repository]]` it holds there, instead of the common one.
+    """
+
+    keep_last: int = Field(0, ge=0)
+    keep_hourly: int = Field(0, ge=0)
+    keep_daily: int = Field(0, ge=0)
+    keep_weekly: int = Field(0, ge=0)
+    keep_monthly: int = Field(0, ge=0)
+    keep_yearly: int = Field(0, ge=0)
+
+
 class Repository(Section):
     """`[[repository]]`: a restic repository.
 
-    `stall_limit` is how long restic may move nothing before it is ended.
+    `stall_limit` is how long restic may move nothing before it is ended; `rpo` how old the newest point may
+    be in a repository that points are copied to.
     """
 
     name: Name
@@ -168,6 +184,8 @@ class Repository(Section):
     credentials_file: AbsolutePath | None = None
     lock_wait: Duration = timedelta(minutes=5)
     stall_limit: Duration = timedelta(minutes=20)
+    rpo: Duration | None = None
+    retention: Retention | None = None
 
 
 class Harbor(Section):
@@ -189,21 +207,11 @@ class Registry(Section):
     ca_file: AbsolutePath | None = None
 
 
-class Retention(Section):
-    """`[retention]`: how many recovery points to keep, newest first, by period; all zero keeps everything."""
-
-    keep_last: int = Field(0, ge=0)
-    keep_hourly: int = Field(0, ge=0)
-    keep_daily: int = Field(0, ge=0)
-    keep_weekly: int = Field(0, ge=0)
-    keep_monthly: int = Field(0, ge=0)
-    keep_yearly: int = Field(0, ge=0)
-
-
 class Schedule(Section):
     """`[schedule]`: cron expressions, in the machine's local time."""
 
     backup: CronExpression | None = None
+    copy_: CronExpression | None = Field(None, alias="copy")
     drill: CronExpression | None = None
     expire: CronExpression | None = None
     verify: CronExpression | None = None
@@ -211,7 +219,8 @@ class Schedule(Section):
     @property
     def jobs(self) -> dict[str, str]:
         """Verb -> cron expression, for the verbs that have one."""
-        return {verb: expression for verb, expression in self.model_dump().items() if expression}
+        jobs = self.model_dump(by_alias=True).items()
+        return {verb: expression for verb, expression in jobs if expression}
 
 
 class Drill(Section):
@@ -239,14 +248,34 @@ class Notify(Section):
     urls_file: AbsolutePath | None = None
 
 
+class Runbook(Section):
+    """`[runbook]`: where runbooks are written, and whom they tell to call, one line each."""
+
+    directory: AbsolutePath | None = None
+    contacts: tuple[str, ...] = ()
+
+
 class Metrics(Section):
     """`[metrics]`: a file for node_exporter's textfile collector."""
 
     textfile: AbsolutePath
 
 
+@dataclass(frozen=True)
+class ConfigurationFile:
+    """The file that a configuration was read from, as it stood."""
+
+    path: Path
+    text: str
+    mode: int
+    uid: int
+    gid: int
+
+
 class Config(Section):
     """The whole file."""
+
+    _file: ConfigurationFile | None = PrivateAttr(None)
 
     site: Site
     objectives: Objectives = Objectives()
@@ -263,6 +292,17 @@ class Config(Section):
     restore: Restore = Restore()
     notify: Notify = Notify()
     metrics: Metrics | None = None
+    runbook: Runbook = Runbook()
+
+    @property
+    def file(self) -> ConfigurationFile | None:
+        """Where all of this stands, if it stands anywhere."""
+        return self._file
+
+    def read_from(self, file: ConfigurationFile) -> Config:
+        """The same, knowing where it stands."""
+        self._file = file
+        return self
 
     @property
     def primary(self) -> Repository:
@@ -273,6 +313,10 @@ class Config(Section):
     def sandboxes(self) -> Path:
         """The directory below which drills build their sandboxes."""
         return self.drill.directory or self.site.state / "sandbox"
+
+    def retention_of(self, repository: Repository) -> Retention:
+        """What `expire` keeps in a repository."""
+        return repository.retention or self.retention
 
     def repository(self, name: str | None) -> Repository:
         """The repository of that name, or the primary; raises UsageError for an unknown name."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from drkit.errors import DatabaseUnreachable, ToolFailed
@@ -160,12 +162,20 @@ def away_name(name: str, point: str) -> str:
     return _named(name, "_restored_" + point.replace("-", "_"))
 
 
-def _free_name(session: Session, name: str, point: str) -> str:
-    """A name for the old database that is not taken and not too long."""
+def taken_names(session: Session, name: str, point: str) -> tuple[str, ...]:
+    """What restores of this point have set aside for that name so far, the first one first."""
+    return tuple(itertools.takewhile(lambda found: exists(session, found), _names(name, point)))
+
+
+def _names(name: str, point: str) -> Iterator[str]:
+    """Names for the old database that are not too long; as with files, the second is number 2."""
     tail = "_before_" + point.replace("-", "_")
-    for number in range(1, 100):
-        # As files are that the same restore sets aside: the second is number 2.
-        found = _named(name, tail if number == 1 else f"{tail}_{number}")
+    return (_named(name, tail if number == 1 else f"{tail}_{number}") for number in range(1, 100))
+
+
+def _free_name(session: Session, name: str, point: str) -> str:
+    """A name for the old database that is not taken."""
+    for found in _names(name, point):
         if not exists(session, found):
             return found
     raise ToolFailed(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 # What shows as much as the same verb in any other scope.
-_MORE = (("keys rotate", "--points"), ("copy", ""))
+_MORE = (("keys rotate", "--points"), ("copy", ""), ("expire", ""))
 _DAMAGE = ("repository_damaged", "vault_damaged")
 # How much of what is stored an attempt looked at.
 STRUCTURE, SOME_DATA, ALL_DATA = 0, 1, 2
@@ -47,6 +47,8 @@ class Attempt:
             return f"{level} drill{from_}{repository}".lstrip()
         if self.verb == "copy" and self.scope:
             return f"copy to {self.scope}"
+        if self.verb == "expire" and self.scope:
+            return f"expire in {self.scope}"
         return f"{self.verb} of {self.scope}" if self.scope and self.command == self.verb else self.command
 
     @property
@@ -54,6 +56,8 @@ class Attempt:
         """The words after `drkit` that do the same again."""
         if self.verb == "copy" and self.scope:
             return f"copy --to {self.scope}"
+        if self.verb == "expire" and self.scope:
+            return f"expire --repository {self.scope}"
         if self.verb == "drill" and self.drilled_from:
             return f"drill --repository {self.drilled_from}"
         return f"{self.verb} {self.scope}" if self.scope.startswith("--") else self.verb

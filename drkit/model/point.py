@@ -19,10 +19,22 @@ from drkit.model.loss import Loss
 
 MANIFEST_SCHEMA = 1
 PartKind = Literal[
-    "database", "roles", "blobs", "inventory", "links", "digests", "dangling", "tags", "names", "secrets"
+    "database",
+    "roles",
+    "blobs",
+    "inventory",
+    "links",
+    "digests",
+    "dangling",
+    "tags",
+    "names",
+    "secrets",
+    "configuration",
 ]
 # What is in the seal, and nowhere else. So is an inventory, but the vault has what that lists.
-SEAL_ONLY: frozenset[PartKind] = frozenset(("roles", "digests", "dangling", "tags", "names", "secrets"))
+SEAL_ONLY: frozenset[PartKind] = frozenset(
+    ("roles", "digests", "dangling", "tags", "names", "secrets", "configuration")
+)
 
 
 class PointStatus(StrEnum):
@@ -73,6 +85,16 @@ class SecretFile:
     what: str = ""
     fingerprint: str = ""
     rights: str = ""
+
+
+@dataclass(frozen=True)
+class ConfigurationPlace:
+    """Where the configuration stood that a point was taken with, and whose it was."""
+
+    path: str
+    mode: int
+    uid: int
+    gid: int
 
 
 @dataclass(frozen=True)
@@ -174,6 +196,8 @@ class PointManifest:
     # by `dropped`, or there under the name that it resolves to.
     drift: tuple[Drift, ...] = ()
     excused: tuple[str, ...] = ()
+    # Of the part `configuration`.
+    configuration: ConfigurationPlace | None = None
 
     @property
     def bytes(self) -> int:

@@ -36,6 +36,7 @@ class ProblemKind(StrEnum):
     NOT_TOLD = "not_told"
     FULL_DISK = "full_disk"
     REPOSITORY = "repository"
+    NOT_COPIED = "not_copied"
     VAULT = "vault"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 # The ending with a point's id, and the number that tells apart what several restores of one point set aside.
@@ -26,10 +27,19 @@ def original(path: Path) -> Path:
 
 def free_path(path: Path, point: str) -> Path:
     """Where `path` is set aside: a second restore never overwrites what the first one set aside."""
+    return next(found for found in _names(path, point) if not there(found))
+
+
+def taken(path: Path, point: str) -> tuple[Path, ...]:
+    """What restores of this point have set aside there so far, the first one first."""
+    return tuple(itertools.takewhile(there, _names(path, point)))
+
+
+def _names(path: Path, point: str) -> Iterator[Path]:
     first = f".before-{point}"
-    endings = itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2)))
     plain = _ENDING.sub("", path.name)
-    return next(found for each in endings if not there(found := path.with_name(_ended(plain, each))))
+    for ending in itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2))):
+        yield path.with_name(_ended(plain, ending))
 
 
 def _ended(name: str, ending: str) -> str:

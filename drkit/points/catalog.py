@@ -12,8 +12,9 @@ import json
 import logging
 import platform
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,6 +48,8 @@ EXPIRED_FILE = "expired.json"
 CONFIRMED_FILE = "confirmed.json"
 # Each read costs restic half a second of key derivation; a few at once hide it.
 _READERS = 4
+# restic itself tries for a quarter of an hour.
+_PATIENCE = timedelta(minutes=1)
 
 _making = threading.Lock()
 _adapters: dict[type, TypeAdapter[Any]] = {}
@@ -74,13 +77,18 @@ class Listing:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The recovery points of one site in one repository, which the configuration calls `name`."""
+    """The recovery points of one site in one repository, which the configuration calls `name`.
+
+    `alike` has files with the manifest of a seal by the hash of everything in it: one that is a copy need not
+    be read.
+    """
 
     repository: Repository
     site: str
     state: State
     cache: Path
     name: str
+    alike: Mapping[str, Path] = field(default_factory=dict, repr=False)
 
     def tags(self, point: str, *more: str) -> tuple[str, ...]:
         """The tags of a snapshot that belongs to a point."""
@@ -96,14 +104,14 @@ class Catalog:
             if len(found) == 1 and found[0].manifest is not None:
                 return found[0], found[0].manifest
         points = self.points(locked=locked)
-        if not points and (others := self._other_sites()):
+        if not points and (others := self.other_sites()):
             raise NoSuchPoint(
                 f"the repository has no recovery point of {self.site}, but some of {', '.join(others)}",
                 hint="set name in [site] to the site whose points are wanted",
             )
         return pick(wanted, points)
 
-    def _other_sites(self) -> tuple[str, ...]:
+    def other_sites(self) -> tuple[str, ...]:
         """The other sites that the repository has recovery points of."""
         snapshots, _ = self.repository.listed()
         return tuple(sorted({site for s in snapshots if (site := seals.value(s, seals.SITE))} - {self.site}))
@@ -127,7 +135,7 @@ class Catalog:
             if strict:
                 raise ToolFailed(why, hint="`drkit verify` says what is damaged")
             log.warning("%s", why)
-        if not snapshots and (others := self._other_sites()):
+        if not snapshots and (others := self.other_sites()):
             log.warning(
                 "the repository has no recovery point of %s, but some of %s: see name in [site]",
                 self.site,
@@ -183,7 +191,17 @@ class Catalog:
         index.
         """
         access = replace(self.repository.access, cache=directory / "cache")
-        return replace(self, repository=Repository(access), cache=directory / "catalog")
+        return replace(self, repository=Repository(access), cache=directory / "catalog", alike={})
+
+    def manifests(self, snapshots: Iterable[Snapshot]) -> dict[str, Path]:
+        """Where the manifests of seals are kept here, for `alike` of another repository's catalog."""
+        return {s.tree: self.cache / f"{s.id}.json" for s in snapshots if s.tree and seals.SEAL in s.tags}
+
+    def impatient(self) -> Catalog:
+        """The same where others are waited for in vain if this one does not answer."""
+        access = self.repository.access
+        access = replace(access, stall_limit=min(access.stall_limit, _PATIENCE))
+        return replace(self, repository=Repository(access))
 
     def snapshots_of(self, point: str) -> tuple[Snapshot, ...]:
         """The snapshots that bear a point's tag, its manifest and its drills among them."""
@@ -213,11 +231,6 @@ class Catalog:
         saved = self.repository.save_files(directory, names, self.tags(manifest.id, seals.SEAL), self.site)
         self._copy(saved.snapshot, data)
         return saved
-
-    def adopt(self, other: Catalog, original: str, seal: str) -> None:
-        """Keep a copy of a manifest here that is kept there: the content of both snapshots is the same."""
-        with contextlib.suppress(OSError):
-            self._copy(seal, (other.cache / f"{original}.json").read_bytes())
 
     def keep_drill(self, report: DrillReport) -> str:
         """Store a drill's report beside the point that it drilled. Returns its snapshot."""
@@ -271,10 +284,13 @@ class Catalog:
 
     def _read(self, kind: type[T], snapshot: Snapshot, name: str) -> T | str:
         """What a snapshot's file says, from the copy here or the repository; or what is wrong with it."""
-        with contextlib.suppress(OSError):
-            # A copy that a power cut has emptied says nothing of what is in the repository.
-            if (kept := _parse(kind, (self.cache / f"{snapshot.id}.json").read_bytes())) is not None:
-                return kept
+        for file in (self.cache / f"{snapshot.id}.json", self.alike.get(snapshot.tree)):
+            with contextlib.suppress(OSError):
+                # A copy that a power cut has emptied says nothing of what is in the repository.
+                if file and (kept := _parse(kind, data := file.read_bytes())) is not None:
+                    if file.parent != self.cache:
+                        self._copy(snapshot.id, data)
+                    return kept
         try:
             data = b"".join(self.repository.read(snapshot.id, f"/{name}", locked=False))
         except ToolFailed as error:

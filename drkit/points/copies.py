@@ -87,17 +87,6 @@ def missing_parts(wanted: Wanted, there: Sequence[Snapshot]) -> tuple[str, ...]:
     )
 
 
-def same_seals(
-    wanted: Sequence[Wanted], source: Sequence[Snapshot], target: Sequence[Snapshot]
-) -> Iterator[tuple[str, str]]:
-    """The seals in the target with the very content of one in the source: that one's id, and its own."""
-    trees = {snapshot.id: snapshot.tree for snapshot in source}
-    seals_of = {trees[each.seal]: each.seal for each in wanted if trees.get(each.seal)}
-    for snapshot in target:
-        if seals.SEAL in snapshot.tags and snapshot.tree in seals_of:
-            yield seals_of[snapshot.tree], snapshot.id
-
-
 def remains(source: Listing, target: Listing, machine: str) -> tuple[Point, ...]:
     """What a run that was cut off has left of points that are in the source no more.
 

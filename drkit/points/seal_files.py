@@ -12,6 +12,7 @@ from drkit.tools import json_lines
 from drkit.tools.tar import stream
 
 MANIFEST = "manifest.json"
+CONFIGURATION = "drkit.toml"
 # What has a line for each blob, tag or name, or for each thing that production does not serve.
 _LISTS: frozenset[PartKind] = frozenset(("digests", "dangling", "inventory", "tags", "names"))
 _LISTS_ENDING = ".jsonl"

@@ -123,6 +123,8 @@ def unsafe(manifest: PointManifest) -> str:
     paths = [part.path for part in manifest.parts] + [file.path for file in manifest.secret_files]
     if manifest.bucket is None and manifest.blobs_root is not None:
         paths.append(manifest.blobs_root)
+    if manifest.configuration is not None:
+        paths.append(manifest.configuration.path)
     odd = [name for name in names if not _NAME.fullmatch(name)]
     odd += [p.snapshot for p in manifest.parts if p.snapshot and not _SNAPSHOT.fullmatch(p.snapshot)]
     odd += [path for path in paths if not _is_straight(path)]

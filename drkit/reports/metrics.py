@@ -18,6 +18,16 @@ from drkit.model import Attempt, DrillNote, Objective, Outcome, Problem, Problem
 
 
 @dataclass(frozen=True)
+class Copies:
+    """What is known of a repository that points are copied to."""
+
+    name: str
+    newest_point_at: datetime | None
+    sealed_points: int
+    rpo: Objective | None
+
+
+@dataclass(frozen=True)
 class Facts:
     """What is known of a site at `written_at`; None where it has never happened."""
 
@@ -31,6 +41,7 @@ class Facts:
     last_drill: DrillNote | None = None
     last_proof_at: datetime | None = None
     problems: tuple[Problem, ...] = ()
+    repositories: tuple[Copies, ...] = ()
 
 
 def write(path: Path, facts: Facts) -> None:
@@ -90,6 +101,7 @@ def _collect(facts: Facts) -> CollectorRegistry:
             "How long the last drill took to bring everything back.",
             drill.recovery_time_seconds,
         )
+    _collect_copies(registry, facts)
     _collect_runs(registry, facts)
     _collect_problems(registry, facts)
     _collect_outcome(registry, facts)
@@ -131,6 +143,33 @@ def _collect_runs(registry: CollectorRegistry, facts: Facts) -> None:
         if not run.running:
             when.labels(facts.site, run.verb, run.scope).set(_seconds(_when(run)))
             good.labels(facts.site, run.verb, run.scope).set(float(run.good))
+
+
+def _collect_copies(registry: CollectorRegistry, facts: Facts) -> None:
+    labels = ["site", "repository"]
+    newest = Gauge(
+        "drkit_repository_newest_point_timestamp_seconds",
+        "The moment that the newest sealed recovery point there is consistent at; 0 if there is none.",
+        labels,
+        registry=registry,
+    )
+    points = Gauge(
+        "drkit_repository_sealed_points",
+        "How many sealed recovery points have been copied there.",
+        labels,
+        registry=registry,
+    )
+    met = Gauge(
+        "drkit_repository_rpo_met",
+        "1 if the newest point there is as young as its rpo demands, 0 if not.",
+        labels,
+        registry=registry,
+    )
+    for each in facts.repositories:
+        newest.labels(facts.site, each.name).set(_seconds(each.newest_point_at))
+        points.labels(facts.site, each.name).set(each.sealed_points)
+        if each.rpo is not None:
+            met.labels(facts.site, each.name).set(float(each.rpo.met))
 
 
 def _collect_problems(registry: CollectorRegistry, facts: Facts) -> None:

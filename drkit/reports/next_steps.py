@@ -52,7 +52,7 @@ def _harbor(manifest: PointManifest, root: Path | None, schema: int, roles: Sequ
     version = versions.describe(schema)
     yield (
         f"keep Harbor stopped (core, jobservice, registry, registryctl) until all parts are back: "
-        f"docker compose down in {directory}"
+        f"docker compose stop core jobservice registry registryctl in {directory}"
     )
     yield (
         f"look at {_below(root, settings) if settings else _HARBOR_YML}: hostname, data_volume, the paths of "

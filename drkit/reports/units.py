@@ -16,6 +16,8 @@ def size(count: float) -> str:
 
 def amount(count: float, unit: str) -> str:
     """A count in its unit."""
+    if unit == "seconds":
+        return duration(count)
     return size(count) if unit == "bytes" else f"{count:,.0f}"
 
 

@@ -149,7 +149,7 @@ class _Images:
 
     def _agree(self, harbor: Target) -> Finding:
         with sessions.connect(harbor) as session, session.undone():
-            return lists.agree(self._listed(), harbor_tables.digests(session), "digest")
+            return lists.agree(self._listed(), harbor_tables.digests(session), "digests")
 
     def _listed(self) -> Iterator[tuple[str, int | None]]:
         assert self.restored.digests is not None

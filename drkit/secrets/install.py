@@ -59,7 +59,7 @@ def place_members(members: Sequence[Member], root: Path | None, point: str, *, r
             _make_room(member, target, point, placed)
             if member.kind == "directory":
                 if not target.is_dir():
-                    make_directory(target, 0o700)
+                    _make(member, target)
                     made.append((member, target))
                 continue
             if there(target):
@@ -138,15 +138,32 @@ def _refuse_links_out(members: Sequence[Member], root: Path | None) -> None:
             )
 
 
+def _make(member: Member, target: Path) -> None:
+    """A directory that has its owner and mode before it has its name: one that is there is left as it is."""
+    make_directory(target.parent, 0o755, exist_ok=True)
+    partial = _partial(target)
+    make_directory(partial, 0o700)
+    _give(member, partial)
+    partial.rename(target)
+
+
+def _partial(target: Path) -> Path:
+    """What is to be renamed to `target`; an earlier restore may have been killed just here."""
+    partial = target.with_name(PARTIAL)
+    if partial.is_dir() and not partial.is_symlink():
+        partial.rmdir()
+    else:
+        partial.unlink(missing_ok=True)
+    return partial
+
+
 def _write(member: Member, target: Path) -> None:
     if member.kind == "link":
         # Not by pathlib, which would tidy up what it says.
         os.symlink(member.link, target)  # noqa: PTH211
         _give(member, target)
         return
-    partial = target.with_name(PARTIAL)
-    # An earlier restore was killed just here.
-    partial.unlink(missing_ok=True)
+    partial = _partial(target)
     # Private from the first byte on; its own mode comes with _give.
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(member.data)

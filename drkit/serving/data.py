@@ -52,10 +52,15 @@ class TreeData:
     def read(self, digest: str, first: int) -> Iterator[bytes]:
         """See Data."""
         try:
-            with storage.blob_path(self._root, digest).open("rb") as file:
+            file = storage.blob_path(self._root, digest).open("rb")
+            try:
                 file.seek(first)
                 while piece := file.read(_PIECE):
                     yield piece
+            finally:
+                # Where the mount is gone, closing is an error as well, and nobody's concern.
+                with contextlib.suppress(OSError):
+                    file.close()
         except OSError as error:
             raise ToolFailed(f"cannot read {digest}: {error.strerror}") from None
 

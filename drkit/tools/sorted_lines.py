@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,8 +24,9 @@ class SortedLines:
         self._what = what
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
+        """Let go of the file; one that is not there any more, with its file system, as well."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def since(self, reached: Callable[[bytes], bool]) -> Iterator[bytes]:
         """The lines from the first on that has `reached` what is looked for; so have all behind it."""

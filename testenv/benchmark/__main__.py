@@ -13,7 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from testenv.benchmark import buckets, closure, evidence, many, restoring, rounds, serving, table, volumes
+from testenv.benchmark import (
+    audit,
+    buckets,
+    closure,
+    coming_back,
+    copying,
+    evidence,
+    many,
+    restoring,
+    rounds,
+    serving,
+    table,
+    volumes,
+)
 from testenv.benchmark.watch import CommandFailedError
 from testenv.loops import LoopError
 from testenv.processes import ServerError
@@ -34,20 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         size = Size.of(blobs=options.blobs, rows=options.rows)
         with _workplace(options.directory) as directory:
-            if options.evidence:
-                report = evidence.report(directory, options.rows, options.runs)
-            elif options.closure:
-                report = closure.report(directory, many.Counts(options.closure, options.closure * 5))
-            elif options.buckets:
-                report = buckets.report(directory, options.buckets)
-            elif options.serve:
-                report = serving.report(directory, size, options.runs)
-            elif options.image:
-                report = restoring.report(directory, size.blob_bytes, options.runs)
-            elif options.volumes:
-                report = volumes.report(directory, size.blob_bytes, options.files, options.runs)
-            else:
-                report = _report(directory, size, options.runs, memory=options.memory)
+            report = _made(options, size, directory)
     except (CommandFailedError, LoopError, ServerError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -58,6 +58,31 @@ def main(arguments: list[str] | None = None) -> int:
     if options.output:
         options.output.write_text(report)
     return 0
+
+
+def _made(options: argparse.Namespace, size: Size, directory: Path) -> str:
+    """The report that was asked for."""
+    if options.evidence:
+        report = evidence.report(directory, options.rows, options.runs)
+    elif options.closure:
+        report = closure.report(directory, many.Counts(options.closure, options.closure * 5))
+    elif options.audit:
+        report = audit.report(directory, many.Counts(options.audit, options.audit * 5))
+    elif options.buckets:
+        report = buckets.report(directory, options.buckets)
+    elif options.serve:
+        report = serving.report(directory, size, options.runs)
+    elif options.image:
+        report = restoring.report(directory, size.blob_bytes, options.runs)
+    elif options.copy:
+        report = copying.report(directory, size, options.copy, options.runs)
+    elif options.restore:
+        report = coming_back.report(directory, size, options.runs)
+    elif options.volumes:
+        report = volumes.report(directory, size.blob_bytes, options.files, options.runs)
+    else:
+        report = _report(directory, size, options.runs, memory=options.memory)
+    return report
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
         help="instead: what the closure takes with so many tiny blobs, five rows each",
     )
     parser.add_argument(
+        "--audit",
+        type=_positive,
+        metavar="BLOBS",
+        help="instead: what an audit of so many tiny blobs takes, against find",
+    )
+    parser.add_argument(
         "--buckets",
         type=_positive,
         metavar="KEYS",
@@ -85,6 +116,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--evidence", action="store_true", help="instead: what evidence adds to pg_dump")
     parser.add_argument("--serve", action="store_true", help="instead: pulls from a recovery point")
     parser.add_argument("--image", action="store_true", help="instead: one image back into a registry")
+    parser.add_argument(
+        "--copy",
+        type=_positive,
+        metavar="POINTS",
+        nargs="?",
+        const=100,
+        help="instead: copying so many new points to a second repository (default: %(const)s)",
+    )
+    parser.add_argument("--restore", action="store_true", help="instead: restores, and after a loss")
     parser.add_argument("--volumes", action="store_true", help="instead: what freezing blobs costs")
     parser.add_argument(
         "--files", type=_positive, default=20_000, help="how many blobs, for --volumes (default: %(default)s)"

@@ -115,6 +115,29 @@ def write_manifests(root: Path, counts: Counts) -> list[tuple[int, str, int]]:
         return [made for share in shares for made in share]
 
 
+def write_links(root: Path, repository: str, counts: Counts, manifests: list[str]) -> None:
+    """A link to every layer, and to every manifest, as a registry's own repository has them."""
+    top = root / "docker/registry/v2/repositories" / repository
+    layers, revisions = top / "_layers/sha256", top / "_manifests/revisions/sha256"
+    for directory in (layers, revisions):
+        directory.mkdir(parents=True, exist_ok=True)
+    starts = range(0, counts.layers, _NAMES_PER_FILE)
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(partial(_write_link_share, os.fspath(layers), counts.layers), starts))
+    for digest in manifests:
+        _write_link(os.fspath(revisions), digest.partition(":")[2])
+
+
+def _write_link_share(directory: str, count: int, start: int) -> None:
+    for number in range(start, min(start + _NAMES_PER_FILE, count)):
+        _write_link(directory, _digits(number))
+
+
+def _write_link(directory: str, digits: str) -> None:
+    os.mkdir(f"{directory}/{digits}")  # noqa: PTH102
+    _write(f"{directory}/{digits}/link", f"sha256:{digits}".encode())
+
+
 def _write_share(store: str, count: int, start: int) -> None:
     first = ""
     for number in range(start, min(start + _NAMES_PER_FILE, count)):

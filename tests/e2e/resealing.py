@@ -1,4 +1,4 @@
-"""Putting another bundle into a sealed point, as somebody could who has the repository's password."""
+"""Putting another bundle or list into a sealed point, as somebody could who has the repository's password."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ def reseal(
 ) -> None:
     """Put the bundle into the only point's seal, and into its manifest what `change` makes of it."""
     seals.reseal(_repository(drkit), _point(drkit), _BUNDLE, bundle, change)
+
+
+def change_tags(drkit: Drkit, change: Callable[[bytes], bytes]) -> None:
+    """Put another list of images into the only point's seal."""
+    point, part = _point(drkit), "tags:tags"
+    _, data = seals.content(_repository(drkit), point, part)
+    seals.reseal(_repository(drkit), point, part, change(data))
 
 
 def _repository(drkit: Drkit) -> Repository:

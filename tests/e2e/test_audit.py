@@ -295,6 +295,15 @@ def test_bad_options(
     fails(empty, ["audit", *words], code, kind, exactly(message), exactly(hint))
 
 
+def test_a_repair_of_what_is_whole(copy: Drkit) -> None:
+    """Whoever names a point that is not there is told so, whether or not it is needed."""
+    result = copy.ask("audit", "--repair", "latest")
+    assert result["repair"] is None
+    assert "there was nothing to put back: no blob is missing or damaged" in result["notes"]
+    message = exactly('there is no recovery point "nonsense"')
+    fails(copy, ["audit", "--repair", "nonsense"], 4, "no_such_point", message, r"the newest is 20[-\da-f]+")
+
+
 def test_surroundings_that_cannot_be(fresh: Drkit, tmp_path: Path) -> None:
     fails(
         fresh.change(lambda document: document["blobs"].update(path=str(tmp_path))),

@@ -89,8 +89,11 @@ def test_nothing_goes_while_anything_is_in_the_way(
             {**document["repository"][0], "name": "other", "url": str(other)}
         )
     )
-    left = drkit.ask("expire", "--dry-run")["vault"]["left_alone"]
+    left = drkit.ask("expire", "--dry-run", "--repository", "primary")["vault"]["left_alone"]
     assert "not every repository can be read" in left
+    ended = drkit.run("expire", "--dry-run", "--json")
+    assert (ended.code, ended.envelope["result"]["vault"]) == (10, None)
+    assert [line["repository"] for line in ended.envelope["result"]["decisions"]] == ["primary"] * 2
 
     # A backup on another machine may need what it has just found in the vault.
     drkit = clone(original, new_home())

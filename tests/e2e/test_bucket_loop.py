@@ -133,7 +133,7 @@ def test_a_point_taken_while_pushed_to_is_whole(story: Story) -> None:
     assert len(story.pushed) >= 2, "it was busy"
     assert result["closure"]["missing"] == result["closure"]["size_mismatch"] == 0
     assert [part["kind"] for part in result["parts"]] == [
-        "database", "roles", "inventory", "links", "digests", "tags", "names", "secrets",
+        "database", "roles", "inventory", "links", "digests", "tags", "names", "secrets", "configuration",
     ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from psycopg import Connection
 from drkit.registry import storage
 from testenv import Site
 from testenv.s3_faults import Fault, Proxy
+from tests import registry_server
 from tests.bucket_points import PREFIX, Vaulted, blob_name, into_vault, section
 from tests.buckets import Service
 from tests.e2e import accounts
@@ -247,6 +248,18 @@ def test_images_are_served_from_the_vault(
                 pull(f"{registry.place}/{image.repository}{reference}", new_home())
         ended = registry.end()
     assert (ended.code, ended.said) == (0, [])
+    nothing_stays(drkit)
+
+
+def test_one_image_comes_back_from_the_vault(
+    original: Vaulted, drkit: Drkit, site: Site, new_home: Callable[[], Path]
+) -> None:
+    with registry_server.running(new_home()) as url:
+        for image in (*tags(site, "%image.manifest%")[:1], *tags(site, "%image.index%")[:1]):
+            reference = f"{image.repository}:{image.tag}"
+            done = drkit.ask("restore", "latest", "--image", reference, "--to", url, "--yes")
+            assert (done["tags"], done["lacking"]) == (1, [])
+            pull(f"{url.partition('://')[2]}/{reference}", new_home())
     nothing_stays(drkit)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -181,3 +182,122 @@ def test_wrong_words(pair: Drkit, drilled: Drilled) -> None:
     message = "there is no repository to copy to: the configuration has one [[repository]]"
     fails(drilled.drkit, ["copy"], 2, "usage_error", exactly(message), ".*")
     assert pair.ask("status")["green"], "what was only misspelt is no failure"
+
+
+def test_a_site_is_green_only_with_young_copies(pair: Drkit, drilled: Drilled) -> None:
+    pair.change(lambda document: document["repository"][1].update(rpo="9d"))
+    ended = pair.run("status", "--json")
+    assert ended.code == 5
+    (finding,) = [each for each in ended.envelope["result"]["findings"] if each["red"]]
+    assert (finding["kind"], finding["hint"]) == (
+        "not_copied",
+        "run `drkit copy --to offsite`; if it fails, it says why",
+    )
+    pair.ask("copy")
+    (there,) = pair.ask("status")["repositories"]
+    assert (there["newest_point"], there["rpo"]["met"]) == (drilled.point, True)
+    assert "offsite" in pair.run("status").stdout
+    pair.change(lambda document: document["repository"][1].update(rpo="1s"))
+    ended = pair.run("status", "--json")
+    assert ended.envelope["result"]["green"] is False
+    # One that is out of reach is not taken for one that is as it should be.
+    copies.directory(pair).rename(pair.home / "unplugged")
+    result = pair.run("status", "--json").envelope["result"]
+    assert [each["kind"] for each in result["findings"] if each["red"]] == ["repository"]
+
+
+def test_retention_of_each(pair: Drkit, drilled: Drilled) -> None:
+    """The copy keeps its newest and what a drill has proven there, the first what was proven here."""
+    pair.ask("copy")
+    for _ in range(2):
+        pair.ask("backup")
+    newest, middle, _ = pair.sealed()
+    pair.change(lambda document: document.update(retention={"keep_last": 3}))
+    own = "\n[repository.retention]\nkeep_last = 2\n"
+    text = pair.config.read_text()
+    entry = text.index('name = "offsite"')
+    end = text.find("\n[", entry)
+    pair.config.write_text(text[:end] + own + text[end:])
+    (result,) = pair.ask("copy")["copies"]
+    assert result["points"] == [newest, middle]
+    result = pair.ask("expire")
+    assert [(line["repository"], line["point"]) for line in result["decisions"] if not line["keep"]] == [
+        ("offsite", drilled.point)
+    ]
+    assert copies.sealed(pair) == [newest, middle]
+    assert len(pair.sealed()) == 3
+    # What was removed there is not copied there again.
+    (result,) = pair.ask("copy")["copies"]
+    assert [left["point"] for left in result["left_out"]] == [drilled.point]
+    assert result["points"] == []
+    with rest_server.serving(copies.directory(pair), "--append-only") as url:
+        pair.config.write_text(pair.config.read_text().replace(f'"{copies.directory(pair)}"', f'"{url}"'))
+        (said,) = pair.ask("expire")["left_alone"]
+        assert said.startswith("offsite: nothing is removed, since this host may not (")
+
+
+def test_init_makes_one_and_doctor_compares_them(drilled: Drilled, new_home: Callable[[], Path]) -> None:
+    drkit = clone(drilled.drkit, new_home())
+    before = drkit.config.read_text()
+    made = drkit.ask("init", "--copy-to", str(copies.directory(drkit)))
+    assert (made["name"], made["url"]) == (copies.OFFSITE, str(copies.directory(drkit)))
+    assert made["password_file"] == str(copies.password(drkit))
+    assert copies.password(drkit).stat().st_mode & 0o777 == 0o600
+    lines = drkit.config.read_text().splitlines()
+    assert [line for line in before.splitlines() if line not in lines] == [], "the rest is as it was"
+    drkit.ask("copy")
+    assert copies.sealed(drkit) == [drilled.point]
+    chunkers = [drkit.restic("cat", "config"), copies.restic(drkit, copies.OFFSITE, "cat", "config")]
+    first, second = (json.loads(text)["chunker_polynomial"] for text in chunkers)
+    assert first == second
+    assert warned(drkit, "chunker") == []
+    assert warned(drkit, "destroyed") == ["both repositories can be destroyed from this host"]
+    with rest_server.serving(copies.directory(drkit), "--append-only") as url:
+        drkit.change(lambda document: document["repository"][1].update(url=url))
+        assert warned(drkit, "destroyed") == []
+    drkit.change(lambda document: document["repository"][1].update(url=str(copies.directory(drkit))))
+
+    changed = drkit.config.read_text()
+    words = ["init", "--copy-to", str(copies.directory(drkit))]
+    message = exactly(f"{copies.directory(drkit)} is the repository offsite already")
+    fails(drkit, words, 2, "usage_error", message, "name another place")
+    ended = drkit.run("init", "--copy-to", "/proc/nothing", "--json")
+    assert ended.code == 7
+    assert not (drkit.home / "offsite-2.password").exists(), "what was begun is taken back"
+    assert drkit.config.read_text() == changed
+
+    shutil.rmtree(copies.directory(drkit))
+    copies.restic(drkit, copies.OFFSITE, "init")
+    (said,) = warned(drkit, "chunker")
+    assert said.startswith("has other chunker parameters than primary: ")
+    shutil.rmtree(drkit.home)
+
+
+def warned(drkit: Drkit, of: str) -> list[str]:
+    """What doctor warns of, as far as the word is in it."""
+    found = drkit.run("doctor", "--json").envelope["result"]["findings"]
+    return [each["detail"] for each in found if each["state"] == "warning" and of in each["detail"]]
+
+
+def test_secrets_that_were_encrypted_again_are_so_in_the_copies(pair: Drkit, drilled: Drilled) -> None:
+    pair.ask("copy")
+    new = pair.ask("keys", "generate", "operator", "--output", str(pair.home / "operator.agekey"))[
+        "recipient"
+    ]
+    text = pair.config.read_text()
+    # With the second repository out of reach: only the first gets new seals.
+    pair.change(lambda document: document["repository"].pop())
+    pair.ask("keys", "rotate", "--add", new, "--points", "--yes")
+    recipients = tomllib.loads(pair.config.read_text())["secrets"]["recipients"]
+    pair.config.write_text(text)
+    pair.change(lambda document: document["secrets"].update(recipients=recipients))
+    (result,) = pair.ask("copy")["copies"]
+    assert result["points"] == [drilled.point]
+    assert result["swept"] == [f"removed what an earlier run replaced in point {drilled.point}"]
+    shown = pair.ask("show", "latest", "--repository", copies.OFFSITE)
+    assert shown["recipients"] == recipients
+    # Both have it, each with a seal of its own: nothing is to be copied.
+    pair.ask("keys", "rotate", "--remove", "operator", "--points", "--yes")
+    (result,) = pair.ask("copy")["copies"]
+    assert (result["points"], result["there"]) == ([], 1)
+    assert pair.ask("drill", "--repository", copies.OFFSITE, "--level", "quick")["outcome"] == "passed"

@@ -10,7 +10,7 @@ import pytest
 
 import testenv
 from testenv import Site, witness
-from tests.e2e import accounts
+from tests.e2e import accounts, pulled
 from tests.e2e.commands import Drkit, exactly, fails, to_toml
 from tests.e2e.conftest import Drilled
 
@@ -95,3 +95,100 @@ def test_a_bare_machine_restores(
     with testenv.connect(site, name) as connection:
         tables = witness.tables(connection)
     assert tables == {what: about for what, about in drilled.database.items() if what.startswith("table ")}
+
+
+# No configuration at all
+
+
+@pytest.fixture
+def nothing(copy: Drkit, new_home: Callable[[], Path]) -> Iterator[Drkit]:
+    """A machine with the repository, its password and an identity, and no configuration.
+
+    The point is of a site whose secrets have the password of the database as well.
+    """
+    login = copy.home / "database.password"
+    copy.change(lambda document: document["secrets"]["paths"].append(str(login)))
+    copy.change(lambda document: document.update(restore={"stop": f"touch {copy.home}/has-run"}))
+    copy.ask("backup")
+    drkit = Drkit(new_home())
+    drkit.home.mkdir()
+    copy.repository.rename(drkit.repository)
+    for secret in ("restic.password", "drill.agekey"):
+        shutil.copy2(copy.home / secret, drkit.home)
+    yield drkit
+    shutil.rmtree(drkit.home)
+
+
+def at_address(drkit: Drkit, *words: str) -> list[str]:
+    where = ("--repository", str(drkit.repository), "--password-file", str(drkit.restic_password))
+    return [words[0], *where, *words[1:]]
+
+
+def test_from_nothing(
+    nothing: Drkit, copy: Drkit, drilled: Drilled, site: Site, name: str, new_home: Callable[[], Path]
+) -> None:
+    """From an empty root; the login to the database is in the point, and so is the configuration."""
+    root = new_home()
+    assert not nothing.config.exists()
+    listed = nothing.ask(*at_address(nothing, "points"))["points"]
+    assert [point["status"] for point in listed] == ["sealed", "sealed"]
+    where = f"host=127.0.0.1 port={site.database_port} user=postgres dbname={name}"
+    words = at_address(
+        nothing, "restore", "latest", "--yes", "--identity", str(nothing.identity), "--root", str(root)
+    )
+    login = copy.home / "database.password"
+    told = nothing.run(*words, "--dry-run", "--json")
+    assert told.code == 2, "the database of the configuration is the one that runs, and is not empty"
+    assert "database registry (" in told.error["message"]
+    result = nothing.ask(*words, "--database-dsn", where, "--database-password-file", str(login))
+    assert {step["what"] for step in result["steps"]} > {"drkit's configuration", "image blobs"}
+    back, config = Path(f"{root}{copy.config}"), copy.config
+    assert (back.read_bytes(), back.stat().st_mode) == (config.read_bytes(), config.stat().st_mode)
+    (warning,) = [each for each in result["warnings"] if "configuration" in each]
+    assert str(copy.restic_password) in warning, "what the point does not have"
+    assert str(login) not in warning
+    assert not (copy.home / "has-run").exists(), "a command out of a repository is not run"
+    tops = [Path(f"{root}{path}") for path in (site.blobs, *accounts.protected(drilled.drkit))]
+    found = accounts.files(*tops)
+    assert {path.removeprefix(str(root)): about for path, about in found.items()} == drilled.files
+    with testenv.connect(site, name) as connection:
+        tables = witness.tables(connection)
+    assert tables == {what: about for what, about in drilled.database.items() if what.startswith("table ")}
+    assert list(Path(f"{root}{copy.state}/runs").iterdir()) == [], "no password is left"
+    assert pulled.every_tag(site, name, Path(f"{root}{site.blobs}"), new_home) > 5
+
+
+def test_an_address_needs_its_password_and_a_name_none(copy: Drkit) -> None:
+    fails(
+        copy,
+        ["points", "--repository", str(copy.repository)],
+        2,
+        "usage_error",
+        exactly(f"{copy.repository} is an address, and nothing says its password"),
+        "give --password-file FILE; a repository of the configuration is meant by its name",
+    )
+    fails(
+        copy,
+        ["points", "--site", "registry.example.test"],
+        2,
+        "usage_error",
+        "--site is for a repository at an address",
+        "give --repository URL and --password-file FILE as well",
+    )
+    assert copy.ask("points", "--repository", "primary")["points"]
+
+
+def test_several_sites_in_one_repository(copy: Drkit) -> None:
+    copy.change(lambda document: document["site"].update(name="another.example.test"))
+    copy.change(lambda document: [document.pop(part) for part in ("database", "blobs")])
+    copy.ask("backup")
+    fails(
+        copy,
+        at_address(copy, "points"),
+        2,
+        "usage_error",
+        "the repository has recovery points of 2 sites: another.example.test, registry.example.test",
+        "say which one with --site NAME",
+    )
+    (point,) = copy.ask(*at_address(copy, "points", "--site", "another.example.test"))["points"]
+    assert point["status"] == "sealed"

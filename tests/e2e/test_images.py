@@ -11,6 +11,7 @@ import testenv
 from testenv import Site
 from tests.e2e.commands import Drkit, assert_says
 from tests.e2e.conftest import Drilled
+from tests.e2e.resealing import change_tags
 from tests.e2e.test_bad_input import only
 
 
@@ -125,6 +126,25 @@ def test_of_a_plain_registry(fresh: Drkit, site: Site) -> None:
     ended = fresh.run("show", "latest", "--images", "library/ngnix")
     assert (ended.code, list((fresh.state / "runs").iterdir())) == (4, [])
     assert Path("/proc/self/mountinfo").read_text().count(str(fresh.home)) == 0
+
+
+def test_a_list_that_says_something_else_fails_the_drill(copy: Drkit, site: Site) -> None:
+    """Whoever can write to the repository could let a tag mean another image, for `serve` and `show`."""
+    tags = [each for each in sorted(known(site).items()) if not each[0][1].startswith("sha256-")]
+    (first, digest), other = tags[0], next(other for _, other in tags if other != tags[0][1])
+
+    def change(data: bytes) -> bytes:
+        line = f'"tag": "{first[1]}", "digest": "{digest}"'.encode()
+        assert data.count(line) == 1
+        return data.replace(line, line.replace(digest.encode(), other.encode()))
+
+    change_tags(copy, change)
+    assert by_tag(copy.ask("show", "latest", "--images", ":".join(first))) == {first: other}
+    ended = copy.run("drill", "--level", "quick", "--json")
+    assert ended.code == 5
+    failed = {c["name"]: c["detail"] for c in ended.envelope["result"]["checks"] if c["outcome"] == "failed"}
+    assert set(failed) == {"tags as at the backup"}
+    assert f"{first[0]}:{first[1]} is {other}, the restored database" in failed["tags as at the backup"]
 
 
 def test_what_is_gone_since_a_point(copy: Drkit, drilled: Drilled, site: Site) -> None:

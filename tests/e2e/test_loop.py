@@ -168,6 +168,7 @@ def assert_point(result: dict[str, Any]) -> None:
         ("tags", "tags"),
         ("names", "names"),
         ("secrets", "secrets"),
+        ("configuration", "configuration"),
     ]
     for part in result["parts"]:
         assert len(part["snapshot"]) == 64

@@ -253,3 +253,30 @@ def test_link_inside_the_tree_is_refused(fresh: Drkit, site: Site, root: Path) -
     )
     fails(fresh, ["backup"], 3, "backup_incomplete", message, "what is behind a link is not in a backup: .*")
     assert fresh.sealed() == []
+
+
+# Under another name
+
+
+def test_another_hostname(drilled: Drilled, site: Site, root: Path) -> None:
+    """harbor.yml says it, and the certificate that is not for it is named; nothing else is another."""
+    result = drilled.drkit.ask(*to_root(root, "secrets"), "--yes", "--hostname", "moved.example.org")
+    found = Path(f"{root}{site.harbor_yml}").read_text().splitlines()
+    wanted = site.harbor_yml.read_text().splitlines()
+    changed = [(old, new) for old, new in zip(wanted, found, strict=True) if old != new]
+    assert ("hostname: registry.example.test", "hostname: moved.example.org") in changed
+    assert all("moved.example.org" in new for _old, new in changed)
+    (warning,) = result["warnings"]
+    assert "and not for moved.example.org, which harbor.yml says" in warning
+    again = drilled.drkit.ask(*to_root(root, "secrets"), "--yes", "--hostname", "moved.example.org")
+    assert again["set_aside"] == [], "the same command finds what it has written"
+
+
+def test_what_is_no_hostname(drilled: Drilled, root: Path) -> None:
+    message = "--hostname 'https://x' is no name of a host"
+    hint = "give the name that clients will use, such as registry.example.com, without a scheme"
+    words = [*to_root(root, "secrets"), "--yes", "--hostname", "https://x"]
+    fails(drilled.drkit, words, 2, "usage_error", message, hint)
+    message = "--hostname changes harbor.yml, which --only blobs does not restore"
+    words = [*to_root(root, "blobs"), "--yes", "--hostname", "new.example.org"]
+    fails(drilled.drkit, words, 2, "usage_error", message, "leave one of them out")

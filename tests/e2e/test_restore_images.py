@@ -253,7 +253,7 @@ def test_a_child_that_the_point_lacks(copy: Drkit, site: Site, other: str) -> No
         (
             ["--image", "library", "--to", "http://127.0.0.1:1"],
             7,
-            "http://127.0.0.1:1 does not answer .*",
+            "http://127.0.0.1:1 fails at .*",
             ".*",
         ),
         (["--image", "library", "--credentials", "/nowhere"], 4, "cannot read the credentials .*", ".*"),
@@ -297,7 +297,8 @@ def test_a_tag_that_a_rule_makes_immutable(copy: Drkit, site: Site, other: str) 
             "restore", "latest", "--image", repository, "--to", proxy.endpoint, "--yes", "--json"
         )
     assert ended.code == 7
-    assert "but 1 tags were refused" in ended.error["message"]
+    assert "but this was refused (1): the registry refuses " in ended.error["message"]
+    assert ended.error["hint"].startswith("a rule makes the tag immutable")
     assert {tag: digest_of(other, repository, tag) for tag in images} == {**images, refused: None}
 
 

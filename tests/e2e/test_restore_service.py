@@ -99,6 +99,8 @@ def test_nothing_is_restored_where_it_does_not_stop(precious: Drkit, site: Site,
     fails(
         precious, WORDS, 7, "tool_missing", "not-there is not installed", r"see stop in \[restore\]; it is .*"
     )
+    found = precious.run("doctor", "--json").envelope["result"]["findings"]
+    assert ("restore", "problem") in {(each["name"], each["state"]) for each in found}
     assert tables(site, name) == {"precious"}
 
 

@@ -36,8 +36,11 @@ from drkit.tools.sorted_stream import SortedStream
 from drkit.tools.tally import Tally
 
 _STAGE = "repair"
-# restic compares every name with every pattern: of more it is told a directory at a time.
+# A listing is asked for so many by their names, for more it lists everything.
 _FEW = 32
+# restic compares every name with every pattern, two million in a second: where it is more than this, it is
+# told one directory at a time.
+_COMPARISONS = 100_000_000
 _MOST = 1_000
 _MOST_BYTES = 8 << 30
 
@@ -134,8 +137,9 @@ class Repairing:
         with self._staging() as staging, self._opened() as shelf:
             mender = self._mender()
             meter = Meter(self._listener, _STAGE, plan.bytes)
-            many = plan.blobs > _FEW
-            for number, batch in enumerate(_batches(inventory.from_file(self._brought), by_prefix=many)):
+            for number, batch in enumerate(
+                _batches(inventory.from_file(self._brought), by_prefix=self._takes_long(plan))
+            ):
                 tree = staging / str(number)
                 tree.mkdir(mode=0o700)
                 self._bring(shelf, batch, tree)
@@ -154,6 +158,10 @@ class Repairing:
                 remove_tree(tree)
         self._listener(Update(_STAGE, finished=True))
         return Repair(plan, True, put, size, already, aside.first, self._lacking.count, self._lacking.first)
+
+    def _takes_long(self, plan: RepairPlan) -> bool:
+        closure = self._manifest.closure
+        return (closure.present if closure else 0) * min(plan.blobs, _MOST) > _COMPARISONS
 
     def _available(self, faulty: Iterable[tuple[str, int | None]]) -> Iterator[Entry]:
         """Those that the point has, sorted by digest; the others are noted."""

@@ -10,6 +10,8 @@ from drkit.actions.audit.examine import YOUNG, Examination
 from drkit.actions.audit.plan import NOWHERE, Account, Fault, FaultKind, Figures
 from drkit.actions.audit.repair import Repair
 
+_NOTHING = "there was nothing to put back: no blob is missing or damaged"
+
 
 @dataclass(frozen=True)
 class ProjectAudit:
@@ -82,6 +84,7 @@ def of(
     repair: Repair | None,
     swept: tuple[str, ...],
     subset: str | None,
+    nothing_to_repair: bool,
     seconds: float,
 ) -> AuditResult:
     """The result of an examination."""
@@ -109,7 +112,7 @@ def of(
         counts=by_kind(total.faults),
         faults=account.faults,
         projects=tuple(_projects(account, sizes)),
-        notes=tuple(_notes(looked, account)),
+        notes=(*_notes(looked, account), *((_NOTHING,) if nothing_to_repair else ())),
         swept=swept,
         seconds=round(seconds, 3),
         read_data_subset=subset,

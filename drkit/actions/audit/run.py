@@ -26,8 +26,8 @@ from drkit.blobs.directory.live import LiveDirectory
 from drkit.blobs.ends import place_of_blobs
 from drkit.blobs.opening import open_bucket
 from drkit.errors import ConfigError, NotGreen, RestoreDamaged, ToolFailed, ToolMissing, UsageError
-from drkit.model import utc_now
-from drkit.points.catalog import open_catalog
+from drkit.model import Point, utc_now
+from drkit.points.catalog import Catalog, open_catalog
 from drkit.progress import Listener, silent
 from drkit.registry import storage
 from drkit.state.directory import State, new_id, private_directory
@@ -49,6 +49,7 @@ class AuditOptions:
     read_data_subset: str | None = None
     repair: str | None = None
     dry_run: bool = False
+    repository: str | None = None
 
 
 def audit(
@@ -91,11 +92,14 @@ class _Audit:
 
     def run(self, agree: Callable[[RepairPlan], None]) -> AuditResult:
         began = time.monotonic()
+        # A point that is not there is told of before anything takes long.
+        catalog = open_catalog(self.settings, self.options.repository) if self.options.repair else None
+        point = catalog.find(self.options.repair or "", locked=True)[0] if catalog else None
         looked = self._examination("first")
         account = looked.run(self.options.read_data_subset)
         repair: Repair | None = None
-        if self.options.repair and len(looked.faulty):
-            repair = self._repair(self.options.repair, looked, agree)
+        if catalog and point and len(looked.faulty):
+            repair = self._repair(catalog, point, looked, agree)
             if repair.put or repair.already:
                 # Nothing is read once more: what was put there was hashed before it had its name.
                 again = self._examination("second")
@@ -110,6 +114,7 @@ class _Audit:
             repair=repair,
             swept=self.swept,
             subset=self.options.read_data_subset,
+            nothing_to_repair=bool(catalog) and repair is None,
             seconds=time.monotonic() - began,
         )
 
@@ -118,12 +123,12 @@ class _Audit:
         directory.mkdir(mode=0o700)
         return Examination(self.settings, self.tree, directory, self.state.audited, self.listener)
 
-    def _repair(self, point: str, looked: Examination, agree: Callable[[RepairPlan], None]) -> Repair:
-        catalog = open_catalog(self.settings)
-        found, _ = catalog.find(point, locked=True)
+    def _repair(
+        self, catalog: Catalog, point: Point, looked: Examination, agree: Callable[[RepairPlan], None]
+    ) -> Repair:
         lists = self.directory / "lists"
         lists.mkdir(mode=0o700)
-        files = catalog.fetch_seal(found, lists)
+        files = catalog.fetch_seal(point, lists)
         work = Repairing(self.settings, catalog, files, self.tree, self.directory, self.listener)
         plan = work.plan(looked.faulty)
         if self.options.dry_run:
@@ -140,8 +145,10 @@ def _refuse_nonsense(settings: config.Config, options: AuditOptions) -> None:
             f'"{subset}" is not a share of the data',
             hint="for example 5%, 1/7 or 2G; 100% reads everything",
         )
-    if options.dry_run and not options.repair:
-        raise UsageError("--dry-run goes with --repair", hint="without --repair an audit changes nothing")
+    if not options.repair and (options.dry_run or options.repository):
+        option = "--dry-run" if options.dry_run else "--repository"
+        raise UsageError(f"{option} goes with --repair", hint="without --repair an audit changes nothing")
+    settings.repository(options.repository)
     if settings.blobs is None:
         raise ConfigError(
             "there are no images to look at: the configuration has no [blobs]",

@@ -32,6 +32,7 @@ from drkit.model import (
     PartKind,
     utc_now,
 )
+from drkit.points import seal_files
 from drkit.points.catalog import open_catalog
 from drkit.progress import Listener, silent
 from drkit.secrets import changes, lost_keys
@@ -175,6 +176,7 @@ def _attempt(context: Context, attempt: int, given_up: list[Draft]) -> BackupRes
     with private_directory(context.state.runs, point) as directory:
         draft = Draft(point, attempt, directory, started)
         draft.sealed.mkdir(mode=0o700)
+        _keep_configuration(context.settings, draft)
         spoilt = Capture(context, draft).run()
         if spoilt:
             given_up.append(draft)
@@ -182,6 +184,16 @@ def _attempt(context: Context, attempt: int, given_up: list[Draft]) -> BackupRes
         _look_at_secrets(context, draft)
         _look_again(context.vault, draft)
         return finish(context, draft)
+
+
+def _keep_configuration(settings: config.Config, draft: Draft) -> None:
+    """What a machine that has nothing but the repository is told of this site. It holds no secret."""
+    if settings.file is None:
+        return
+    part = draft.begin("configuration", "configuration", seal_files.CONFIGURATION)
+    written = draft.directory / seal_files.CONFIGURATION
+    written.write_text(settings.file.text, encoding="utf-8")
+    part.seal(written)
 
 
 def _look_again(vault: VaultWork, draft: Draft) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import get_args
 
+from drkit import config
 from drkit.actions.backup.context import Context
 from drkit.actions.backup.draft import Draft
 from drkit.actions.backup.task import Task
@@ -24,6 +25,7 @@ from drkit.model import (
     Bucketed,
     Closure,
     Collapse,
+    ConfigurationPlace,
     Loss,
     Part,
     PartKind,
@@ -153,7 +155,13 @@ def _manifest(context: Context, draft: Draft, result: BackupResult) -> PointMani
         losses=result.losses,
         drift=draft.drift,
         excused=draft.excused,
+        configuration=_configuration(settings),
     )
+
+
+def _configuration(settings: config.Config) -> ConfigurationPlace | None:
+    file = settings.file
+    return ConfigurationPlace(str(file.path), file.mode, file.uid, file.gid) if file else None
 
 
 def _incomplete(failures: Mapping[Task, DrkitError], result: BackupResult) -> BackupIncomplete:

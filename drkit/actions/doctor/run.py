@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import assert_never
 
-from drkit import config
-from drkit.actions import collapsed, dropped, known_points, room, secret_warnings
+from drkit import __version__, config
+from drkit.actions import secret_warnings
 from drkit.actions.backup import gc_watch, read_only
-from drkit.actions.doctor import bucket, keys, neighbours, sources
+from drkit.actions.doctor import bucket, disk, keys, neighbours, repositories, sources
 from drkit.actions.doctor.finding import Finding
 from drkit.actions.drift import look as drift
+from drkit.actions.restore import service
+from drkit.actions.runbook import record
 from drkit.errors import ConfigError, DrkitError, Failure, NotGreen, ToolFailed
 from drkit.files import make_directory
 from drkit.harbor import secretkey
-from drkit.model import CLOCK_SKEW, Point, clock_changes, utc_now
-from drkit.points.catalog import open_catalog
+from drkit.model import clock_changes, utc_now
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
 from drkit.secrets import capture
 from drkit.state.directory import State
 from drkit.tools.process.command import find_program
 from drkit.tools.restic import repository as restic
-from drkit.tools.restic.removal import Removals
-
-_ROOM = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ def _looks(settings: config.Config) -> Iterator[tuple[str, Callable[[], Iterator
     yield "setpriv", _setpriv
     yield "state", lambda: _state(settings)
     yield "private files", lambda: keys.private_files(settings)
-    yield "repository", lambda: _repository(settings, compared)
+    yield from repositories.looks(settings, compared)
     for entry in settings.databases:
         yield f"database {entry.name}", partial(sources.look_at_database, settings, entry)
     if settings.databases:
@@ -97,6 +94,14 @@ def _looks(settings: config.Config) -> Iterator[tuple[str, Callable[[], Iterator
         yield "passwords", lambda: keys.passwords(settings)
     yield "sandbox", lambda: _sandbox(settings)
     yield "schedule", lambda: _schedule(settings)
+    yield "runbooks", lambda: _runbooks(settings)
+    if settings.restore.stop or settings.restore.start:
+        yield "restore", lambda: _restore(settings)
+
+
+def _restore(settings: config.Config) -> Iterator[Finding]:
+    service.require(settings.restore)
+    yield Finding("restore", "ok", "the programs that stop and start the service are there")
 
 
 def _restic() -> Iterator[Finding]:
@@ -112,81 +117,7 @@ def _setpriv() -> Iterator[Finding]:
 
 def _state(settings: config.Config) -> Iterator[Finding]:
     State(settings.site.state).prepare()
-    yield _room("state", settings.site.state)
-
-
-def _room(name: str, path: Path) -> Finding:
-    free = shutil.disk_usage(path).free
-    said = f"{path}, {free / (1 << 30):,.1f} GiB free"
-    if room.is_full(path):
-        raise ToolFailed(f"{said}: no backup begins here", hint=room.HINT)
-    if free < _ROOM:
-        return Finding(name, "warning", said, "less than 1 GiB: make room before it fills up")
-    return Finding(name, "ok", said)
-
-
-def _repository(settings: config.Config, compared: Callable[[], drift.Look]) -> Iterator[Finding]:
-    for repository in settings.repositories:
-        catalog = open_catalog(settings, repository.name)
-        found = catalog.repository.open()
-        listing = catalog.look()
-        points = listing.points
-        sealed = [point for point in points if point.manifest]
-        yield Finding(f"repository {repository.name}", "ok", f"opens; {len(sealed)} sealed recovery points")
-        missed = known_points.look(catalog, listing, found)
-        for problem in missed.problems if missed else ():
-            yield Finding(f"repository {repository.name}", "problem", problem.message, problem.hint)
-        if repository is settings.primary:
-            # Only what is confirmed need be compared here: it may take a while.
-            of_harbor = [each.source for each in compared().confirmed] if settings.site.dropped else []
-            yield from _sources(settings, points, of_harbor)
-            for problem in collapsed.problems(listing, utc_now()):
-                yield Finding("production", "problem", problem.message, problem.hint)
-        yield _removals(repository.name, catalog.repository.removals(), settings.schedule)
-        for broken in (point for point in points if point.broken_seal):
-            yield Finding(
-                f"repository {repository.name}",
-                "warning",
-                broken.doubt,
-                "run `drkit verify`; nothing of it is removed by itself",
-            )
-        local = Path(repository.url)
-        if local.is_dir():
-            yield _room(f"room in {repository.name}", local)
-        if sealed and sealed[0].taken_at > utc_now() + CLOCK_SKEW:
-            yield Finding(
-                "clock",
-                "warning",
-                "the newest recovery point is from the future",
-                "set the clock of this machine",
-            )
-
-
-def _removals(name: str, found: Removals, schedule: config.Schedule) -> Finding:
-    """Whether `expire` and `keys rotate --points` can do here what they are for."""
-    if found.allowed:
-        return Finding(f"removals from {name}", "ok", f"are allowed: {found.why}")
-    if found.allowed is None:
-        said = f"unknown until `drkit expire` tries: {found.why}"
-        return Finding(f"removals from {name}", "ok", said)
-    planned = ", and take expire off [schedule]" if schedule.expire else ""
-    return Finding(
-        f"removals from {name}",
-        "warning",
-        f"are refused to this host: {found.why}",
-        f"run `drkit expire` and `drkit keys rotate --points` on one that may remove{planned}",
-    )
-
-
-def _sources(
-    settings: config.Config, points: Sequence[Point], of_harbor: Collection[str]
-) -> Iterator[Finding]:
-    """What points have and is not backed up any more."""
-    for gone in dropped.dropped(settings, points):
-        yield Finding("sources", "problem", gone.said, gone.hint)
-    for source in dropped.idle(settings, points, of_harbor):
-        said = f'dropped in [site] names "{source}", which no point has or which is backed up'
-        yield Finding("sources", "warning", said, "remove it there")
+    yield disk.look("state", settings.site.state)
 
 
 def _harbor(settings: config.Config) -> Iterator[Finding]:
@@ -269,6 +200,25 @@ def _schedule(settings: config.Config) -> Iterator[Finding]:
         )
 
 
+def _runbooks(settings: config.Config) -> Iterator[Finding]:
+    """Whether what was written down for an emergency is still true."""
+    known = record.read(settings.site.state)
+    if known.rendered_at is None:
+        yield Finding("runbooks", "ok", "not written yet: `drkit runbook` does")
+        return
+    said = f"{known.directory}, of {known.rendered_at:%Y-%m-%d}"
+    if known.settings != record.fingerprint(settings):
+        old = "are older than the configuration"
+    elif known.drkit != __version__:
+        old = f"are of drkit {known.drkit}"
+    elif not Path(known.directory).is_dir():
+        old = "are gone"
+    else:
+        yield Finding("runbooks", "ok", said)
+        return
+    yield Finding("runbooks", "warning", f"{said}, {old}", "run `drkit runbook`, and replace printed copies")
+
+
 def _sandbox(settings: config.Config) -> Iterator[Finding]:
     """What a drill needs beside the repository."""
     if not (settings.objectives.drill or settings.schedule.drill):
@@ -287,7 +237,7 @@ def _sandbox(settings: config.Config) -> Iterator[Finding]:
             f"the user {settings.drill.user} cannot pass through {closed}",
             hint="set directory in [drill] to one that is open to it",
         )
-    yield _room("sandbox", path)
+    yield disk.look("sandbox", path)
 
 
 def _passable(path: Path) -> bool:

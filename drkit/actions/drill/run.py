@@ -293,8 +293,10 @@ class _Run:
         if goals.rto and report.level == "full":
             target, actual = goals.rto.total_seconds(), report.recovery_time_seconds
             found.append(Objective("rto", target, actual, actual is not None and actual <= target))
-        if goals.rpo and newest:
-            target, actual = goals.rpo.total_seconds(), report.recovery_point_age_seconds
+        chosen = self.settings.repository(self.options.repository)
+        rpo = goals.rpo if chosen is self.settings.primary else chosen.rpo
+        if rpo and newest:
+            target, actual = rpo.total_seconds(), report.recovery_point_age_seconds
             # Of a point from the future nobody knows how old it is.
             found.append(Objective("rpo", target, actual, -CLOCK_SKEW.total_seconds() <= actual <= target))
         return tuple(found)

@@ -12,12 +12,12 @@ from drkit.actions import known_points
 from drkit.actions.expire import vault as expire_vault
 from drkit.actions.known_points import Missed
 from drkit.blobs.vault.pruning import VaultExpiry
-from drkit.errors import Failure, NotRemoved, PointsMissing
+from drkit.errors import DrkitError, Failure, NotRemoved, PointsMissing
 from drkit.model import Point, utc_now
 from drkit.points import collapse, retention, seals
-from drkit.points.catalog import Catalog, open_catalog
+from drkit.points.catalog import Catalog, Listing, open_catalog
 from drkit.state.directory import State
-from drkit.tools.restic import repository
+from drkit.tools.restic import repository as restic
 from drkit.tools.restic.output import Snapshot
 
 log = logging.getLogger(__name__)
@@ -28,11 +28,12 @@ _RECORDED = timedelta(days=90)
 
 @dataclass(frozen=True)
 class ExpireLine:
-    """What happens to one point, and why."""
+    """What happens to one point in one repository, and why."""
 
     point: str
     keep: bool
     reasons: tuple[str, ...]
+    repository: str
 
 
 @dataclass(frozen=True)
@@ -47,43 +48,43 @@ class ExpireResult:
     remaining: int = 0
     # What became of the vault's blobs; None where there is no vault.
     vault: VaultExpiry | None = None
+    # Repositories from which this host may not remove, each with what to do.
+    left_alone: tuple[str, ...] = ()
 
 
-def expire(settings: config.Config, *, dry_run: bool, forget: str | None = None) -> ExpireResult:
-    """Remove what no rule keeps; raises SiteLocked, PointsMissing and the repository's errors.
+def expire(
+    settings: config.Config, *, dry_run: bool, forget: str | None = None, repository: str | None = None
+) -> ExpireResult:
+    """Remove what no rule keeps, from every repository or one; what fails in one does not stop the others.
 
+    Raises the first of their errors with the result: PointsMissing, NotRemoved, those of restic; SiteLocked.
     `forget` names a repository that is gone for good, so that the vault need not keep its blobs.
     """
-    repository.require(repository.version())
+    restic.require(restic.version())
     state = State(settings.site.state)
     state.prepare()
-    catalog = open_catalog(settings)
+    names = [each.name for each in settings.repositories]
+    if repository is not None:
+        names = [settings.repository(repository).name]
     with state.site_lock("expire", settings.site.lock_wait):
         if forget is not None:
             # A wrong id is found before anything is removed.
             expire_vault.check_forgotten(settings, forget)
-        listing = catalog.look(locked=True, strict=True)
-        _refuse_missing(known_points.look(catalog, listing))
-        now = utc_now()
-        lost = collapse.unconfirmed(listing.points, listing.confirmed, now)
-        decisions = retention.plan(listing.points, settings.retention, now, collapses=lost)
-        doomed = [decision.point for decision in decisions if not decision.keep]
-        lines = tuple(ExpireLine(each.point.id, each.keep, each.reasons) for each in decisions)
-        result = ExpireResult(lines, len(decisions) - len(doomed), len(doomed), dry_run)
-        if not dry_run:
-            # Before they go: what is cut off must not make them missed.
-            known_points.learn(catalog, listing, without={point.id for point in doomed})
+        done: list[_Expiry] = []
+        first: DrkitError | None = None
+        for name in names:
+            done.append(work := _Expiry(settings, name, named=repository is not None, dry_run=dry_run))
             try:
-                remove(catalog, doomed, listing.records)
-            except NotRemoved as error:
-                # The vault is not looked at: what is still there, by what is listed now, needs its blobs.
-                there = {point.id for point in catalog.points()}
-                remaining = sum(point.id in there for point in doomed)
-                error.result = replace(result, removed=len(doomed) - remaining, remaining=remaining)
-                raise
-            catalog.repository.prune()
+                work.run()
+            except Failure as error:
+                first = first or error
+        result = _summed_up(done, dry_run=dry_run)
+        if first is not None:
+            # The vault is not looked at: what is still there, by what is listed now, needs its blobs.
+            first.result = result
+            raise first
         # After the points: what is cut off between leaves blobs that nobody needs, no point without blobs.
-        gone = {point.id for point in doomed}
+        gone = {work.name: work.gone for work in done}
         vault = expire_vault.expire(settings, state, gone, dry_run=dry_run, forget=forget)
     result = replace(result, vault=vault)
     if vault is not None and vault.refused:
@@ -93,6 +94,72 @@ def expire(settings: config.Config, *, dry_run: bool, forget: str | None = None)
             result=result,
         )
     return result
+
+
+def _summed_up(done: Sequence[_Expiry], *, dry_run: bool) -> ExpireResult:
+    lines = tuple(line for work in done for line in work.lines)
+    doomed = sum(not line.keep for line in lines)
+    remaining = sum(work.remaining for work in done)
+    left_alone = tuple(work.left_alone for work in done if work.left_alone)
+    return ExpireResult(
+        lines,
+        len(lines) - doomed,
+        doomed - remaining,
+        dry_run,
+        remaining=remaining,
+        left_alone=left_alone,
+    )
+
+
+@dataclass
+class _Expiry:
+    """Retention in one repository, `named` by the command line or one of all; `gone` points were removed."""
+
+    settings: config.Config
+    name: str
+    named: bool
+    dry_run: bool
+    lines: tuple[ExpireLine, ...] = ()
+    gone: frozenset[str] = frozenset()
+    remaining: int = 0
+    left_alone: str = ""
+
+    def run(self) -> None:
+        """Decide, and remove; raises what stops it."""
+        catalog = open_catalog(self.settings, self.name)
+        chosen = self.settings.repository(self.name)
+        if chosen is not self.settings.primary and not self.named:
+            may = catalog.repository.removals()
+            if may.allowed is False:
+                self.left_alone = (
+                    f"{self.name}: nothing is removed, since this host may not ({may.why}): run"
+                    f" `drkit expire --repository {self.name}` on one that may"
+                )
+                return
+        listing = catalog.look(locked=True, strict=True)
+        _refuse_missing(known_points.look(catalog, listing))
+        now = utc_now()
+        lost = collapse.unconfirmed(listing.points, listing.confirmed, now)
+        rules = self.settings.retention_of(chosen)
+        decisions = retention.plan(listing.points, rules, now, collapses=lost)
+        doomed = [decision.point for decision in decisions if not decision.keep]
+        self.lines = tuple(
+            ExpireLine(each.point.id, each.keep, each.reasons, self.name) for each in decisions
+        )
+        if not self.dry_run:
+            self._remove(catalog, doomed, listing)
+        self.gone = frozenset(point.id for point in doomed)
+
+    def _remove(self, catalog: Catalog, doomed: Sequence[Point], listing: Listing) -> None:
+        # Before they go: what is cut off must not make them missed.
+        known_points.learn(catalog, listing, without={point.id for point in doomed})
+        try:
+            remove(catalog, doomed, listing.records)
+        except NotRemoved:
+            there = {point.id for point in catalog.points()}
+            self.remaining = sum(point.id in there for point in doomed)
+            raise
+        catalog.repository.prune()
 
 
 def remove(catalog: Catalog, points: Sequence[Point], records: Sequence[Snapshot] = ()) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,15 +28,15 @@ from drkit.tools.s3.bucket import Bucket
 def expire(
     settings: config.Config,
     state: State,
-    doomed: Collection[str],
+    doomed: Mapping[str, Collection[str]],
     *,
     dry_run: bool,
     forget: str | None = None,
 ) -> VaultExpiry | None:
     """Remove what nobody needs, or count it; None without a vault.
 
-    `doomed` points have gone from the primary repository, or would. A copy of one in another repository still
-    needs its blobs: where one repository cannot be read, or one that the vault has recorded is not
+    `doomed` points have gone from each repository, or would. A copy of one in another repository still needs
+    its blobs: where one repository cannot be read, or one that the vault has recorded is not
     configured, the vault is left alone. `forget` says which recorded one is gone for good.
     """
     if settings.vault is None:
@@ -68,7 +68,7 @@ class _Work:
     vault: Bucket
     place: BucketPlace
     directory: Path
-    doomed: Collection[str]
+    doomed: Mapping[str, Collection[str]]
     forget: str | None
 
     def look(self) -> VaultExpiry:
@@ -127,7 +127,9 @@ class _Work:
         return ""
 
 
-def _needed(settings: config.Config, doomed: Collection[str]) -> Iterator[tuple[Catalog, PointManifest]]:
+def _needed(
+    settings: config.Config, doomed: Mapping[str, Collection[str]]
+) -> Iterator[tuple[Catalog, PointManifest]]:
     """Every sealed point that remains, each once: copies of one have the same inventory.
 
     Raises RestoreDamaged for a point whose seal is broken, PointsMissing for one that is gone: nobody knows
@@ -142,7 +144,7 @@ def _needed(settings: config.Config, doomed: Collection[str]) -> Iterator[tuple[
         for point in listing.points:
             if point.doubt:
                 raise RestoreDamaged(point.doubt)
-            gone = number == 0 and point.id in doomed
+            gone = point.id in doomed.get(repository.name, ())
             if point.manifest is not None and not gone and point.id not in seen:
                 seen.add(point.id)
                 yield catalog, point.manifest

@@ -44,6 +44,9 @@ class InitOptions:
     # Of a registry that is no Harbor, as `https://host/bucket/root`, and the file with its keys.
     bucket: str | None = None
     bucket_credentials: Path | None = None
+    # Where points are to be copied to, and the file with its credentials.
+    copy_to: str | None = None
+    copy_credentials: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from drkit import config
 from drkit.actions import undo
-from drkit.actions.init import bucket
+from drkit.actions.init import bucket, further
 from drkit.actions.init import plan as planning
 from drkit.actions.init import text as init_text
+from drkit.actions.init.further import FurtherRepository
 from drkit.actions.init.plan import (
     BUCKET_CREDENTIALS,
     DATABASE_PASSWORD,
@@ -28,7 +29,7 @@ from drkit.actions.init.plan import (
 )
 from drkit.blobs.ends import place_of_vault
 from drkit.database import locked
-from drkit.errors import ConfigError, DrkitError, RepositoryMissing
+from drkit.errors import ConfigError, DrkitError, Failure, RepositoryMissing
 from drkit.files import make_directory, write_new
 from drkit.harbor import tables
 from drkit.harbor.installation import Needed
@@ -60,6 +61,8 @@ class InitResult:
     written: tuple[Path, ...]
     keep_outside: tuple[Path, ...]
     warnings: tuple[str, ...]
+    # Where points are copied to, if that was asked for.
+    further: FurtherRepository | None = None
 
 
 def init(options: InitOptions) -> InitResult:
@@ -94,7 +97,7 @@ def init(options: InitOptions) -> InitResult:
         # Last, for what was made somewhere else is not easily taken back.
         made = _make_repository(settings)
         stack.pop_all()
-    return InitResult(
+    result = InitResult(
         config=plan.output,
         site=plan.site,
         database=plan.database,
@@ -107,6 +110,18 @@ def init(options: InitOptions) -> InitResult:
         written=tuple(written),
         keep_outside=tuple(_keep_outside(plan)),
         warnings=tuple(warnings),
+    )
+    if options.copy_to is None:
+        return result
+    try:
+        added = further.add(plan.output, options.copy_to, options.copy_credentials)
+    except Failure as error:
+        # The rest is there, and stays.
+        error.result = result
+        raise
+    outside = (*result.keep_outside, added.password_file)
+    return replace(
+        result, further=added, keep_outside=outside, written=(*result.written, added.password_file)
     )
 
 

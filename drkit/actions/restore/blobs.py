@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from drkit import config
 from drkit.actions.restore import lacking as restore_lacking
 from drkit.actions.restore.lacking import WrongBlobs
-from drkit.actions.restore.snapshot_tree import SnapshotTree
+from drkit.actions.restore.snapshot_tree import STAGE, SnapshotTree
 from drkit.blobs import dangling, digests, inventory
 from drkit.blobs.bucket import links_archive
 from drkit.blobs.bucket.filling import BucketRestore
@@ -39,8 +39,6 @@ from drkit.stopwatch import Stopwatch
 from drkit.tools.parallel import side_by_side
 from drkit.tools.restic.repository import Repository
 from drkit.tools.tar import stream
-
-_STAGE = "restore image blobs"
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class BlobsRestore:
 
     def run(self, where: Path | config.BucketBlobs) -> Returned:
         """Bring them there; raises RestoreDamaged where they are not what was backed up."""
-        with self.stopwatch.stage(_STAGE):
+        with self.stopwatch.stage(STAGE):
             match where, self.manifest.bucket:
                 case Path(), None:
                     return self._directory_to_directory(where)
@@ -190,7 +188,9 @@ class BlobsRestore:
         A blob with wrong bytes goes: a registry would serve it under its right name.
         """
         wrong = WrongBlobs()
-        found = images.blobs_hash(root, ledger, wrong.add)
+        part = self.manifest.need("blobs", "blobs")
+        meter = Meter(self.listener, "verify image blobs", part.bytes)
+        found = images.blobs_hash(root, ledger, wrong.add, meter)
         for digest in wrong.digests:
             storage.blob_path(root, digest).unlink()
         said = "every blob hashed" if wrong.digests else found.detail
@@ -214,9 +214,12 @@ class BlobsRestore:
         return digests.from_lines(self.files.lines("digests", "digests"))
 
     def _place(self, restored: Path, staging: Path, target: Path, back: Returned) -> Returned:
+        before = placing.taken(target, self.manifest.id)
         aside = placing.take_place(restored, target, self.manifest.id)
         remove_tree(staging)
-        return replace(back, set_aside=(str(aside),) if aside else ())
+        # One that was killed could tell nobody.
+        said = tuple(f"set aside by an earlier restore of this point: {path}" for path in before)
+        return replace(back, set_aside=(str(aside),) if aside else (), warnings=(*back.warnings, *said))
 
     def _staging(self, target: Path) -> Path:
         try:
@@ -229,7 +232,7 @@ class BlobsRestore:
 
     def _meter(self, kind: str) -> Meter:
         total = next((part.bytes for part in self.manifest.parts if part.kind == kind), None)
-        return Meter(self.listener, _STAGE, total)
+        return Meter(self.listener, STAGE, total)
 
 
 class _VaultSource:

@@ -75,11 +75,13 @@ class DatabaseRestore:
             clients.loader(entry, target, evidence.archive_major, major, scratch) as load,
         ):
             files = self._fetch(step.name, scratch)
-            if step.in_place:
-                made = _fill(target, evidence, files, load)
-                aside, warnings = None, list[str]()
-            else:
-                made = _beside(server, target, evidence, files, load)
+            with self.stopwatch.stage(f"load and compare {step.name}"):
+                if step.in_place:
+                    made = _fill(target, evidence, files, load)
+                else:
+                    made = _beside(server, target, evidence, files, load)
+            aside, warnings = None, list[str]()
+            if not step.in_place:
                 aside, warnings = _put_in_place(server, target, self.plan.point)
             # From here on it is back, whatever else may fail.
             warnings += _settle(target, evidence)
@@ -93,7 +95,8 @@ class DatabaseRestore:
 
     def _fetch(self, name: str, scratch: Path) -> _Files:
         dump = self.plan.manifest.need("database", name)
-        self.repository.restore(dump.snapshot, scratch, listener=self.listener)
+        stage = f"fetch the dump of {name}"
+        self.repository.restore(dump.snapshot, scratch, listener=self.listener, stage=stage)
         roles = self.files.data("roles", name).decode()
         return _Files(plain_file(scratch, dump.path), roles)
 
@@ -146,6 +149,9 @@ def _settle(target: Target, evidence: DatabaseEvidence) -> list[str]:
 def _put_in_place(server: Target, target: Target, point: str) -> tuple[str | None, list[str]]:
     with sessions.connect(server) as session:
         connected = swap.connected(session, target.database)
+        before = swap.taken_names(session, target.database, point)
     aside = swap.swap(server, swap.beside(target.database), target.database, point)
-    ended = [f"sessions were ended: {'; '.join(one.said for one in connected)}"] if connected else []
-    return aside, ended
+    said = [f"sessions were ended: {'; '.join(one.said for one in connected)}"] if connected else []
+    # One that was killed could tell nobody.
+    said += [f"set aside by an earlier restore of this point: database {name}" for name in before]
+    return aside, said

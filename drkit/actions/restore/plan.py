@@ -9,24 +9,27 @@ from pathlib import Path
 from typing import Literal
 
 from drkit import config
-from drkit.actions.restore import secrets, service
+from drkit.actions.restore import bare, secrets, service
 from drkit.actions.restore import server as restore_server
 from drkit.actions.restore import target as restore_target
 from drkit.actions.restore.expected import Expected, Wanted, expect
 from drkit.blobs.ends import place_of_blobs
 from drkit.database import clients, locked, swap
 from drkit.errors import ConfigError, TargetNotEmpty, UsageError
+from drkit.harbor.hostname import is_hostname
 from drkit.model import DatabaseEvidence, Part, Point, PointManifest, utc_now
 from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.seal_files import SealFiles
 from drkit.registry import storage
 from drkit.reports import next_steps
 from drkit.reports.units import size
+from drkit.secrets import install
 from drkit.tools.postgres import targets
 from drkit.tools.postgres.targets import Target
 from drkit.tools.restic import repository
 
 What = Literal["database", "blobs", "secrets"]
+StepKind = Literal["database", "blobs", "secrets", "configuration"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class RestoreOptions:
     identity: Path | None = None
     database_password_file: Path | None = None
     repository: str | None = None
+    # Nothing is here but the repository: the configuration is restored as well.
+    bare: bool = False
+    # The name that a restored harbor.yml says, instead of its own.
+    hostname: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class RestoreStep:
     aside.
     """
 
-    kind: What
+    kind: StepKind
     name: str
     what: str
     target: str
@@ -103,6 +110,7 @@ def plan(settings: config.Config, options: RestoreOptions) -> RestorePlan:
     Raises NoSuchPoint, UsageError, DatabaseUnreachable, and TargetNotEmpty (with the plan) if something is in
     the way and `replace` is not wished for.
     """
+    _look_at_hostname(options)
     repository.require(repository.version())
     service.require(settings.restore)
     catalog = open_catalog(settings, options.repository)
@@ -139,6 +147,21 @@ def plan(settings: config.Config, options: RestoreOptions) -> RestorePlan:
     return found
 
 
+def _look_at_hostname(options: RestoreOptions) -> None:
+    if not options.hostname:
+        return
+    if not is_hostname(options.hostname):
+        raise UsageError(
+            f"--hostname {options.hostname!r} is no name of a host",
+            hint="give the name that clients will use, such as registry.example.com, without a scheme",
+        )
+    if options.only not in (None, "secrets"):
+        raise UsageError(
+            f"--hostname changes harbor.yml, which --only {options.only} does not restore",
+            hint="leave one of them out",
+        )
+
+
 def _touches_live(steps: Sequence[RestoreStep], options: RestoreOptions) -> bool:
     """Whether something goes where the registry has it: a restore elsewhere must not stop what runs."""
     return any((options.database_dsn if step.kind == "database" else options.root) is None for step in steps)
@@ -170,10 +193,24 @@ def _steps(settings: config.Config, files: SealFiles, options: RestoreOptions) -
         yield _blobs_step(settings, manifest, part, options)
     if "secrets" in wanted and (part := manifest.part("secrets")):
         identity = secrets.identity_file(settings, options.identity)
-        present, in_the_way = secrets.look(files, identity, options.root)
+        present, in_the_way = secrets.look(files, identity, options.root, options.hostname)
         where, what = str(options.root or "their old places"), f"{len(manifest.secret_files)} secret files"
         blocked = in_the_way and not options.replace
-        yield RestoreStep("secrets", "secrets", what, where, part.bytes, present, blocked)
+        said = (f"harbor.yml will say {options.hostname}",) if options.hostname else ()
+        yield RestoreStep("secrets", "secrets", what, where, part.bytes, present, blocked, remarks=said)
+    member = secrets.configuration(files) if options.bare and options.only is None else None
+    if member is not None:
+        place = install.below(options.root, member.path)
+        present = str(place) if install.obstacles((member,), options.root) else ""
+        what = "drkit's configuration"
+        step = _step("configuration", "drkit.toml", what, str(place), len(member.data), present, options)
+        yield replace(step, remarks=_of_configuration(files, options))
+
+
+def _of_configuration(files: SealFiles, options: RestoreOptions) -> tuple[str, ...]:
+    missing = bare.missing_files(files, options.root)
+    said = f"it names files that are neither here nor in the point: {', '.join(missing)}"
+    return (said,) if missing else ()
 
 
 def _refuse_one_name_for_many(manifest: PointManifest, options: RestoreOptions) -> None:
@@ -188,7 +225,7 @@ def _refuse_one_name_for_many(manifest: PointManifest, options: RestoreOptions) 
 
 
 def _step(
-    kind: What, name: str, what: str, target: str, count: int, present: str, options: RestoreOptions
+    kind: StepKind, name: str, what: str, target: str, count: int, present: str, options: RestoreOptions
 ) -> RestoreStep:
     blocked = bool(present) and not options.replace
     return RestoreStep(kind, name, what, target, count, present or "nothing", blocked)
@@ -236,6 +273,8 @@ def database_target(settings: config.Config, evidence: DatabaseEvidence, options
                 f"the configuration does not say where the database {evidence.name} goes",
                 hint="--database-dsn 'host=... user=...' names it; the password comes from PGPASSFILE",
             )
+        if options.database_password_file and entry.dsn and entry.container is None:
+            return targets.target(entry.dsn, options.database_password_file)
         return locked.target_of(entry)
     own = targets.target(options.database_dsn, options.database_password_file)
     if entry and not options.database_password_file and _same_login(own, entry):

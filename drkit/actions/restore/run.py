@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from drkit import config
 from drkit.actions import leftovers
-from drkit.actions.restore import secrets
+from drkit.actions.restore import clock, secrets
 from drkit.actions.restore import target as restore_target
 from drkit.actions.restore.blobs import BlobsRestore
 from drkit.actions.restore.database import DatabaseRestore
@@ -108,6 +109,8 @@ class _Restore:
     open_roles: list[str] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
     way_back: list[str] = field(default_factory=list)
+    # Two files in one directory are written under one name first.
+    placing: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.stopwatch = Stopwatch(self.listener)
@@ -126,8 +129,12 @@ class _Restore:
                     work[step] = partial(self._blobs, step)
                 case "secrets":
                     work[step] = partial(self._secrets, step, members)
+                case "configuration":
+                    work[step] = partial(self._configuration, step)
+        expected = self.plan.expected.seconds if self.plan.expected else None
         try:
-            outcomes = together(work)
+            with clock.running(self.listener, expected):
+                outcomes = together(work)
         except Interrupted as error:
             raise Interrupted(error.message, hint=self._left_stopped()) from None
         except BaseException:
@@ -204,7 +211,7 @@ class _Restore:
         if not any(step.kind == "secrets" for step in self.plan.steps):
             return ()
         path = secrets.identity_file(self.settings, self.plan.options.identity)
-        return secrets.open_members(self.files, path)
+        return secrets.open_members(self.files, path, self.plan.options.hostname)
 
     def _database(self, step: RestoreStep) -> None:
         began = self.stopwatch.seconds
@@ -242,7 +249,9 @@ class _Restore:
 
     def _secrets(self, step: RestoreStep, members: tuple[Member, ...]) -> None:
         began, options = self.stopwatch.seconds, self.plan.options
-        with self.stopwatch.stage("restore secrets"):
+        if options.hostname and (said := secrets.of_hostname(members)):
+            self.warnings.append(said)
+        with self.stopwatch.stage("restore secrets"), self.placing:
             placed = placing.place_members(members, options.root, self.plan.point, replace=options.replace)
         self.set_aside += [str(path) for path in placed.set_aside]
         self.way_back += [of_path(path, self.plan.point) for path in placed.set_aside]
@@ -252,6 +261,17 @@ class _Restore:
             )
         kept = f", {placed.kept} of them there already" if placed.kept else ""
         self._did(step, began, f"{placed.files} files, hashes as packed{kept}")
+
+    def _configuration(self, step: RestoreStep) -> None:
+        began, options = self.stopwatch.seconds, self.plan.options
+        member = secrets.configuration(self.files)
+        assert member is not None
+        with self.placing:
+            placed = placing.place_members((member,), options.root, self.plan.point, replace=options.replace)
+        self.set_aside += [str(path) for path in placed.set_aside]
+        self.way_back += [of_path(path, self.plan.point) for path in placed.set_aside]
+        self.warnings += [f"drkit's configuration: {line}" for line in step.remarks]
+        self._did(step, began, "as it was when the point was taken")
 
     def _did(self, step: RestoreStep, began: float, verified: str) -> None:
         took = round(self.stopwatch.seconds - began, 3)

@@ -9,13 +9,15 @@ from pathlib import Path, PurePosixPath
 from drkit.blobs.directory import keeping
 from drkit.blobs.directory.keeping import Kept
 from drkit.model import Part
-from drkit.progress import Listener, Meter
+from drkit.progress import Listener, Meter, Update
 from drkit.registry import storage
 from drkit.registry.ledger import Ledger
 from drkit.reports.units import size
 from drkit.tools.parallel import side_by_side
 from drkit.tools.restic.repository import Repository
 from drkit.tools.tally import first_few
+
+STAGE = "restore image blobs"
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class SnapshotTree:
         stood = PurePosixPath(self.part.path)
         restored, source = staging / stood.name, f"{self.part.snapshot}:{stood.parent}"
         if not keeping.is_worth_it(target, restored):
-            self.repository.restore(source, staging, listener=self.listener)
+            self.repository.restore(source, staging, listener=self.listener, stage=STAGE)
             return ""
         # Here already, or the directory above it would get a new time after restic has set it.
         restored.mkdir(mode=0o700, exist_ok=True)
@@ -57,8 +59,19 @@ class SnapshotTree:
             kept = keeping.keep(wanted, target, restored, ledger, self.meter)
         if kept.listed:
             source = f"{self.part.snapshot}:{folder}"
-            self.repository.restore(source, restored / storage.BLOBS, keep=True, listener=self.listener)
+            rest = self._after(kept.bytes)
+            self.repository.restore(source, restored / storage.BLOBS, keep=True, listener=rest)
         return kept
+
+    def _after(self, kept: int) -> Listener:
+        """What restic tells of the rest, as progress of all of it."""
+
+        def tell(update: Update) -> None:
+            if not update.finished:
+                done = min(kept + update.done, self.part.bytes)
+                self.listener(Update(STAGE, done, self.part.bytes, "bytes"))
+
+        return tell
 
 
 def _said(kept: Kept) -> str:
@@ -66,4 +79,4 @@ def _said(kept: Kept) -> str:
     if kept.wrong:
         some = first_few(kept.wrong.first)
         wrong = f"{kept.wrong.count:,} were there and are damaged, and were restored: {some}; "
-    return f"{kept.blobs:,} of them ({size(kept.bytes)}) were there already and are shared; {wrong}"
+    return f"{kept.blobs:,} of them ({size(kept.bytes)}) were there already; {wrong}"

@@ -55,7 +55,7 @@ def now_at(step: RestoreStep, settings: Config, manifest: PointManifest, options
     match step.kind:
         case "database":
             return _database(step, settings, manifest, options)
-        case "secrets":
+        case "secrets" | "configuration":
             return "each file is either as it was or as packed: none is half written"
         case _:
             return _blobs(step, manifest)

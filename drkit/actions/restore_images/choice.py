@@ -25,6 +25,11 @@ class ChosenManifest:
     size: int
     root: bool
 
+    @property
+    def is_index(self) -> bool:
+        """Whether it names other manifests, which must be there before it."""
+        return "index" in self.kind or "manifest.list" in self.kind
+
 
 @dataclass
 class Chosen:

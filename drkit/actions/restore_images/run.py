@@ -10,12 +10,13 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 from drkit import config
 from drkit.actions.images import listing, opening
 from drkit.actions.restore_images import choice, plan, rename, target
-from drkit.actions.restore_images.plan import ImageOptions, ImagesPlan, Push
+from drkit.actions.restore_images.plan import ImageOptions, ImagesPlan, Push, TagChange
 from drkit.actions.restore_images.target import STREAMS, Destination, Target
 from drkit.errors import RegistryRefused, RestoreDamaged, ToolFailed
 from drkit.model import utc_now
@@ -37,7 +38,10 @@ _SMALL = 64 << 10
 
 @dataclass(frozen=True)
 class ImagesRestored:
-    """What was pushed; `mounted` blobs were taken over from other repositories of the registry."""
+    """What was pushed; `mounted` blobs were taken over from other repositories of the registry.
+
+    Of `refused` images and tags the first few are named; `hint` is what helps against the first of them.
+    """
 
     point: str
     pattern: str
@@ -52,6 +56,8 @@ class ImagesRestored:
     present_tags: int
     lacking: tuple[str, ...]
     refused: tuple[str, ...]
+    refused_count: int
+    hint: str
     seconds: float
 
 
@@ -139,9 +145,9 @@ def _judge(result: ImagesRestored) -> None:
     """Raise where something that was asked for is not at the target now."""
     if result.refused:
         raise RegistryRefused(
-            f"everything else is back, but {len(result.refused)} tags were refused:"
+            f"everything else is back, but this was refused ({result.refused_count}):"
             f" {first_few(result.refused, '; ')}",
-            hint="a rule makes tags immutable: --rename gives them other names, or lift the rule meanwhile",
+            hint=result.hint,
             result=result,
         )
     if result.lacking:
@@ -158,11 +164,14 @@ class _Pushing:
     prepared: Prepared
     listener: Listener
     began: float = field(default_factory=time.monotonic)
+    # Filled by several threads; their lengths count.
     sent: list[int] = field(default_factory=list)
-    mounted: int = 0
-    manifests: int = 0
-    tags: int = 0
+    mounted: list[str] = field(default_factory=list)
+    manifests: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
     refused: Tally[str] = field(default_factory=Tally)
+    without: set[str] = field(default_factory=set)
+    hint: str = ""
     # Which repository of the target has a blob since this run: another may take it over from there.
     placed: dict[str, str] = field(default_factory=dict)
 
@@ -174,36 +183,52 @@ class _Pushing:
         for push in self.prepared.pushes:
             # The largest first: it takes longest.
             blobs = sorted(push.blobs.items(), key=lambda blob: -blob[1])
-            for_each(blobs, lambda blob, push=push: self._blob(push, *blob), STREAMS)  # type: ignore[misc]
-            for digest, chosen in push.chosen.manifests.items():
-                if digest in push.manifests:
+            for_each(blobs, partial(self._blob, push), STREAMS)
+            lacking = [each for digest, each in push.chosen.manifests.items() if digest in push.manifests]
+            images = (each for each in lacking if not each.is_index)
+            for_each(images, partial(self._manifest, push), STREAMS)
+            # One by one: an index may name another.
+            for chosen in lacking:
+                if chosen.is_index:
                     self._manifest(push, chosen)
         # Every image is whole before the first tag moves.
         for push in self.prepared.pushes:
-            for change in push.tags:
-                self._tag(push, change.tag, change.digest)
+            for_each(push.tags, partial(self._tag, push), STREAMS)
         self.listener(Update(_STAGE, finished=True))
         made = self.prepared.plan
         return ImagesRestored(
-            made.point, made.pattern, made.target, self.manifests, len(self.sent), sum(self.sent),
-            self.mounted,
-            self.tags, made.present_manifests, made.present_blobs, made.present_tags, made.lacking,
-            self.refused.first, round(time.monotonic() - self.began, 3),
-        )  # fmt: skip
+            point=made.point,
+            pattern=made.pattern,
+            target=made.target,
+            manifests=len(self.manifests),
+            blobs=len(self.sent),
+            bytes=sum(self.sent),
+            mounted=len(self.mounted),
+            tags=len(self.tags),
+            present_manifests=made.present_manifests,
+            present_blobs=made.present_blobs,
+            present_tags=made.present_tags,
+            lacking=made.lacking,
+            refused=self.refused.first,
+            refused_count=self.refused.count,
+            hint=self.hint,
+            seconds=round(time.monotonic() - self.began, 3),
+        )
 
-    def _blob(self, push: Push, digest: str, size: int) -> None:
+    def _blob(self, push: Push, blob: tuple[str, int]) -> None:
+        digest, size = blob
         source, name = push.chosen.source, push.chosen.target
         if self._taken_over(push, digest, size):
-            self.mounted += 1
+            self.mounted.append(digest)
             self.meter.add(size)
         else:
             there = self.prepared.images.blob(source, digest)
             if there is None:
                 raise ToolFailed(f"{digest} of {source} is not in the recovery point any more")
-            blob = there
+            stored = there
 
             def body() -> Iterator[bytes]:
-                for piece in self.prepared.images.pieces(blob, 0, blob.size):
+                for piece in self.prepared.images.pieces(stored, 0, stored.size):
                     yield piece
                     self.meter.add(len(piece))
 
@@ -243,15 +268,28 @@ class _Pushing:
 
     def _manifest(self, push: Push, chosen: choice.ChosenManifest) -> None:
         name, data = push.chosen.target, self._data(push, chosen.digest)
-        self.prepared.target.push_manifest(name, chosen.digest, chosen.kind, data)
+        try:
+            self.prepared.target.push_manifest(name, chosen.digest, chosen.kind, data)
+        except RegistryRefused as error:
+            self._refused(f"{name}@{chosen.digest}", error)
+            return
         if chosen.root:
             self.prepared.target.name(name, "", chosen.digest, chosen.kind, data)
-        self.manifests += 1
+        self.manifests.append(chosen.digest)
 
-    def _tag(self, push: Push, tag: str, digest: str) -> None:
-        name, chosen = push.chosen.target, push.chosen.manifests[digest]
+    def _tag(self, push: Push, change: TagChange) -> None:
+        name, tag, digest = change.repository, change.tag, change.digest
+        chosen = push.chosen.manifests[digest]
+        if f"{name}@{digest}" in self.without:
+            return
         try:
             self.prepared.target.name(name, tag, digest, chosen.kind, self._data(push, digest))
-            self.tags += 1
+            self.tags.append(tag)
         except RegistryRefused as error:
-            self.refused.add(f"{name}:{tag}: {error.message}")
+            self._refused(f"{name}:{tag}", error)
+
+    def _refused(self, what: str, error: RegistryRefused) -> None:
+        """One image or tag is refused: the others need not be."""
+        self.without.add(what)
+        self.hint = self.hint or error.hint
+        self.refused.add(error.message)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from drkit import config
-from drkit.actions.status import of_drills, of_points, of_runs, of_vault
+from drkit.actions.status import of_copies, of_drills, of_points, of_runs, of_vault
+from drkit.actions.status.of_copies import Further, RepositoryStatus
 from drkit.model import CLOCK_SKEW, Attempt, DrillNote, Objective, ObjectiveName, Point, PointStatus, Problem
 
 
@@ -16,7 +17,7 @@ class Status:
     """The objectives against what is, and everything that wants attention.
 
     `problems` are the findings' sentences; `green` is false where an objective is missed or a finding red.
-    `runs` are the last attempts at each verb.
+    `runs` are the last attempts at each verb, `repositories` those that points are copied to.
     """
 
     site: str
@@ -30,6 +31,7 @@ class Status:
     problems: tuple[str, ...]
     findings: tuple[Problem, ...]
     runs: tuple[Attempt, ...] = ()
+    repositories: tuple[RepositoryStatus, ...] = ()
 
 
 def judge(
@@ -38,8 +40,11 @@ def judge(
     now: datetime,
     known: Sequence[Attempt] = (),
     here: Sequence[Problem] = (),
+    further: Sequence[Further] = (),
 ) -> Status:
     """The status at a moment, with what is wrong `here`, on this machine or in the vault.
+
+    `points` are those of the primary repository, and `further` are the others.
 
     What never happened is infinitely late, not fine.
 
@@ -51,14 +56,16 @@ def judge(
     proof = next((drill for drill in reversed(drills) if drill.proves), None)
     newest = sealed[0] if sealed else None
     objectives = tuple(_objectives(settings, newest, proof, now))
+    copied = tuple(of_copies.judged(each, now) for each in further)
     findings = (
         # First, for they may be the cause of what follows.
         *here,
         *of_points.unmet(objectives, newest),
         *of_points.problems(settings, points, sealed, now),
         *of_drills.problems(sealed, drills),
-        *of_runs.problems(known, drills),
-        *of_runs.overdue(settings.schedule.jobs, known, sealed, drills, now),
+        *(problem for each in further for problem in of_copies.problems(each, now)),
+        *of_runs.problems(known, drills, copied),
+        *of_runs.overdue(settings.schedule.jobs, known, sealed, _elsewhere(sealed, drills, copied), now),
         *of_vault.ended_locks(newest, now),
         *of_vault.moved(settings.vault, newest),
     )
@@ -74,7 +81,22 @@ def judge(
         problems=tuple(found.message for found in findings),
         findings=findings,
         runs=of_runs.last_of_each(known),
+        repositories=copied,
     )
+
+
+def _elsewhere(
+    sealed: Sequence[Point], drills: Sequence[DrillNote], copied: Sequence[RepositoryStatus]
+) -> dict[str, list[datetime]]:
+    """When verbs have run, whichever machine ran them, as far as the repositories tell."""
+    # The oldest of the newest: each of them was copied later than it was taken.
+    newest = [each.newest_point_at for each in copied]
+    everywhere = [at for at in newest if at is not None]
+    return {
+        "backup": [point.taken_at for point in sealed[:1]],
+        "drill": [drill.finished_at for drill in drills],
+        "copy": [min(everywhere)] if everywhere and len(everywhere) == len(newest) else [],
+    }
 
 
 def _objectives(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from drkit.actions.status.of_copies import RepositoryStatus
 from drkit.model import Attempt, DrillNote, Outcome, Point, Problem, ProblemKind, cron
 
 _TELLING = ("notify", "metrics")
@@ -18,12 +19,14 @@ def last_of_each(known: Sequence[Attempt]) -> tuple[Attempt, ...]:
     return tuple(attempt for attempt in known if attempt is last[attempt.key])
 
 
-def problems(known: Sequence[Attempt], drills: Sequence[DrillNote]) -> Iterator[Problem]:
+def problems(
+    known: Sequence[Attempt], drills: Sequence[DrillNote], copied: Sequence[RepositoryStatus] = ()
+) -> Iterator[Problem]:
     """Attempts that ended badly or never, and that nothing since has made good.
 
-    A drill with a report is told of by its report.
+    A drill with a report is told of by its report. `drills` are those of the primary repository.
     """
-    reported = {drill.id for drill in drills}
+    reported = {drill.id for drill in drills} | {each.last_drill.id for each in copied if each.last_drill}
     for attempt in known:
         if attempt.good or attempt.running or _mended(attempt, known, drills):
             continue
@@ -37,18 +40,18 @@ def overdue(
     jobs: Mapping[str, str],
     known: Sequence[Attempt],
     sealed: Sequence[Point],
-    drills: Sequence[DrillNote],
+    elsewhere: Mapping[str, Sequence[datetime]],
     now: datetime,
 ) -> Iterator[Problem]:
-    """Verbs that are on the schedule, and that nothing runs.
+    """Verbs that are on the schedule, and that nothing runs; `elsewhere` has what the repositories tell of.
 
     Where nothing was ever attempted on this machine, another one keeps the schedule.
     """
     if not known or not sealed:
         return
-    elsewhere = {"backup": [sealed[0].taken_at], "drill": [drill.finished_at for drill in drills]}
     for verb, expression in jobs.items():
-        runs = [attempt.began_at for attempt in known if attempt.verb == verb] + elsewhere.get(verb, [])
+        runs = [attempt.began_at for attempt in known if attempt.verb == verb]
+        runs += elsewhere.get(verb, ())
         since = max(runs, default=min(point.taken_at for point in sealed))
         due = next(cron.times(expression, since.astimezone()))
         if due + _GRACE < now:

@@ -6,26 +6,29 @@ from collections.abc import Sequence
 
 from drkit import config
 from drkit.actions import collapsed, known_points, room
-from drkit.actions.status import of_vault
+from drkit.actions.status import further, of_vault
 from drkit.actions.status.judge import Status, judge
 from drkit.errors import NotGreen, ObjectiveMissed
 from drkit.model import Objective, Problem, ProblemKind, utc_now
 from drkit.points.catalog import open_catalog
 from drkit.state import attempts
 from drkit.state.directory import State
+from drkit.tools.parallel import side_by_side
 
 
 def status(settings: config.Config) -> Status:
     """The status; raises ObjectiveMissed or NotGreen, with it, if anything is missed or red."""
     catalog = open_catalog(settings)
-    listing = catalog.look()
+    with side_by_side() as tasks:
+        others = tasks.begin("others", lambda: further.look(settings))
+        listing = catalog.look()
     known = attempts.read(State(settings.site.state).attempts)
     full = [Problem(ProblemKind.FULL_DISK, said, room.HINT) for said in room.full(settings)]
     lost = known_points.look(catalog, listing)
     here = [*full, *(lost.problems if lost else ()), *of_vault.look(settings)]
     now = utc_now()
     here += collapsed.problems(listing, now)
-    found = judge(settings, listing.points, now, known, here)
+    found = judge(settings, listing.points, now, known, here, others())
     missed = [objective.name for objective in found.objectives if not objective.met]
     if missed:
         raise ObjectiveMissed(f"missed: {', '.join(missed)}", hint=_hint(found.objectives), result=found)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from drkit.errors import TargetNotEmpty, ToolFailed
 from drkit.files import make_directory
+from drkit.model import set_aside
 from drkit.model.set_aside import free_path, there
 from drkit.registry import storage
 
@@ -64,6 +65,11 @@ def refuse_mounts_below(target: Path) -> None:
             f"{found[0]} is a mount point below {target}",
             hint="unmount it for the restore, then move what belongs there to its file system",
         )
+
+
+def taken(target: Path, point: str) -> tuple[Path, ...]:
+    """What restores of this point have set aside there so far."""
+    return set_aside.taken(target / _TREE if is_mount(target) else target, point)
 
 
 def take_place(restored: Path, target: Path, point: str) -> Path | None:

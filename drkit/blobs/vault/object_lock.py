@@ -60,10 +60,14 @@ def horizon_of(settings: config.Config, now: datetime) -> timedelta:
     later point that needs the blob extends.
     """
     assert settings.vault is not None
-    kept = lock_horizon(settings.retention, settings.schedule, now.astimezone())
     least = settings.vault.lock_for
-    if kept is None:
-        return least or _FOR_EVER
+    kept = timedelta(0)
+    for repository in settings.repositories:
+        rules = settings.retention_of(repository)
+        longest = lock_horizon(rules, settings.schedule, now.astimezone())
+        if longest is None:
+            return least or _FOR_EVER
+        kept = max(kept, longest)
     return max(kept, least or kept)
 
 

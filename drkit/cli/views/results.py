@@ -24,16 +24,23 @@ if TYPE_CHECKING:
     from drkit.actions.backup.sealing import BackupResult
     from drkit.actions.doctor.run import Diagnosis
     from drkit.actions.expire.run import ExpireResult
+    from drkit.actions.init.further import FurtherRepository
     from drkit.actions.init.run import InitResult
     from drkit.actions.points import PointList
     from drkit.actions.status.judge import Status
+    from drkit.actions.status.of_copies import RepositoryStatus
     from drkit.actions.verify import VerifyResult
     from drkit.blobs.vault.verifying import VaultVerified
     from drkit.cli.output import Output
 
 
-def init(paper: Output, result: InitResult) -> None:
-    """What `init` wrote, and the two secrets that must live elsewhere too."""
+def init(paper: Output, result: InitResult | FurtherRepository) -> None:
+    """What `init` wrote, and the secrets that must live elsewhere too."""
+    from drkit.actions.init.further import FurtherRepository
+
+    if isinstance(result, FurtherRepository):
+        _further(paper, result)
+        return
     _facts(
         paper,
         [
@@ -46,21 +53,36 @@ def init(paper: Output, result: InitResult) -> None:
                 "repository",
                 f"{result.repository} ({'made' if result.repository_made else 'was there already'})",
             ),
+            *([("copies go to", result.further.url)] if result.further else []),
             ("written", "\n".join(map(str, result.written))),
         ],
     )
     _warn(paper, result.warnings)
-    purposes = (
+    purposes: tuple[str, ...] = (
         "opens the repository; without it no backup can be read",
         "decrypts the certificates and keys in it",
         "reads the images out of the vault",
     )
-    count = {2: "two", 3: "three"}[len(result.keep_outside)]
+    if result.further:
+        copies = f"opens the repository {result.further.name}"
+        purposes = (*purposes[: len(result.keep_outside) - 1], copies)
+    count = {2: "two", 3: "three", 4: "four"}[len(result.keep_outside)]
     paper.print()
     paper.print(f"Keep these {count} secrets outside this machine, or no backup can be read if it is lost:")
     _facts(paper, [(f"  {path}", said) for path, said in zip(result.keep_outside, purposes, strict=False)])
     paper.print()
     paper.line(f"Next: drkit --config {shlex.quote(str(result.config))} doctor")
+
+
+def _further(paper: Output, added: FurtherRepository) -> None:
+    """What was added, and the one secret that must live elsewhere too."""
+    paper.print(f"repository {added.name} is made at {added.url}, and named in {added.config}")
+    paper.print("Keep its password outside this machine, or nothing in it can be read if it is lost:")
+    paper.line(f"  {added.password_file}")
+    if added.scheduled:
+        paper.print(f"`copy` is on the schedule ({added.scheduled}): install the timers again")
+    paper.print()
+    paper.line(f"Next: drkit --config {shlex.quote(str(added.config))} copy")
 
 
 def doctor(paper: Output, diagnosis: Diagnosis) -> None:
@@ -149,6 +171,7 @@ def status(paper: Output, found: Status) -> None:
         [
             ("newest point", f"{found.newest_point or 'none'} ({moment(found.newest_point_at)})"),
             ("sealed points", str(found.points)),
+            *((f"in {each.name}", _copies(each)) for each in found.repositories),
             ("last drill", str(_drill(found.last_drill))),
             *((f"last {run.label}", _run(run)) for run in found.runs),
         ],
@@ -157,6 +180,18 @@ def status(paper: Output, found: Status) -> None:
     for problem in found.findings:
         if problem.red:
             paper.print(Text("problem: ", style="red").append(problem.message, style="default"))
+
+
+def _copies(each: RepositoryStatus) -> Text:
+    """What a further repository has, in a line."""
+    if each.points is None:
+        return Text("cannot be read", style="red")
+    newest = f"{each.points} sealed, the newest {each.newest_point} ({moment(each.newest_point_at)})"
+    said = Text(newest if each.newest_point else "no sealed points")
+    if each.rpo is not None:
+        word = Text("met", style="green") if each.rpo.met else Text("missed", style="red")
+        said.append("; rpo ").append_text(word).append(f", {duration(each.rpo.target_seconds)}")
+    return said.append("; last drill ").append_text(_drill(each.last_drill))
 
 
 def _run(attempt: Attempt) -> Text:
@@ -207,11 +242,15 @@ def _verified_vault(paper: Output, vault: VaultVerified) -> None:
 
 def expire(paper: Output, result: ExpireResult) -> None:
     """Each point, and why it is kept or removed."""
-    table = Table("point", "", "why")
+    several = len({line.repository for line in result.decisions}) > 1
+    table = Table(*(["repository"] if several else []), "point", "", "why")
     for line in result.decisions:
         word = Text("keep", style="green") if line.keep else Text("remove", style="red")
-        table.add_row(line.point, word, ", ".join(line.reasons))
+        where = [line.repository] if several else []
+        table.add_row(*where, line.point, word, ", ".join(line.reasons))
     paper.print(table)
+    for sentence in result.left_alone:
+        paper.print(sentence)
     verb = "would be removed" if result.dry_run else "removed"
     paper.print(f"{result.removed} recovery points {verb}, {result.kept} kept")
     if result.remaining:

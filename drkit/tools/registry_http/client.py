@@ -214,7 +214,7 @@ class Registry:
                 answer, _ = self._sent(method, where, scope, params, headers, content, follow)
             return answer
 
-        return ask() if once else self._repeated(ask, f"{self.where} does not answer {method} {where}")
+        return ask() if once else self._repeated(ask, f"{self.where} fails at {method} {where}")
 
     def _sent(
         self,
@@ -227,7 +227,8 @@ class Registry:
         follow: bool,
     ) -> tuple[httpx.Response, str | None]:
         stopping.stop_if_asked()
-        login = self._login.header(scope)
+        # Uploads may lead to a storage service, which need not know who we are.
+        login = self._login.header(scope) if self._is_own(where) else None
         all_headers = {**headers, **({"Authorization": login} if login else {})}
         try:
             answer = self._client.request(
@@ -238,8 +239,13 @@ class Registry:
             stopping.stop_if_asked()
             raise self._failed(error) from None
         if answer.status_code in (500, 502, 504):
-            raise _Lost(f"{answer.status_code} {answer.reason_phrase}")
+            said = (str(answer.status_code), answer.reason_phrase, *refusals.said(answer.content))
+            raise _Lost(", ".join(filter(None, said)))
         return answer, login
+
+    def _is_own(self, where: str | httpx.URL) -> bool:
+        url, base = self._client.base_url.join(where), self._client.base_url
+        return (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
 
     def _failed(self, error: Exception) -> Exception:
         message = str(error) or type(error).__name__
@@ -262,7 +268,7 @@ class Registry:
                         f"{what}: {error}",
                         hint="see that the registry runs, and run it again: what it has is not sent again",
                     ) from None
-                log.warning("%s: %s; trying again", what, error)
+                log.debug("%s: %s; trying again", what, error)
                 time.sleep(self._pause * attempt)
         raise AssertionError
 

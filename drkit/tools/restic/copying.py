@@ -58,6 +58,21 @@ def command_for(source: Access, target: Access, snapshots: Sequence[str]) -> Com
     # For what it looks at before: the password file.
     source.command("snapshots")
     command = target.command("copy", *snapshots, wait=wait)
+    urls = (source.url, target.url)
+    limit = max(source.stall_limit, target.stall_limit) + (wait or timedelta(0))
+    # Of the source alone: restic always locks what it writes to.
+    unlocked = ("--no-lock",) if source.read_only else ()
+    return replace(
+        joined(command, source, target),
+        arguments=(*command.arguments, *unlocked),
+        owner=partial(locking.own, target.records, urls, ("copy",)),
+        stall_limit=limit,
+        about=f"copy from {redact(source.url)} to {redact(target.url)}",
+    )
+
+
+def joined(command: Command, source: Access, target: Access) -> Command:
+    """A command on the target that has the secrets of the source as well; raises ConfigError as `copy`."""
     environment = {
         **command.environment,
         **_credentials(source, target),
@@ -67,18 +82,7 @@ def command_for(source: Access, target: Access, snapshots: Sequence[str]) -> Com
     }
     for name in (_REST_USER, _REST_PASSWORD):
         environment.pop(name, None)
-    urls = (source.url, target.url)
-    limit = max(source.stall_limit, target.stall_limit) + (wait or timedelta(0))
-    # Of the source alone: restic always locks what it writes to.
-    unlocked = ("--no-lock",) if source.read_only else ()
-    return replace(
-        command,
-        arguments=(*command.arguments, *unlocked),
-        environment=environment,
-        owner=partial(locking.own, target.records, urls, ("copy",)),
-        stall_limit=limit,
-        about=f"copy from {redact(source.url)} to {redact(target.url)}",
-    )
+    return replace(command, environment=environment)
 
 
 def _credentials(source: Access, target: Access) -> Mapping[str, str]:

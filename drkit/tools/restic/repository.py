@@ -83,17 +83,30 @@ class Repository:
         """Make the repository."""
         self.access.check(self.access.command("init"))
 
+    def initialise_like(self, other: Repository) -> None:
+        """Make it with the chunker parameters of another, so that both cut data into the same pieces."""
+        command = self.access.command("init", "--copy-chunker-params")
+        self.access.check(copying.joined(command, other.access, self.access))
+
     def open(self) -> str:
         """Try to open it: raises the fitting error if it is missing, locked or refuses the password.
 
         A lock whose owner is dead is removed, so that what comes after is not stopped by it. Returns the id.
         """
-        return _id_in(self.access.check_mending("cat", "config").text)
+        return _in_config(self.access.check_mending("cat", "config").text, "id")
 
     @property
     def id(self) -> str:
         """The id that restic gave the repository when it was made."""
-        return _id_in(self.access.check(self.access.command("cat", "config", "--no-lock")).text)
+        return self._of_config("id")
+
+    @property
+    def chunker(self) -> str:
+        """By what it cuts data into pieces."""
+        return self._of_config("chunker_polynomial")
+
+    def _of_config(self, key: str) -> str:
+        return _in_config(self.access.check(self.access.command("cat", "config", "--no-lock")).text, key)
 
     def snapshots(self, tag: str) -> tuple[Snapshot, ...]:
         """The snapshots that bear a tag, oldest first, as far as their files can be read."""
@@ -232,12 +245,13 @@ class Repository:
         exclude: str = "",
         keep: bool = False,
         listener: Listener = silent,
+        stage: str = "",
     ) -> Restored:
         """Write a snapshot (`ID` or `ID:/folder`) below `target`, with owners, modes and times.
 
         `include` names a file of patterns, one a line, to restore only those; what fits the pattern `exclude`
         is left out. With `keep` a file that is there is left as it is, whatever is in it; of directories
-        owners, modes and times are set all the same.
+        owners, modes and times are set all the same. `stage` is what the listener is told; without it, where.
         """
         options = [
             *(("--include-file", str(include)) if include else ()),
@@ -245,7 +259,7 @@ class Repository:
             *(("--overwrite", "never") if keep else ()),
         ]
         command = self.access.command("restore", "--json", snapshot, "--target", str(target), *options)
-        summary = self.access.follow(command, str(target), listener)
+        summary = self.access.follow(command, stage or str(target), listener)
         return Restored(summary.get("files_restored", 0), summary.get("bytes_restored", 0))
 
     def copy_from(self, source: Repository, snapshots: Sequence[str], stage: str, listener: Listener) -> None:
@@ -373,10 +387,10 @@ class Repository:
         )
 
 
-def _id_in(config: str) -> str:
-    """A repository's id, from what restic shows of its configuration."""
+def _in_config(config: str, key: str) -> str:
+    """A value in what restic shows of a repository's configuration."""
     try:
-        return str(json.loads(config)["id"])
+        return str(json.loads(config)[key])
     except (ValueError, KeyError, TypeError):
         raise ToolFailed(
             f"restic's configuration of the repository is not understood: {config[:60]!r}"

@@ -76,7 +76,7 @@ def test_what_comes_next_names_this_sites_paths_and_version() -> None:
     )
     steps = next_steps(replace(manifest, secret_files=files), Path("/root dir"), "the database roles harbor")
     said = "\n".join(steps)
-    assert "docker compose down in /root dir/opt/harbor" in said
+    assert "docker compose stop core jobservice registry registryctl in /root dir/opt/harbor" in said
     assert "Harbor 2.15.0 to 2.15.2 (schema 180)" in said
     assert "/root dir/data/secret/keys/secretkey must be the restored one" in said
     assert "/root dir/data/redis" in said

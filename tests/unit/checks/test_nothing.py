@@ -23,8 +23,8 @@ def test_of_no_images(tmp_path: Path) -> None:
     ledger.close()
     assert nothing(images.closure_of([], [])) == "no blob is referred to"
     assert nothing(images.closure_of([], [("a", 1)])) == "no blob is referred to, 1 unreferenced"
-    assert nothing(lists.agree([], [], "digest")) == "no digest, as at the backup"
-    assert lists.agree([], [("a", 1)], "digest").outcome is Outcome.FAILED
+    assert nothing(lists.agree([], [], "digests")) == "no digests, as at the backup"
+    assert lists.agree([], [("a", 1)], "digests").outcome is Outcome.FAILED
     assert nothing(manifests.links_hold(tmp_path)) == "no repository has a link"
     assert nothing(manifests.resolve(tmp_path, [], tmp_path / "seen.db")) == "there is no manifest"
     assert nothing(vault.came(Fetched(0, 0, 0, 0, ()), "s3://v")) == "no blob is needed of s3://v"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,41 @@ def test_what_would_be_no_configuration_is_not_written(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot write"):
         edit.write_recipients(tmp_path / "none", ["age1one"])
+
+
+def test_a_further_repository_and_a_job_come_after_those_that_are_there() -> None:
+    text = """# mine
+[site]
+name = "x"
+
+[[repository]]    # the first
+name = "primary"
+url = "/backup"
+password_file = "/p"
+
+[retention]
+keep_last = 3
+
+[schedule]
+backup = "17 4 * * *"    # early
+"""
+    entry = {"name": "offsite", "url": "sftp:host:/x", "password_file": "/q", "rpo": "50h"}
+    changed = edit.with_job(edit.with_repository(text, entry), "copy", "17 5 * * *")
+    found = parse_config(changed, "drkit.toml")
+    assert [each.name for each in found.repositories] == ["primary", "offsite"]
+    assert found.repositories[1].rpo == timedelta(hours=50)
+    assert found.schedule.jobs == {"backup": "17 4 * * *", "copy": "17 5 * * *"}
+    assert [line for line in text.splitlines() if line not in changed.splitlines()] == []
+    with pytest.raises(ConfigError) as caught:
+        parse_config(changed.replace('"offsite"', '"primary"'), "drkit.toml")
+    assert "are named" in caught.value.message
+
+
+def test_what_only_copies_have_is_refused_elsewhere() -> None:
+    one = '[site]\nname = "x"\n[[repository]]\nname = "p"\nurl = "/b"\npassword_file = "/p"\n'
+    with pytest.raises(ConfigError) as caught:
+        parse_config(f'{one}rpo = "1d"\n', "drkit.toml")
+    assert caught.value.hint == "that one is rpo in [objectives]"
+    with pytest.raises(ConfigError) as caught:
+        parse_config(f'{one}[schedule]\ncopy = "0 5 * * *"\n', "drkit.toml")
+    assert caught.value.hint == "add a second [[repository]]"

@@ -41,7 +41,7 @@ def known() -> Iterator[tuple[str, dict[str, FieldInfo]]]:
     """The same of the model."""
     for heading, kinds in headings().items():
         for kind in kinds:
-            yield heading, kind.model_fields
+            yield heading, {field.alias or name: field for name, field in kind.model_fields.items()}
 
 
 def test_the_sections_are_those_of_the_model_in_its_order() -> None:

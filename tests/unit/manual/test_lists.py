@@ -74,6 +74,7 @@ def test_metrics_with_their_labels(tmp_path: Path) -> None:
         runs=(Attempt("1", "backup", "", NOW, NOW, 0),),
         objectives=(Objective("rpo", 1, 2, False),),
         last_drill=drill_note("point", NOW),
+        repositories=(metrics.Copies("offsite", NOW, 1, Objective("rpo", 1, 2, False)),),
     )
     metrics.write(tmp_path / "drkit.prom", facts)
     written: dict[str, set[str]] = {}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from drkit.config import Retention
 from drkit.model import Part, Point, PointStatus
-from drkit.points import copies, seals
+from drkit.points import copies
 from drkit.points.catalog import Listing
 from drkit.tools.restic.output import Snapshot
 from tests import samples
@@ -120,13 +120,3 @@ def test_what_a_dead_run_left_goes_only_when_the_source_has_it_no_more() -> None
     target = Listing((left, resumed, foreign, broken))
     assert copies.remains(source, target, "here") == (left,)
     assert copies.remains(Listing(()), target, "another") == (foreign,)
-
-
-def test_seals_with_the_same_content_are_found() -> None:
-    (wanted,) = plan([point(1)]).points
-    source = [Snapshot(wanted.seal, NOW, "s", (seals.SEAL,), (), None, None, "seal tree")]
-    target = [
-        Snapshot("there", NOW, "s", (seals.SEAL,), (), wanted.seal, None, "seal tree"),
-        Snapshot("other", NOW, "s", (seals.SEAL,), (), wanted.seal, None, "another tree"),
-    ]
-    assert list(copies.same_seals([wanted], source, target)) == [(wanted.seal, "there")]

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from drkit.errors import ConfigError
 from drkit.model import Attempt, Objective, Outcome, Problem, ProblemKind
-from drkit.reports.metrics import Facts, write
+from drkit.reports.metrics import Copies, Facts, write
 from tests.samples import drill_note
 
 NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
@@ -41,6 +41,7 @@ def test_everything_that_is_known(tmp_path: Path) -> None:
         newest_point_at=datetime(2026, 11, 24, 2, 0, tzinfo=UTC),
         newest_point_bytes=123_456_789_012,
         sealed_points=7,
+        repositories=(Copies("offsite", None, 0, Objective("rpo", 86_400, None, met=False)),),
         runs=(
             Attempt("1", "verify", "", NOW, NOW, 7),
             Attempt("2", "backup", "", NOW, datetime(2026, 11, 24, 2, 10, tzinfo=UTC), 0),
@@ -59,6 +60,9 @@ def test_everything_that_is_known(tmp_path: Path) -> None:
         "drkit_newest_point_timestamp_seconds": NOW.timestamp() - 4 * 3600,
         "drkit_newest_point_bytes": 123_456_789_012,
         "drkit_sealed_points": 7,
+        "drkit_repository_newest_point_timestamp_seconds{offsite}": 0,
+        "drkit_repository_sealed_points{offsite}": 0,
+        "drkit_repository_rpo_met{offsite}": 0,
         "drkit_last_backup_timestamp_seconds": NOW.timestamp() - 4 * 3600 + 600,
         "drkit_last_backup_success": 1,
         "drkit_last_proof_timestamp_seconds": datetime(2026, 11, 15, 5, 30, tzinfo=UTC).timestamp(),

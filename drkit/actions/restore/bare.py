@@ -1,0 +1,172 @@
+"""A machine that has nothing but a repository's address, its password and an identity.
+
+The configuration is in the recovery point. There it is data, for whoever can write to the repository can
+write one: it names no file of this machine, has no command run on it, and writes nowhere but where a restore
+does. Files that it names are taken from the point's own secrets, or are missing.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from drkit import config
+from drkit.actions.restore import secrets
+from drkit.errors import RestoreDamaged, UsageError
+from drkit.files import write_new
+from drkit.points.catalog import open_catalog
+from drkit.points.seal_files import SealFiles
+from drkit.secrets.bundle import Member
+from drkit.secrets.install import below
+from drkit.state.directory import State, private_directory
+from drkit.tools.postgres import targets
+
+_FILES = ("password_file", "credentials_file", "ca_file")
+# What says where a database is. The rest of a connection string can name files.
+_OF_A_SERVER = ("host", "hostaddr", "port", "user", "dbname", "sslmode")
+_DEFAULT_STATE = "/var/lib/drkit"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the recovery points are; `site` is whose, where there are several in there."""
+
+    url: str
+    password_file: Path
+    credentials_file: Path | None = None
+    site: str | None = None
+
+    def settings(self, site: str, state: Path, more: Mapping[str, Any] | None = None) -> config.Config:
+        """A configuration with this repository; raises ConfigError."""
+        files = {"password_file": self.password_file, "credentials_file": self.credentials_file}
+        given = {key: str(path.absolute()) for key, path in files.items() if path}
+        document = {
+            **(more or {}),
+            "site": {"name": site, "state": str(state)},
+            "repository": [{"name": "primary", "url": self.url, **given}],
+        }
+        return config.from_document(document, "the command line")
+
+
+@contextmanager
+def looking(origin: Origin) -> Iterator[config.Config]:
+    """Settings to look at the repository with; what is kept meanwhile is gone afterwards.
+
+    Raises UsageError where there are points of several sites and nobody says which are meant.
+    """
+    with TemporaryDirectory(prefix="drkit-") as scratch:
+        state = Path(scratch)
+        site = origin.site
+        if site is None:
+            sites = open_catalog(origin.settings("unknown", state)).other_sites()
+            if len(sites) > 1:
+                raise UsageError(
+                    f"the repository has recovery points of {len(sites)} sites: {', '.join(sites)}",
+                    hint="say which one with --site NAME",
+                )
+            site = sites[0] if sites else "unknown"
+        yield origin.settings(site, state)
+
+
+@contextmanager
+def configured(
+    origin: Origin, point: str, identity: Path | None, root: Path | None
+) -> Iterator[config.Config]:
+    """The configuration of a point, for its restore to this machine; what it takes is gone afterwards."""
+    with looking(origin) as settings:
+        catalog = open_catalog(settings)
+        found, manifest = catalog.find(point)
+        files = catalog.fetch_seal(found)
+        document = _document(files)
+    members = _members(files, identity)
+    state = below(root, str(document.get("site", {}).get("state", _DEFAULT_STATE)))
+    with ExitStack() as stack:
+        State(state).prepare()
+        private = stack.enter_context(private_directory(State(state).runs, f"bare-{os.getpid()}"))
+        more = of_point(document, members, private)
+        more["secrets"] = {"identity_file": str(identity.absolute())} if identity else {}
+        yield origin.settings(manifest.site, state, more)
+
+
+def _document(files: SealFiles) -> dict[str, Any]:
+    """The configuration in a point; nothing where it has none. Raises RestoreDamaged."""
+    if files.manifest.part("configuration") is None:
+        return {}
+    try:
+        found = tomllib.loads(files.data("configuration", "configuration").decode())
+    except ValueError as error:
+        raise RestoreDamaged(
+            f"the configuration in point {files.manifest.id} cannot be read: {error}",
+            hint="write a configuration, and name it with --config",
+        ) from None
+    return found
+
+
+def _members(files: SealFiles, identity: Path | None) -> dict[str, bytes]:
+    """The secret files by their paths, as far as somebody can open them."""
+    if identity is None or files.manifest.part("secrets") is None:
+        return {}
+    opened: tuple[Member, ...] = secrets.open_members(files, identity)
+    return {member.path: member.data for member in opened if member.kind == "file"}
+
+
+def of_point(document: Mapping[str, Any], members: Mapping[str, bytes], private: Path) -> dict[str, Any]:
+    """What a restore needs of a configuration that is not to be trusted further than its point.
+
+    Where images are in a directory the point itself says in which.
+    """
+    databases = [_database(_own_files(entry, members, private)) for entry in document.get("database", ())]
+    more: dict[str, Any] = {"database": databases}
+    for name in ("blobs", "vault"):
+        section = document.get(name)
+        if section and (name == "vault" or section.get("kind") == "s3"):
+            more[name] = _own_files(section, members, private)
+    return more
+
+
+def _database(entry: dict[str, Any]) -> dict[str, Any]:
+    if "dsn" not in entry:
+        return entry
+    settings = targets.target(entry["dsn"], None).settings
+    kept = {key: value for key, value in settings.items() if key in _OF_A_SERVER}
+    return {**entry, "dsn": targets.connection_string(**kept)}
+
+
+def _own_files(section: Mapping[str, Any], members: Mapping[str, bytes], private: Path) -> dict[str, Any]:
+    """A section whose files are those in the point; the others are not named any more."""
+    found = {key: value for key, value in section.items() if key not in _FILES}
+    for key in _FILES:
+        data = members.get(str(section.get(key)))
+        if data is not None:
+            written = private / f"{len(list(private.iterdir()))}-{key}"
+            write_new(written, data.decode("utf-8", "replace"))
+            found[key] = str(written)
+    return found
+
+
+def missing_files(files: SealFiles, root: Path | None) -> tuple[str, ...]:
+    """The files that the configuration in a point names, and that are neither in it nor on this machine."""
+    there = {file.path for file in files.manifest.secret_files}
+    named = {value for key, value in _strings(_document(files)) if key.endswith("_file")}
+    return tuple(sorted(path for path in named - there if not below(root, path).exists()))
+
+
+def _strings(value: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every string in a document, with the key that it stands under."""
+    match value:
+        case dict():
+            for name, each in value.items():
+                yield from _strings(each, name)
+        case list():
+            for each in value:
+                yield from _strings(each, key)
+        case str():
+            yield key, value
+        case _:
+            pass

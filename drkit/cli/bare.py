@@ -1,0 +1,34 @@
+"""Where recovery points are looked for: by the configuration, or by an address on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from drkit.actions.restore.bare import Origin
+
+
+def origin(
+    repository: str | None, password: Path | None, credentials: Path | None, site: str | None
+) -> Origin | None:
+    """The repository at an address, or None where the configuration says it; raises UsageError."""
+    from drkit.actions.restore.bare import Origin
+
+    if password is not None and repository is not None:
+        return Origin(repository, password, credentials, site)
+    if repository is not None and ("/" in repository or ":" in repository):
+        raise UsageError(
+            f"{repository} is an address, and nothing says its password",
+            hint="give --password-file FILE; a repository of the configuration is meant by its name",
+        )
+    lone = {"--password-file": password, "--repository-credentials": credentials, "--site": site}
+    given = next((option for option, value in lone.items() if value is not None), None)
+    if given:
+        raise UsageError(
+            f"{given} is for a repository at an address",
+            hint="give --repository URL and --password-file FILE as well",
+        )
+    return None
