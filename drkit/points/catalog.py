@@ -99,17 +99,23 @@ class Catalog:
 
         Where there are no copies that matters: restic takes a good part of a second for each manifest.
         """
+        return self.find_among(wanted, locked=locked)[:2]
+
+    def find_among(
+        self, wanted: str, *, locked: bool = False
+    ) -> tuple[Point, PointManifest, tuple[Point, ...]]:
+        """The same, and all points that were read for it."""
         if wanted and wanted != "latest":
             found = self.points(locked=locked, only=wanted)
             if len(found) == 1 and found[0].manifest is not None:
-                return found[0], found[0].manifest
+                return found[0], found[0].manifest, found
         points = self.points(locked=locked)
         if not points and (others := self.other_sites()):
             raise NoSuchPoint(
                 f"the repository has no recovery point of {self.site}, but some of {', '.join(others)}",
                 hint="set name in [site] to the site whose points are wanted",
             )
-        return pick(wanted, points)
+        return (*pick(wanted, points), points)
 
     def other_sites(self) -> tuple[str, ...]:
         """The other sites that the repository has recovery points of."""

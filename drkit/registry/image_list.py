@@ -19,6 +19,7 @@ from drkit.tools.sorted_lines import SortedLines
 
 FILE_NAME = "tags.jsonl"
 # Cosign's older form: the digest of what it is about, and what it is.
+_LIST = re.compile(r"sha256-[0-9a-f]{64}")
 _OF = re.compile(r"sha256-([0-9a-f]{64})(?:\.[a-z]+)?")
 # A child is of an index; an accessory (a signature, an SBOM) is of its subject.
 Kind = Literal["image", "child", "accessory"]
@@ -37,6 +38,15 @@ class Listed(NamedTuple):
     size: int | None = None
     kind: Kind = "image"
     subject: str | None = None
+
+
+def lists_referrers(tag: str) -> bool:
+    """Whether a tag is that of a list of what refers to an image, in a registry that keeps no such lists.
+
+    `sha256-<digest>`, the "referrers tag schema" of the distribution specification. Every client that pushes
+    a referrer writes the list anew, with one entry more.
+    """
+    return _LIST.fullmatch(tag) is not None
 
 
 def to_lines(images: Iterable[Listed]) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -125,6 +125,17 @@ class OciLayout:
     def push_manifest(self, _repository: str, digest: str, _kind: str, data: bytes) -> None:
         """Write a manifest."""
         self._write(digest, iter([data]))
+
+    def lacks_referrers(
+        self, _repository: str, _subject: str, _described: Sequence[Mapping[str, Any]]
+    ) -> bool:
+        """A layout has no lists of referrers: who reads it looks at the manifests in its index."""
+        return False
+
+    def list_referrers(
+        self, _repository: str, _subject: str, _described: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Nor is one written."""
 
     def name(self, repository: str, tag: str, digest: str, kind: str, data: bytes) -> None:
         """Name an image in the index; without a `tag` it is found by its digest, or its subject."""

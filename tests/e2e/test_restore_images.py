@@ -14,8 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+import testenv
 from drkit.registry import storage
 from drkit.tools.registry import MANIFEST_TYPES
+from drkit.tools.registry_http import referrers
 from testenv import Site
 from testenv.s3_faults import Fault, Proxy
 from tests import needs, registry_server
@@ -310,3 +312,34 @@ def test_of_a_plain_registry(fresh: Drkit, site: Site, other: str) -> None:
     assert digest_of(other, signature.repository, signature.tag) == signature.tag
     tag = f"{signature.tag.replace(':', '-')}.sig"
     assert digest_of(other, signature.repository, tag) == known(site)[signature.repository, tag]
+
+
+def test_a_list_of_referrers_is_completed_and_never_cut(copy: Drkit, site: Site, other: str) -> None:
+    """This registry keeps no such lists, so clients do: what somebody has signed since stays in one."""
+    with testenv.connect(site) as connection:
+        found = connection.execute(
+            "SELECT subject_artifact_repo, subject_artifact_digest, digest FROM artifact_accessory"
+            " WHERE type NOT LIKE 'signature.cosign' ORDER BY id LIMIT 1"
+        ).fetchone()
+    assert found is not None
+    repository, subject, sbom = found
+    address = f"{other}/v2/{repository}/manifests/{subject.replace(':', '-')}"
+
+    def listed() -> list[dict[str, Any]]:
+        answer = httpx.get(address, headers={"Accept": referrers.INDEX}, timeout=60)
+        entries: list[dict[str, Any]] = answer.raise_for_status().json()["manifests"]
+        return entries
+
+    words = (f"{repository}@{subject}", "--to", other)
+    assert restore(copy, *words)["lists"] == 1
+    (entry,) = listed()
+    assert entry["digest"] == sbom
+    assert restore(copy, *words)["lists"] == 0
+    newer = {**entry, "digest": subject, "artifactType": "application/x-newer"}
+    data = referrers.completed([newer], [])
+    headers = {"Content-Type": referrers.INDEX}
+    httpx.put(address, content=data, headers=headers, timeout=60).raise_for_status()
+    plan = copy.ask("restore", "latest", "--image", *words, "--dry-run")
+    assert (plan["lists"], plan["tag_count"]) == (1, 0)
+    assert restore(copy, *words)["lists"] == 1
+    assert listed() == [newer, entry]

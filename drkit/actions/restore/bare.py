@@ -8,29 +8,32 @@ does. Files that it names are taken from the point's own secrets, or are missing
 from __future__ import annotations
 
 import os
+import stat
+import time
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from typing import Any
 
 from drkit import config
 from drkit.actions.restore import secrets
-from drkit.errors import RestoreDamaged, UsageError
-from drkit.files import write_new
+from drkit.errors import RestoreDamaged, ToolFailed, UsageError
+from drkit.files import make_directory, write_new
 from drkit.points.catalog import open_catalog
 from drkit.points.seal_files import SealFiles
 from drkit.secrets.bundle import Member
 from drkit.secrets.install import below
-from drkit.state.directory import State, private_directory
+from drkit.state.directory import State, left_behind, private_directory, remove_tree
 from drkit.tools.postgres import targets
 
 _FILES = ("password_file", "credentials_file", "ca_file")
 # What says where a database is. The rest of a connection string can name files.
 _OF_A_SERVER = ("host", "hostaddr", "port", "user", "dbname", "sslmode")
 _DEFAULT_STATE = "/var/lib/drkit"
+_OLD_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,7 @@ def looking(origin: Origin) -> Iterator[config.Config]:
 
     Raises UsageError where there are points of several sites and nobody says which are meant.
     """
-    with TemporaryDirectory(prefix="drkit-") as scratch:
-        state = Path(scratch)
+    with _scratch() as state:
         site = origin.site
         if site is None:
             sites = open_catalog(origin.settings("unknown", state)).other_sites()
@@ -72,6 +74,26 @@ def looking(origin: Origin) -> Iterator[config.Config]:
                 )
             site = sites[0] if sites else "unknown"
         yield origin.settings(site, state)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A state directory for a moment; what killed runs have left of theirs goes."""
+    parent = Path(gettempdir()) / f"drkit-bare-{os.geteuid()}"
+    make_directory(parent, 0o700, exist_ok=True)
+    found = parent.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise ToolFailed(f"{parent} is not drkit's", hint="remove it, or set TMPDIR")
+    for path in left_behind(parent):
+        # One that has only just been made may not have its lock yet.
+        if time.time() - path.stat().st_mtime > _OLD_SECONDS:
+            remove_tree(path)
+    try:
+        with private_directory(parent, str(os.getpid())) as made:
+            yield made
+    finally:
+        with suppress(OSError):
+            parent.rmdir()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from drkit.database import clients, locked, swap
 from drkit.errors import ConfigError, TargetNotEmpty, UsageError
 from drkit.harbor.hostname import is_hostname
 from drkit.model import DatabaseEvidence, Part, Point, PointManifest, utc_now
-from drkit.points.catalog import Catalog, open_catalog
+from drkit.points.catalog import open_catalog
 from drkit.points.seal_files import SealFiles
 from drkit.registry import storage
 from drkit.reports import next_steps
@@ -114,7 +114,7 @@ def plan(settings: config.Config, options: RestoreOptions) -> RestorePlan:
     repository.require(repository.version())
     service.require(settings.restore)
     catalog = open_catalog(settings, options.repository)
-    point, _ = catalog.find(options.point, locked=True)
+    point, _, known = catalog.find_among(options.point, locked=True)
     files = catalog.fetch_seal(point)
     manifest = files.manifest
     steps = tuple(_steps(settings, files, options))
@@ -132,7 +132,7 @@ def plan(settings: config.Config, options: RestoreOptions) -> RestorePlan:
         options,
         point,
         age_seconds=(utc_now() - manifest.consistent_at).total_seconds(),
-        expected=_expected(catalog, point, steps),
+        expected=_expected(known, point, steps),
         stop=(live and settings.restore.stop) or "",
         start=(live and settings.restore.start) or "",
         to_stop=_to_stop(manifest) if live and settings.restore.stop is None else "",
@@ -176,10 +176,10 @@ def _to_stop(manifest: PointManifest) -> str:
     return f"Harbor (core, jobservice, registry, registryctl){where}"
 
 
-def _expected(catalog: Catalog, point: Point, steps: Sequence[RestoreStep]) -> Expected | None:
+def _expected(known: Sequence[Point], point: Point, steps: Sequence[RestoreStep]) -> Expected | None:
+    """By the points that were read anyway: nobody shall wait for the others to be told how long he waits."""
     wanted = [Wanted(step.kind, step.name, step.bytes) for step in steps]
-    proven = any(note.proves for note in point.drills)
-    return expect(wanted, [point] if proven else catalog.points(), point.id)
+    return expect(wanted, known, point.id)
 
 
 def _steps(settings: config.Config, files: SealFiles, options: RestoreOptions) -> Iterator[RestoreStep]:

@@ -23,7 +23,7 @@ from drkit.actions.restore.database import DatabaseRestore
 from drkit.actions.restore.plan import RestorePlan, RestoreStep, database_target
 from drkit.actions.restore.service import Service
 from drkit.actions.restore.way_back import NotRestored, now_at, of_path
-from drkit.errors import DrkitError, Interrupted, RestoreDamaged, ToolFailed
+from drkit.errors import DrkitError, Interrupted, RestoreDamaged
 from drkit.model import Stage
 from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.seal_files import SealFiles
@@ -153,8 +153,8 @@ class _Restore:
             )
         try:
             self.service.start()
-        except ToolFailed as error:
-            raise ToolFailed(error.message, hint=error.hint, result=self._result()) from None
+        except DrkitError as error:
+            raise type(error)(error.message, hint=error.hint, result=self._result()) from None
         return self._result()
 
     def _live_databases(self) -> list[Target]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from drkit.config import Restore
 from drkit.database import swap
-from drkit.errors import DatabaseBusy, DatabaseUnreachable, DrkitError, ToolFailed
+from drkit.errors import DatabaseBusy, DatabaseUnreachable, DrkitError, Interrupted, ToolFailed
 from drkit.stopwatch import Stopwatch
 from drkit.tools.postgres import sessions
 from drkit.tools.postgres.targets import Target
@@ -74,8 +74,8 @@ class Service:
         with self.stopwatch.stage("start the service"):
             try:
                 _run("start", self.start_command)
-            except ToolFailed as error:
-                raise ToolFailed(
+            except (ToolFailed, Interrupted) as error:
+                raise type(error)(
                     f"everything is back, but the service does not start: {error.message}",
                     hint=f"see what it says, then run it again: {self.start_command}",
                 ) from None

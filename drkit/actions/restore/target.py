@@ -90,7 +90,7 @@ def room(target: Path, point: str, needed: int) -> str:
     place = next(path for path in (target, *target.parents) if path.is_dir())
     free = shutil.disk_usage(place).free
     if free < needed:
-        roots = (target, placing.staging_for(target, point) / target.name)
+        roots = (target, *placing.staging_for(target, point).glob("*"))
         there = sum(length for root in roots for _digest, length in storage.stored_blobs(root))
         if free < needed - there:
             raise TargetUnfit(

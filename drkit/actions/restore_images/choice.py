@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 from drkit.actions.restore_images.rename import Rename, renamed
 from drkit.errors import WrongBytes
+from drkit.registry import image_list
 from drkit.registry.image_list import Listed
 from drkit.registry.selection import Selection
 from drkit.serving import requests
@@ -18,12 +20,16 @@ from drkit.tools.registry import Manifest, parse_manifest
 
 @dataclass(frozen=True)
 class ChosenManifest:
-    """A manifest to push: its media type and length; `root` is one that nothing else leads to."""
+    """A manifest to push: its media type and length; `root` is one that nothing else leads to.
+
+    `about` is the digest of what it refers to and how a list of referrers describes it.
+    """
 
     digest: str
     kind: str
     size: int
     root: bool
+    about: tuple[str, dict[str, Any]] | None = None
 
     @property
     def is_index(self) -> bool:
@@ -63,7 +69,10 @@ def choose(
             tag = "" if selection.digest is not None else each.tag
             name, new_tag = renamed(renames, repository, tag)
             into = found.setdefault(name, Chosen(repository, name))
-            walk.image(into, each.digest, [new_tag] if tag else [])
+            if image_list.lists_referrers(each.tag):
+                walk.listed(into, each.digest)
+            else:
+                walk.image(into, each.digest, [new_tag] if tag else [])
         yield from found.values()
 
 
@@ -84,6 +93,12 @@ class _Walk:
         """An image with what is about it, and the tags that it shall have; not where it is not whole."""
         if self._manifest(into, digest, root=True):
             into.tags += ((tag, digest) for tag in tags if (tag, digest) not in into.tags)
+
+    def listed(self, into: Chosen, digest: str) -> None:
+        """What a list of referrers names: the target has a list of its own, which may name more."""
+        facts = self._read(into, digest, root=True)
+        for child in facts[0].children if facts else ():
+            self.image(into, child.digest, ())
 
     def _manifest(self, into: Chosen, digest: str, *, root: bool) -> bool:
         """Choose a manifest and all below it; returns whether all of it is there."""
@@ -114,7 +129,8 @@ class _Walk:
         if data is None:
             into.lacking.append(f"{self._repository}@{digest} is not there")
             return None
-        chosen = ChosenManifest(digest, requests.media_type(data), len(data), root)
+        about = requests.referrer(digest, data)
+        chosen = ChosenManifest(digest, requests.media_type(data), len(data), root, about)
         return parse_manifest(digest, data), chosen
 
     def _blobs(self, into: Chosen, manifest: Manifest) -> bool:
@@ -133,6 +149,9 @@ class _Walk:
     def _accessories(self, into: Chosen, digest: str) -> None:
         """What is about a manifest: by the list, or by cosign's tags and the manifests themselves."""
         for each in self._about.get(digest, ()):
+            if image_list.lists_referrers(each.tag):
+                self.listed(into, each.digest)
+                continue
             self.image(into, each.digest, [each.tag] if each.tag else [])
         if self._by_list:
             return

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from drkit.actions.restore_images.choice import Chosen
 from drkit.actions.restore_images.target import STREAMS, Target
@@ -44,15 +45,27 @@ class TagChange:
     now: str | None
 
 
+@dataclass(frozen=True)
+class Referrers:
+    """What refers to one manifest, each as a list of referrers describes it."""
+
+    subject: str
+    described: tuple[dict[str, Any], ...]
+
+
 @dataclass
 class Push:
-    """What one repository of the target lacks; `blobs` with their lengths."""
+    """What one repository of the target lacks; `blobs` with their lengths.
+
+    `lists` are the lists of referrers that lack some.
+    """
 
     chosen: Chosen
     blobs: dict[str, int] = field(default_factory=dict)
     manifests: set[str] = field(default_factory=set)
     tags: list[TagChange] = field(default_factory=list)
     same_tags: int = 0
+    lists: list[Referrers] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -90,6 +103,7 @@ class ImagesPlan:
     tag_count: int
     tags: tuple[TagChange, ...]
     lacking: tuple[str, ...]
+    lists: int = 0
 
     @property
     def moved(self) -> tuple[TagChange, ...]:
@@ -99,7 +113,7 @@ class ImagesPlan:
     @property
     def nothing_to_do(self) -> bool:
         """Whether all of it is there."""
-        return not (self.manifests or self.blobs or self.tag_count)
+        return not (self.manifests or self.blobs or self.tag_count or self.lists)
 
 
 def compare(target: Target, chosen: Iterable[Chosen], listener: Listener) -> list[Push]:
@@ -136,8 +150,23 @@ def _of_repository(target: Target, chosen: Chosen) -> Push:
     for_each(chosen.blobs, blob, STREAMS)
     for_each(chosen.manifests, manifest, STREAMS)
     for_each(chosen.tags, tag, STREAMS)
+    push.lists = [each for each in referrers(chosen) if target.lacks_referrers(chosen.target, *_of(each))]
     push.tags.sort(key=lambda change: change.tag)
     return push
+
+
+def _of(each: Referrers) -> tuple[str, tuple[dict[str, Any], ...]]:
+    return each.subject, each.described
+
+
+def referrers(chosen: Chosen) -> list[Referrers]:
+    """What was chosen and refers to something, by what it refers to."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for manifest in chosen.manifests.values():
+        if manifest.about:
+            subject, described = manifest.about
+            found.setdefault(subject, []).append(described)
+    return [Referrers(subject, tuple(described)) for subject, described in found.items()]
 
 
 def summed_up(
@@ -165,6 +194,7 @@ def summed_up(
         tag_count=len(tags),
         tags=tuple(moved_first[:_MOST]),
         lacking=tuple(dict.fromkeys(said for push in every for said in push.chosen.lacking)),
+        lists=sum(len(push.lists) for push in every),
     )
 
 

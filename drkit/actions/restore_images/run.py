@@ -16,7 +16,7 @@ from itertools import islice
 from drkit import config
 from drkit.actions.images import listing, opening
 from drkit.actions.restore_images import choice, plan, rename, target
-from drkit.actions.restore_images.plan import ImageOptions, ImagesPlan, Push, TagChange
+from drkit.actions.restore_images.plan import ImageOptions, ImagesPlan, Push, Referrers, TagChange
 from drkit.actions.restore_images.target import STREAMS, Destination, Target
 from drkit.errors import RegistryRefused, RestoreDamaged, ToolFailed
 from drkit.model import utc_now
@@ -59,6 +59,8 @@ class ImagesRestored:
     refused_count: int
     hint: str
     seconds: float
+    # Of so many images the list of what refers to them was completed.
+    lists: int = 0
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,7 @@ class _Pushing:
     mounted: list[str] = field(default_factory=list)
     manifests: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
+    lists: list[str] = field(default_factory=list)
     refused: Tally[str] = field(default_factory=Tally)
     without: set[str] = field(default_factory=set)
     hint: str = ""
@@ -193,6 +196,8 @@ class _Pushing:
                     self._manifest(push, chosen)
         # Every image is whole before the first tag moves.
         for push in self.prepared.pushes:
+            for each in push.lists:
+                self._list(push, each)
             for_each(push.tags, partial(self._tag, push), STREAMS)
         self.listener(Update(_STAGE, finished=True))
         made = self.prepared.plan
@@ -213,6 +218,7 @@ class _Pushing:
             refused_count=self.refused.count,
             hint=self.hint,
             seconds=round(time.monotonic() - self.began, 3),
+            lists=len(self.lists),
         )
 
     def _blob(self, push: Push, blob: tuple[str, int]) -> None:
@@ -276,6 +282,15 @@ class _Pushing:
         if chosen.root:
             self.prepared.target.name(name, "", chosen.digest, chosen.kind, data)
         self.manifests.append(chosen.digest)
+
+    def _list(self, push: Push, each: Referrers) -> None:
+        name = push.chosen.target
+        there = [d for d in each.described if f"{name}@{d['digest']}" not in self.without]
+        try:
+            self.prepared.target.list_referrers(name, each.subject, there)
+            self.lists.append(each.subject)
+        except RegistryRefused as error:
+            self._refused(f"what refers to {name}@{each.subject}", error)
 
     def _tag(self, push: Push, change: TagChange) -> None:
         name, tag, digest = change.repository, change.tag, change.digest

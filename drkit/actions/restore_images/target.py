@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from drkit import config
@@ -45,6 +45,16 @@ class Target(Protocol):
 
     def push_manifest(self, repository: str, digest: str, kind: str, data: bytes, /) -> None:
         """Send a manifest."""
+
+    def lacks_referrers(
+        self, repository: str, subject: str, described: Sequence[Mapping[str, Any]], /
+    ) -> bool:
+        """Whether the list of what refers to a manifest has to be completed with one of these."""
+
+    def list_referrers(
+        self, repository: str, subject: str, described: Sequence[Mapping[str, Any]], /
+    ) -> None:
+        """Complete that list; what else it names stays in it."""
 
     def name(self, repository: str, tag: str, digest: str, kind: str, data: bytes, /) -> None:
         """Let a tag mean a manifest that was sent; `tag` may be empty."""

@@ -117,6 +117,9 @@ class _Keeper:
                     return True
         except FileNotFoundError:
             return False
+        except OSError:
+            # No file, or none to be read: it is made anew.
+            pass
         target.unlink()
         return False
 

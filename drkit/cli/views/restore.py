@@ -53,7 +53,7 @@ def _service(plan: RestorePlan) -> list[str]:
 
 def _time(plan: RestorePlan) -> str:
     if plan.expected is None:
-        return "time to expect: unknown, as no full drill has passed yet"
+        return "time to expect: unknown, as no full drill of it has passed"
     drilled = "this point" if plan.expected.point == plan.point else f"point {plan.expected.point}"
     return (
         f"time to expect: about {duration(plan.expected.seconds)}, and verification,"

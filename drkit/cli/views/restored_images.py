@@ -47,6 +47,11 @@ def plan(paper: Output, found: ImagesPlan) -> None:
         f" {size(found.bytes)} at most, {found.tag_count:,} tags. There already:"
         f" {found.present_manifests:,}, {found.present_blobs:,} and {found.present_tags:,}."
     )
+    if found.lists:
+        paper.print(
+            f"To complete: {found.lists:,} lists of what refers to an image (signatures, SBOMs), which this"
+            " registry does not keep itself."
+        )
     layout.warn(paper, [f"left out: {said}" for said in found.lacking])
 
 
@@ -57,7 +62,16 @@ def restored(paper: Output, found: ImagesRestored | ImagesPlan) -> None:
     if isinstance(found, ImagesPlan):
         plan(paper, found)
         return
-    if not (found.manifests or found.blobs or found.mounted or found.tags or found.lacking or found.refused):
+    done = (
+        found.manifests,
+        found.blobs,
+        found.mounted,
+        found.tags,
+        found.lists,
+        found.lacking,
+        found.refused,
+    )
+    if not any(done):
         paper.print(f"Nothing to do: {found.target} has all of it.")
         return
     taken = f", {found.mounted:,} taken over from other repositories" if found.mounted else ""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -18,7 +19,7 @@ import httpx
 from drkit.errors import ConfigError, RegistryUnreachable, ToolFailed
 from drkit.tools.process import stopping
 from drkit.tools.registry import MANIFEST_TYPES
-from drkit.tools.registry_http import refusals
+from drkit.tools.registry_http import referrers, refusals
 from drkit.tools.registry_http.login import Account, Login
 
 log = logging.getLogger(__name__)
@@ -167,6 +168,36 @@ class Registry:
         """Let a tag mean a manifest; without a `tag` there is nothing to do."""
         if tag:
             self._put_manifest(repository, tag, digest, kind, data)
+
+    def lacks_referrers(self, repository: str, subject: str, described: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether the list of what refers to a manifest lacks one of these: never, if the registry keeps it.
+
+        One that does not keep it has no such address (distribution specification, "Unavailable Referrers
+        API"): there it is an index under the tag `sha256-<digest>`, which clients write.
+        """
+        answer = self._ask("GET", f"/v2/{repository}/referrers/{subject}", _pull(repository), headers=_ACCEPT)
+        if answer.status_code == 200:
+            return False
+        return bool(referrers.missing(self._listed(repository, subject), described))
+
+    def list_referrers(self, repository: str, subject: str, described: Sequence[Mapping[str, Any]]) -> None:
+        """Complete that list; what else it names stays in it."""
+        found = self._listed(repository, subject)
+        if not referrers.missing(found, described):
+            return
+        data = referrers.completed(found, described)
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        self._put_manifest(repository, referrers.tag(subject), digest, referrers.INDEX, data)
+
+    def _listed(self, repository: str, subject: str) -> list[dict[str, Any]]:
+        path = f"/v2/{repository}/manifests/{referrers.tag(subject)}"
+        answer = self._ask("GET", path, _pull(repository), headers=_ACCEPT)
+        if answer.status_code == 404:
+            return []
+        if answer.status_code != 200:
+            said = f"to show what refers to {repository}@{subject}"
+            raise refusals.refusal(said, repository, answer.status_code, b"")
+        return referrers.entries(answer.content, f"{repository}:{referrers.tag(subject)}")
 
     def _put_manifest(self, repository: str, reference: str, digest: str, kind: str, data: bytes) -> None:
         headers = {"Content-Type": kind, "Content-Length": str(len(data))}

@@ -115,6 +115,18 @@ def test_what_a_restore_left_gets_owner_mode_and_time(tmp_path: Path) -> None:
     assert (stat.S_IMODE(found.st_mode), found.st_mtime_ns) == (0o644, WHEN)
 
 
+def test_a_link_that_a_restore_left_goes(tmp_path: Path) -> None:
+    """Whoever can write to the repository can put one into a snapshot."""
+    left, precious = put(tmp_path / "new"), tmp_path / "precious"
+    precious.write_bytes(DATA)
+    left.unlink()
+    left.symlink_to(precious)
+    kept, _ = keep(tmp_path, wanted())
+    assert kept.blobs == 0
+    assert not left.is_symlink()
+    assert precious.exists()
+
+
 def test_half_of_what_a_restore_left_goes(tmp_path: Path) -> None:
     left = put(tmp_path / "new", b"a la\0\0\0")
     strange = left.with_name("strange")
