@@ -124,23 +124,38 @@ def perform(
 def _listen_to_signals() -> Callable[[], None]:
     """From now on a signal interrupts; what is returned ends that, when nothing is left to interrupt."""
     # Loaded here, where a command runs that needs it anyway, and not in the middle of something.
+    from drkit import tidying
     from drkit.cli import wakeup
     from drkit.tools.process.execute import in_the_middle
 
     asked = False
+    raised: Interrupted | None = None
 
     def _interrupt(_number: int, frame: FrameType | None) -> None:
-        nonlocal asked
+        nonlocal asked, raised
         # Once is enough: a second signal must not cut the tidying up short.
         if asked:
             return
-        if in_the_middle(frame):
-            signal.signal(signal.SIGALRM, _interrupt)
-            signal.setitimer(signal.ITIMER_REAL, _LATER_SECONDS)
+        if in_the_middle(frame) or tidying.under_way():
+            _later()
             return
-        asked = True
-        raise Interrupted("interrupted")
+        asked, raised = True, Interrupted("interrupted")
+        raise raised
 
+    def _later() -> None:
+        signal.signal(signal.SIGALRM, _interrupt)
+        signal.setitimer(signal.ITIMER_REAL, _LATER_SECONDS)
+
+    def _not_raised(unraisable: sys.UnraisableHookArgs) -> None:
+        nonlocal asked
+        if unraisable.exc_value is not None and unraisable.exc_value is raised:
+            # It met Python where nothing can be raised, as in the callback of a weak reference.
+            asked = False
+            _later()
+        else:
+            sys.__unraisablehook__(unraisable)
+
+    sys.unraisablehook = _not_raised
     for sign in _SIGNALS:
         # What we were told to ignore (by nohup, say) stays ignored.
         if signal.getsignal(sign) is not signal.SIG_IGN:

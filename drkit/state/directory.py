@@ -31,6 +31,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from drkit import tidying
 from drkit.errors import ConfigError, SiteLocked, ToolFailed
 from drkit.files import make_directory, write_once
 from drkit.model import utc_now
@@ -216,9 +217,10 @@ class State:
                 holder.write_text(json.dumps(record), encoding="utf-8")
             yield
         finally:
-            with contextlib.suppress(OSError):
-                holder.unlink(missing_ok=True)
-            lock.release()
+            with tidying.undisturbed():
+                with contextlib.suppress(OSError):
+                    holder.unlink(missing_ok=True)
+                lock.release()
 
 
 def _holder(path: Path) -> str:
@@ -243,10 +245,15 @@ def private_directory(parent: Path, name: str, *, passable: bool = False) -> Ite
         raise ConfigError(f"cannot make {path}: {error.strerror}", hint="see state in [site]") from None
     lock = FileLock(path / _LOCK, mode=_PRIVATE)
     try:
-        # Within the block, for a signal may come while the lock is taken.
-        lock.acquire()
-        yield path
+        try:
+            # Within the block, for a signal may come while the lock is taken.
+            lock.acquire()
+            yield path
+        finally:
+            with tidying.undisturbed():
+                remove_tree(path)
     finally:
+        # Where a signal came just before that.
         remove_tree(path)
         lock.release()
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from drkit import tidying
 from drkit.errors import NotOurs, ToolFailed
 from drkit.files import replace_file
 from drkit.tools.process import execute
@@ -111,7 +112,8 @@ def _made(choice: Choice, path: Path, place: Place, order: Order, began: float) 
         volume.check(place.top)
     finally:
         try:
-            _remove(volume, place.record, place.top)
+            with tidying.undisturbed():
+                _remove(volume, place.record, place.top)
         except ToolFailed as error:
             # What was read is whole all the same; the record stays, so that the next run tries again.
             log.warning("cannot remove the %s snapshot %s: %s", volume.kind, volume.name, error.message)

@@ -69,7 +69,7 @@ def test_a_registry_that_is_whole(copy: Drkit, site: Site, server: Connection) -
     recorded = {project["name"]: project["recorded_bytes"] for project in result["projects"]}
     assert {name: recorded[name] for name, _ in sizes} == {name: int(size) for name, size in sizes}
     assert accounts.files(site.blobs) == before, "nothing is changed"
-    assert accounts.sessions(server) == 0
+    wait_for(lambda: accounts.sessions(server) == 0, "the server has noticed")
     nothing_stays(copy, site)
     shown = copy.run("audit")
     assert shown.code == 0

@@ -124,12 +124,26 @@ def test_drill_at_any_moment(copy: Drkit, server: Connection) -> None:
         process.send_signal(signal.SIGINT)
         time.sleep(0.03)
         process.send_signal(signal.SIGTERM)
-        ended = finish(process)
+        assert_over_or_interrupted(finish(process))
         assert_tidy(copy, server)
-        assert ended.code in (0, 130), ended
-        assert ended.said == (["error: interrupted"] if ended.code else [])
-        # It may be over, and interrupted while it says so or others are told.
-        assert ended.code or "passed" in ended.stdout
+
+
+def test_drill_while_it_tears_down(copy: Drkit, server: Connection) -> None:
+    """What is removed by half would be left behind."""
+    process = copy.start("drill")
+    serves = moments.in_sandbox(copy, "registry.sock")
+    wait_for(lambda: serves() or process.poll() is not None, "the sandbox's registry is there")
+    wait_for(lambda: not serves() or process.poll() is not None, "it is gone again")
+    process.send_signal(signal.SIGTERM)
+    assert_over_or_interrupted(finish(process))
+    assert_tidy(copy, server)
+
+
+def assert_over_or_interrupted(ended: Ended) -> None:
+    """It may be over, and interrupted while it says so or others are told."""
+    assert ended.code in (0, 130), ended
+    assert ended.said == (["error: interrupted"] if ended.code else [])
+    assert ended.code or "passed" in ended.stdout
 
 
 @pytest.mark.parametrize("moment", ["database half restored", "blobs half restored"])

@@ -18,6 +18,9 @@ from tests.e2e import accounts
 from tests.e2e.commands import Drkit, Ended
 from tests.e2e.conftest import initialise
 
+# The first test lives through the whole story: a site, and more than a dozen commands.
+pytestmark = pytest.mark.timeout(900)
+
 _LOSSES: tuple[Literal["database", "blobs", "secrets"], ...] = ("database", "blobs", "secrets")
 
 

@@ -15,6 +15,9 @@ from tests.e2e.commands import Drkit, clone
 from tests.e2e.conftest import Drilled
 from tests.e2e.watching import Secrets, Watch, Watcher
 
+# The first test lives through the whole story: seven commands under watch.
+pytestmark = pytest.mark.timeout(900)
+
 _NAME = "watched"
 # Harbor itself keeps these in the clear in its database, and so they are in a dump.
 IN_A_DUMP = ("scanner credential", "webhook token")

@@ -13,7 +13,7 @@ from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
 
-from drkit import config
+from drkit import config, tidying
 from drkit.blobs import inventory
 from drkit.blobs.bucket.live import LiveBucket
 from drkit.blobs.bucket.mending import BucketMender
@@ -209,7 +209,8 @@ class Repairing:
         try:
             yield staging
         finally:
-            remove_tree(staging)
+            with tidying.undisturbed():
+                remove_tree(staging)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[vault_reading.VaultReader | None]:

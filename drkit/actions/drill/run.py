@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import drkit
-from drkit import config
+from drkit import config, tidying
 from drkit.actions import leftovers
 from drkit.actions.drill import verdict
 from drkit.blobs.vault import reading as vault_reading
@@ -307,10 +307,14 @@ def _torn_down(stopwatch: Stopwatch) -> Iterator[contextlib.ExitStack]:
     """Servers end when the block does; how long that takes is a stage like any other."""
     stack = contextlib.ExitStack()
     try:
-        yield stack
+        try:
+            yield stack
+        finally:
+            with tidying.undisturbed(), stopwatch.stage("tear down"):
+                stack.close()
     finally:
-        with stopwatch.stage("tear down"):
-            stack.close()
+        # Where a signal came just before that.
+        stack.close()
 
 
 def _keep(

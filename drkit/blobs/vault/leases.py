@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+from drkit import tidying
 from drkit.blobs.ends import below, drkits_own
 from drkit.errors import DrkitError, NotDeleted, ObjectMissing, SiteLocked, ToolFailed
 from drkit.model import BucketPlace
@@ -178,10 +179,11 @@ def held(
     try:
         yield lease
     finally:
-        lease.stop()
-        # A lease that is written after it was removed would stay.
-        thread.join()
-        lease.end()
+        with tidying.undisturbed():
+            lease.stop()
+            # A lease that is written after it was removed would stay.
+            thread.join()
+            lease.end()
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from drkit import tidying
 from drkit.errors import ToolFailed, ToolMissing
 from drkit.tools.process import execute
 from drkit.tools.process.command import Command, which
@@ -94,8 +95,9 @@ def mounted(access: Access, directory: Path, tag: str) -> Iterator[Mount]:
         _wait(server, top / _TOP)
         yield Mount(top / _TOP, server)
     finally:
-        server.stop()
-        unmount_below(directory)
+        with tidying.undisturbed():
+            server.stop()
+            unmount_below(directory)
 
 
 def _wait(server: Server, shown: Path) -> None:

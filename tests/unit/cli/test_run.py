@@ -245,6 +245,37 @@ def test_a_message_that_cannot_be_sent_changes_nothing(tmp_path: Path) -> None:
     assert last(tmp_path).good
 
 
+def test_a_signal_that_comes_while_it_tidies_up_interrupts_afterwards(tmp_path: Path) -> None:
+    does = """
+    import os, signal, time
+    from drkit import tidying
+    with tidying.undisturbed():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+        print("tidied", flush=True)
+    time.sleep(60)
+    """
+    ended = run(tmp_path, does)
+    assert (ended.returncode, ended.stdout) == (130, "tidied\n")
+    assert "error: interrupted" in ended.stderr
+    assert last(tmp_path).kind == "interrupted"
+
+
+def test_a_signal_that_comes_where_nothing_can_be_raised_interrupts_afterwards(tmp_path: Path) -> None:
+    does = """
+    import os, signal, time, weakref
+    class Gone: pass
+    gone = Gone()
+    kept = weakref.ref(gone, lambda _: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(0.1)))
+    del gone
+    time.sleep(60)
+    """
+    ended = run(tmp_path, does)
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert "error: interrupted" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize("sign", ["SIGINT", "SIGTERM"])
 def test_a_signal_that_comes_when_all_is_said_changes_nothing(tmp_path: Path, sign: str) -> None:
     """While Python ends, which takes its time: what went well must not be told to have been interrupted."""
