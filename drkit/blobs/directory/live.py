@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +18,11 @@ from drkit.registry.image_manifests import Needs
 from drkit.registry.link_tree import LinkFile
 from drkit.tools.process import stopping
 
+log = logging.getLogger(__name__)
+
 _PIECE = 1 << 20
+# What a disk or a file system says of bytes that it cannot give back any more.
+_UNREADABLE = frozenset({errno.EIO, errno.EUCLEAN, errno.EBADMSG})
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,10 @@ class LiveDirectory:
         return image_manifests.read(self.root, digest)
 
     def hashes_right(self, digest: str) -> bool | None:
-        """See LiveTree. What is read does not stay in memory: production's own files shall."""
+        """See LiveTree. What is read does not stay in memory: production's own files shall.
+
+        A blob that the disk cannot read is damaged as one with other bytes is: a registry cannot serve it.
+        """
         found = hashlib.sha256()
         try:
             with storage.blob_path(self.root, digest).open("rb", buffering=0) as file:
@@ -80,6 +89,9 @@ class LiveDirectory:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
+            if error.errno in _UNREADABLE:
+                log.warning("%s in %s cannot be read: %s", digest, self.root, error.strerror)
+                return False
             raise ToolFailed(f"cannot read {digest} in {self.root}: {error.strerror}") from None
         return f"sha256:{found.hexdigest()}" == digest
 
