@@ -114,7 +114,11 @@ def restore(
         origin = bare.origin(repository, password_file, repository_credentials, site)
         with contextlib.ExitStack() as stack:
             settings = (
-                stack.enter_context(configured(origin, point, identity, top)) if origin else run.settings
+                run.settings
+                if origin is None
+                else stack.enter_context(
+                    configured(origin, point, identity, top, server_given=database_dsn is not None)
+                )
             )
             options = planning.RestoreOptions(
                 point,

@@ -144,9 +144,12 @@ def test_from_nothing(
     assert {step["what"] for step in result["steps"]} > {"drkit's configuration", "image blobs"}
     back, config = Path(f"{root}{copy.config}"), copy.config
     assert (back.read_bytes(), back.stat().st_mode) == (config.read_bytes(), config.stat().st_mode)
-    (warning,) = [each for each in result["warnings"] if "configuration" in each]
-    assert str(copy.restic_password) in warning, "what the point does not have"
-    assert str(login) not in warning
+    missing, commands = [each for each in result["warnings"] if "configuration" in each]
+    assert str(copy.restic_password) in missing, "what the point does not have"
+    assert str(login) not in missing
+    assert commands == (
+        "drkit's configuration: read its [restore] before drkit goes by it: this restore does not"
+    )
     assert not (copy.home / "has-run").exists(), "a command out of a repository is not run"
     tops = [Path(f"{root}{path}") for path in (site.blobs, *accounts.protected(drilled.drkit))]
     found = accounts.files(*tops)

@@ -8,6 +8,7 @@ does. Files that it names are taken from the point's own secrets, or are missing
 from __future__ import annotations
 
 import os
+import posixpath
 import stat
 import time
 import tomllib
@@ -20,13 +21,15 @@ from typing import Any
 
 from drkit import config
 from drkit.actions.restore import secrets
-from drkit.errors import RestoreDamaged, ToolFailed, UsageError
+from drkit.actions.restore.target import is_systems
+from drkit.errors import DatabaseUnreachable, RestoreDamaged, ToolFailed, UsageError
 from drkit.files import make_directory, write_new
+from drkit.model import utc_now
 from drkit.points.catalog import open_catalog
 from drkit.points.seal_files import SealFiles
 from drkit.secrets.bundle import Member
 from drkit.secrets.install import below
-from drkit.state.directory import State, left_behind, private_directory, remove_tree
+from drkit.state.directory import State, left_behind, new_id, private_directory, remove_tree
 from drkit.tools.postgres import targets
 
 _FILES = ("password_file", "credentials_file", "ca_file")
@@ -34,6 +37,7 @@ _FILES = ("password_file", "credentials_file", "ca_file")
 _OF_A_SERVER = ("host", "hostaddr", "port", "user", "dbname", "sslmode")
 _DEFAULT_STATE = "/var/lib/drkit"
 _OLD_SECONDS = 3600
+_REQUIRE_AUTH = "PGREQUIREAUTH"
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def _scratch() -> Iterator[Path]:
         if time.time() - path.stat().st_mtime > _OLD_SECONDS:
             remove_tree(path)
     try:
-        with private_directory(parent, str(os.getpid())) as made:
+        with private_directory(parent, new_id(utc_now())) as made:
             yield made
     finally:
         with suppress(OSError):
@@ -98,22 +102,71 @@ def _scratch() -> Iterator[Path]:
 
 @contextmanager
 def configured(
-    origin: Origin, point: str, identity: Path | None, root: Path | None
+    origin: Origin, point: str, identity: Path | None, root: Path | None, *, server_given: bool = False
 ) -> Iterator[config.Config]:
-    """The configuration of a point, for its restore to this machine; what it takes is gone afterwards."""
+    """The configuration of a point, for its restore to this machine; what it takes is gone afterwards.
+
+    `server_given` is whether somebody else than the point says where the database is. Raises RestoreDamaged.
+    """
     with looking(origin) as settings:
         catalog = open_catalog(settings)
         found, manifest = catalog.find(point)
         files = catalog.fetch_seal(found)
         document = _document(files)
     members = _members(files, identity)
-    state = below(root, str(document.get("site", {}).get("state", _DEFAULT_STATE)))
+    state = state_directory(document, root)
     with ExitStack() as stack:
         State(state).prepare()
-        private = stack.enter_context(private_directory(State(state).runs, f"bare-{os.getpid()}"))
+        # Not by the number of the process: in a container that is always the same.
+        private = stack.enter_context(private_directory(State(state).runs, f"bare-{new_id(utc_now())}"))
+        if not server_given:
+            stack.enter_context(no_clear_passwords())
         more = of_point(document, members, private)
         more["secrets"] = {"identity_file": str(identity.absolute())} if identity else {}
         yield origin.settings(manifest.site, state, more)
+
+
+def state_directory(document: Mapping[str, Any], root: Path | None) -> Path:
+    """Where a configuration has drkit's state; raises RestoreDamaged where that may be somebody else's.
+
+    drkit lets others pass through it, writes there, and removes what looks like the remains of a killed run.
+    """
+    said = str(section(document, "site").get("state", _DEFAULT_STATE))
+    straight = said.startswith("/") and posixpath.normpath(said) == said and "\0" not in said
+    place = below(root, said)
+    systems = root is None and is_systems(said)
+    if not straight or systems or not (said == _DEFAULT_STATE or _may_be_ours(place)):
+        raise RestoreDamaged(
+            f"the configuration in the point has drkit's state in {said!r}, which is not drkit's here",
+            hint="use --root DIR with an empty directory, or write a configuration and name it with --config",
+        )
+    return place
+
+
+def _may_be_ours(place: Path) -> bool:
+    try:
+        return not place.exists() or (place / "locks").is_dir() or not any(place.iterdir())
+    except OSError:
+        return False
+
+
+@contextmanager
+def no_clear_passwords() -> Iterator[None]:
+    """Let libpq refuse a server that asks for the password itself, unless the environment says what it wants.
+
+    Which server it is says the configuration in the point: whoever wrote that would get to know the password.
+    """
+    if _REQUIRE_AUTH in os.environ:
+        yield
+        return
+    os.environ[_REQUIRE_AUTH] = "!password"
+    try:
+        yield
+    except DatabaseUnreachable as error:
+        error.hint += "; one that asks for the password in clear is refused, unless --database-dsn names it"
+        raise
+    finally:
+        os.environ.pop(_REQUIRE_AUTH, None)
 
 
 def _document(files: SealFiles) -> dict[str, Any]:
@@ -143,19 +196,36 @@ def of_point(document: Mapping[str, Any], members: Mapping[str, bytes], private:
 
     Where images are in a directory the point itself says in which.
     """
-    databases = [_database(_own_files(entry, members, private)) for entry in document.get("database", ())]
-    more: dict[str, Any] = {"database": databases}
+    entries = document.get("database", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise _unlike("database")
+    more: dict[str, Any] = {"database": [_database(_own_files(each, members, private)) for each in entries]}
     for name in ("blobs", "vault"):
-        section = document.get(name)
-        if section and (name == "vault" or section.get("kind") == "s3"):
-            more[name] = _own_files(section, members, private)
+        found = section(document, name)
+        if found and (name == "vault" or found.get("kind") == "s3"):
+            more[name] = _own_files(found, members, private)
     return more
+
+
+def section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A section of a configuration, empty where it has none; raises RestoreDamaged for what is no section."""
+    found = document.get(name, {})
+    if not isinstance(found, dict):
+        raise _unlike(name)
+    return found
+
+
+def _unlike(name: str) -> RestoreDamaged:
+    return RestoreDamaged(
+        f'"{name}" in the configuration of the point is not what it should be',
+        hint="write a configuration, and name it with --config",
+    )
 
 
 def _database(entry: dict[str, Any]) -> dict[str, Any]:
     if "dsn" not in entry:
         return entry
-    settings = targets.target(entry["dsn"], None).settings
+    settings = targets.target(str(entry["dsn"]), None).settings
     kept = {key: value for key, value in settings.items() if key in _OF_A_SERVER}
     return {**entry, "dsn": targets.connection_string(**kept)}
 
@@ -177,6 +247,12 @@ def missing_files(files: SealFiles, root: Path | None) -> tuple[str, ...]:
     there = {file.path for file in files.manifest.secret_files}
     named = {value for key, value in _strings(_document(files)) if key.endswith("_file")}
     return tuple(sorted(path for path in named - there if not below(root, path).exists()))
+
+
+def acting(files: SealFiles) -> tuple[str, ...]:
+    """The sections of the configuration in the point that have commands run and others told."""
+    document = _document(files)
+    return tuple(f"[{name}]" for name in ("restore", "notify") if document.get(name))
 
 
 def _strings(value: object, key: str = "") -> Iterator[tuple[str, str]]:

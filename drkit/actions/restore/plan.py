@@ -208,9 +208,13 @@ def _steps(settings: config.Config, files: SealFiles, options: RestoreOptions) -
 
 
 def _of_configuration(files: SealFiles, options: RestoreOptions) -> tuple[str, ...]:
-    missing = bare.missing_files(files, options.root)
-    said = f"it names files that are neither here nor in the point: {', '.join(missing)}"
-    return (said,) if missing else ()
+    missing, acting = bare.missing_files(files, options.root), bare.acting(files)
+    said = []
+    if missing:
+        said.append(f"it names files that are neither here nor in the point: {', '.join(missing)}")
+    if acting:
+        said.append(f"read its {' and '.join(acting)} before drkit goes by it: this restore does not")
+    return tuple(said)
 
 
 def _refuse_one_name_for_many(manifest: PointManifest, options: RestoreOptions) -> None:

@@ -45,12 +45,17 @@ def target(settings: config.Config, manifest: PointManifest, root: Path | None) 
             f"the image blobs were in {manifest.blobs_root}, and nothing says where they go",
             hint="give --root DIR, or write [blobs] with the bucket or the directory that they go to",
         )
-    if bundle_paths.is_system(directory) or directory in _SYSTEM:
+    if is_systems(directory):
         raise RestoreDamaged(
             f"the image blobs were in {directory}, the point says, which belongs to the operating system",
             hint="give --root DIR, or name the directory that they go to as path in [blobs]",
         )
     return Path(directory)
+
+
+def is_systems(directory: str) -> bool:
+    """Whether a directory that a point names belongs to the operating system, or to somebody's login."""
+    return bundle_paths.is_system(directory) or directory in _SYSTEM
 
 
 def _old_directory(settings: config.Config, manifest: PointManifest) -> str | None:

@@ -26,8 +26,8 @@ KEEPALIVES = {
 }
 # libpq's own advice, which stands on lines of its own.
 _ADVICE = ("Is the server running", "Either provide the file")
-# Variables by which libpq finds certificates and services in files, and how much it insists on them: our own
-# sessions heed them, so PostgreSQL's programs must too.
+# Variables by which libpq finds certificates and services in files, how much it insists on them, and to which
+# servers it gives a password: our own sessions heed them, so PostgreSQL's programs must too.
 _LIBPQ_FILES = (
     "PGSERVICEFILE",
     "PGSYSCONFDIR",
@@ -36,6 +36,7 @@ _LIBPQ_FILES = (
     "PGSSLCERT",
     "PGSSLKEY",
     "PGSSLCRL",
+    "PGREQUIREAUTH",
 )
 
 
