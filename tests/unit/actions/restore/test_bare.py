@@ -146,7 +146,7 @@ def test_a_server_of_the_points_is_not_told_a_password(asking: tuple[Target, Fut
 def test_whoever_names_the_server_himself_tells_it(
     asking: tuple[Target, Future[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PGREQUIREAUTH", "")
+    monkeypatch.setenv("PGREQUIREAUTH", "password")
     where, got = asking
     with pytest.raises(DatabaseUnreachable), bare.no_clear_passwords(), connect(where):
         pass
