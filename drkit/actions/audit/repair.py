@@ -7,6 +7,7 @@ gets its name. Nothing is deleted; what was cut off goes on by the same command,
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,12 +25,13 @@ from drkit.blobs.directory.mending import DirectoryMender, hashes_right
 from drkit.blobs.inventory import Entry
 from drkit.blobs.vault import fetching
 from drkit.blobs.vault import reading as vault_reading
-from drkit.errors import ConfigError
+from drkit.errors import ConfigError, TargetUnfit
 from drkit.model import Bucketed, PointManifest
 from drkit.points.catalog import Catalog
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, Meter, Update, silent
 from drkit.registry import storage
+from drkit.reports.units import size as in_units
 from drkit.state.directory import remove_tree
 from drkit.tools.process import stopping
 from drkit.tools.sorted_stream import SortedStream
@@ -106,7 +108,10 @@ class Repairing:
         return self._files.manifest
 
     def plan(self, faulty: Spool) -> RepairPlan:
-        """Which of the blobs the point has; raises ConfigError where it has no images."""
+        """Which of the blobs the point has; raises ConfigError where it has no images.
+
+        Raises TargetUnfit where they do not fit: pushes would fail on a full disk.
+        """
         if not self._manifest.images:
             raise ConfigError(f"recovery point {self._manifest.id} has no images", hint="see `drkit points`")
         names, total, count = Tally[str](), 0, 0
@@ -115,6 +120,8 @@ class Repairing:
                 names.add(entry.digest)
                 total, count = total + entry.size, count + 1
                 file.writelines(inventory.to_lines([entry]))
+        if isinstance(self._tree, LiveDirectory):
+            see_that_it_fits(self._tree.root, total)
         bucketed = self._manifest.bucket
         return RepairPlan(
             self._manifest.id,
@@ -242,6 +249,16 @@ class Repairing:
         include.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
         source, target = f"{part.snapshot}:{part.path}/{top}", tree / top
         self._catalog.repository.restore(source, target, include=include)
+
+
+def see_that_it_fits(root: Path, needed: int) -> None:
+    """Raise TargetUnfit where the file system of a directory has not so many bytes left."""
+    free = shutil.disk_usage(root).free
+    if free < needed:
+        raise TargetUnfit(
+            f"the missing and damaged blobs need {in_units(needed)} in {root}, and {in_units(free)} are free",
+            hint="make room there and run it again: nothing was changed",
+        )
 
 
 def _prefix(entry: Entry) -> str:
