@@ -1,4 +1,4 @@
-"""Which projects' links name which blob, and which repository has which manifest: on disk, read back sorted.
+"""Which projects' links name which blob, and which repository has which manifest and layer: read back sorted.
 
 Rows are added as they come and sorted once, by merging: with an index that is kept in order, twenty million
 of them would take hours.
@@ -28,9 +28,13 @@ class LinkIndex:
         self._store.execute("PRAGMA temp_store = FILE")
         self._store.execute("CREATE TABLE link (digest BLOB, project INTEGER)")
         self._store.execute("CREATE TABLE revision (repository TEXT, digest TEXT)")
+        self._store.execute("CREATE TABLE layer (repository INTEGER, digest BLOB)")
+        self._store.execute("CREATE TABLE repository (id INTEGER PRIMARY KEY, name TEXT)")
         self._projects: dict[str, int] = {}
+        self._repositories: dict[str, int] = {}
         self._links: list[tuple[bytes, int]] = []
         self._revisions: list[tuple[str, str]] = []
+        self._layers: list[tuple[int, bytes]] = []
 
     def add(self, file: LinkFile, digest: str) -> None:
         """A link, and the SHA-256 digest of the blob that it leads to."""
@@ -38,6 +42,9 @@ class LinkIndex:
         self._links.append((bytes.fromhex(digest[_START:]), number))
         if file.kind == "revision":
             self._revisions.append((file.repository, digest))
+        elif file.digest.startswith("sha256:"):
+            where = self._repositories.setdefault(file.repository, len(self._repositories))
+            self._layers.append((where, bytes.fromhex(file.digest[_START:])))
         if len(self._links) >= _BATCH:
             self._flush()
 
@@ -54,6 +61,15 @@ class LinkIndex:
         self._flush()
         yield from self._store.execute("SELECT DISTINCT repository, digest FROM revision ORDER BY 1, 2")
 
+    def layers(self) -> Iterator[tuple[str, str]]:
+        """(repository, digest) of every layer that is linked by its SHA-256, sorted."""
+        self._flush()
+        names = ((number, name) for name, number in self._repositories.items())
+        self._store.executemany("INSERT OR IGNORE INTO repository VALUES (?, ?)", names)
+        query = "SELECT r.name, l.digest FROM layer l JOIN repository r ON r.id = l.repository ORDER BY 1, 2"
+        for repository, digest in self._store.execute(query):
+            yield repository, f"sha256:{digest.hex()}"
+
     def close(self) -> None:
         """Let go of the file."""
         self._store.close()
@@ -61,5 +77,7 @@ class LinkIndex:
     def _flush(self) -> None:
         self._store.executemany("INSERT INTO link VALUES (?, ?)", self._links)
         self._store.executemany("INSERT INTO revision VALUES (?, ?)", self._revisions)
+        self._store.executemany("INSERT INTO layer VALUES (?, ?)", self._layers)
         self._links.clear()
+        self._layers.clear()
         self._revisions.clear()

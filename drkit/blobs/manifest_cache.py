@@ -149,6 +149,20 @@ class ManifestCache:
         )
         yield from self._store.execute(query, (digest,))
 
+    def layers_in(self, images: Path) -> Iterator[tuple[str, str, str]]:
+        """(repository, digest, image) of every configuration and layer that an image needs, sorted.
+
+        `images` is the database of an ImageSpool, in which nothing was looked for yet.
+        """
+        self._store.execute("ATTACH ? AS run", (str(images),))
+        query = (
+            "SELECT i.repository, n.digest, m.digest FROM need n JOIN manifest m ON m.id = n.manifest"
+            " JOIN run.image i ON i.digest = m.digest WHERE n.digest LIKE 'sha256:%' AND NOT EXISTS"
+            " (SELECT 1 FROM child c WHERE c.manifest = n.manifest AND c.digest = n.digest)"
+            " ORDER BY 1, 2, 3"
+        )
+        yield from self._store.execute(query)
+
     def excuse(self, child: str) -> None:
         """A child of an index that production does not serve: it need not be on the list."""
         self._store.execute("INSERT OR IGNORE INTO unserved VALUES (?)", (child,))

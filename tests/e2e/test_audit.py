@@ -168,6 +168,19 @@ def test_an_image_whose_repository_has_no_link_to_it(fresh: Drkit, site: Site) -
     assert (fault["said"], fault["project"]) == (expected, "library")
 
 
+def test_a_layer_that_its_repository_has_no_link_to(fresh: Drkit, site: Site) -> None:
+    """The blob is there, as other repositories need it, and yet a pull of the image fails."""
+    with pushed(site) as (image, first, _second):
+        base = site.blobs / storage.REPOSITORIES / "library/torn"
+        (base / "_layers/sha256" / first[7:] / "link").unlink()
+        message = "production is damaged: 1 link to a layer is missing"
+        hint = exactly("what an audit cannot mend is explained in docs/audit.md")
+        found = fails(fresh, ["audit"], 5, "not_green", message, hint).envelope["result"]
+    (fault,) = found["faults"]
+    expected = f"library/torn@{image} needs {first}, and its repository has no link to it"
+    assert (fault["kind"], fault["said"], fault["project"]) == ("missing_link", expected, "library")
+
+
 def test_a_point_that_lacks_a_blob(copy: Drkit, site: Site) -> None:
     """What was pushed after it is named; whatever else it has comes back all the same."""
     with pushed(site) as (_image, first, second):
@@ -210,6 +223,44 @@ class LosesMeanwhile(LiveDirectory):
     def blobs(self) -> Iterator[Stored]:
         self.then()
         return super().blobs()
+
+
+@dataclass(frozen=True)
+class LosesWhatIsRead(LiveDirectory):
+    """The registry's directory, in which a blob is lost just when it is to be hashed."""
+
+    lost: str = ""
+
+    def hashes_right(self, digest: str) -> bool | None:
+        if digest == self.lost:
+            storage.blob_path(self.root, digest).unlink(missing_ok=True)
+        return super().hashes_right(digest)
+
+
+def test_what_is_lost_meanwhile_and_still_needed_is_missing(fresh: Drkit, site: Site, tmp_path: Path) -> None:
+    settings = load_config(fresh.config)
+    with pushed(site) as (_image, first, _second):
+        tree = LosesWhatIsRead(site.blobs, lost=first)
+        looked = Examination(settings, tree, tmp_path, tmp_path / "memory.db", silent)
+        account = looked.run("100%")
+        assert [(fault.kind, fault.said) for fault in account.faults] == [("missing", first)]
+        assert looked.read == account.referenced - 1, "it was not read"
+        assert [digest for digest, _size in looked.faulty] == [first]
+
+
+def test_a_row_that_says_another_size_is_not_mended_by_a_repair(fresh: Drkit, site: Site) -> None:
+    fresh.change(only("database", "blobs"))
+    with pushed(site) as (_image, first, _second):
+        fresh.ask("backup")
+        with testenv.connect(site) as connection:
+            connection.execute(b"UPDATE blob SET size = size + 1 WHERE digest = %s", (first,))
+        message = "production is damaged: 1 blob has the wrong size"
+        fails(fresh, ["audit"], 5, "not_green", message, _HINT)
+        words = ["audit", "--repair", "latest", "--yes"]
+        hint = exactly("what an audit cannot mend is explained in docs/audit.md")
+        found = fails(fresh, words, 5, "not_green", message, hint).envelope["result"]
+        assert (found["repair"]["put"], found["repair"]["already"]) == (0, 1)
+        assert kept_aside(site) == []
 
 
 def test_what_is_deleted_and_pushed_meanwhile_is_no_damage(fresh: Drkit, site: Site, tmp_path: Path) -> None:

@@ -94,3 +94,21 @@ def test_tags_that_lead_nowhere_and_manifests_without_bytes(drkit: Drkit, produc
     finally:
         shutil.rmtree(production.root / plain.TREE / "repositories/broken")
     assert drkit.ask("audit")["counts"] == {}
+
+
+def test_a_layer_that_its_repository_has_no_link_to(drkit: Drkit, production: Plain) -> None:
+    image = production.image("cut", "v1", b"whose link is lost")
+    layer = plain.sha256(b"whose link is lost")
+    links = production.root / plain.TREE / "repositories/cut/_layers/sha256"
+    (links / plain.digits(layer) / "link").unlink()
+    try:
+        assert production.http.get(f"/v2/cut/blobs/{layer}").status_code == 404
+        message = "production is damaged: 1 link to a layer is missing"
+        hint = exactly("what an audit cannot mend is explained in docs/audit.md")
+        found = fails(drkit, ["audit"], 5, "not_green", message, hint).envelope["result"]
+        (fault,) = found["faults"]
+        said = f"cut@{image} needs {layer}, and its repository has no link to it"
+        assert (fault["kind"], fault["said"], fault["project"]) == ("missing_link", said, "cut")
+    finally:
+        shutil.rmtree(production.root / plain.TREE / "repositories/cut")
+    assert drkit.ask("audit")["counts"] == {}

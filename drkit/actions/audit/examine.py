@@ -17,6 +17,7 @@ from pathlib import Path
 from drkit import config
 from drkit.actions.audit import databases
 from drkit.actions.audit.databases import Again, DatabaseView
+from drkit.actions.audit.missing_links import MissingLinks
 from drkit.actions.audit.plan import Account, FaultKind, Seen, Verdict, joined, judge
 from drkit.blobs import dangling, digests
 from drkit.blobs.dangling import ImageSpool
@@ -34,7 +35,6 @@ from drkit.tools import json_lines
 from drkit.tools.batches import batches
 from drkit.tools.parallel import for_each
 from drkit.tools.process import stopping
-from drkit.tools.sorted_stream import SortedStream
 
 # Blobs that are no older may be part of a push whose manifest comes yet: Harbor's own garbage collection
 # leaves these alone as well (GC_TIME_WINDOW_HOURS).
@@ -54,6 +54,7 @@ class Examination:
         self._settings = settings
         self._tree = tree
         self._directory = directory
+        self._memory = memory
         self._listener = listener
         self.began = utc_now()
         self._surveyor = Surveyor(directory, memory, tree.needs, tree.production, tree.readers)
@@ -97,7 +98,8 @@ class Examination:
         self._listener(Update("read manifests", finished=True))
         self._compare(account, index, subset, self.survey.elsewhere.__contains__)
         self._look_again(account, again.still_needed)
-        self._rows_without_links(account, index, again)
+        self._without_links(account, FaultKind.DANGLING_ROW, self._links(index).images(again.has_image))
+        self._without_links(account, FaultKind.MISSING_LINK, self._links(index).layers(again.has_image))
         self._of_survey(account, self.survey)
 
     def _by_links(self, account: Account, index: LinkIndex, subset: str | None) -> None:
@@ -113,6 +115,8 @@ class Examination:
             self._look_again(account, lambda batch: {each for each in batch if self._is_held(each, store)})
 
         _, self.survey = self._surveyor.by_manifests(images, self._listed, compare)
+        linked = self._tree.production.linked
+        self._without_links(account, FaultKind.MISSING_LINK, self._links(index).layers(linked))
         self._of_survey(account, self.survey)
 
     def _read_links(self, account: Account, index: LinkIndex, images: ImageSpool | None) -> None:
@@ -189,9 +193,14 @@ class Examination:
             right = self._tree.hashes_right(digest)
             meter.add(size)
             with lock:
+                if right is None:
+                    # It has vanished since it was listed: is it needed still?
+                    with self._suspects.open("ab") as suspects:
+                        suspects.write(json.dumps(line).encode() + b"\n")
+                    return
                 self.read += 1
                 self.read_bytes += size
-                if right is False:
+                if not right:
                     said = f"the bytes of {digest} do not hash to it"
                     account.fault(FaultKind.WRONG_BYTES, said, projects)
                     self._note(digest, size)
@@ -245,15 +254,14 @@ class Examination:
             for repository, image in store.holders(digest)
         )
 
-    def _rows_without_links(self, account: Account, index: LinkIndex, again: Again) -> None:
-        """Images that a database knows, and whose repository has no link to them: pulls answer 404."""
-        linked = SortedStream(index.revisions(), lambda each: each)
-        for repository, digest in ImageSpool(self._directory / dangling.IMAGES, kept=True).images():
-            if linked.at((repository, digest)) is not None:
-                continue
-            if again.has_image(repository, digest) and not self._tree.production.linked(repository, digest):
-                said = f"{repository}@{digest} is in the database, and its repository has no link to it"
-                account.fault(FaultKind.DANGLING_ROW, said, (link_tree.project_in(repository),))
+    def _links(self, index: LinkIndex) -> MissingLinks:
+        images = self._directory / dangling.IMAGES
+        return MissingLinks(self._tree.production, index, images, self._memory)
+
+    def _without_links(self, account: Account, kind: FaultKind, found: Iterable[tuple[str, str]]) -> None:
+        for repository, said in found:
+            stopping.stop_if_asked()
+            account.fault(kind, said, (link_tree.project_in(repository),))
 
     def _of_survey(self, account: Account, survey: Survey) -> None:
         """What the manifests tell."""

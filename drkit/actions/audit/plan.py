@@ -25,6 +25,7 @@ class FaultKind(StrEnum):
     WRONG_SIZE = "wrong_size"
     WRONG_BYTES = "wrong_bytes"
     BAD_LINK = "bad_link"
+    MISSING_LINK = "missing_link"
     DANGLING_TAG = "dangling_tag"
     DANGLING_ROW = "dangling_row"
     BAD_MANIFEST = "bad_manifest"
@@ -183,6 +184,7 @@ _WORDS = {
     FaultKind.WRONG_SIZE: ("{} blob has the wrong size", "{} blobs have the wrong size"),
     FaultKind.WRONG_BYTES: ("{} blob does not hash to its name", "{} blobs do not hash to their names"),
     FaultKind.BAD_LINK: ("{} link is empty or wrong", "{} links are empty or wrong"),
+    FaultKind.MISSING_LINK: ("{} link to a layer is missing", "{} links to layers are missing"),
     FaultKind.DANGLING_TAG: ("{} tag leads to no image", "{} tags lead to no image"),
     FaultKind.DANGLING_ROW: ("{} row leads nowhere", "{} rows lead nowhere"),
     FaultKind.BAD_MANIFEST: ("{} manifest cannot be used", "{} manifests cannot be used"),

@@ -24,6 +24,7 @@ _HEADINGS = {
     FaultKind.WRONG_SIZE: "blobs of the wrong size",
     FaultKind.WRONG_BYTES: "blobs with wrong bytes",
     FaultKind.BAD_LINK: "links that are empty or wrong: a registry fails on each",
+    FaultKind.MISSING_LINK: "layers that their repository has no link to: pulls fail",
     FaultKind.DANGLING_TAG: "tags that lead to no image",
     FaultKind.DANGLING_ROW: "rows that lead nowhere",
     FaultKind.BAD_MANIFEST: "manifests that cannot be used",

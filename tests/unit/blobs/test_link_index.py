@@ -29,3 +29,18 @@ def test_links_in_any_order(tmp_path: Path) -> None:
         assert all(len(projects) == 2 for _, projects in named)
         assert [digest for digest, _ in named] == [one, two, three]
         assert list(index.revisions()) == [("a/y", three), ("b/y", two)]
+        assert list(index.layers()) == [
+            ("a/x", one),
+            ("a/x", two),
+            ("a/y", one),
+            ("b/x", one),
+            ("b/x", three),
+        ]
+
+
+def test_a_layer_that_is_linked_by_another_algorithm_has_no_link_by_its_sha256(tmp_path: Path) -> None:
+    digest = f"sha256:{'1' * 64}"
+    with closing(LinkIndex(tmp_path / "links.db")) as index:
+        index.add(link("a/x", f"sha512:{'2' * 128}"), digest)
+        assert list(index.layers()) == []
+        assert list(index.named()) == [(digest, ("a",))]
