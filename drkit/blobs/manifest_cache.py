@@ -155,9 +155,11 @@ class ManifestCache:
         `images` is the database of an ImageSpool, in which nothing was looked for yet.
         """
         self._store.execute("ATTACH ? AS run", (str(images),))
+        self._store.execute("CREATE INDEX IF NOT EXISTS run.image_by_digest ON image (digest)")
+        # CROSS JOIN keeps this order (sqlite.org/optoverview): from images to needs, each would be a scan.
         query = (
-            "SELECT i.repository, n.digest, m.digest FROM need n JOIN manifest m ON m.id = n.manifest"
-            " JOIN run.image i ON i.digest = m.digest WHERE n.digest LIKE 'sha256:%' AND NOT EXISTS"
+            "SELECT i.repository, n.digest, m.digest FROM need n CROSS JOIN manifest m ON m.id = n.manifest"
+            " CROSS JOIN run.image i ON i.digest = m.digest WHERE n.digest LIKE 'sha256:%' AND NOT EXISTS"
             " (SELECT 1 FROM child c WHERE c.manifest = n.manifest AND c.digest = n.digest)"
             " ORDER BY 1, 2, 3"
         )
