@@ -282,7 +282,7 @@ def test_no_such_container(contained: Drkit) -> None:
     ended = contained.run("backup", "--json")
     assert ended.code == 3
     assert_error(ended, "backup_incomplete", message, f"did you mean {NAME}\\?")
-    assert [part["kind"] for part in ended.envelope["result"]["parts"]] == ["secrets"]
+    assert [part["kind"] for part in ended.envelope["result"]["parts"]] == ["secrets", "configuration"]
 
 
 def test_a_host_beside_the_container(contained: Drkit) -> None:

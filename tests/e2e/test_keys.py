@@ -294,7 +294,8 @@ def test_no_secret_is_seen_of_all_this(copy: Drkit, site: Site, new_home: Callab
 
 def test_doctor_looks_after_keys(copy: Drkit, new_home: Callable[[], Path]) -> None:
     def warned() -> list[str]:
-        return [f["detail"] for f in copy.ask("doctor")["findings"] if f["state"] == "warning"]
+        found = [f for f in copy.ask("doctor")["findings"] if f["state"] == "warning"]
+        return [f["detail"] for f in found if f["name"] != "all copies"]
 
     assert warned() == ["every identity that opens the bundle is on this machine, and is lost with it"]
     _, recipient = generate(copy, "offline")

@@ -137,7 +137,7 @@ def test_doctor_finds_everything_in_order(story: Story) -> None:
     result = story.said["doctor"].result
     assert result["problems"] == 0
     warned = [finding["name"] for finding in result["findings"] if finding["state"] == "warning"]
-    assert warned == ["recipients"], "a single identity is a risk"
+    assert warned == ["all copies", "recipients"], "one repository, and one identity, are a risk"
     looked_at = {finding["name"] for finding in result["findings"]}
     assert {"restic", "repository primary", "database registry", "blobs", "secrets", "sandbox"} <= looked_at
 

@@ -135,8 +135,8 @@ def test_images_lost(practice: Practice) -> None:
 
 def test_image_deleted(practice: Practice, tmp_path: Path) -> None:
     site = practice.site
-    links = site.blobs / storage.REPOSITORIES
-    subprocess.run(["cp", "-a", links, tmp_path / "links"], check=True)
+    tree = site.blobs / storage.TREE
+    subprocess.run(["cp", "-a", tree, tmp_path / "tree"], check=True)
     practice.drkit.change(lambda document: document.update(registry={"url": site.registry_url}))
     (repository, digest) = damage.images_of(site)[0]
     address = f"{site.registry_url}/v2/{repository}/manifests/{digest}"
@@ -146,9 +146,9 @@ def test_image_deleted(practice: Practice, tmp_path: Path) -> None:
     said = follow(practice.drkit, "image-deleted", IMAGE=f"{repository}@{digest}")
     assert httpx.get(address, headers=accept, timeout=60).status_code == 200
     assert "To push: 0 manifests, 0 layers" in said.rpartition("--dry-run")[2]
-    # Pushed again, the links have the time of today.
-    shutil.rmtree(links)
-    subprocess.run(["cp", "-a", tmp_path / "links", links], check=True)
+    # Pushed again, its links have the time of today, and there is a list of what refers to it.
+    shutil.rmtree(tree)
+    subprocess.run(["cp", "-a", tmp_path / "tree", tree], check=True)
 
 
 def test_secrets_lost(practice: Practice) -> None:

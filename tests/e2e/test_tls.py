@@ -131,7 +131,7 @@ def test_with_the_right_certificates(remote: Drkit) -> None:
     assert remote.run("doctor").code == 0
     point = remote.ask("backup")
     assert point["status"] == "sealed"
-    assert {part["kind"] for part in point["parts"]} == {"database", "roles"}
+    assert {part["kind"] for part in point["parts"]} == {"database", "roles", "configuration"}
     (database,) = remote.ask("show", point["id"])["databases"]
     assert [(table["table"], table["rows"]) for table in database["tables"]] == [("note", 1)]
 
@@ -144,7 +144,7 @@ def test_with_another_ca(remote: Drkit, drilled: Drilled, elsewhere: Elsewhere) 
     assert_error(doctor, "database_unreachable", f"1 problem; the first: {sentence}", hint)
     message = f"no recovery point was sealed: database registry: {sentence}"
     ended = fails(remote, ["backup"], 3, "backup_incomplete", message, hint)
-    assert ended.envelope["result"]["parts"] == []
+    assert [part["kind"] for part in ended.envelope["result"]["parts"]] == ["configuration"]
     assert remote.sealed() == [drilled.point]
 
 
