@@ -86,12 +86,13 @@ def basic(home: Path) -> dict[str, Any]:
 
 @dataclass
 class TokenService:
-    """Gives tokens to that user, for all that is asked for; `asked` are the scopes, in order."""
+    """Gives tokens to that user, for all but what is `closed`; `asked` are the scopes, in order."""
 
     key: rsa.RSAPrivateKey
     certificate: x509.Certificate
     url: str = ""
     asked: list[tuple[str, ...]] = field(default_factory=list)
+    closed: set[str] = field(default_factory=set)
 
     def auth(self, home: Path) -> dict[str, Any]:
         """How a registry is told of it."""
@@ -110,6 +111,8 @@ class TokenService:
             return 401, b"{}"
         scopes = tuple(parse_qs(urlsplit(target).query).get("scope", ()))
         self.asked.append(scopes)
+        if self.closed & {scope.split(":")[1] for scope in scopes}:
+            return 403, b"{}"
         return 200, json.dumps({"token": self._token(scopes), "expires_in": 300}).encode()
 
     def _token(self, scopes: tuple[str, ...]) -> str:

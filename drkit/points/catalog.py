@@ -14,7 +14,7 @@ import platform
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -213,8 +213,8 @@ class Catalog:
         """The snapshots that bear a point's tag, its manifest and its drills among them."""
         return self.repository.snapshots(seals.POINT + point)
 
-    def seal(self, manifest: PointManifest, directory: Path) -> Saved:
-        """Store the seal, last of all: from here on the point counts.
+    def seal(self, manifest: PointManifest, directory: Path, at: datetime | None = None) -> Saved:
+        """Store the seal, last of all: from here on the point counts. It is dated `at`, or now.
 
         `directory` has the files of the parts that are in the seal. The manifest is put beside them, and how
         the point comes back without drkit, for whoever has nothing but restic.
@@ -234,7 +234,8 @@ class Catalog:
             (directory / name).write_text(text, encoding="utf-8")
         inside = (part.path.lstrip("/") for part in manifest.parts if not part.snapshot)
         names = (seal_files.MANIFEST, *texts, *inside)
-        saved = self.repository.save_files(directory, names, self.tags(manifest.id, seals.SEAL), self.site)
+        tags = self.tags(manifest.id, seals.SEAL)
+        saved = self.repository.save_files(directory, names, tags, self.site, at)
         self._copy(saved.snapshot, data)
         return saved
 

@@ -45,11 +45,12 @@ class KnownDatabase:
 
 @dataclass(frozen=True)
 class KnownRepository:
-    """A repository of the site, and the file with its password."""
+    """A repository of the site, the file with its password, and that with what its storage asks for."""
 
     name: str
     url: str
     password: str
+    credentials: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class Facts:
     """What the templates need; what is None or empty is not there, or not known.
 
     `default_config` is whether drkit finds the configuration by itself; `harbor` is the directory of Harbor's
-    installation, `data` its data volume; `major` is PostgreSQL's; `unreadable` says why no point is known;
+    installation, `data` its data volume; `in_container` is whether it has its database in a container, which
+    comes and goes with it; `major` is PostgreSQL's; `unreadable` says why no point is known;
     `practised` says when each runbook was last practised; `loose_password` is the file with the database's
     password, where no recovery point has it.
     """
@@ -82,6 +84,7 @@ class Facts:
     rto: timedelta | None
     drill_objective: timedelta | None
     databases: tuple[KnownDatabase, ...]
+    in_container: bool
     blobs: str | None
     in_bucket: bool
     vault: str | None

@@ -117,6 +117,9 @@ def test_tokens_for_each_repository(tmp_path: Path) -> None:
         assert (("repository:a/c:pull,push", "repository:a/b:pull")) in service.asked
         # One is used again as long as it holds.
         assert len(service.asked) == 3
+        service.closed.add("a/b")
+        with opened(url, ACCOUNT) as registry:
+            assert not registry.mount("a/d", DIGEST, "a/b"), "then it is sent"
         with opened(url, Account("joe", "no")) as registry, pytest.raises(ConfigError, match="refuses joe"):
             registry.look()
 

@@ -382,3 +382,15 @@ def test_a_flipped_byte_is_found_by_reading(repository: Repository) -> None:
         repository.check("100%")
     with pytest.raises(ToolFailed):
         content(repository, saved.snapshot, "/x")
+
+
+def test_files_are_dated_as_asked(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In any zone: here the clock shows this time twice in the same night."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    (tmp_path / "file").write_text("content")
+    at = datetime(2026, 11, 1, 6, 30, 5, tzinfo=UTC)
+    repository.save_files(tmp_path, ["file"], [TAG], HOST, at)
+    (found,) = repository.snapshots(TAG)
+    assert found.time == at

@@ -133,6 +133,8 @@ def test_the_secrets_of_every_point_pass_to_other_keys(light: Drkit) -> None:
     assert not any(age_opens(light, light.identity, point) for point in points)
     assert light.ask("show", "latest")["recipients"] == [recipient]
     assert len(snapshots(light)) == 2, "a seal for each"
+    latest = json.loads(light.restic("dump", "--tag", "drkit:manifest", "latest", "/manifest.json"))
+    assert latest["id"] == points[0], "restic alone finds the newest point, not the one sealed last"
     left = light.restic("list", "blobs")
     assert not any(blob in left for blob in blobs), "not even its bytes are left"
 

@@ -239,6 +239,11 @@ def test_moving(practice: Practice, tmp_path: Path) -> None:
 def test_break_glass(practice: Practice, tmp_path: Path) -> None:
     site = practice.site
     place = {"PGHOST": "127.0.0.1", "PGPORT": str(site.database_port), "PGUSER": "postgres"}
+    # Another site's is newer in the same repository.
+    (tmp_path / "recover.sh").write_text("exit 1")
+    tags = "drkit:site:another,drkit:manifest"
+    practice.drkit.restic("backup", "--tag", tags, str(tmp_path / "recover.sh"))
+    (tmp_path / "recover.sh").unlink()
     lost(practice)
     bare = practice.drkit.in_environment(**place, PGPASSFILE=str(pgpass(site, tmp_path)))
     follow(bare, "break-glass", cwd=str(tmp_path))

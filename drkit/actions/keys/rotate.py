@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from drkit import config
@@ -233,7 +234,7 @@ def reencrypt(
         for part in seal_files.inside(manifest, old):
             files.write(part, made)
         Path(f"{made}{manifest.need('secrets', 'secrets').path}").write_bytes(sealed)
-        saved = catalog.seal(new, made)
+        saved = catalog.seal(new, made, _dated(catalog, point.id, old))
     back = catalog.repository.read(saved.snapshot, new.need("secrets", "secrets").path)
     if b"".join(back) != sealed:
         with contextlib.suppress(NotRemoved):
@@ -244,6 +245,12 @@ def reencrypt(
         )
     catalog.repository.forget([old])
     return saved.snapshot
+
+
+def _dated(catalog: Catalog, point: str, old: str) -> datetime:
+    """Just after the seal that it replaces: whoever has restic alone takes the latest for the newest."""
+    before = next(snapshot for snapshot in catalog.snapshots_of(point) if snapshot.id == old)
+    return before.time + timedelta(seconds=1)
 
 
 def _resealed(manifest: PointManifest, old: str, recipients: Sequence[str], size: int) -> PointManifest:

@@ -11,7 +11,7 @@ from typing import Any
 
 from drkit.actions.restore_images.choice import Chosen
 from drkit.actions.restore_images.target import STREAMS, Target
-from drkit.errors import TargetNotEmpty
+from drkit.errors import TargetNotEmpty, UsageError
 from drkit.progress import Listener, Update
 from drkit.tools.parallel import for_each
 from drkit.tools.tally import first_few
@@ -209,6 +209,19 @@ def _line(push: Push) -> RepositoryLine:
         len(push.tags) - moved,
         moved,
     )
+
+
+def refuse_doubled(pushes: Iterable[Push]) -> None:
+    """Raise UsageError where renaming lets one tag mean two images: one of them would be lost."""
+    meant: dict[tuple[str, str], str] = {}
+    for push in pushes:
+        for tag, digest in push.chosen.tags:
+            other = meant.setdefault((push.chosen.target, tag), digest)
+            if other != digest:
+                raise UsageError(
+                    f"{push.chosen.target}:{tag} would be two images, {other[:19]} and {digest[:19]}",
+                    hint="give each a name of its own with --rename; nothing was changed",
+                )
 
 
 def refuse_moved(plan: ImagesPlan, *, replace: bool) -> None:

@@ -18,7 +18,7 @@ from drkit.actions.images import listing, opening
 from drkit.actions.restore_images import choice, plan, rename, target
 from drkit.actions.restore_images.plan import ImageOptions, ImagesPlan, Push, Referrers, TagChange
 from drkit.actions.restore_images.target import STREAMS, Destination, Target
-from drkit.errors import RegistryRefused, RestoreDamaged, ToolFailed
+from drkit.errors import RegistryRefused, RestoreDamaged, ToolFailed, WrongBytes
 from drkit.model import utc_now
 from drkit.points.catalog import open_catalog
 from drkit.progress import Listener, Meter, Update, silent
@@ -26,6 +26,7 @@ from drkit.registry import selection
 from drkit.serving.images import Images
 from drkit.state.directory import State, new_id, private_directory
 from drkit.tools.parallel import for_each
+from drkit.tools.registry import parse_manifest
 from drkit.tools.restic import mount
 from drkit.tools.tally import Tally, first_few
 
@@ -105,6 +106,7 @@ def prepared(
         listener(Update("compare with the registry", finished=True))
         if not pushes:
             raise listing.nothing(catalog, manifest, chosen, listener)
+        plan.refuse_doubled(pushes)
         made = plan.summed_up(point.id, manifest.consistent_at, options, there.where, pushes)
         plan.refuse_moved(made, replace=options.replace)
         yield Prepared(made, pushes, found.images, there)
@@ -173,6 +175,8 @@ class _Pushing:
     tags: list[str] = field(default_factory=list)
     lists: list[str] = field(default_factory=list)
     refused: Tally[str] = field(default_factory=Tally)
+    # Blobs that the recovery point has with other bytes, and why they were not sent.
+    damaged: dict[str, str] = field(default_factory=dict)
     without: set[str] = field(default_factory=set)
     hint: str = ""
     # Which repository of the target has a blob since this run: another may take it over from there.
@@ -187,7 +191,12 @@ class _Pushing:
             # The largest first: it takes longest.
             blobs = sorted(push.blobs.items(), key=lambda blob: -blob[1])
             for_each(blobs, partial(self._blob, push), STREAMS)
-            lacking = [each for digest, each in push.chosen.manifests.items() if digest in push.manifests]
+            self._leave_out(push)
+            lacking = [
+                each
+                for digest, each in push.chosen.manifests.items()
+                if digest in push.manifests and f"{push.chosen.target}@{digest}" not in self.without
+            ]
             images = (each for each in lacking if not each.is_index)
             for_each(images, partial(self._manifest, push), STREAMS)
             # One by one: an index may name another.
@@ -213,7 +222,7 @@ class _Pushing:
             present_manifests=made.present_manifests,
             present_blobs=made.present_blobs,
             present_tags=made.present_tags,
-            lacking=made.lacking,
+            lacking=(*made.lacking, *self.damaged.values()),
             refused=self.refused.first,
             refused_count=self.refused.count,
             hint=self.hint,
@@ -238,9 +247,25 @@ class _Pushing:
                     yield piece
                     self.meter.add(len(piece))
 
-            self.prepared.target.push_blob(name, digest, size, body)
+            try:
+                self.prepared.target.push_blob(name, digest, size, body)
+            except WrongBytes as error:
+                self.damaged[digest] = error.message
+                return
             self.sent.append(size)
         self.placed[digest] = name
+
+    def _leave_out(self, push: Push) -> None:
+        """What needs a damaged blob is not pushed, and gets no tag, nor does what names it."""
+        if not self.damaged:
+            return
+        # Children come before what names them.
+        for digest in push.chosen.manifests:
+            facts = parse_manifest(digest, self._data(push, digest))
+            needed = {blob.digest for blob in facts.blobs}
+            children = {f"{push.chosen.target}@{child.digest}" for child in facts.children}
+            if needed & self.damaged.keys() or children & self.without:
+                self.without.add(f"{push.chosen.target}@{digest}")
 
     def _taken_over(self, push: Push, digest: str, size: int) -> bool:
         """Whether another repository of the target has it, and it could be taken over from there."""

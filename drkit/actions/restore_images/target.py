@@ -90,12 +90,12 @@ def find(
             hint="give --to https://registry.example.com, or write url into [registry]",
         )
     registry = settings.registry
-    ours = own is not None and _host(own) == _host(url)
+    ours = own is not None and _server(own) == _server(url)
     if ours and registry:
         credentials, ca_file = credentials or registry.credentials_file, ca_file or registry.ca_file
     account = read_account(credentials) if credentials else None
     harbor = settings.harbor
-    if harbor and harbor.url and _host(harbor.url) == _host(url):
+    if harbor and harbor.url and _server(harbor.url) == _server(url):
         ca_file = ca_file or harbor.ca_file
         if account is None and harbor.user and harbor.password_file:
             account = Account(harbor.user, register_secret(read_password(harbor.password_file)))
@@ -141,5 +141,7 @@ def _url(to: str) -> str:
     return f"{split.scheme}://{split.netloc}"
 
 
-def _host(url: str) -> str:
-    return urlsplit(url).netloc.lower()
+def _server(url: str) -> tuple[str, str | None, int | None]:
+    """Which server it is, and by which protocol: what goes to one by HTTPS goes nowhere in the clear."""
+    split = urlsplit(url)
+    return split.scheme, split.hostname, split.port or (443 if split.scheme == "https" else 80)

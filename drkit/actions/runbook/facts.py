@@ -42,15 +42,17 @@ def gather(settings: config.Config, path: Path, practised: Mapping[str, datetime
         rto=settings.objectives.rto,
         drill_objective=settings.objectives.drill,
         databases=tuple(map(_database, settings.databases)),
+        in_container=any(entry.container for entry in settings.databases),
         blobs=blobs.where if blobs else None,
         in_bucket=isinstance(blobs, config.BucketBlobs),
         vault=settings.vault.where if settings.vault else None,
         loose_password=_loose_password(settings),
         secrets=tuple(map(str, settings.secrets.paths)),
         recipients=tuple(named(each).name or short(each) for each in settings.secrets.recipients),
-        identity=str(settings.secrets.identity_file) if settings.secrets.identity_file else None,
+        identity=_path(settings.secrets.identity_file),
         repositories=tuple(
-            KnownRepository(each.name, each.url, str(each.password_file)) for each in settings.repositories
+            KnownRepository(each.name, each.url, str(each.password_file), _path(each.credentials_file))
+            for each in settings.repositories
         ),
         stop=settings.restore.stop,
         start=settings.restore.start,
@@ -64,6 +66,10 @@ def gather(settings: config.Config, path: Path, practised: Mapping[str, datetime
         drill=_last_proof(points),
         practised=practised,
     )
+
+
+def _path(path: Path | None) -> str | None:
+    return str(path) if path else None
 
 
 def _points(settings: config.Config) -> tuple[tuple[Point, ...], str]:

@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -159,9 +160,16 @@ class Repository:
         options = ("--stdin", "--stdin-filename", filename)
         return self._save(options, tags, host, filename, silent, stdin=pieces)
 
-    def save_files(self, directory: Path, names: Sequence[str], tags: Sequence[str], host: str) -> Saved:
-        """Store a few files of a directory side by side at the top of one snapshot."""
-        return self._save(("--", *names), tags, host, "", silent, directory=directory)
+    def save_files(
+        self,
+        directory: Path,
+        names: Sequence[str],
+        tags: Sequence[str],
+        host: str,
+        at: datetime | None = None,
+    ) -> Saved:
+        """Store a few files of a directory side by side at the top of one snapshot; dated `at`, or now."""
+        return self._save(("--", *names), tags, host, "", silent, directory=directory, at=at)
 
     def save_directory(
         self,
@@ -365,12 +373,15 @@ class Repository:
         mounts: tuple[tuple[str, ...], ...] = (),
         directory: Path | None = None,
         below: IO[bytes] | None = None,
+        at: datetime | None = None,
     ) -> Saved:
         # Without the scan a total is unknown; it costs a second walk, worth it only where somebody looks.
         scan = () if wants_totals(listener) and stdin is None else ("--no-scan",)
         labels = [f"--tag={tag}" for tag in tags]
-        command = self.access.command("backup", "--json", "--host", host, *labels, *scan, *what)
-        environment = {**command.environment, **_stable_devices()}
+        dated = [f"--time={at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"] if at else []
+        command = self.access.command("backup", "--json", "--host", host, *labels, *dated, *scan, *what)
+        # restic takes the time to be that of its zone.
+        environment = {**command.environment, **_stable_devices(), **({"TZ": "UTC"} if at else {})}
         if directory is not None and Path(self.access.url).exists():
             # A repository on a path that is relative to where drkit runs must stay the one that it is.
             environment["RESTIC_REPOSITORY"] = str(Path(self.access.url).absolute())

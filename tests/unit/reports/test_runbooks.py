@@ -30,6 +30,7 @@ HARBOR = Facts(
     rto=timedelta(hours=4),
     drill_objective=timedelta(days=90),
     databases=(KnownDatabase("registry", "registry", "registry at db:5432"),),
+    in_container=False,
     blobs="/data/registry",
     in_bucket=False,
     vault=None,
@@ -60,7 +61,12 @@ PLAIN = replace(
 BUCKET = replace(
     HARBOR, in_bucket=True, blobs="s3://images", vault="s3://vault/drkit", stop="stop", start="start"
 )
-SITES = {"Harbor": HARBOR, "a plain registry": PLAIN, "a bucket": BUCKET}
+OWN = replace(
+    HARBOR,
+    databases=(KnownDatabase("registry", "registry", "the container harbor-db"),), in_container=True,
+    repositories=(KnownRepository("off", "s3:https://s3/off", "/etc/drkit/off", "/etc/drkit/off.keys"),),
+)  # fmt: skip
+SITES = {"Harbor": HARBOR, "a plain registry": PLAIN, "a bucket": BUCKET, "its own database": OWN}
 
 
 @pytest.mark.parametrize("site", SITES)
@@ -101,6 +107,29 @@ def test_what_is_not_known_is_said() -> None:
     assert "had everything back in 12 min 34 s; the objective is 4 h." in known
     assert "Last practised here on 2026-11-29 03:00 UTC." in known
     assert "DRKIT_CONFIG" not in known
+
+
+def in_order(text: str, *parts: str) -> bool:
+    """Whether these stand in a text, each behind the one before."""
+    return re.search(".*".join(map(re.escape, parts)), text, re.DOTALL) is not None
+
+
+def test_harbors_own_database_is_there_before_it_is_restored() -> None:
+    """It comes with the files of the secrets, and is that of Harbor's version."""
+    start = "up -d postgresql"
+    lost = runbooks.render(OWN, "total-loss").text
+    assert in_order(lost, "--only secrets", "run `prepare`", start, "--replace --root / --dry-run")
+    back = runbooks.render(OWN, "bad-upgrade").text
+    assert in_order(back, "--only secrets", "`prepare` of the old version", start, "--only database")
+    assert start not in "".join(runbooks.render(HARBOR, name).text for name in NAMES)
+
+
+def test_what_the_storage_asks_for() -> None:
+    lost = runbooks.render(OWN, "total-loss").text
+    assert lost.count('--repository-credentials "$CREDENTIALS"') == 3
+    assert 'install -D -m 600 "$CREDENTIALS" /etc/drkit/off.keys' in lost
+    assert "`/etc/drkit/off.keys`" in runbooks.render(OWN, "break-glass").text
+    assert "CREDENTIALS" not in runbooks.render(HARBOR, "total-loss").text
 
 
 def test_nothing_of_a_site_breaks_out() -> None:

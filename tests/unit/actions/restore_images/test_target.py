@@ -27,13 +27,14 @@ def test_the_own_registry_with_its_account(tmp_path: Path) -> None:
     config = settings(
         f'[registry]\nurl = "https://r.example.test/"\ncredentials_file = "{file}"\nca_file = "/ca"'
     )
-    for to in (None, "r.example.test", "https://R.example.test"):
+    for to in (None, "r.example.test", "https://R.example.test", "https://r.example.test:443"):
         found = target.find(config, to, None, None)
         assert found.address is not None
         assert (found.account and found.account.user, found.address.ca_file) == ("robot", Path("/ca"))
-    # No other registry is shown the password.
-    other = target.find(config, "https://other.example.test", None, None)
-    assert (other.account, other.where) == (None, "https://other.example.test")
+    # No other registry is shown the password, and this one not in the clear.
+    for to in ("https://other.example.test", "http://r.example.test", "https://r.example.test:8443"):
+        other = target.find(config, to, None, None)
+        assert (other.account, other.where) == (None, to)
 
 
 def test_harbor_as_its_api_is_asked(tmp_path: Path) -> None:
