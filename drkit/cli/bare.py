@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drkit.errors import UsageError
+from drkit.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from drkit.actions.restore.bare import Origin
@@ -14,10 +15,17 @@ if TYPE_CHECKING:
 def origin(
     repository: str | None, password: Path | None, credentials: Path | None, site: str | None
 ) -> Origin | None:
-    """The repository at an address, or None where the configuration says it; raises UsageError."""
+    """The repository at an address, or None where the configuration says it.
+
+    Raises UsageError, and ConfigError for a password file that cannot be read.
+    """
     from drkit.actions.restore.bare import Origin
 
     if password is not None and repository is not None:
+        if not os.access(password, os.R_OK):
+            raise ConfigError(
+                f"cannot read the repository's password file {password}", hint="see --password-file"
+            )
         return Origin(repository, password, credentials, site)
     if repository is not None and ("/" in repository or ":" in repository):
         raise UsageError(

@@ -180,6 +180,10 @@ def test_an_address_needs_its_password_and_a_name_none(copy: Drkit) -> None:
         "--site is for a repository at an address",
         "give --repository URL and --password-file FILE as well",
     )
+    absent = copy.home / "absent"
+    words = ["points", "--repository", str(copy.repository), "--password-file", str(absent)]
+    message = exactly(f"cannot read the repository's password file {absent}")
+    fails(copy, words, 4, "config_error", message, "see --password-file")
     assert copy.ask("points", "--repository", "primary")["points"]
 
 

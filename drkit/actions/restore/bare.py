@@ -163,7 +163,10 @@ def no_clear_passwords() -> Iterator[None]:
     try:
         yield
     except DatabaseUnreachable as error:
-        error.hint += "; one that asks for the password in clear is refused, unless --database-dsn names it"
+        error.hint = (
+            "give the password with --database-password-file FILE, or another server with --database-dsn;"
+            " one that asks for the password in clear is refused, unless --database-dsn names it"
+        )
         raise
     finally:
         os.environ.pop(_REQUIRE_AUTH, None)
