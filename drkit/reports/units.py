@@ -14,6 +14,11 @@ def size(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 tag`, `1,204 tags`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def amount(count: float, unit: str) -> str:
     """A count in its unit."""
     if unit == "seconds":

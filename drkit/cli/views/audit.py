@@ -9,7 +9,7 @@ from rich.text import Text
 from drkit.actions.audit.plan import OF_BLOBS, FaultKind
 from drkit.cli.output import Table
 from drkit.cli.views import layout
-from drkit.reports.units import duration, moment, size
+from drkit.reports.units import counted, duration, moment, size
 
 if TYPE_CHECKING:
     from drkit.actions.audit.repair import Repair, RepairPlan
@@ -86,7 +86,7 @@ def _size(count: int | None) -> str:
 
 
 def _blobs(count: int) -> str:
-    return "1 blob" if count == 1 else f"{count:,} blobs"
+    return counted(count, "blob")
 
 
 def _kinds(project: ProjectAudit) -> str:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from drkit.cli.output import Table
 from drkit.cli.views.layout import warn
-from drkit.reports.units import duration
+from drkit.reports.units import counted, duration
 
 if TYPE_CHECKING:
     from drkit.actions.copy import CopiedTo, CopyResult
@@ -36,13 +36,9 @@ def copy(paper: Output, result: CopyResult) -> None:
 
 
 def _summary(each: CopiedTo, *, dry_run: bool) -> Text:
+    points = counted(len(each.points), "recovery point")
     if each.failed:
-        return Text(
-            f"{each.repository}: not everything was copied; {len(each.points)} recovery points were",
-            style="red",
-        )
+        return Text(f"{each.repository}: not everything was copied; {points} copied", style="red")
     verb = "would be copied" if dry_run else "copied"
     took = "" if dry_run else f" ({duration(each.seconds)})"
-    return Text(
-        f"{each.repository}: {len(each.points)} recovery points {verb}, {each.there} were there{took}"
-    )
+    return Text(f"{each.repository}: {points} {verb}, {each.there} there already{took}")

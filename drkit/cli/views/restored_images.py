@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from drkit.cli.output import Table
 from drkit.cli.views import layout
-from drkit.reports.units import duration, moment, size
+from drkit.reports.units import counted, duration, moment, size
 
 if TYPE_CHECKING:
     from drkit.actions.restore_images.plan import ImagesPlan
@@ -43,14 +43,14 @@ def plan(paper: Output, found: ImagesPlan) -> None:
     if len(found.moved) > _TAGS:
         paper.print(f"  and {len(found.moved) - _TAGS:,} more tags mean something else there now")
     paper.print(
-        f"To push: {found.manifests:,} manifests, {found.blobs:,} layers and configurations of"
-        f" {size(found.bytes)} at most, {found.tag_count:,} tags. There already:"
+        f"To push: {counted(found.manifests, 'manifest')}, {found.blobs:,} layers and configurations of"
+        f" {size(found.bytes)} at most, {counted(found.tag_count, 'tag')}. There already:"
         f" {found.present_manifests:,}, {found.present_blobs:,} and {found.present_tags:,}."
     )
     if found.lists:
         paper.print(
-            f"To complete: {found.lists:,} lists of what refers to an image (signatures, SBOMs), which this"
-            " registry does not keep itself."
+            f"To complete: {counted(found.lists, 'list')} of what refers to an image (signatures, SBOMs),"
+            " which this registry does not keep itself."
         )
     layout.warn(paper, [f"left out: {said}" for said in found.lacking])
 
@@ -75,10 +75,11 @@ def restored(paper: Output, found: ImagesRestored | ImagesPlan) -> None:
         paper.print(f"Nothing to do: {found.target} has all of it.")
         return
     taken = f", {found.mounted:,} taken over from other repositories" if found.mounted else ""
+    lists = f"; {counted(found.lists, 'list')} of what refers to an image completed" if found.lists else ""
     paper.print(
-        f"Pushed {found.manifests:,} manifests, {found.blobs:,} layers and configurations of"
-        f" {size(found.bytes)}{taken}, and {found.tags:,} tags to {found.target}"
-        f" in {duration(found.seconds)}."
+        f"Pushed {counted(found.manifests, 'manifest')}, {found.blobs:,} layers and configurations of"
+        f" {size(found.bytes)}{taken}, and {counted(found.tags, 'tag')} to {found.target}"
+        f" in {duration(found.seconds)}{lists}."
     )
     layout.warn(paper, [f"left out: {said}" for said in found.lacking])
     layout.warn(paper, [f"refused: {said}" for said in found.refused])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from drkit.cli.output import Output
 from drkit.cli.views.layout import facts
-from drkit.reports.units import moment, size
+from drkit.reports.units import counted, moment, size
 
 if TYPE_CHECKING:
     from drkit.actions.serve import ServeResult, Serving
@@ -39,6 +39,7 @@ def announce(serving: Serving) -> None:
 def ended(paper: Output, result: ServeResult) -> None:
     """What was pulled."""
     paper.print(
-        f"Served {result.manifests:,} manifests and {result.blobs:,} blobs, {size(result.bytes)},"
+        f"Served {counted(result.manifests, 'manifest')} and {counted(result.blobs, 'blob')},"
+        f" {size(result.bytes)},"
         f" of recovery point {result.point}."
     )
