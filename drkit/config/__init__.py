@@ -7,22 +7,11 @@ key.
 from __future__ import annotations
 
 from drkit.config.reading import DEFAULT_PATH, find_config, from_document, load_config, parse_config
-from drkit.config.sections import (
-    S3,
-    BucketBlobs,
-    Config,
-    ConfigurationFile,
-    Database,
-    FilesystemBlobs,
-    Harbor,
-    Registry,
-    Repository,
-    Restore,
-    Retention,
-    Schedule,
-    Secrets,
-    Vault,
-)
+from drkit.config.repositories import Repository, Retention
+from drkit.config.service import Harbor, Registry, Restore
+from drkit.config.site import Config, ConfigurationFile, Objectives
+from drkit.config.sources import S3, BucketBlobs, Database, FilesystemBlobs, Secrets, Vault
+from drkit.config.unattended import Schedule
 
 __all__ = [
     "DEFAULT_PATH",
@@ -33,6 +22,7 @@ __all__ = [
     "Database",
     "FilesystemBlobs",
     "Harbor",
+    "Objectives",
     "Registry",
     "Repository",
     "Restore",

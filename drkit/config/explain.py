@@ -8,7 +8,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from drkit.config.sections import KINDS_OF_BLOBS, Config
+from drkit.config.site import Config
+from drkit.config.sources import KINDS_OF_BLOBS
 from drkit.errors import ConfigError
 
 

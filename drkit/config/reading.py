@@ -13,7 +13,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from drkit.config.explain import explain
-from drkit.config.sections import BucketBlobs, Config, ConfigurationFile, Harbor, Vault
+from drkit.config.service import Harbor
+from drkit.config.site import Config, ConfigurationFile
+from drkit.config.sources import BucketBlobs, Vault
 from drkit.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/drkit/drkit.toml")

@@ -10,7 +10,7 @@ import pytest
 
 from drkit import config
 from drkit.actions.status.judge import Status, judge
-from drkit.config.sections import Objectives
+from drkit.config import Objectives
 from drkit.model import (
     ALL_DATA,
     SOME_DATA,

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from drkit.config import Retention, find_config, load_config, parse_config
+from drkit.config import Objectives, Retention, find_config, load_config, parse_config
 from drkit.config.fields import parse_duration
-from drkit.config.sections import Objectives
 from drkit.errors import ConfigError, UsageError
 
 SITE = '[site]\nname = "registry.example.com"\n'

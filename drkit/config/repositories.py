@@ -1,0 +1,42 @@
+"""Where recovery points go: `[[repository]]` and `[retention]`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from drkit.config.fields import AbsolutePath, Duration, Name, no_password_in_url
+from drkit.config.section import Section
+
+
+class Retention(Section):
+    """`[retention]`: how many recovery points to keep, newest first, by period; all zero keeps everything.
+
+    In a `[[repository]]` it holds there, instead of the common one.
+    """
+
+    keep_last: int = Field(0, ge=0)
+    keep_hourly: int = Field(0, ge=0)
+    keep_daily: int = Field(0, ge=0)
+    keep_weekly: int = Field(0, ge=0)
+    keep_monthly: int = Field(0, ge=0)
+    keep_yearly: int = Field(0, ge=0)
+
+
+class Repository(Section):
+    """`[[repository]]`: a restic repository.
+
+    `stall_limit` is how long restic may move nothing before it is ended; `rpo` how old the newest point may
+    be in a repository that points are copied to.
+    """
+
+    name: Name
+    url: Annotated[str, AfterValidator(no_password_in_url), Field(min_length=1)]
+    password_file: AbsolutePath
+    credentials_file: AbsolutePath | None = None
+    lock_wait: Duration = timedelta(minutes=5)
+    stall_limit: Duration = timedelta(minutes=20)
+    rpo: Duration | None = None
+    retention: Retention | None = None

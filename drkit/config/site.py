@@ -1,0 +1,106 @@
+"""The whole file: `[site]`, `[objectives]`, and all other sections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, PrivateAttr
+
+from drkit.config.fields import AbsolutePath, Duration, Name
+from drkit.config.repositories import Repository, Retention
+from drkit.config.section import Section
+from drkit.config.service import Drill, Harbor, Registry, Restore, Runbook
+from drkit.config.sources import Blobs, Database, Secrets, Vault
+from drkit.config.unattended import Metrics, Notify, Schedule
+from drkit.errors import UsageError
+
+
+class Site(Section):
+    """`[site]`: one registry installation.
+
+    `dropped` names sources that points have, or harbor.yml names, and that are deliberately not backed up.
+    """
+
+    name: Name
+    state: AbsolutePath = Path("/var/lib/drkit")
+    lock_wait: Duration = timedelta(minutes=10)
+    dropped: tuple[Annotated[str, Field(pattern=r"^(blobs(:.+)?|database:.+|secrets:/.+)$")], ...] = ()
+
+
+class Objectives(Section):
+    """`[objectives]`: what must be true; one that is not given is not judged."""
+
+    rpo: Duration | None = None
+    rto: Duration | None = None
+    drill: Duration | None = None
+
+
+@dataclass(frozen=True)
+class ConfigurationFile:
+    """The file that a configuration was read from, as it stood."""
+
+    path: Path
+    text: str
+    mode: int
+    uid: int
+    gid: int
+
+
+class Config(Section):
+    """The whole file."""
+
+    _file: ConfigurationFile | None = PrivateAttr(None)
+
+    site: Site
+    objectives: Objectives = Objectives()
+    databases: tuple[Database, ...] = Field((), alias="database")
+    blobs: Blobs | None = None
+    vault: Vault | None = None
+    secrets: Secrets = Secrets()
+    repositories: tuple[Repository, ...] = Field(alias="repository", min_length=1)
+    harbor: Harbor | None = None
+    registry: Registry | None = None
+    retention: Retention = Retention()
+    schedule: Schedule = Schedule()
+    drill: Drill = Drill()
+    restore: Restore = Restore()
+    notify: Notify = Notify()
+    metrics: Metrics | None = None
+    runbook: Runbook = Runbook()
+
+    @property
+    def file(self) -> ConfigurationFile | None:
+        """Where all of this stands, if it stands anywhere."""
+        return self._file
+
+    def read_from(self, file: ConfigurationFile) -> Config:
+        """The same, knowing where it stands."""
+        self._file = file
+        return self
+
+    @property
+    def primary(self) -> Repository:
+        """The first repository: backups go there."""
+        return self.repositories[0]
+
+    @property
+    def sandboxes(self) -> Path:
+        """The directory below which drills build their sandboxes."""
+        return self.drill.directory or self.site.state / "sandbox"
+
+    def retention_of(self, repository: Repository) -> Retention:
+        """What `expire` keeps in a repository."""
+        return repository.retention or self.retention
+
+    def repository(self, name: str | None) -> Repository:
+        """The repository of that name, or the primary; raises UsageError for an unknown name."""
+        if name is None:
+            return self.primary
+        for repository in self.repositories:
+            if repository.name == name:
+                return repository
+        known = ", ".join(repository.name for repository in self.repositories)
+        raise UsageError(f'there is no repository "{name}" in the configuration', hint=f"there is: {known}")
