@@ -113,6 +113,8 @@ def perform(
     failed, lost = ending.show(failed, result, show)
     if trail:
         failed = ending.record(trail, failed, result)
+    elif recorded and failed:
+        ending.tell_without_settings(run.config_path, recorded, failed)
     be_deaf()
     if lost is not None:
         complain(lost)

@@ -93,6 +93,13 @@ def _plain_name(name: str) -> str:
     return name
 
 
+def _mail_address(text: str) -> str:
+    """Nothing that sendmail could take for an option, or a header for its end."""
+    if not re.fullmatch(r"[A-Za-z0-9_+][A-Za-z0-9._+=-]*(?:@[A-Za-z0-9][A-Za-z0-9.-]*)?", text):
+        raise ValueError("an address looks like root or ops@example.com, without a name and brackets")
+    return text
+
+
 def _cron(expression: str) -> str:
     try:
         cron.parse(expression)
@@ -104,4 +111,5 @@ def _cron(expression: str) -> str:
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Name = Annotated[str, AfterValidator(_plain_name)]
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
 CronExpression = Annotated[str, AfterValidator(_cron)]

@@ -31,7 +31,6 @@ class Attempt:
     message: str = ""
     subject: str = ""
     thorough: int = STRUCTURE
-    told: bool = False
     running: bool = False
 
     @property
