@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from drkit import config
-from drkit.actions.status import of_copies, of_drills, of_points, of_runs, of_vault
-from drkit.actions.status.of_copies import Further, RepositoryStatus
-from drkit.model import CLOCK_SKEW, Attempt, DrillNote, Objective, ObjectiveName, Point, PointStatus, Problem
-
-
-@dataclass(frozen=True)
-class Status:
-    """The objectives against what is, and everything that wants attention.
-
-    `problems` are the findings' sentences; `green` is false where an objective is missed or a finding red.
-    `runs` are the last attempts at each verb, `repositories` those that points are copied to.
-    """
-
-    site: str
-    green: bool
-    objectives: tuple[Objective, ...]
-    newest_point: str | None
-    newest_point_at: datetime | None
-    last_drill: DrillNote | None
-    last_passed_drill: DrillNote | None
-    points: int
-    problems: tuple[str, ...]
-    findings: tuple[Problem, ...]
-    runs: tuple[Attempt, ...] = ()
-    repositories: tuple[RepositoryStatus, ...] = ()
+from drkit.actions.status import ahead, of_copies, of_drills, of_points, of_runs, of_sources, of_vault
+from drkit.actions.status.of_copies import Further
+from drkit.model import (
+    CLOCK_SKEW,
+    Attempt,
+    DrillNote,
+    Objective,
+    ObjectiveName,
+    Point,
+    PointStatus,
+    Problem,
+    RepositoryStatus,
+    Status,
+)
 
 
 def judge(
@@ -69,8 +57,10 @@ def judge(
         *of_vault.ended_locks(newest, now),
         *of_vault.moved(settings.vault, newest),
     )
+    primary = of_copies.judged(Further(settings.primary.name, settings.objectives.rpo, tuple(points)), now)
     return Status(
         site=settings.site.name,
+        at=now,
         green=all(o.met for o in objectives) and not any(found.red for found in findings),
         objectives=objectives,
         newest_point=newest.id if newest else None,
@@ -81,7 +71,12 @@ def judge(
         problems=tuple(found.message for found in findings),
         findings=findings,
         runs=of_runs.last_of_each(known),
-        repositories=copied,
+        repositories=(primary, *copied),
+        sources=of_sources.sources(settings, sealed),
+        sizes=of_sources.sizes(sealed, now),
+        certificates=of_sources.certificates(sealed),
+        closure=next((point.manifest.closure for point in sealed if point.manifest), None),
+        next_runs=ahead.next_runs(settings.schedule.jobs, now),
     )
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from drkit import config
 from drkit.actions import collapsed, known_points, room
 from drkit.actions.status import further, of_vault
-from drkit.actions.status.judge import Status, judge
+from drkit.actions.status.judge import judge
 from drkit.errors import NotGreen, ObjectiveMissed
-from drkit.model import Objective, Problem, ProblemKind, utc_now
+from drkit.model import Objective, Problem, ProblemKind, Status, utc_now
 from drkit.points.catalog import open_catalog
 from drkit.state import attempts
 from drkit.state.directory import State
@@ -29,11 +29,9 @@ def status(settings: config.Config) -> Status:
     now = utc_now()
     here += collapsed.problems(listing, now)
     found = judge(settings, listing.points, now, known, here, others())
-    missed = [objective.name for objective in found.objectives if not objective.met]
-    if missed:
-        raise ObjectiveMissed(f"missed: {', '.join(missed)}", hint=_hint(found.objectives), result=found)
-    red = [problem for problem in found.findings if problem.red]
-    if red:
+    if found.missed:
+        raise ObjectiveMissed(f"missed: {', '.join(found.missed)}", hint=_hint(found.objectives), result=found)
+    if red := found.red:
         more = f" (and {len(red) - 1} more)" if len(red) > 1 else ""
         raise NotGreen(f"not green: {red[0].message}{more}", hint=red[0].hint, result=found)
     return found
