@@ -14,7 +14,7 @@ from drkit.points.choice import pick
 def problems(listing: Listing, now: datetime) -> tuple[Problem, ...]:
     """For `status`: pure."""
     found = collapse.unconfirmed(listing.points, listing.confirmed, now)
-    return tuple(Problem(ProblemKind.COLLAPSE, each.said, each.hint) for each in found)
+    return tuple(Problem(ProblemKind.COLLAPSE, each.said, each.hint, subject=each.point) for each in found)
 
 
 def warnings(listing: Listing) -> tuple[str, ...]:

@@ -52,13 +52,13 @@ class Missed:
                 f"the repository {self.name} is another one than before:"
                 f" restic's id of it is {self.found[:16]}, and was {self.known[:16]}"
             )
-            problems.append(Problem(ProblemKind.OTHER_REPOSITORY, said, self._hint))
+            problems.append(Problem(ProblemKind.OTHER_REPOSITORY, said, self._hint, subject=self.name))
         if self.points:
             said = (
                 f"sealed recovery points are gone from the repository {self.name} ({len(self.points)}),"
                 f" and no `drkit expire` has removed them: {first_few(self.points)}"
             )
-            problems.append(Problem(ProblemKind.POINTS_MISSING, said, self._hint))
+            problems.append(Problem(ProblemKind.POINTS_MISSING, said, self._hint, subject=self.name))
         return tuple(problems)
 
     @property

@@ -144,7 +144,9 @@ def _facts(settings: config.Config, known: Sequence[Attempt]) -> metrics.Facts:
         missed = known_points.look(catalog, listing)
         of_repository = (missed.problems if missed else ()) + collapsed.problems(listing, now)
     except DrkitError as error:
-        of_repository = (Problem(ProblemKind.REPOSITORY, error.message, error.hint),)
+        of_repository = (
+            Problem(ProblemKind.REPOSITORY, error.message, error.hint, subject=settings.primary.name),
+        )
     found = judge(settings, points, now, known, of_vault.look(settings), further.look(settings))
     found = replace(found, findings=(*of_repository, *found.findings))
     newest = next((point for point in points if point.id == found.newest_point), None)

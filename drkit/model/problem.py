@@ -42,9 +42,20 @@ class ProblemKind(StrEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong; what is not `red` wants attention and leaves the site green."""
+    """One thing that is wrong; what is not `red` wants attention and leaves the site green.
+
+    `subject` is what it is about, where there may be several of that kind: a verb, a repository, a path.
+    `cause` is worth another message where it changes: an error's kind.
+    """
 
     kind: ProblemKind
     message: str
     hint: str = ""
     red: bool = True
+    subject: str = ""
+    cause: str = ""
+
+    @property
+    def key(self) -> str:
+        """What it is known by from one look to the next, whatever the sentence says by then."""
+        return f"{self.kind}:{self.subject}"

@@ -25,6 +25,6 @@ def _one(settings: config.Config, repository: config.Repository) -> Further:
         missed = known_points.look(catalog, listing)
     except Failure as error:
         said = f"the repository {repository.name} cannot be read: {error.message}"
-        problem = Problem(ProblemKind.REPOSITORY, said, error.hint)
+        problem = Problem(ProblemKind.REPOSITORY, said, error.hint, subject=repository.name)
         return Further(repository.name, repository.rpo, None, (problem,))
     return Further(repository.name, repository.rpo, listing.points, missed.problems if missed else ())

@@ -65,9 +65,17 @@ def problems(further: Further, now: datetime) -> Iterator[Problem]:
     hint = f"run `drkit copy --to {further.name}`; if it fails, it says why"
     if found.newest_point is None:
         red = found.rpo is not None
-        yield Problem(ProblemKind.NOT_COPIED, f"there is no sealed recovery point {where}", hint, red=red)
+        yield Problem(
+            ProblemKind.NOT_COPIED,
+            f"there is no sealed recovery point {where}",
+            hint,
+            red=red,
+            subject=found.name,
+        )
     elif found.rpo is not None and not found.rpo.met:
-        yield Problem(ProblemKind.NOT_COPIED, f"the newest recovery point {where} is too old", hint)
+        yield Problem(
+            ProblemKind.NOT_COPIED, f"the newest recovery point {where} is too old", hint, subject=found.name
+        )
     for point in further.points:
         if point.doubt:
             said = f"{where}: {point.doubt}"
@@ -75,11 +83,18 @@ def problems(further: Further, now: datetime) -> Iterator[Problem]:
                 ProblemKind.BROKEN_SEAL,
                 said,
                 f"run `drkit verify --repository {further.name}`, then copy again",
+                subject=f"{further.name}/{point.id}",
             )
     unsealed = [p for p in further.points if p.status is PointStatus.INCOMPLETE and not p.broken_seal]
     if unsealed:
         said = f"{len(unsealed)} recovery points are {where} in part: a copy was cut off, or is under way"
-        yield Problem(ProblemKind.INCOMPLETE_POINTS, said, "the next copy goes on with it", red=False)
+        yield Problem(
+            ProblemKind.INCOMPLETE_POINTS,
+            said,
+            "the next copy goes on with it",
+            red=False,
+            subject=further.name,
+        )
     yield from _drills(further.name, of_drills.in_order(_sealed(further, now), now))
 
 
@@ -93,4 +108,10 @@ def _drills(name: str, drills: Sequence[DrillNote]) -> Iterator[Problem]:
     for drill in dict.fromkeys([*drills[-1:], *[d for d in drills if d.level == "full"][-1:]]):
         if drill.outcome is not Outcome.PASSED:
             hint = f"its report says why; fix the cause, and run `drkit drill --repository {name}` again"
-            yield Problem(ProblemKind.DRILL, f"{of_drills.outcome(drill)}, of a point in {name}", hint)
+            yield Problem(
+                ProblemKind.DRILL,
+                f"{of_drills.outcome(drill)}, of a point in {name}",
+                hint,
+                subject=f"{name}/{drill.level}",
+                cause=drill.id,
+            )

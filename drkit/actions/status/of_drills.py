@@ -23,13 +23,15 @@ def problems(sealed: Sequence[Point], drills: Sequence[DrillNote]) -> Iterator[P
         if drill.outcome is not Outcome.PASSED:
             said.add(drill.id)
             hint = "its report says why; fix the cause, and run `drkit drill` again"
-            yield Problem(ProblemKind.DRILL, outcome(drill), hint)
+            yield Problem(ProblemKind.DRILL, outcome(drill), hint, subject=drill.level, cause=drill.id)
     yield from _keys_unproven(sealed, drills)
     for point in sealed:
         last = point.last_drill
         if last and last.id not in said and last.outcome is Outcome.FAILED:
             bad = f"point {point.id} did not pass its last drill ({last.id})"
-            yield Problem(ProblemKind.DRILL, bad, "newer points are not concerned", red=False)
+            yield Problem(
+                ProblemKind.DRILL, bad, "newer points are not concerned", red=False, subject=point.id
+            )
 
 
 def _keys_unproven(sealed: Sequence[Point], drills: Sequence[DrillNote]) -> Iterator[Problem]:

@@ -38,7 +38,12 @@ def unmet(objectives: Sequence[Objective], newest: Point | None) -> Iterator[Pro
         if not each.met:
             said = (_LATE if each.actual_seconds is not None else _NEVER)[each.name]
             verb = "backup" if each.name == "rpo" else "drill"
-            yield Problem(ProblemKind.OBJECTIVE, said, f"run `drkit {verb}`; if it fails, it says why")
+            yield Problem(
+                ProblemKind.OBJECTIVE,
+                said,
+                f"run `drkit {verb}`; if it fails, it says why",
+                subject=each.name,
+            )
     if newest is None and all(each.name != "rpo" for each in objectives):
         yield Problem(ProblemKind.NO_POINT, _NEVER["rpo"], "run `drkit backup`")
 
@@ -53,18 +58,23 @@ def problems(
         yield Problem(ProblemKind.INCOMPLETE_POINTS, said, "the next backup removes them", red=False)
     for point in points:
         if point.doubt:
-            yield Problem(ProblemKind.BROKEN_SEAL, point.doubt, "run `drkit verify`")
+            yield Problem(ProblemKind.BROKEN_SEAL, point.doubt, "run `drkit verify`", subject=point.id)
     yield from _future(points, now)
     for gone in dropped.dropped(settings, sealed):
-        yield Problem(ProblemKind.SOURCE_DROPPED, gone.said, gone.hint)
+        yield Problem(ProblemKind.SOURCE_DROPPED, gone.said, gone.hint, subject=gone.source)
     for source in dropped.unprotected(settings, sealed):
         said = f"{source} is in the configuration, and not in the newest point"
-        yield Problem(ProblemKind.SOURCE_UNPROTECTED, said, "run `drkit backup`")
+        yield Problem(ProblemKind.SOURCE_UNPROTECTED, said, "run `drkit backup`", subject=source)
     newest = next((point.manifest for point in sealed if point.manifest), None)
     if newest:
         for each in newest.drift:
             if not is_told(each.source, settings.site.dropped):
-                yield Problem(ProblemKind.HARBOR_DRIFT, each.said, f"{each.hint}; then run `drkit backup`")
+                yield Problem(
+                    ProblemKind.HARBOR_DRIFT,
+                    each.said,
+                    f"{each.hint}; then run `drkit backup`",
+                    subject=each.source,
+                )
         yield from _of_production(newest)
     yield from of_secrets.problems(sealed, now, settings.secrets.expiry_warning)
 
@@ -78,9 +88,12 @@ def _of_production(newest: PointManifest) -> Iterator[Problem]:
                 ProblemKind.SCHEMA,
                 f"database {database.name}: {said}",
                 wording.schema_hint(database.schema_fault),
+                subject=database.name,
             )
         if said := wording.torn(database.name, database.relations or ()):
-            yield Problem(ProblemKind.TORN, said, "repair production, then take a new backup")
+            yield Problem(
+                ProblemKind.TORN, said, "repair production, then take a new backup", subject=database.name
+            )
     closure = newest.closure
     if closure and not closure.whole:
         said = f"production lacks {closure.missing:,} of {closure.referenced:,} blobs that it refers to"

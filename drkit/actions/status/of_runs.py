@@ -56,7 +56,7 @@ def overdue(
         if due + _GRACE < now:
             said = f"{verb} is on the schedule, was due at {due:%Y-%m-%d %H:%M %Z} and has not run since"
             hint = "see that `drkit scheduler` runs, or that the timers of `drkit timers` are enabled"
-            yield Problem(ProblemKind.NEVER_RAN, said, hint)
+            yield Problem(ProblemKind.NEVER_RAN, said, hint, subject=verb)
 
 
 def _mended(attempt: Attempt, known: Sequence[Attempt], drills: Sequence[DrillNote]) -> bool:
@@ -76,6 +76,8 @@ def _lost(attempt: Attempt) -> Problem:
         ProblemKind.LOST_RUN,
         f"{said}: it was killed, or the machine went down",
         f"run `drkit {attempt.command}` again",
+        subject=attempt.key,
+        cause=attempt.id,
     )
 
 
@@ -84,12 +86,17 @@ def _failed(attempt: Attempt) -> Problem:
     said = f"the last {attempt.label} ({at:%Y-%m-%d %H:%M} UTC) "
     if attempt.verb in _TELLING:
         return Problem(
-            ProblemKind.NOT_TOLD, f"failures cannot be reported: {attempt.message}", _hint(attempt)
+            ProblemKind.NOT_TOLD,
+            f"failures cannot be reported: {attempt.message}",
+            _hint(attempt),
+            subject=attempt.verb,
         )
     if attempt.damage:
-        return Problem(ProblemKind.DAMAGE, f"{said}found damage: {attempt.message}", _hint(attempt))
+        return Problem(
+            ProblemKind.DAMAGE, f"{said}found damage: {attempt.message}", _hint(attempt), subject=attempt.key
+        )
     why = "was interrupted" if attempt.exit_code == 130 else f"failed: {attempt.message}"
-    return Problem(ProblemKind.LAST_RUN, said + why, _hint(attempt))
+    return Problem(ProblemKind.LAST_RUN, said + why, _hint(attempt), subject=attempt.key, cause=attempt.kind)
 
 
 def _hint(attempt: Attempt) -> str:

@@ -25,7 +25,12 @@ def problems(points: Sequence[Point], now: datetime, warning: timedelta) -> Iter
     for facts in newest.certificates:
         if fault := expiry_fault(facts.not_before, facts.not_after, now, warning):
             said = f"the certificate {facts.path} ({facts.subject}) {fault}"
-            yield Problem(ProblemKind.CERTIFICATE, said, "renew it; the next backup takes the new one")
+            yield Problem(
+                ProblemKind.CERTIFICATE,
+                said,
+                "renew it; the next backup takes the new one",
+                subject=facts.path,
+            )
     lost = lost_keys.find(newest.secret_files, newest.fingerprint_key, newest.secret_paths, earlier)
     yield from map(_lost, lost)
     yield from _incomparable(newest, earlier)
@@ -34,18 +39,20 @@ def problems(points: Sequence[Point], now: datetime, warning: timedelta) -> Iter
     for each in () if proven else newest.key_faults:
         if each.path not in told:
             hint = "repair the files, then run `drkit backup`; a drill of this point would fail"
-            yield Problem(ProblemKind.KEY_FAULT, f"in point {newest.id} {each.said}", hint)
+            yield Problem(ProblemKind.KEY_FAULT, f"in point {newest.id} {each.said}", hint, subject=each.path)
 
 
 def _lost(loss: LostKey) -> Problem:
     kind = ProblemKind.SECRET_REPLACED if loss.irreplaceable else ProblemKind.KEY_LOST
     if loss.became is Became.ANOTHER:
-        return Problem(kind, loss.said, "`drkit drill` shows whether the new one fits")
+        return Problem(
+            kind, loss.said, "`drkit drill` shows whether the new one fits", subject=loss.file.path
+        )
     hint = (
         f"put it back (`drkit restore {loss.since} --only secrets --root DIR` has it) and run `drkit backup`;"
         " if it is intended, run `drkit drill`"
     )
-    return Problem(kind, loss.said, hint)
+    return Problem(kind, loss.said, hint, subject=loss.file.path)
 
 
 def _incomparable(newest: PointManifest, earlier: Sequence[PointManifest]) -> Iterator[Problem]:
@@ -58,4 +65,6 @@ def _incomparable(newest: PointManifest, earlier: Sequence[PointManifest]) -> It
                 f"whether the secret key {keys[0]} is the one of point {before.id} cannot be told:"
                 " that was made by another machine or state directory"
             )
-            yield Problem(ProblemKind.SECRET_REPLACED, said, "`drkit drill` shows whether it fits")
+            yield Problem(
+                ProblemKind.SECRET_REPLACED, said, "`drkit drill` shows whether it fits", subject=keys[0]
+            )

@@ -13,6 +13,9 @@ from drkit.errors import Failure
 from drkit.model import Point, Problem, ProblemKind
 from drkit.tools.s3.bucket import Bucket
 
+# The subject of the problem that nobody can look at all.
+LOOK = "look"
+
 
 def look(settings: config.Config) -> tuple[Problem, ...]:
     """What is written down in the vault as damaged and not yet right again.
@@ -26,9 +29,11 @@ def look(settings: config.Config) -> tuple[Problem, ...]:
             found = damage.remembered(vault, place_of_vault(settings.vault))
     except Failure as error:
         said = f"the vault cannot be checked for damage: {error.message}"
-        return (Problem(ProblemKind.VAULT, said, error.hint),)
+        return (Problem(ProblemKind.VAULT, said, error.hint, subject=LOOK),)
     hint = "run `drkit backup`, and then `drkit verify`"
-    return tuple(Problem(ProblemKind.DAMAGE, each.sentence, hint) for each in found)
+    return tuple(
+        Problem(ProblemKind.DAMAGE, each.sentence, hint, subject=f"vault/{each.key}") for each in found
+    )
 
 
 def moved(configured: config.Vault | None, newest: Point | None) -> Iterator[Problem]:
@@ -40,7 +45,10 @@ def moved(configured: config.Vault | None, newest: Point | None) -> Iterator[Pro
     if where := reading.elsewhere(place, [manifest]):
         said = f"the newest point has its image blobs in the vault {where}, and [vault] is {place.where}"
         yield Problem(
-            ProblemKind.VAULT, said, "correct [vault]; or run `drkit backup`, which copies them there"
+            ProblemKind.VAULT,
+            said,
+            "correct [vault]; or run `drkit backup`, which copies them there",
+            subject="place",
         )
 
 
@@ -53,4 +61,4 @@ def ended_locks(newest: Point | None, now: datetime) -> Iterator[Problem]:
         f"the locks of the newest point's blobs have ended on {bucketed.locked_until:%Y-%m-%d}:"
         " whoever may delete in the vault can delete them"
     )
-    yield Problem(ProblemKind.VAULT, said, "run `drkit backup`; is or was a clock wrong?")
+    yield Problem(ProblemKind.VAULT, said, "run `drkit backup`; is or was a clock wrong?", subject="locks")
