@@ -1,7 +1,7 @@
 """How runs have ended on this machine, for a year and a month: a line of JSON each, the oldest first.
 
-Attempts are forgotten as soon as a later one says more; a calendar needs all of them. It is for people to look
-at: no judgement is built on it, and a line that is damaged is left out.
+Attempts are forgotten as soon as a later one says more; a calendar needs all of them. It is for people to
+look at: no judgement is built on it, and a line that is damaged is left out.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from drkit.model import (
 
 def judge(
     settings: config.Config,
-    points: Sequence[Point],
+    points: Sequence[Point] | None,
     now: datetime,
     known: Sequence[Attempt] = (),
     here: Sequence[Problem] = (),
@@ -32,13 +32,15 @@ def judge(
 ) -> Status:
     """The status at a moment, with what is wrong `here`, on this machine or in the vault.
 
-    `points` are those of the primary repository, and `further` are the others.
+    `points` are those of the primary repository, None where they cannot be listed: what that means is among
+    `here`, and no objective is met that nobody can look at. `further` are the others.
 
     What never happened is infinitely late, not fine.
 
     Nor does what is dated in the future count: an objective would be met until that day comes, whatever
     happens meanwhile.
     """
+    listed, points = points is not None, points or ()
     sealed = [p for p in points if p.status is PointStatus.SEALED and p.taken_at <= now + CLOCK_SKEW]
     drills = of_drills.in_order(sealed, now)
     proof = next((drill for drill in reversed(drills) if drill.proves), None)
@@ -48,7 +50,7 @@ def judge(
     findings = (
         # First, for they may be the cause of what follows.
         *here,
-        *of_points.unmet(objectives, newest),
+        *(of_points.unmet(objectives, newest) if listed else ()),
         *of_points.problems(settings, points, sealed, now),
         *of_drills.problems(sealed, drills),
         *(problem for each in further for problem in of_copies.problems(each, now)),
@@ -57,11 +59,11 @@ def judge(
         *of_vault.ended_locks(newest, now),
         *of_vault.moved(settings.vault, newest),
     )
-    primary = of_copies.judged(Further(settings.primary.name, settings.objectives.rpo, tuple(points)), now)
+    own = Further(settings.primary.name, settings.objectives.rpo, tuple(points) if listed else None)
     return Status(
         site=settings.site.name,
         at=now,
-        green=all(o.met for o in objectives) and not any(found.red for found in findings),
+        green=listed and all(o.met for o in objectives) and not any(f.red for f in findings),
         objectives=objectives,
         newest_point=newest.id if newest else None,
         newest_point_at=newest.taken_at if newest else None,
@@ -71,7 +73,7 @@ def judge(
         problems=tuple(found.message for found in findings),
         findings=findings,
         runs=of_runs.last_of_each(known),
-        repositories=(primary, *copied),
+        repositories=(of_copies.judged(own, now), *copied),
         sources=of_sources.sources(settings, sealed),
         sizes=of_sources.sizes(sealed, now),
         certificates=of_sources.certificates(sealed),
