@@ -12,16 +12,13 @@ from datetime import datetime
 from typing import Any
 
 from drkit import config
-from drkit.actions import collapsed, known_points, room
-from drkit.actions.alarms import pings, run
+from drkit.actions.alarms import pings, plan, run
 from drkit.actions.alarms import settings as alarm_settings
-from drkit.actions.alarms.plan import Look
 from drkit.actions.alarms.settings import AlarmSettings
-from drkit.actions.status import further, of_runs, of_vault
-from drkit.actions.status.judge import Status, judge
+from drkit.actions.status import of_runs
+from drkit.actions.status.look import Look, look
 from drkit.errors import DrkitError, Interrupted
-from drkit.model import Attempt, Point, Problem, ProblemKind, utc_now
-from drkit.points.catalog import open_catalog
+from drkit.model import Attempt, Problem, Status, utc_now
 from drkit.reports import metrics
 from drkit.state import attempts
 from drkit.state.directory import State
@@ -62,12 +59,12 @@ def tell(settings: config.Config, ended: Ended) -> None:
         # Nothing was learnt, and no process may start any more to look.
         _tell_of_runs(alarms, ended, known)
         return
-    site = look(settings, known)
+    seen = look(settings, known)
     try:
         passed = tuple(of_runs.problems([a for a in ended.before if a.id != attempt.id and a.lost], ()))
-        tell_of_site(settings, site, passed=passed, after=ended.said)
+        tell_of_site(settings, seen, passed=passed, after=ended.said)
     finally:
-        _write_metrics(settings, site)
+        _write_metrics(settings, seen)
 
 
 def tell_without_settings(alarms: AlarmSettings, ended: Ended) -> None:
@@ -90,7 +87,7 @@ def _tell_of_end(alarms: AlarmSettings, ended: Ended) -> None:
 
 def _tell_of_runs(alarms: AlarmSettings, ended: Ended, known: Sequence[Attempt]) -> None:
     found = tuple(of_runs.problems(known, ()))
-    run.tell(alarms, Look(utc_now(), found, whole=False, after=ended.said))
+    run.tell(alarms, plan.Look(utc_now(), found, whole=False, after=ended.said))
 
 
 def tell_of_fault(settings: config.Config, what: str, error: DrkitError) -> None:
@@ -126,63 +123,25 @@ def check(settings: config.Config) -> run.Notified:
     Raises DrkitError where metrics cannot be written.
     """
     alarm_settings.keep(settings)
-    site = look(settings, attempts.read(State(settings.site.state).attempts))
+    seen = look(settings, attempts.read(State(settings.site.state).attempts))
     try:
-        return run.Notified(tuple(tell_of_site(settings, site)))
+        return run.Notified(tuple(tell_of_site(settings, seen)))
     finally:
-        _write_metrics(settings, site)
-
-
-@dataclass(frozen=True)
-class Site:
-    """A site as it was looked at; `whole` where its repository could be read."""
-
-    at: datetime
-    status: Status
-    points: tuple[Point, ...]
-    whole: bool
-
-
-def look(settings: config.Config, known: Sequence[Attempt]) -> Site:
-    """The state of the site; with the repository out of reach, what is known without it."""
-    now = utc_now()
-    points: tuple[Point, ...] = ()
-    here = tuple(Problem(ProblemKind.FULL_DISK, said, room.HINT) for said in room.full(settings))
-    whole = True
-    try:
-        catalog = open_catalog(settings).impatient()
-        listing = catalog.look()
-        points = listing.points
-        missed = known_points.look(catalog, listing)
-        here += (missed.problems if missed else ()) + collapsed.problems(listing, now)
-    except DrkitError as error:
-        whole = False
-        said = f"the repository {settings.primary.name} cannot be read: {error.message}"
-        here += (Problem(ProblemKind.REPOSITORY, said, error.hint, subject=settings.primary.name),)
-    here += of_vault.look(settings)
-    return Site(now, judge(settings, points, now, known, here, further.look(settings)), points, whole)
+        _write_metrics(settings, seen)
 
 
 def tell_of_site(
-    settings: config.Config, site: Site, *, passed: tuple[Problem, ...] = (), after: str = ""
+    settings: config.Config, seen: Look, *, passed: tuple[Problem, ...] = (), after: str = ""
 ) -> list[run.Sent]:
     """Tell each target what is new to it, and whoever waits for it whether the site is green."""
     alarms = alarm_settings.of(settings)
-    status = site.status
-    # What is missed only because nobody could look is no finding.
-    found = [p for p in status.findings if site.whole or p.kind not in _FROM_POINTS]
-    sent = run.tell(
-        alarms,
-        Look(site.at, tuple(found), whole=site.whole, passed=passed, after=after),
-        _limits(settings, status),
-    )
+    status = seen.status
+    found = plan.Look(status.at, status.findings, whole=seen.error is None, passed=passed, after=after)
+    sent = run.tell(alarms, found, _limits(settings, status))
     lines = "\n".join(status.problems) or "green"
-    done = pings.tell_of_status(alarms, green=status.green and site.whole, said=lines)
-    return sent + run.record_pings(alarms, "status", done)
-
-
-# What is found where there are no points.
-_FROM_POINTS = (ProblemKind.OBJECTIVE, ProblemKind.NO_POINT)
+    return sent + run.record_pings(
+        alarms, "status", pings.tell_of_status(alarms, green=status.green, said=lines)
+    )
 
 
 def _limits(settings: config.Config, status: Status) -> Iterator[datetime]:
@@ -198,34 +157,13 @@ def _limits(settings: config.Config, status: Status) -> Iterator[datetime]:
             yield each.newest_point_at + rpo
 
 
-def _write_metrics(settings: config.Config, site: Site) -> None:
+def _write_metrics(settings: config.Config, seen: Look) -> None:
     if not settings.metrics:
         return
     directory = State(settings.site.state).attempts
     try:
-        metrics.write(settings.metrics.textfile, _facts(settings, site))
+        metrics.write(settings.metrics.textfile, metrics.render(seen.status, seen.history))
     except DrkitError as error:
         attempts.note(directory, METRICS, error.message)
         raise
     attempts.note(directory, METRICS)
-
-
-def _facts(settings: config.Config, site: Site) -> metrics.Facts:
-    found, points = site.status, site.points
-    newest = next((point for point in points if point.id == found.newest_point), None)
-    return metrics.Facts(
-        site=settings.site.name,
-        written_at=site.at,
-        newest_point_at=found.newest_point_at,
-        newest_point_bytes=newest.manifest.bytes if newest and newest.manifest else 0,
-        sealed_points=found.points,
-        runs=found.runs,
-        objectives=found.objectives,
-        last_drill=found.last_drill,
-        last_proof_at=found.last_passed_drill.finished_at if found.last_passed_drill else None,
-        problems=found.findings,
-        repositories=tuple(
-            metrics.Copies(each.name, each.newest_point_at, each.points or 0, each.rpo)
-            for each in found.repositories
-        ),
-    )

@@ -129,9 +129,8 @@ def _end(recorder: Recorder, error: DrkitError | None, result: object, known: tu
     from drkit.reports.jsonable import envelope
 
     subject = str(getattr(result, "id", ""))
-    if error is None:
-        recorder.end(0, subject=subject)
-    else:
-        recorder.end(error.exit_code, kind=error.kind, message=error.message, subject=subject)
+    recovery: float | None = getattr(result, "recovery_time_seconds", None)
+    code, kind, said = (error.exit_code, error.kind, error.message) if error else (0, "", "")
+    recorder.end(code, kind=kind, message=said, subject=subject, recovery_time=recovery)
     attempt = recorder.attempt
     return Ended(attempt, error, known, lambda: envelope(attempt.verb, result, error))

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
 from drkit.model import cron
 
@@ -108,7 +108,12 @@ def _cron(expression: str) -> str:
     return expression
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    # As it is read.
+    PlainSerializer(lambda value: f"{round(value.total_seconds())}s", return_type=str, when_used="json"),
+]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Name = Annotated[str, AfterValidator(_plain_name)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]

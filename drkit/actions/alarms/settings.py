@@ -7,10 +7,12 @@ name files; what is secret stands in those).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from drkit.files import replace_file
 
 log = logging.getLogger(__name__)
 
+_Section = dict[str, Any] | None
 _FILE = "alarm_settings.json"
 _STATE = re.compile(r"^\s*state\s*=\s*[\"'](/[^\"'\n]+)[\"']", re.MULTILINE)
 _SECTION = re.compile(r"^\s*\[(\w+)\]\s*(?:#.*)?$")
@@ -83,16 +86,29 @@ def salvaged(file: Path) -> AlarmSettings | None:
         text = file.read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
         text = ""
-    sections = _sections(text)
-    kept = _last_good(file, text)
+    sections, kept = _sections(text), _last_good(file, text)
     try:
-        site = config.Site.model_validate_json(_json(sections["site"]))
+        site = config.Site.model_validate_json(_json(sections.get("site")))
+        name, state = site.name, site.state
+    except ValidationError:
+        return kept
+    try:
         notify = config.Notify.model_validate_json(_json(sections.get("notify", {})))
         ping = config.Ping.model_validate_json(_json(sections.get("ping", {})))
-        found = AlarmSettings(site.name, site.state, notify, ping)
-    except (KeyError, ValidationError):
-        return kept
+        found = AlarmSettings(name, state, notify, ping)
+    except ValidationError:
+        return kept or _of_what_is_sound(name, state, sections)
     return found if found.anybody or kept is None else kept
+
+
+def _of_what_is_sound(site: str, state: Path, sections: Mapping[str, _Section]) -> AlarmSettings:
+    """One of the two is broken, and nothing was kept: then the other."""
+    notify, ping = config.Notify(), config.Ping()
+    with contextlib.suppress(ValidationError):
+        notify = config.Notify.model_validate_json(_json(sections.get("notify", {})))
+    with contextlib.suppress(ValidationError):
+        ping = config.Ping.model_validate_json(_json(sections.get("ping", {})))
+    return AlarmSettings(site, state, notify, ping)
 
 
 def _last_good(file: Path, text: str) -> AlarmSettings | None:
@@ -108,9 +124,9 @@ def _last_good(file: Path, text: str) -> AlarmSettings | None:
     return AlarmSettings(kept.site, state, kept.notify, kept.ping)
 
 
-def _sections(text: str) -> dict[str, dict[str, Any]]:
-    """The sections that are TOML, each read by itself: one that is not spoils no other."""
-    found: dict[str, dict[str, Any]] = {}
+def _sections(text: str) -> dict[str, _Section]:
+    """The sections, each read by itself: one that is not TOML (None) spoils no other."""
+    found: dict[str, _Section] = {}
     name, lines = "", list[str]()
     for line in [*text.splitlines(), "[]"]:
         if line.lstrip().startswith("["):
@@ -122,15 +138,15 @@ def _sections(text: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _take(found: dict[str, dict[str, Any]], name: str, lines: list[str]) -> None:
+def _take(found: dict[str, _Section], name: str, lines: list[str]) -> None:
     if name and name not in found:
         try:
             found[name] = tomllib.loads("\n".join(lines))
         except tomllib.TOMLDecodeError:
-            log.debug("[%s] is not TOML", name)
+            found[name] = None
 
 
-def _json(section: dict[str, Any]) -> str:
+def _json(section: _Section) -> str:
     return json.dumps(section, default=str)
 
 

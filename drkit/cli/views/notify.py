@@ -13,7 +13,7 @@ def notify(paper: Output, found: Notified) -> None:
         return
     table = Table("to", "delivered", "what")
     for each in found.sent:
-        said = each.title or "ping"
+        said = each.title or "a request"
         table.add_row(
             each.target, "yes" if each.delivered else "NO", f"{said}: {each.why}" if each.why else said
         )

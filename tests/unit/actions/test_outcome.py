@@ -117,7 +117,7 @@ def test_messages_that_did_not_arrive_are_sent_again(tmp_path: Path) -> None:
             tell(settings, ended(settings))
     # The repository that is not there; that messages did not arrive is told with it, and once.
     ((title,), (body,)) = inbox.titles, inbox.bodies
-    assert title.startswith("drkit registry.example.com: RED: the repository primary cannot be read")
+    assert title.startswith("drkit registry.example.com: RED: cannot read the repository's password file")
     assert "An earlier message did not arrive: drkit registry.example.com: RED: the last backup" in body
     assert body.endswith("drkit backup has just succeeded.")
     assert last(settings, "notify").good
