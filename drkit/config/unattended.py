@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from pydantic import Field
@@ -10,7 +10,7 @@ from pydantic import Field
 from drkit.config.fields import AbsolutePath, CronExpression, Duration, TimeZone
 from drkit.config.section import Section
 from drkit.model.clock_changes import local_zone
-from drkit.model.job import JOBS
+from drkit.model.job import JOBS, delay
 
 
 class Schedule(Section):
@@ -39,6 +39,10 @@ class Schedule(Section):
     def zone(self) -> tzinfo:
         """The zone that the expressions are meant in."""
         return ZoneInfo(self.timezone) if self.timezone else local_zone()
+
+    def delay(self, site: str, job: str) -> timedelta:
+        """By how much a site's job is put off."""
+        return delay(site, job, self.jitter or timedelta())
 
 
 class Notify(Section):

@@ -6,7 +6,6 @@ missed. So nothing piles up, whatever the clock does.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -15,7 +14,7 @@ from functools import lru_cache
 from pydantic import AwareDatetime
 
 from drkit.model import CLOCK_SKEW, cron
-from drkit.model.job import JOBS
+from drkit.model.job import JOBS, delay
 
 # Of a job that ran every minute nobody wants to know more exactly how often it was missed.
 MANY = 1000
@@ -52,9 +51,7 @@ class Plan:
 
     def delay(self, job: str) -> timedelta:
         """By how much a job is put off: always the same, whole seconds."""
-        digest = hashlib.sha256(f"{self.site}\n{job}".encode()).digest()
-        seconds = int(self.jitter.total_seconds())
-        return timedelta(seconds=int.from_bytes(digest[:8]) % (seconds + 1))
+        return delay(self.site, job, self.jitter)
 
     def following(self, job: str, last: LastRun) -> datetime:
         """When a job is due after its last run, by the expression of that run; in UTC."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from datetime import timedelta
+
 from drkit.model.attempt import Attempt
 
 # The keys of [schedule]; what matters most comes first, where several are due at the same time.
@@ -43,3 +46,10 @@ def is_run_of(attempt: Attempt, job: str) -> bool:
 def has_run(attempt: Attempt) -> bool:
     """Whether it was carried through, well or not: what was killed or interrupted is to be made up for."""
     return attempt.ended_at is not None and attempt.exit_code != _INTERRUPTED
+
+
+def delay(site: str, job: str, jitter: timedelta) -> timedelta:
+    """By how much a site's job is put off: whole seconds, at most `jitter`, and always the same."""
+    digest = hashlib.sha256(f"{site}\n{job}".encode()).digest()
+    seconds = int(jitter.total_seconds())
+    return timedelta(seconds=int.from_bytes(digest[:8]) % (seconds + 1))

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from drkit import config
-from drkit.actions.status.of_copies import RepositoryStatus
-from drkit.model import Attempt, DrillNote, Outcome, Point, Problem, ProblemKind, cron
+from drkit.model import Attempt, DrillNote, Outcome, Point, Problem, ProblemKind, RepositoryStatus, cron
 from drkit.model.job import is_run_of
 
 _TELLING = ("notify", "metrics")
