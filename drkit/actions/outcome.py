@@ -90,31 +90,20 @@ def _tell_of_runs(alarms: AlarmSettings, ended: Ended, known: Sequence[Attempt])
     run.tell(alarms, plan.Look(utc_now(), found, whole=False, after=ended.said))
 
 
-def tell_of_fault(settings: config.Config, what: str, error: DrkitError) -> None:
-    """Tell of something that no attempt is written down of, as the end of the scheduler. Never raises."""
-    run.announce(alarm_settings.of(settings), what, f"{error.message}\n{error.hint}".strip())
+def tell_of_schedule(settings: config.Config, what: str, body: str) -> None:
+    """Tell of something about the schedule itself. Never raises."""
+    run.announce(alarm_settings.of(settings), f"scheduler: {what}", body)
 
 
 def tell_of_end(settings: config.Config, what: str, error: DrkitError) -> None:
-    """Tell that something has ended that ought to go on."""
-    tell_of_fault(settings, f"RED: the {what} has ended", error)
+    """Tell that something has ended that ought to go on. Never raises."""
+    body = f"{error.message}\n{error.hint}".strip()
+    run.announce(alarm_settings.of(settings), f"RED: the {what} has ended", body)
 
 
 def tell_of_lost(settings: config.Config) -> None:
     """Tell of a verb that was killed, which cannot do so itself; raises DrkitError as `tell`."""
     check(settings)
-
-
-def is_due(settings: config.Config) -> bool:
-    """Whether `check` is to run, though no verb does; cheap enough for every few minutes."""
-    alarms = alarm_settings.of(settings)
-    if not alarms.anybody and settings.metrics is None:
-        return False
-    try:
-        known = attempts.read(State(settings.site.state).attempts)
-    except OSError:
-        return True
-    return run.due(alarms, known, utc_now())
 
 
 def check(settings: config.Config) -> run.Notified:

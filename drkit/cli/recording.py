@@ -37,8 +37,13 @@ VERBS = {
     "verify": Recorded("verify"),
     "copy": Recorded("copy"),
     "expire": Recorded("expire"),
+    "runbook": Recorded("runbook"),
     "keys rotate": Recorded("keys rotate"),
 }
+
+
+# The same of the jobs on the schedule.
+JOBS = {**VERBS, "drill_quick": Recorded("drill", "quick")}
 
 
 @dataclass
@@ -114,6 +119,8 @@ def tell_without_settings(config_path: Path, recorded: Recorded, error: DrkitErr
     from drkit.state import attempts
     from drkit.state.directory import State
 
+    if isinstance(error, UsageError | NoSuchPoint):
+        return
     alarms = alarm_settings.salvaged(config_path)
     if alarms is None:
         log.warning("nobody can be told: whom to tell stands in the configuration")

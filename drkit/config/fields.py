@@ -7,6 +7,7 @@ import shlex
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
@@ -108,6 +109,16 @@ def _cron(expression: str) -> str:
     return expression
 
 
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError(
+            f'"{name}" is no time zone that this machine knows, such as "Europe/Berlin" or "UTC"'
+        ) from None
+    return name
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),
@@ -118,3 +129,4 @@ AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Name = Annotated[str, AfterValidator(_plain_name)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
 CronExpression = Annotated[str, AfterValidator(_cron)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]

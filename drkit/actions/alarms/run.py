@@ -14,7 +14,6 @@ from drkit.actions.alarms.plan import Look, Memory, Message
 from drkit.actions.alarms.settings import AlarmSettings, require_anybody
 from drkit.actions.alarms.targets import SECONDS, Delivery, Target, every, side_by_side
 from drkit.errors import ToolFailed
-from drkit.model import CLOCK_SKEW, Attempt
 from drkit.state import attempts
 from drkit.state.directory import State
 
@@ -118,20 +117,6 @@ def announce(settings: AlarmSettings, title: str, body: str) -> list[Sent]:
     sent = [Sent(each.target, message.title, not each.why, each.why) for each in found.values()]
     _record(settings, sent, ())
     return sent
-
-
-def due(settings: AlarmSettings, known: Sequence[Attempt], now: datetime) -> bool:
-    """Whether it is time to look at the site again, though nothing has run; costs a file or two.
-
-    Also where a run was killed of which somebody was not told yet, and where a clock was set back.
-    """
-    remembered = memory.read(settings.state)
-    if remembered.looked_at is None or remembered.look_again is None:
-        return True
-    if now >= remembered.look_again or now + CLOCK_SKEW < remembered.looked_at:
-        return True
-    lost = {attempt.id for attempt in known if attempt.lost}
-    return any(lost - {told.cause for told in knows.told.values()} for knows in remembered.targets.values())
 
 
 def try_out(settings: AlarmSettings) -> Notified:
