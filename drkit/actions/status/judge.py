@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from drkit import config
-from drkit.actions.status import of_copies, of_drills, of_points, of_runs, of_vault
-from drkit.actions.status.of_copies import Further, RepositoryStatus
-from drkit.model import CLOCK_SKEW, Attempt, DrillNote, Objective, ObjectiveName, Point, PointStatus, Problem
-
-
-@dataclass(frozen=True)
-class Status:
-    """The objectives against what is, and everything that wants attention.
-
-    `problems` are the findings' sentences; `green` is false where an objective is missed or a finding red.
-    `runs` are the last attempts at each verb, `repositories` those that points are copied to.
-    """
-
-    site: str
-    green: bool
-    objectives: tuple[Objective, ...]
-    newest_point: str | None
-    newest_point_at: datetime | None
-    last_drill: DrillNote | None
-    last_passed_drill: DrillNote | None
-    points: int
-    problems: tuple[str, ...]
-    findings: tuple[Problem, ...]
-    runs: tuple[Attempt, ...] = ()
-    repositories: tuple[RepositoryStatus, ...] = ()
+from drkit.actions.status import ahead, of_copies, of_drills, of_points, of_runs, of_sources, of_vault
+from drkit.actions.status.of_copies import Further
+from drkit.model import (
+    CLOCK_SKEW,
+    Attempt,
+    DrillNote,
+    Objective,
+    ObjectiveName,
+    Point,
+    PointStatus,
+    Problem,
+    RepositoryStatus,
+    Status,
+)
 
 
 def judge(
     settings: config.Config,
-    points: Sequence[Point],
+    points: Sequence[Point] | None,
     now: datetime,
     known: Sequence[Attempt] = (),
     here: Sequence[Problem] = (),
@@ -44,34 +32,38 @@ def judge(
 ) -> Status:
     """The status at a moment, with what is wrong `here`, on this machine or in the vault.
 
-    `points` are those of the primary repository, and `further` are the others.
+    `points` are those of the primary repository, None where they cannot be listed: what that means is among
+    `here`, and no objective is met that nobody can look at. `further` are the others.
 
     What never happened is infinitely late, not fine.
 
     Nor does what is dated in the future count: an objective would be met until that day comes, whatever
     happens meanwhile.
     """
+    listed, points = points is not None, points or ()
     sealed = [p for p in points if p.status is PointStatus.SEALED and p.taken_at <= now + CLOCK_SKEW]
     drills = of_drills.in_order(sealed, now)
     proof = next((drill for drill in reversed(drills) if drill.proves), None)
     newest = sealed[0] if sealed else None
-    objectives = tuple(_objectives(settings, newest, proof, now))
     copied = tuple(of_copies.judged(each, now) for each in further)
+    objectives = tuple(_objectives(settings, newest, proof, copied, now))
     findings = (
         # First, for they may be the cause of what follows.
         *here,
-        *of_points.unmet(objectives, newest),
+        *(of_points.unmet(objectives, newest) if listed else ()),
         *of_points.problems(settings, points, sealed, now),
         *of_drills.problems(sealed, drills),
         *(problem for each in further for problem in of_copies.problems(each, now)),
         *of_runs.problems(known, drills, copied),
-        *of_runs.overdue(settings.schedule.jobs, known, sealed, _elsewhere(sealed, drills, copied), now),
+        *of_runs.overdue(settings.schedule, known, sealed, _elsewhere(sealed, drills, copied), now),
         *of_vault.ended_locks(newest, now),
         *of_vault.moved(settings.vault, newest),
     )
+    own = Further(settings.primary.name, settings.objectives.rpo, tuple(points) if listed else None)
     return Status(
         site=settings.site.name,
-        green=all(o.met for o in objectives) and not any(found.red for found in findings),
+        at=now,
+        green=listed and all(o.met for o in objectives) and not any(f.red for f in findings),
         objectives=objectives,
         newest_point=newest.id if newest else None,
         newest_point_at=newest.taken_at if newest else None,
@@ -81,7 +73,12 @@ def judge(
         problems=tuple(found.message for found in findings),
         findings=findings,
         runs=of_runs.last_of_each(known),
-        repositories=copied,
+        repositories=(of_copies.judged(own, now), *copied),
+        sources=of_sources.sources(settings, sealed),
+        sizes=of_sources.sizes(sealed, now),
+        certificates=of_sources.certificates(sealed),
+        closure=next((point.manifest.closure for point in sealed if point.manifest), None),
+        next_runs=ahead.next_runs(settings.schedule, settings.site.name, now),
     )
 
 
@@ -92,21 +89,31 @@ def _elsewhere(
     # The oldest of the newest: each of them was copied later than it was taken.
     newest = [each.newest_point_at for each in copied]
     everywhere = [at for at in newest if at is not None]
+    every = [*drills, *(d for each in copied for d in (each.last_drill, each.last_passed_drill) if d)]
     return {
         "backup": [point.taken_at for point in sealed[:1]],
-        "drill": [drill.finished_at for drill in drills],
+        "drill": [drill.finished_at for drill in every if drill.level == "full"],
+        "drill_quick": [drill.finished_at for drill in every],
         "copy": [min(everywhere)] if everywhere and len(everywhere) == len(newest) else [],
     }
 
 
 def _objectives(
-    settings: config.Config, newest: Point | None, proof: DrillNote | None, now: datetime
+    settings: config.Config,
+    newest: Point | None,
+    proof: DrillNote | None,
+    copied: Sequence[RepositoryStatus],
+    now: datetime,
 ) -> list[Objective]:
+    """The primary repository's drill says how long recovery takes; any shows that a point comes back."""
+    elsewhere = [each.last_passed_drill for each in copied if each.last_passed_drill]
+    latest = max([*elsewhere, *([proof] if proof else [])], key=lambda d: d.finished_at, default=None)
+    proof = proof or latest
     goals = settings.objectives
     actual: dict[ObjectiveName, float | None] = {
         "rpo": (now - newest.taken_at).total_seconds() if newest else None,
         "rto": proof.recovery_time_seconds if proof else None,
-        "drill": (now - proof.finished_at).total_seconds() if proof else None,
+        "drill": (now - latest.finished_at).total_seconds() if latest else None,
     }
     targets: dict[ObjectiveName, timedelta | None] = {
         "rpo": goals.rpo,
