@@ -59,6 +59,9 @@ def tell(settings: config.Config, ended: Ended) -> None:
         # Nothing was learnt, and no process may start any more to look.
         _tell_of_runs(alarms, ended, known)
         return
+    if not alarms.anybody and not settings.metrics:
+        # To look costs a restic for each repository.
+        return
     seen = look(settings, known)
     try:
         passed = tuple(of_runs.problems([a for a in ended.before if a.id != attempt.id and a.lost], ()))
