@@ -73,9 +73,9 @@ class Catalog:
             if len(found) == 1 and found[0].manifest is not None:
                 return found[0], found[0].manifest, found
         points = self.points(locked=locked)
-        if not points and (others := self.other_sites()):
+        if not points and (others := sorted(self.other_sites())):
             raise NoSuchPoint(
-                f"the repository has no recovery point of {self.site}, but some of {', '.join(sorted(others))}",
+                f"the repository has no recovery point of {self.site}, but some of {', '.join(others)}",
                 hint="set name in [site] to the site whose points are wanted",
             )
         return (*pick(wanted, points), points)
