@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from drkit.config.fields import AbsolutePath, Duration, Name, no_password_in_url
 from drkit.config.section import Section
+from drkit.config.sources import Vault
 
 
 class Retention(Section):
@@ -29,7 +30,7 @@ class Repository(Section):
     """`[[repository]]`: a restic repository.
 
     `stall_limit` is how long restic may move nothing before it is ended; `rpo` how old the newest point may
-    be in a repository that points are copied to.
+    be in a repository that points are copied to, `vault` where `copy` puts the blobs that its points need.
     """
 
     name: Name
@@ -40,3 +41,4 @@ class Repository(Section):
     stall_limit: Duration = timedelta(minutes=20)
     rpo: Duration | None = None
     retention: Retention | None = None
+    vault: Vault | None = None

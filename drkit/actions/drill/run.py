@@ -69,6 +69,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
     where it could not even begin; UsageError, NoSuchPoint and the repository's errors.
     """
     _refuse_several(options)
+    settings = settings.at(options.repository)
     repository.require(repository.version())
     state = State(settings.site.state)
     state.prepare()
