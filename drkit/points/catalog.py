@@ -233,7 +233,8 @@ class Catalog:
         for name, text in texts.items():
             (directory / name).write_text(text, encoding="utf-8")
         inside = (part.path.lstrip("/") for part in manifest.parts if not part.snapshot)
-        names = (seal_files.MANIFEST, *texts, *inside)
+        trail = (seal_files.TRAIL,) if (directory / seal_files.TRAIL).exists() else ()
+        names = (seal_files.MANIFEST, *texts, *trail, *inside)
         tags = self.tags(manifest.id, seals.SEAL)
         saved = self.repository.save_files(directory, names, tags, self.site, at)
         self._copy(saved.snapshot, data)
