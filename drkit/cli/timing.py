@@ -162,7 +162,9 @@ def look(settings: Config, config_path: Path) -> Iterator[Finding]:
         where = next(each.path.parent for each in found if each.form == form)
         if differs := installation.differences(files, found):
             said = f"the {form} in {where} are older than the configuration: {differs}"
-            hint = f"run `drkit timers{_OPTIONS[form]} --install`, and the command that it prints"
+            default = where == installation.default_directory(form)
+            words = f"timers{_OPTIONS[form]} --install{'' if default else f' --directory {where}'}"
+            hint = f"run `drkit {words}`, and the command that it prints"
             yield Finding("timers", "warning", said, hint)
         elif len(keepers) == 1:
             yield Finding("timers", "ok", f"{form} in {where}, as the schedule asks for", "")
