@@ -102,7 +102,7 @@ def finish(context: Context, draft: Draft) -> BackupResult:
     _refuse_gone(stored, manifest, result)
     _keep_trail(context, draft)
     try:
-        saved = context.catalog.seal(manifest, draft.sealed)
+        saved = context.catalog.seal(manifest, draft.sealed, known=context.listing.snapshots)
     except Interrupted:
         raise
     except (ToolFailed, OSError) as error:
