@@ -49,6 +49,12 @@ def tell_of_end(settings: config.Config, what: str, error: DrkitError) -> None:
     _send(settings, State(settings.site.state), [(title, f"{error.message}\n{error.hint}".strip())])
 
 
+def tell_of_schedule(settings: config.Config, what: str, body: str) -> None:
+    """Send something about the schedule itself; raises DrkitError if that fails."""
+    title = f"drkit scheduler of {settings.site.name}: {what}"
+    _send(settings, State(settings.site.state), [(title, body)])
+
+
 def tell_of_lost(settings: config.Config) -> None:
     """Tell of verbs that were killed, each once; raises DrkitError if that fails."""
     state = State(settings.site.state)

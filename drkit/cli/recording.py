@@ -33,8 +33,13 @@ VERBS = {
     "verify": Recorded("verify"),
     "copy": Recorded("copy"),
     "expire": Recorded("expire"),
+    "runbook": Recorded("runbook"),
     "keys rotate": Recorded("keys rotate"),
 }
+
+
+# The same of the jobs on the schedule.
+JOBS = {**VERBS, "drill_quick": Recorded("drill", "quick")}
 
 
 @dataclass(frozen=True)
