@@ -9,10 +9,10 @@ import logging
 from collections.abc import Iterator, Sequence
 
 from drkit import config
+from drkit.actions.status import publish
 from drkit.actions.status.look import look
 from drkit.errors import DrkitError, Interrupted
 from drkit.model import Attempt
-from drkit.reports import metrics
 from drkit.state import attempts
 from drkit.state.directory import State
 from drkit.tools import notify
@@ -65,11 +65,10 @@ def tell_of_lost(settings: config.Config) -> None:
 
 
 def _write_metrics(settings: config.Config, state: State, known: Sequence[Attempt]) -> None:
-    if not settings.metrics:
+    if not publish.is_wanted(settings):
         return
     try:
-        seen = look(settings, known)
-        metrics.write(settings.metrics.textfile, metrics.render(seen.status, seen.history))
+        publish.publish(settings, look(settings, known))
     except DrkitError as error:
         attempts.note(state.attempts, METRICS, error.message)
         raise

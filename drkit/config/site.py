@@ -14,7 +14,7 @@ from drkit.config.repositories import Repository, Retention
 from drkit.config.section import Section
 from drkit.config.service import Drill, Harbor, Registry, Restore, Runbook
 from drkit.config.sources import Blobs, Database, Secrets, Vault
-from drkit.config.unattended import Metrics, Notify, Schedule
+from drkit.config.unattended import Metrics, Notify, Schedule, StatusPage
 from drkit.errors import UsageError
 
 
@@ -69,6 +69,7 @@ class Config(Section):
     restore: Restore = Restore()
     notify: Notify = Notify()
     metrics: Metrics | None = None
+    status: StatusPage = StatusPage()
     runbook: Runbook = Runbook()
 
     @property

@@ -13,7 +13,7 @@ WEEKS, AHEAD = 53, timedelta(weeks=13)
 PITCH, TOP, LEFT = 14, 18, 30
 WIDTH, HEIGHT = 720, 200
 # Room beside a plot for what stands on its axes.
-_AXIS, _FOOT = 70, 24
+_AXIS, _FOOT = 86, 24
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,12 @@ def year(events: Iterable[Event], today: date) -> Calendar:
         here = by_day.get(day, [])
         said = "; ".join(event.said for event in here[:4]) + ("; ..." if len(here) > 4 else "")
         found.append(
-            Day(LEFT + week * PITCH, TOP + weekday * PITCH, _state(here), f"{day:%a %Y-%m-%d}: {said or 'nothing'}")
+            Day(
+                LEFT + week * PITCH,
+                TOP + weekday * PITCH,
+                _state(here),
+                f"{day:%a %Y-%m-%d}: {said or 'nothing'}",
+            )
         )
         if day.day == 1 and week < WEEKS - 1:
             months.append(Label(LEFT + week * PITCH, TOP - 6, calendar.month_abbr[day.month]))
@@ -152,7 +157,7 @@ def ahead(due: Mapping[str, Mapping[str, int]], today: date) -> Ahead:
             marks.append(Day(_NAMES + offset * _STEP, y, "due", said))
         rows.append(Row(job, y, tuple(marks), sum(days.values())))
     monday = today + timedelta(days=-today.weekday() % 7)
-    weeks = [monday + timedelta(weeks=n) for n in range(0, 13, 2)]
+    weeks = [monday + timedelta(weeks=n) for n in range(0, 12, 2)]
     labels = tuple(Label(_NAMES + (w - today).days * _STEP, TOP - 6, f"{w:%m-%d}") for w in weeks)
     return Ahead(tuple(rows), labels, _NAMES + (AHEAD.days + 1) * _STEP + 16, TOP + len(rows) * _ROW)
 
@@ -193,7 +198,11 @@ class Value:
 
 
 def plot(
-    values: Iterable[Value], now: datetime, span: timedelta, ticks: Sequence[tuple[float, str]], target: float | None
+    values: Iterable[Value],
+    now: datetime,
+    span: timedelta,
+    ticks: Sequence[tuple[float, str]],
+    target: float | None,
 ) -> Plot:
     """The values of that span until now, below the highest of the ticks."""
     top = max((amount for amount, _ in ticks), default=1.0) or 1.0

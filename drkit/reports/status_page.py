@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta, tzinfo
 from pathlib import Path
 
 from markupsafe import Markup, escape
@@ -15,11 +15,10 @@ from drkit.errors import ConfigError
 from drkit.files import replace_file
 from drkit.logs import redact
 from drkit.model import Attempt, DrillNote, Outcome, Point, PointStatus, Status
-from drkit.model.clock_changes import local_zone
 from drkit.reports import charts, sentences
 from drkit.reports.charts import Value
 from drkit.reports.text import templates
-from drkit.reports.units import duration, minute, moment, size
+from drkit.reports.units import counted, duration, minute, moment, size
 
 _YEAR = timedelta(weeks=charts.WEEKS)
 _FRACTIONS = (0.0, 0.5, 1.0)
@@ -41,13 +40,19 @@ def render(
     points: Sequence[Point],
     history: Sequence[Attempt],
     due: Mapping[str, Mapping[str, int]],
+    zone: tzinfo,
 ) -> str:
-    """The page; `due` says job -> day (ISO) -> how often it is due in the weeks ahead."""
-    zone = local_zone()
+    """The page; `due` says job -> day (ISO) -> how often it is due in the weeks ahead, in `zone`."""
     today = status.at.astimezone(zone).date()
     notes = _notes(status, points)
     environment = templates(
-        duration=duration, rough=sentences.rough, moment=moment, minute=minute, size=size, coded=_coded
+        duration=duration,
+        rough=sentences.rough,
+        moment=moment,
+        minute=minute,
+        size=size,
+        coded=_coded,
+        counted=counted,
     )
     script = environment.get_template("status.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -108,7 +113,7 @@ def _recovery(status: Status, notes: Sequence[DrillNote], history: Sequence[Atte
         (_said(value, duration(value.amount)) for value in values),
         status.at,
         _YEAR,
-        [(most * part, duration(most * part)) for part in _FRACTIONS],
+        [(most * part, sentences.rough(most * part) if part else "0") for part in _FRACTIONS],
         target,
     )
 
@@ -133,11 +138,7 @@ def _growth(status: Status, points: Sequence[Point]) -> charts.Plot | None:
 
 
 def _said(value: Value, amount: str) -> Value:
-    return Value(value.at, value.amount, f"{_minute(value.at)}: {amount}", value.good)
-
-
-def _minute(at: datetime) -> str:
-    return minute(at)
+    return Value(value.at, value.amount, f"{minute(value.at)}: {amount}", value.good)
 
 
 def _coded(words: str) -> Markup:

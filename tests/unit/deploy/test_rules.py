@@ -190,7 +190,9 @@ def played(case: Case) -> dict[str, object]:
 
 
 def test_the_rules_are_sound() -> None:
-    ran = subprocess.run([program("promtool"), "check", "rules", RULES], capture_output=True, text=True)
+    ran = subprocess.run(
+        [program("promtool"), "check", "rules", RULES], check=False, capture_output=True, text=True
+    )
     assert ran.returncode == 0, ran.stderr
     rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
     assert {rule["labels"]["severity"] for rule in rules} == {"critical", "warning"}
@@ -212,7 +214,7 @@ def test_each_fires_when_it_should_and_no_other(tmp_path: Path) -> None:
         )
         files.append((case, file))
     for case, file in files:
-        ran = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True)
+        ran = subprocess.run([promtool, "test", "rules", file], check=False, capture_output=True, text=True)
         if ran.returncode:
             wrong[case.name] = ran.stdout + ran.stderr
     assert not wrong, "\n".join(f"{name}: {said}" for name, said in wrong.items())
