@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from drkit.daemon.beside import Periodic
 from drkit.errors import ToolFailed
+from drkit.model import utc_now
 from drkit.state.directory import State
 from drkit.tools.process import execute
 from drkit.tools.process.command import Command, search_path
@@ -19,7 +21,10 @@ from drkit.tools.process.command import Command, search_path
 if TYPE_CHECKING:
     from drkit.config import Config
 
-_BEAT = timedelta(seconds=10)
+log = logging.getLogger(__name__)
+
+_LOOK_EVERY = timedelta(minutes=3)
+_BEAT = timedelta(seconds=20)
 # It looked: the site is green, or not, or its repository cannot be read.
 _LOOKED = (0, 5, 7, 10, 11, 12)
 
@@ -30,12 +35,18 @@ def services(settings: Config, config_path: Path) -> Iterator[Sequence[Periodic]
 
     Raises DrkitError where it cannot start: that is told, and the schedule is kept all the same.
     """
-    with contextlib.ExitStack() as services:
-        yield tuple(_status_page(services, settings, config_path))
+    with contextlib.ExitStack() as stack:
+        yield (
+            Periodic("alarms", _LOOK_EVERY, lambda: _tell(settings, config_path)),
+            *_status_page(stack, settings, config_path),
+        )
 
 
-def _status_page(services: contextlib.ExitStack, settings: Config, config_path: Path) -> Iterator[Periodic]:
-    """Serve the status page, if it is asked for; what is given tells it that the scheduler lives."""
+def _status_page(stack: contextlib.ExitStack, settings: Config, config_path: Path) -> Iterator[Periodic]:
+    """Serve the status page, if it is asked for, and let it know that the scheduler lives.
+
+    Where it cannot be served, as on a port that another has, nothing else waits for it: it is tried again.
+    """
     listen = settings.status.listening
     if listen is None:
         return
@@ -45,11 +56,21 @@ def _status_page(services: contextlib.ExitStack, settings: Config, config_path: 
 
     def refresh() -> None:
         """In a process of its own: the scheduler needs none of what it takes to look."""
-        ended = execute.run(Command(program, {**os.environ, "PATH": search_path()}))
+        ended = execute.run(Command(program, {**os.environ, "PATH": search_path()}, nothing_behind=True))
         if ended.code not in _LOOKED:
             raise ToolFailed(ended.stderr.strip() or f"it ended with exit code {ended.code}")
 
-    directory = State(settings.site.state).published
-    published = web.Published(directory, settings.status.refresh, refresh)
-    services.enter_context(web.serving(listen, published))
-    yield Periodic("liveness of the status page", _BEAT, published.beat)
+    published = web.Published(State(settings.site.state).published, settings.status.refresh, refresh)
+    yield Periodic("the status page", _BEAT, web.Service(listen, published, stack).keep)
+
+
+def _tell(settings: Config, config_path: Path) -> None:
+    """Tell what is new though no job has run; in a process of its own: it takes what waiting does not."""
+    from drkit.actions.alarms.watch import is_due
+
+    if not is_due(settings, utc_now()):
+        return
+    program = (sys.executable, "-m", "drkit", "--config", str(config_path), "--quiet", "notify")
+    code = execute.pass_through(Command(program, {**os.environ, "PATH": search_path()}, nothing_behind=True))
+    if code != 0:
+        log.warning("notify ended with exit code %d", code)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
 from drkit.model import cron
 
@@ -94,6 +94,13 @@ def _plain_name(name: str) -> str:
     return name
 
 
+def _mail_address(text: str) -> str:
+    """Nothing that sendmail could take for an option, or a header for its end."""
+    if not re.fullmatch(r"[A-Za-z0-9_+][A-Za-z0-9._+=-]*(?:@[A-Za-z0-9][A-Za-z0-9.-]*)?", text):
+        raise ValueError("an address looks like root or ops@example.com, without a name and brackets")
+    return text
+
+
 def _cron(expression: str) -> str:
     try:
         cron.parse(expression)
@@ -142,9 +149,15 @@ def _listen(text: str) -> str:
     return text
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    # As it is read.
+    PlainSerializer(lambda value: f"{round(value.total_seconds())}s", return_type=str, when_used="json"),
+]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Name = Annotated[str, AfterValidator(_plain_name)]
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
 CronExpression = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 ListenAddress = Annotated[str, AfterValidator(_listen)]

@@ -1,8 +1,9 @@
-"""What runs by itself, and who hears of it: `[schedule]`, `[notify]`, `[metrics]`, `[status]`."""
+"""What runs by itself, and who hears of it: `[schedule]`, `[notify]`, `[ping]`, `[metrics]`, `[status]`."""
 
 from __future__ import annotations
 
 from datetime import timedelta, tzinfo
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from drkit.config.fields import (
     Duration,
     Listen,
     ListenAddress,
+    MailAddress,
     TimeZone,
     listening,
 )
@@ -54,10 +56,37 @@ class Schedule(Section):
 
 
 class Notify(Section):
-    """`[notify]`: apprise addresses that are told of failures and recoveries, or a file that lists them."""
+    """`[notify]`: who is told what is wrong, and when it is right again.
+
+    `critical_urls_file` is for those who are told only of what makes a site red, as a pager.
+    """
 
     urls: tuple[str, ...] = ()
     urls_file: AbsolutePath | None = None
+    critical_urls_file: AbsolutePath | None = None
+    mail: tuple[MailAddress, ...] = ()
+    webhook_file: AbsolutePath | None = None
+    remind: Duration = timedelta(hours=24)
+
+
+class Ping(Section):
+    """`[ping]`: for each verb a file with the address that is asked for when it starts and ends.
+
+    `status` is told after each look at the site whether it is green.
+    """
+
+    backup: AbsolutePath | None = None
+    copy_: AbsolutePath | None = Field(None, alias="copy")
+    drill: AbsolutePath | None = None
+    expire: AbsolutePath | None = None
+    runbook: AbsolutePath | None = None
+    verify: AbsolutePath | None = None
+    status: AbsolutePath | None = None
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Verb -> file, for those that have one."""
+        return {verb: path for verb, path in self.model_dump(by_alias=True).items() if path}
 
 
 class Metrics(Section):

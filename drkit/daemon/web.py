@@ -35,8 +35,8 @@ TEXT = "text/plain; charset=utf-8"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 # Prometheus gives up after ten seconds: then it gets what there is.
 _PATIENCE_SECONDS = 8.0
-# The loop looks each second.
-_DEAD_SECONDS = 60.0
+# The loop looks each second, and says so each twenty.
+_DEAD_SECONDS = 120.0
 # Connections at a time: a thread each, and more of them are somebody's mistake.
 _MOST = 32
 
@@ -311,3 +311,30 @@ def serving(listen: Listen, published: Published) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@dataclass
+class Service:
+    """Serves until `stack` is closed, as soon as that is possible."""
+
+    listen: Listen
+    published: Published
+    stack: contextlib.ExitStack
+    _serving: bool = False
+    _said: str = ""
+
+    def keep(self) -> None:
+        """Serve, if that is not so yet, and say that the loop goes round.
+
+        Raises ConfigError where it cannot be served, once for each reason.
+        """
+        self.published.beat()
+        if self._serving:
+            return
+        try:
+            self.stack.enter_context(serving(self.listen, self.published))
+            self._serving = True
+        except ConfigError as error:
+            if error.message != self._said:
+                self._said = error.message
+                raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from drkit import config
 from drkit.actions.doctor.finding import Finding
@@ -29,8 +30,10 @@ def private_files(settings: config.Config) -> Iterator[Finding]:
     if settings.registry and settings.registry.credentials_file:
         files.append(settings.registry.credentials_file)
     files += [settings.harbor.password_file] if settings.harbor and settings.harbor.password_file else []
-    own = (settings.secrets.identity_file, settings.secrets.cosign_password_file)
-    files += [path for path in own if path is not None]
+    own: tuple[Path | None, ...] = (settings.secrets.identity_file, settings.secrets.cosign_password_file)
+    told = settings.notify
+    own += (told.urls_file, told.critical_urls_file, told.webhook_file)
+    files += [path for path in (*own, *settings.ping.files.values()) if path is not None]
     open_ones = []
     for path in files:
         try:

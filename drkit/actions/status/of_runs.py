@@ -91,7 +91,7 @@ def _failed(attempt: Attempt) -> Problem:
             ProblemKind.NOT_TOLD,
             f"failures cannot be reported: {attempt.message}",
             _hint(attempt),
-            subject=attempt.verb,
+            subject=attempt.key,
         )
     if attempt.damage:
         return Problem(

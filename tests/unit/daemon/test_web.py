@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from drkit.config.fields import Listen, listening
-from drkit.daemon.web import Published, serving
+from drkit.daemon.web import Published, Service, serving
 from drkit.errors import ConfigError, ToolFailed
 
 HOUR = timedelta(hours=1)
@@ -103,7 +103,7 @@ def test_red_is_503_at_the_verdict_and_not_where_it_would_restart_the_daemon(
         health = web.get("/healthz")
         assert (health.status_code, health.json()["green"]) == (200, False)
         assert health.json()["red"] == ["the newest recovery point is too old"]
-        published.beat(-61)
+        published.beat(-121)
         assert web.get("/healthz").status_code == 503, "the loop goes round no more"
         published.beat()
         assert web.get("/healthz").status_code == 200
@@ -185,6 +185,21 @@ def test_a_port_that_is_taken(looking: Looking) -> None:
     assert caught.value.message == (
         f"the status page cannot be served at 127.0.0.1:{port}: Address already in use"
     )
+
+
+def test_what_cannot_be_served_is_told_once_and_tried_again(looking: Looking, path: Path) -> None:
+    path.write_text("in the way")
+    with ExitStack() as stack:
+        service = Service(path, looking.published(), stack)
+        with pytest.raises(ConfigError, match="no socket"):
+            service.keep()
+        service.keep()
+        path.unlink()
+        service.keep()
+        service.keep()
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as web:
+            assert web.get("http://drkit/healthz").status_code == 200
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
