@@ -173,6 +173,12 @@ class State:
         """Be the only scheduler of this site; raises SiteLocked at once if there is another."""
         return self._alone("scheduler", "another scheduler runs for this site", "stop one of them")
 
+    @property
+    def scheduler_runs(self) -> bool:
+        """Whether a scheduler of this site runs at this moment."""
+        path = self.root / "locks" / "scheduler.lock"
+        return path.exists() and is_held(path)
+
     def copy_lock(self, repository: str) -> contextlib.AbstractContextManager[None]:
         """Be the only one on this machine that copies to a repository; raises SiteLocked at once if not.
 
