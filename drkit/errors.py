@@ -12,7 +12,8 @@
      │   │   ├─ NoSuchImage          4
      │   │   └─ NoSuchPoint          4
      │   ├─ DrillFailed              5
-     │   ├─ NotGreen                 5
+     │   ├─ ReportAltered            5
+ │   ├─ NotGreen                 5
      │   │   └─ ObjectiveMissed      5
      │   ├─ DrillError               6
      │   ├─ ToolFailed               7
@@ -144,6 +145,12 @@ class NoSuchPoint(ConfigError):
 
 class DrillFailed(Failure):
     """A drill ran to its end and a check failed, or an objective was missed."""
+
+    exit_code = 5
+
+
+class ReportAltered(Failure):
+    """A drill's report that is not as it was signed, or a folder of them from which one was left out."""
 
     exit_code = 5
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from drkit.model import DrillNote, Level, Outcome, Point, PointManifest, PointStatus
+from drkit.model import (
+    CheckResult,
+    ControlResult,
+    DrillNote,
+    DrillReport,
+    Level,
+    Objective,
+    Outcome,
+    Point,
+    PointManifest,
+    PointStatus,
+    Stage,
+)
 
 
 def manifest(name: str, at: datetime) -> PointManifest:
@@ -47,3 +59,36 @@ def proven(name: str, at: datetime) -> Point:
 def incomplete(name: str, at: datetime) -> Point:
     """A point whose manifest was never stored."""
     return Point(name, PointStatus.INCOMPLETE, at, (f"snapshot-of-{name}",))
+
+
+def drill_report(
+    name: str,
+    at: datetime,
+    *,
+    level: Level = "full",
+    checks: tuple[CheckResult, ...] = (),
+    controls: tuple[ControlResult, ...] = (),
+    outcome: Outcome = Outcome.PASSED,
+    rto_met: bool = True,
+) -> DrillReport:
+    """The report of a drill that ended at that moment, of a point of an hour before."""
+    return DrillReport(
+        id=name,
+        site="registry.example.com",
+        point=f"point-of-{name}",
+        level=level,
+        outcome=outcome,
+        started_at=at - timedelta(minutes=2),
+        finished_at=at,
+        consistent_at=at - timedelta(hours=1),
+        checks=checks,
+        controls=controls,
+        stages=(Stage("fetch the seal", 0.0, 1.5),),
+        recovery_time_seconds=90.0,
+        recovery_point_age_seconds=3480.0,
+        objectives=(Objective("rto", 60.0 if not rto_met else 3600.0, 90.0, rto_met),)
+        if level == "full"
+        else (),
+        versions={"drkit": "1"},
+        host="drill-host",
+    )
