@@ -33,7 +33,7 @@ def known(reports: list[DrillReport], *points: Point, repository: str = "primary
 
 
 def summary(reports: list[DrillReport], *points: Point, now: datetime = AFTER) -> PeriodReport:
-    goals = Objectives(rto=timedelta(hours=1))
+    goals = Objectives.model_validate({"rto": "1h"})
     return summarize("site", Q4, [held(r) for r in reports], [known(reports, *points)], goals, now)
 
 
