@@ -5,17 +5,27 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from drkit.model import (
+    Attempt,
+    CertificateFacts,
     CheckResult,
+    Closure,
     ControlResult,
     DrillNote,
     DrillReport,
     Level,
+    NextRun,
     Objective,
     Outcome,
     Point,
     PointManifest,
     PointStatus,
+    Problem,
+    ProblemKind,
+    RepositoryStatus,
+    Sizes,
+    SourceStatus,
     Stage,
+    Status,
 )
 
 
@@ -59,6 +69,77 @@ def proven(name: str, at: datetime) -> Point:
 def incomplete(name: str, at: datetime) -> Point:
     """A point whose manifest was never stored."""
     return Point(name, PointStatus.INCOMPLETE, at, (f"snapshot-of-{name}",))
+
+
+def status(now: datetime) -> Status:
+    """A site of which everything is known: an objective is missed, a problem is red, another is not."""
+    hour, day = timedelta(hours=1), timedelta(days=1)
+    full = drill_note("20261122-020000-4f2a9c", now - 2 * day)
+    quick = drill_note("20261124-020000-7bd10e", now - hour, outcome=Outcome.FAILED, level="quick")
+    rpo = Objective("rpo", 86_400, 14_400, met=True)
+    rto, drills = Objective("rto", 3600, 4000.5, met=False), Objective("drill", 7_776_000, 172_800, met=True)
+    far = Objective("rpo", 172_800, None, met=False)
+    newest = "20261124-020000-7bd10e"
+    return Status(
+        site="registry.example.com",
+        at=now,
+        green=False,
+        objectives=(rpo, rto, drills),
+        newest_point=newest,
+        newest_point_at=now - 4 * hour,
+        last_drill=quick,
+        last_passed_drill=full,
+        points=7,
+        problems=("the last drill took longer than the objective allows", "1 incomplete recovery point"),
+        findings=(
+            Problem(
+                ProblemKind.OBJECTIVE,
+                "the last drill took longer than the objective allows",
+                "run `drkit drill`; if it fails, it says why",
+                subject="rto",
+            ),
+            Problem(
+                ProblemKind.INCOMPLETE_POINTS,
+                "1 incomplete recovery point",
+                "the next backup removes it",
+                red=False,
+            ),
+        ),
+        runs=(
+            Attempt("1", "backup", "", now - 4 * hour, now - 4 * hour + timedelta(seconds=600), 0),
+            Attempt("2", "drill", "full", now - 2 * day - hour, now - 2 * day, 0),
+            Attempt("3", "verify", "", now - hour, now - hour + timedelta(minutes=1), 7),
+            Attempt("4", "drill", "quick", now - hour, now, 5),
+        ),
+        repositories=(
+            RepositoryStatus("primary", 7, newest, now - 4 * hour, rpo, quick, full, full, quick),
+            RepositoryStatus("offsite", None, None, None, far, None, None),
+        ),
+        sources=(
+            SourceStatus("database", "registry", newest, now - 4 * hour, 1 << 30, 1 << 20, 41.5),
+            SourceStatus("images", "images", newest, now - 4 * hour, 40 << 30, 3 << 20, 61.0),
+            SourceStatus("secrets", "secrets"),
+        ),
+        sizes=Sizes(41 << 30, float(300 << 20), 28 << 20),
+        certificates=(
+            CertificateFacts(
+                "/etc/ssl/harbor/registry.example.com.crt",
+                "CN=registry.example.com",
+                "CN=Example CA",
+                ("registry.example.com",),
+                now - 300 * day,
+                now + 65 * day,
+                authority=False,
+            ),
+        ),
+        closure=Closure(
+            referenced=6700, present=6702, missing=0, size_mismatch=0, unreferenced=2, unreferenced_bytes=9
+        ),
+        next_runs=(
+            NextRun("backup", "0 2 * * *", now + 20 * hour),
+            NextRun("drill", "0 5 * * 0", now + 5 * day),
+        ),
+    )
 
 
 def drill_report(

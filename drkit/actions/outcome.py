@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from drkit import config
-from drkit.actions import collapsed, known_points
-from drkit.actions.status import further, of_vault
-from drkit.actions.status.judge import judge
+from drkit.actions.status.look import look
 from drkit.errors import DrkitError, Interrupted
-from drkit.model import Attempt, Point, Problem, ProblemKind, utc_now
-from drkit.points.catalog import open_catalog
+from drkit.model import Attempt
 from drkit.reports import metrics
 from drkit.state import attempts
 from drkit.state.directory import State
@@ -66,7 +62,8 @@ def _write_metrics(settings: config.Config, state: State, known: Sequence[Attemp
     if not settings.metrics:
         return
     try:
-        metrics.write(settings.metrics.textfile, _facts(settings, known))
+        seen = look(settings, known)
+        metrics.write(settings.metrics.textfile, metrics.render(seen.status, seen.history))
     except DrkitError as error:
         attempts.note(state.attempts, METRICS, error.message)
         raise
@@ -130,39 +127,3 @@ def _send(settings: config.Config, state: State, messages: Sequence[tuple[str, s
     failed = {where for title, body in messages for where in notify.tell(urls, title, body)}
     why = f"messages cannot be delivered to {', '.join(sorted(failed))}" if failed else ""
     attempts.note(state.attempts, NOTIFY, why)
-
-
-def _facts(settings: config.Config, known: Sequence[Attempt]) -> metrics.Facts:
-    """The state of the site; with the repository out of reach, what is known without it."""
-    now = utc_now()
-    points: tuple[Point, ...] = ()
-    of_repository: tuple[Problem, ...] = ()
-    try:
-        catalog = open_catalog(settings)
-        listing = catalog.look()
-        points = listing.points
-        missed = known_points.look(catalog, listing)
-        of_repository = (missed.problems if missed else ()) + collapsed.problems(listing, now)
-    except DrkitError as error:
-        of_repository = (
-            Problem(ProblemKind.REPOSITORY, error.message, error.hint, subject=settings.primary.name),
-        )
-    found = judge(settings, points, now, known, of_vault.look(settings), further.look(settings))
-    found = replace(found, findings=(*of_repository, *found.findings))
-    newest = next((point for point in points if point.id == found.newest_point), None)
-    return metrics.Facts(
-        site=settings.site.name,
-        written_at=now,
-        newest_point_at=found.newest_point_at,
-        newest_point_bytes=newest.manifest.bytes if newest and newest.manifest else 0,
-        sealed_points=found.points,
-        runs=found.runs,
-        objectives=found.objectives,
-        last_drill=found.last_drill,
-        last_proof_at=found.last_passed_drill.finished_at if found.last_passed_drill else None,
-        problems=found.findings,
-        repositories=tuple(
-            metrics.Copies(each.name, each.newest_point_at, each.points or 0, each.rpo)
-            for each in found.repositories
-        ),
-    )

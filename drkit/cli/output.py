@@ -40,6 +40,10 @@ class Output:
         self._console = _Console(file=stream, highlight=False, markup=False, soft_wrap=True)
         self.width = self._console.width if stream.isatty() else _ENDLESS
 
+    def clear(self) -> None:
+        """Empty the screen, where there is one."""
+        self._console.clear()
+
     def print(self, what: str | Text | Table = "") -> None:
         """Sentences, wrapped between words; or a table."""
         lines = what.lines(self.width) if isinstance(what, Table) else wrapped(what, self.width)

@@ -67,10 +67,17 @@ class Trail:
         subject = str(getattr(result, "id", ""))
         # Before this one supersedes it.
         known = attempts.read_with(self.recorder.directory, self.recorder.attempt)
+        recovery: float | None = getattr(result, "recovery_time_seconds", None)
         if error is None:
-            self.recorder.end(0, subject=subject)
+            self.recorder.end(0, subject=subject, recovery_time=recovery)
         else:
-            self.recorder.end(error.exit_code, kind=error.kind, message=error.message, subject=subject)
+            self.recorder.end(
+                error.exit_code,
+                kind=error.kind,
+                message=error.message,
+                subject=subject,
+                recovery_time=recovery,
+            )
         attempt = self.recorder.attempt
         try:
             self.tell(self.settings, attempt, error, failed_before=outcome.failed_before(known, attempt))

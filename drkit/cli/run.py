@@ -83,9 +83,12 @@ def perform(
     work: Callable[[Run], T],
     show: Callable[[Output, T], None],
     recorded: Recorded | None = None,
+    *,
+    bar: bool = True,
 ) -> None:
     """Do the work, show its result or its error, and leave with the right exit code.
 
+    `bar` is false for what draws on the terminal itself.
     `recorded` is for commands that somebody relies on: how they end is written down, and told.
     """
     be_deaf = _listen_to_signals()
@@ -103,7 +106,7 @@ def perform(
             trail.begin()
         with ExitStack() as stack:
             # The scheduler's verbs draw on the terminal themselves.
-            if not options.quiet and command != "scheduler":
+            if bar and not options.quiet and command != "scheduler":
                 run.listener = _watch(stack, command)
             result = work(run)
         crash.raise_from_threads(result)

@@ -61,6 +61,7 @@ from drkit.model.point import (
     in_seal,
 )
 from drkit.model.problem import Problem, ProblemKind
+from drkit.model.status import NextRun, RepositoryStatus, Sizes, SourceKind, SourceStatus, Status
 
 __all__ = [
     "ALL_DATA",
@@ -97,6 +98,7 @@ __all__ = [
     "LinkProof",
     "Loss",
     "ManifestProof",
+    "NextRun",
     "Objective",
     "ObjectiveName",
     "Outcome",
@@ -109,14 +111,19 @@ __all__ = [
     "ProblemKind",
     "Reason",
     "RelationEvidence",
+    "RepositoryStatus",
     "RestoreNeeds",
     "SchemaFault",
     "SecretFile",
     "SequenceEvidence",
     "Setting",
     "SizeMismatch",
+    "Sizes",
+    "SourceKind",
+    "SourceStatus",
     "Stage",
     "Statement",
+    "Status",
     "TableEvidence",
     "Unplanted",
     "Volume",

@@ -18,7 +18,8 @@ class Attempt:
     another repository's name, or an option that makes another verb of it.
 
     Until it has ended it is `running`, or it was killed. `kind` and `message` are those of the error that it
-    ended with, `subject` is what it made: a drill's id, a point's.
+    ended with, `subject` is what it made: a drill's id, a point's. `recovery_time_seconds` is what a drill
+    measured.
     """
 
     id: str
@@ -33,6 +34,12 @@ class Attempt:
     thorough: int = STRUCTURE
     told: bool = False
     running: bool = False
+    recovery_time_seconds: float | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took by the clock on the wall; None until it has ended."""
+        return (self.ended_at - self.began_at).total_seconds() if self.ended_at else None
 
     @property
     def key(self) -> str:

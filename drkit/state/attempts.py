@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from drkit.files import replace_file
 from drkit.logs import encodable
 from drkit.model import STRUCTURE, Attempt, utc_now
+from drkit.state import history
 from drkit.state.directory import is_held, new_id
 
 log = logging.getLogger(__name__)
@@ -31,10 +32,14 @@ _UNENDED_KEPT = 20
 
 @dataclass
 class Recorder:
-    """Writes down one attempt. That it cannot write keeps nothing from being done: it is logged."""
+    """Writes down one attempt. That it cannot write keeps nothing from being done: it is logged.
+
+    `remembered` is whether it belongs to the history as well.
+    """
 
     directory: Path
     attempt: Attempt
+    remembered: bool = True
     _lock: FileLock | None = field(default=None, repr=False)
 
     def begin(self) -> None:
@@ -49,7 +54,15 @@ class Recorder:
         except (OSError, Timeout) as error:
             log.warning("cannot write down in %s that %s begins: %s", path, self.attempt.label, error)
 
-    def end(self, exit_code: int, *, kind: str = "", message: str = "", subject: str = "") -> None:
+    def end(
+        self,
+        exit_code: int,
+        *,
+        kind: str = "",
+        message: str = "",
+        subject: str = "",
+        recovery_time: float | None = None,
+    ) -> None:
         """Write down how it ended, and forget what that supersedes; `attempt` tells of it in any case."""
         ended = self.attempt = replace(
             self.attempt,
@@ -58,11 +71,14 @@ class Recorder:
             kind=kind,
             message=encodable(message),
             subject=subject,
+            recovery_time_seconds=recovery_time,
         )
         path = _path(self.directory, ended)
         try:
             self.directory.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
             _write(path, ended)
+            if self.remembered:
+                history.append(self.directory, ended)
             for old in superseded(read(self.directory), ended):
                 _remove(_path(self.directory, old))
         except OSError as error:
@@ -91,7 +107,7 @@ def recorder(directory: Path, verb: str, scope: str = "", *, thorough: int = STR
 
 def note(directory: Path, verb: str, why_not: str = "") -> None:
     """Write down how something short ended: well, or why not."""
-    done = recorder(directory, verb)
+    done = replace(recorder(directory, verb), remembered=False)
     done.end(7 if why_not else 0, kind="tool_failed" if why_not else "", message=why_not)
 
 

@@ -194,7 +194,7 @@ def test_a_site_is_green_only_with_young_copies(pair: Drkit, drilled: Drilled) -
         "run `drkit copy --to offsite`; if it fails, it says why",
     )
     pair.ask("copy")
-    (there,) = pair.ask("status")["repositories"]
+    _, there = pair.ask("status")["repositories"]
     assert (there["newest_point"], there["rpo"]["met"]) == (drilled.point, True)
     assert "offsite" in pair.run("status").stdout
     pair.change(lambda document: document["repository"][1].update(rpo="1s"))

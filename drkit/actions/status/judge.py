@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from drkit import config
-from drkit.actions.status import of_copies, of_drills, of_points, of_runs, of_vault
-from drkit.actions.status.of_copies import Further, RepositoryStatus
-from drkit.model import CLOCK_SKEW, Attempt, DrillNote, Objective, ObjectiveName, Point, PointStatus, Problem
-
-
-@dataclass(frozen=True)
-class Status:
-    """The objectives against what is, and everything that wants attention.
-
-    `problems` are the findings' sentences; `green` is false where an objective is missed or a finding red.
-    `runs` are the last attempts at each verb, `repositories` those that points are copied to.
-    """
-
-    site: str
-    green: bool
-    objectives: tuple[Objective, ...]
-    newest_point: str | None
-    newest_point_at: datetime | None
-    last_drill: DrillNote | None
-    last_passed_drill: DrillNote | None
-    points: int
-    problems: tuple[str, ...]
-    findings: tuple[Problem, ...]
-    runs: tuple[Attempt, ...] = ()
-    repositories: tuple[RepositoryStatus, ...] = ()
+from drkit.actions.status import ahead, of_copies, of_drills, of_points, of_runs, of_sources, of_vault
+from drkit.actions.status.of_copies import Further
+from drkit.model import (
+    CLOCK_SKEW,
+    Attempt,
+    DrillNote,
+    Objective,
+    ObjectiveName,
+    Point,
+    PointStatus,
+    Problem,
+    RepositoryStatus,
+    Status,
+)
 
 
 def judge(
     settings: config.Config,
-    points: Sequence[Point],
+    points: Sequence[Point] | None,
     now: datetime,
     known: Sequence[Attempt] = (),
     here: Sequence[Problem] = (),
@@ -44,13 +32,15 @@ def judge(
 ) -> Status:
     """The status at a moment, with what is wrong `here`, on this machine or in the vault.
 
-    `points` are those of the primary repository, and `further` are the others.
+    `points` are those of the primary repository, None where they cannot be listed: what that means is among
+    `here`, and no objective is met that nobody can look at. `further` are the others.
 
     What never happened is infinitely late, not fine.
 
     Nor does what is dated in the future count: an objective would be met until that day comes, whatever
     happens meanwhile.
     """
+    listed, points = points is not None, points or ()
     sealed = [p for p in points if p.status is PointStatus.SEALED and p.taken_at <= now + CLOCK_SKEW]
     drills = of_drills.in_order(sealed, now)
     proof = next((drill for drill in reversed(drills) if drill.proves), None)
@@ -60,7 +50,7 @@ def judge(
     findings = (
         # First, for they may be the cause of what follows.
         *here,
-        *of_points.unmet(objectives, newest),
+        *(of_points.unmet(objectives, newest) if listed else ()),
         *of_points.problems(settings, points, sealed, now),
         *of_drills.problems(sealed, drills),
         *(problem for each in further for problem in of_copies.problems(each, now)),
@@ -69,9 +59,11 @@ def judge(
         *of_vault.ended_locks(newest, now),
         *of_vault.moved(settings.vault, newest),
     )
+    own = Further(settings.primary.name, settings.objectives.rpo, tuple(points) if listed else None)
     return Status(
         site=settings.site.name,
-        green=all(o.met for o in objectives) and not any(found.red for found in findings),
+        at=now,
+        green=listed and all(o.met for o in objectives) and not any(f.red for f in findings),
         objectives=objectives,
         newest_point=newest.id if newest else None,
         newest_point_at=newest.taken_at if newest else None,
@@ -81,7 +73,12 @@ def judge(
         problems=tuple(found.message for found in findings),
         findings=findings,
         runs=of_runs.last_of_each(known),
-        repositories=copied,
+        repositories=(of_copies.judged(own, now), *copied),
+        sources=of_sources.sources(settings, sealed),
+        sizes=of_sources.sizes(sealed, now),
+        certificates=of_sources.certificates(sealed),
+        closure=next((point.manifest.closure for point in sealed if point.manifest), None),
+        next_runs=ahead.next_runs(settings.schedule.jobs, now),
     )
 
 

@@ -16,6 +16,7 @@ from drkit.model import (
     PointStatus,
     Problem,
     ProblemKind,
+    RepositoryStatus,
 )
 
 
@@ -30,22 +31,6 @@ class Further:
     rpo: timedelta | None
     points: tuple[Point, ...] | None
     problems: tuple[Problem, ...] = ()
-
-
-@dataclass(frozen=True)
-class RepositoryStatus:
-    """A further repository; `rpo` is None where the configuration names none for it.
-
-    `points` is how many are sealed there, None where nobody can tell.
-    """
-
-    name: str
-    points: int | None
-    newest_point: str | None
-    newest_point_at: datetime | None
-    rpo: Objective | None
-    last_drill: DrillNote | None
-    last_passed_drill: DrillNote | None
 
 
 def judged(further: Further, now: datetime) -> RepositoryStatus:
@@ -66,6 +51,8 @@ def judged(further: Further, now: datetime) -> RepositoryStatus:
         rpo=objective,
         last_drill=drills[-1] if drills else None,
         last_passed_drill=next((drill for drill in reversed(drills) if drill.proves), None),
+        last_full_drill=next((drill for drill in reversed(drills) if drill.level == "full"), None),
+        last_quick_drill=next((drill for drill in reversed(drills) if drill.level == "quick"), None),
     )
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from drkit.actions.status.of_copies import RepositoryStatus
-from drkit.model import Attempt, DrillNote, Outcome, Point, Problem, ProblemKind, cron
+from drkit.model import Attempt, DrillNote, Outcome, Point, Problem, ProblemKind, RepositoryStatus, cron
 
 _TELLING = ("notify", "metrics")
 # A run may wait for another, or for a machine that is off at night.

@@ -5,35 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drkit import config
-from drkit.actions import collapsed, known_points, room
-from drkit.actions.status import further, of_vault
-from drkit.actions.status.judge import Status, judge
+from drkit.actions.status.look import Look, look
 from drkit.errors import NotGreen, ObjectiveMissed
-from drkit.model import Objective, Problem, ProblemKind, utc_now
-from drkit.points.catalog import open_catalog
-from drkit.state import attempts
-from drkit.state.directory import State
-from drkit.tools.parallel import side_by_side
+from drkit.model import Objective, Status
 
 
 def status(settings: config.Config) -> Status:
-    """The status; raises ObjectiveMissed or NotGreen, with it, if anything is missed or red."""
-    catalog = open_catalog(settings)
-    with side_by_side() as tasks:
-        others = tasks.begin("others", lambda: further.look(settings))
-        listing = catalog.look()
-    known = attempts.read(State(settings.site.state).attempts)
-    full = [Problem(ProblemKind.FULL_DISK, said, room.HINT) for said in room.full(settings)]
-    lost = known_points.look(catalog, listing)
-    here = [*full, *(lost.problems if lost else ()), *of_vault.look(settings)]
-    now = utc_now()
-    here += collapsed.problems(listing, now)
-    found = judge(settings, listing.points, now, known, here, others())
-    missed = [objective.name for objective in found.objectives if not objective.met]
-    if missed:
-        raise ObjectiveMissed(f"missed: {', '.join(missed)}", hint=_hint(found.objectives), result=found)
-    red = [problem for problem in found.findings if problem.red]
-    if red:
+    """The status; raises, with it, the primary repository's error, ObjectiveMissed or NotGreen."""
+    return verdict(look(settings))
+
+
+def verdict(seen: Look) -> Status:
+    """The status that was seen; raises, with it, what keeps it from being green."""
+    found = seen.status
+    if seen.error:
+        seen.error.result = found
+        raise seen.error
+    if found.missed:
+        raise ObjectiveMissed(
+            f"missed: {', '.join(found.missed)}", hint=_hint(found.objectives), result=found
+        )
+    if red := found.red:
         more = f" (and {len(red) - 1} more)" if len(red) > 1 else ""
         raise NotGreen(f"not green: {red[0].message}{more}", hint=red[0].hint, result=found)
     return found

@@ -11,12 +11,11 @@ from rich.text import Text
 from drkit.cli.output import Table
 from drkit.cli.views import vault as show_vault
 from drkit.cli.views.layout import bucket, closure, drilled
-from drkit.cli.views.layout import drill_note as _drill
 from drkit.cli.views.layout import facts as _facts
 from drkit.cli.views.layout import parts as _parts
 from drkit.cli.views.layout import volume as _volume_facts
 from drkit.cli.views.layout import warn as _warn
-from drkit.model import Attempt, PointStatus
+from drkit.model import PointStatus
 from drkit.reports.units import duration, minute, moment, size
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from drkit.actions.init.further import FurtherRepository
     from drkit.actions.init.run import InitResult
     from drkit.actions.points import PointList
-    from drkit.actions.status.judge import Status
-    from drkit.actions.status.of_copies import RepositoryStatus
     from drkit.actions.verify import VerifyResult
     from drkit.blobs.vault.verifying import VaultVerified
     from drkit.cli.output import Output
@@ -155,52 +152,6 @@ def points(paper: Output, found: PointList) -> None:
         table.add_row(point.id, status, minute(point.consistent_at), bytes_, drill, *where)
     paper.print(table)
     _warn(paper, found.warnings)
-
-
-def status(paper: Output, found: Status) -> None:
-    """The objectives, and what wants attention."""
-    names = {"rpo": "newest point is", "rto": "recovery takes", "drill": "last passed drill was"}
-    table = Table("objective", "", ">actual", ">target")
-    for objective in found.objectives:
-        word = Text("met", style="green") if objective.met else Text("missed", style="red")
-        target, actual = duration(objective.target_seconds), duration(objective.actual_seconds)
-        table.add_row(f"{objective.name}: {names[objective.name]}", word, actual, target)
-    paper.print(table if found.objectives else "no objectives are configured")
-    _facts(
-        paper,
-        [
-            ("newest point", f"{found.newest_point or 'none'} ({moment(found.newest_point_at)})"),
-            ("sealed points", str(found.points)),
-            *((f"in {each.name}", _copies(each)) for each in found.repositories),
-            ("last drill", str(_drill(found.last_drill))),
-            *((f"last {run.label}", _run(run)) for run in found.runs),
-        ],
-    )
-    _warn(paper, [problem.message for problem in found.findings if not problem.red])
-    for problem in found.findings:
-        if problem.red:
-            paper.print(Text("problem: ", style="red").append(problem.message, style="default"))
-
-
-def _copies(each: RepositoryStatus) -> Text:
-    """What a further repository has, in a line."""
-    if each.points is None:
-        return Text("cannot be read", style="red")
-    newest = f"{each.points} sealed, the newest {each.newest_point} ({moment(each.newest_point_at)})"
-    said = Text(newest if each.newest_point else "no sealed points")
-    if each.rpo is not None:
-        word = Text("met", style="green") if each.rpo.met else Text("missed", style="red")
-        said.append("; rpo ").append_text(word).append(f", {duration(each.rpo.target_seconds)}")
-    return said.append("; last drill ").append_text(_drill(each.last_drill))
-
-
-def _run(attempt: Attempt) -> Text:
-    if attempt.running:
-        return Text(f"runs since {moment(attempt.began_at)}")
-    if attempt.good:
-        return Text("succeeded", style="green").append(f" {moment(attempt.ended_at)}", style="default")
-    word = "never ended" if attempt.lost else "failed"
-    return Text(word, style="red").append(f" {moment(attempt.ended_at or attempt.began_at)}", style="default")
 
 
 def verify(paper: Output, result: VerifyResult) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from drkit import config
-from drkit.actions.status.judge import Status, judge
+from drkit.actions.status.judge import judge
 from drkit.config import Objectives
 from drkit.model import (
     ALL_DATA,
@@ -24,6 +24,7 @@ from drkit.model import (
     ProblemKind,
     RelationEvidence,
     SchemaFault,
+    Status,
 )
 from tests.samples import drill_note, incomplete, sealed
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -14,10 +13,9 @@ from drkit.actions.audit.plan import Fault, FaultKind
 from drkit.actions.audit.result import AuditResult
 from drkit.actions.backup.sealing import BackupResult
 from drkit.actions.points import PointDetails, PointLine, PointList
-from drkit.actions.status.judge import Status
-from drkit.model import Attempt, DrillReport, Objective, PointStatus, ProblemKind
+from drkit.model import DrillReport, PointStatus, ProblemKind, Status
 from drkit.reports import metrics
-from tests.samples import drill_note
+from tests.samples import status
 from tests.unit.manual.pages import DOCS, Section, codes
 from tests.unit.test_errors import all_below
 
@@ -67,18 +65,9 @@ def test_kinds_of_problems() -> None:
     assert sorted(documented) == sorted(kind.value for kind in ProblemKind)
 
 
-def test_metrics_with_their_labels(tmp_path: Path) -> None:
-    facts = metrics.Facts(
-        "site",
-        NOW,
-        runs=(Attempt("1", "backup", "", NOW, NOW, 0),),
-        objectives=(Objective("rpo", 1, 2, False),),
-        last_drill=drill_note("point", NOW),
-        repositories=(metrics.Copies("offsite", NOW, 1, Objective("rpo", 1, 2, False)),),
-    )
-    metrics.write(tmp_path / "drkit.prom", facts)
+def test_metrics_with_their_labels() -> None:
     written: dict[str, set[str]] = {}
-    for name, labels in re.findall(r"^(\w+)\{(.*)\} ", (tmp_path / "drkit.prom").read_text(), re.MULTILINE):
+    for name, labels in re.findall(r"^(\w+)\{(.*)\} ", metrics.render(status(NOW)), re.MULTILINE):
         written[name] = set(re.findall(r'(\w+)="', labels)) - {"site"}
     rows = DOCS["status"].section("Metrics").table()
     assert {codes(row[0])[0]: set(codes(row[1])) for row in rows} == written

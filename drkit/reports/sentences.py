@@ -1,0 +1,97 @@
+"""The status of a site in words, for a screen, a page and a monitoring system alike; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from drkit.model import Attempt, CertificateFacts, Sizes, Status
+from drkit.reports.units import counted, duration, size
+
+OBJECTIVES = {"rpo": "newest point is", "rto": "recovery takes", "drill": "last passed drill was"}
+# Further away nothing has to be done about a certificate.
+SOON = timedelta(days=60)
+
+
+def verdict(status: Status) -> str:
+    """The first line: `registry.example.com is green`, or what keeps it from being so."""
+    if status.green:
+        notes = len(status.findings)
+        return f"{status.site} is green" + (f", with {counted(notes, 'warning')}" if notes else "")
+    missed = [f"{', '.join(status.missed)} missed"] if status.missed else []
+    red = [counted(len(status.red), "problem")] if status.red else []
+    return f"{status.site} is not green: {', '.join([*missed, *red])}"
+
+
+def ago(when: datetime | None, now: datetime) -> str:
+    """`4 h 10 min ago`, `in 3 d 2 h`, `never`."""
+    if when is None:
+        return "never"
+    seconds = (now - when).total_seconds()
+    if abs(seconds) < 60:
+        return "now"
+    return f"{rough(seconds)} ago" if seconds > 0 else f"in {rough(-seconds)}"
+
+
+def rough(seconds: float | None) -> str:
+    """A duration without seconds where there are minutes: for a list."""
+    if seconds is None or seconds < 60:
+        return duration(seconds)
+    return duration(round(seconds / 60) * 60)
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """A command: how its last run ended, and when it is due next; `state` is good, bad, running or none."""
+
+    name: str
+    state: str
+    word: str
+    at: datetime | None
+    seconds: float | None
+    next_at: datetime | None
+
+
+def runs(status: Status) -> Iterator[RunLine]:
+    """The last run of each command, and those that are on the schedule and never ran here."""
+    due = {run.job: run.at for run in status.next_runs}
+    for run in sorted(status.runs, key=lambda each: each.key):
+        job = job_of(run)
+        state, word = _ended(run)
+        at = run.began_at if run.running else run.ended_at or run.began_at
+        yield RunLine(run.label, state, word, at, run.seconds, due.get(job))
+    ran = {job_of(run) for run in status.runs}
+    for job, at in due.items():
+        if job not in ran:
+            yield RunLine(job.replace("_", " "), "none", "never ran here", None, None, at)
+
+
+def job_of(run: Attempt) -> str:
+    """The key of `[schedule]` that a run answers: a quick drill has one of its own where there is one."""
+    return "drill_quick" if run.verb == "drill" and run.scope.startswith("quick") else run.verb
+
+
+def _ended(run: Attempt) -> tuple[str, str]:
+    if run.running:
+        return "running", "runs since"
+    if run.good:
+        return "good", "succeeded"
+    return "bad", "never ended" if run.lost else "failed"
+
+
+def sizes(found: Sizes) -> str:
+    """The newest point's size, and how fast it grows."""
+    said = size(found.bytes)
+    if found.growth_per_week is not None:
+        grows = "grows" if found.growth_per_week >= 0 else "shrinks"
+        said += f", {grows} by {size(abs(found.growth_per_week))} a week"
+    return f"{said}; {size(found.added_last_week)} stored in the last 7 days"
+
+
+def certificates(found: tuple[CertificateFacts, ...], now: datetime) -> Iterator[str]:
+    """The certificates that end soon, or else the first that will."""
+    soon = [each for each in found if each.not_after < now + SOON] or list(found[:1])
+    for each in soon:
+        word = "expired" if each.not_after < now else "expires"
+        yield f"{each.path} {word} on {each.not_after:%Y-%m-%d}, {ago(each.not_after, now)}"

@@ -1,0 +1,62 @@
+"""The status of a site on a screen of 80 columns and 40 lines."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from drkit.cli.output import Output
+from drkit.cli.views.status import status as show
+from drkit.model import Status
+from tests.samples import status
+
+NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
+
+
+class Terminal(io.StringIO):
+    """What takes itself for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def screen(found: Status, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Terminal()
+    show(Output(stream), found)
+    return stream.getvalue().splitlines()
+
+
+def test_a_site_fits_on_a_screen_and_no_id_is_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = status(NOW)
+    lines = screen(found, monkeypatch)
+    assert len(lines) <= 38, "two more lines tell of the error"
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    assert found.newest_point in text.split()
+    assert found.certificates[0].path in text.split()
+
+
+def test_the_first_line_is_the_verdict_and_the_next_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = status(NOW)
+    first, *rest = screen(found, monkeypatch)
+    assert first == ("registry.example.com is not green: rto missed, 1 problem")
+    assert rest[:4] == [
+        "problem: the last drill took longer than the objective allows",
+        "  -> run `drkit drill`; if it fails, it says why",
+        "warning: 1 incomplete recovery point",
+        "  -> the next backup removes it",
+    ]
+    fine = replace(found, green=True, findings=found.findings[1:], objectives=())
+    assert screen(fine, monkeypatch)[0] == "registry.example.com is green, with 1 warning"
+
+
+def test_what_cannot_be_read_or_was_never_drilled_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [line.split() for line in screen(status(NOW), monkeypatch)]
+    assert ["offsite", "cannot", "be", "read", "?", "missed", "(2", "d)", "?"] in lines
+    assert ["full", "offsite", "never", "-", "-", "-"] in lines
+    assert any(line[:3] == ["quick", "primary", "failed"] for line in lines)
