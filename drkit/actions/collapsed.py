@@ -7,8 +7,9 @@ from datetime import datetime
 from drkit.errors import UsageError
 from drkit.model import Problem, ProblemKind, utc_now
 from drkit.points import collapse
-from drkit.points.catalog import Catalog, Listing
+from drkit.points.catalog import Catalog
 from drkit.points.choice import pick
+from drkit.points.listing import Listing
 
 
 def problems(listing: Listing, now: datetime) -> tuple[Problem, ...]:

@@ -1,11 +1,13 @@
 """`drkit copy`: sealed recovery points of the primary repository in further ones, whole or not at all.
 
-First the parts of several points in one restic, then a look at what has arrived, and then their seals: until
-its seal is there a point counts for nothing there. What is cut off is gone on with by the next run.
+One restic copies many points, of each the seal after the parts; then one looks what has arrived: until its
+seal is there, and every part that it names, a point counts for nothing there. What is cut off is gone on with
+by the next run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -15,20 +17,20 @@ from drkit import config
 from drkit.actions import known_points, leftovers
 from drkit.errors import DrkitError, Failure, NotRemoved, ToolFailed, UsageError
 from drkit.model import Point, utc_now
-from drkit.points import copies, seals
-from drkit.points.catalog import Catalog, Listing, open_catalog
+from drkit.points import copies
+from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.choice import pick
 from drkit.points.copies import CopyPlan, Wanted
+from drkit.points.listing import Listing
 from drkit.progress import Listener, silent
 from drkit.state.directory import State
 from drkit.tools.restic import repository as restic
-from drkit.tools.restic.output import Snapshot
 from drkit.tools.tally import first_few
 
 log = logging.getLogger(__name__)
 
-# So many points lose their seals where a run is cut off; each pair of restics takes some seconds.
-_AT_ONCE = 128
+# Each point has a few snapshots, whose ids are arguments of one restic.
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,12 @@ def copy(settings: config.Config, options: CopyOptions, listener: Listener = sil
     started = time.monotonic()
     State(settings.site.state).prepare()
     source = open_catalog(settings)
-    listing = source.look(locked=True)
-    chosen = pick(options.point, listing.points)[0] if options.point is not None else None
+    found = source.look(locked=True)
+    chosen = pick(options.point, found.points)[0] if options.point is not None else None
     done: list[CopiedTo] = []
     first: DrkitError | None = None
     for name in names:
-        work = _Copy(settings, source, listing, name, listener)
+        work = _Copy(settings, source, found, name, listener)
         try:
             done.append(work.run(chosen, dry_run=options.dry_run))
         except Failure as error:
@@ -165,38 +167,61 @@ class _Copy:
                 yield f"it is not copied: {point.doubt}"
 
     def _copy(self, target: Catalog, found: CopyPlan, there: Listing) -> Listing:
-        """Copy it in pieces; returns what is there then."""
-        for start in range(0, len(found.points), _AT_ONCE):
-            there = self._some(target, found.points[start : start + _AT_ONCE])
-        target.repository.copy_from(
-            self.source.repository, found.records, f"confirmations to {self.name}", self.listener
-        )
+        """Copy it in pieces, and confirmations of losses with the first; returns what is there then."""
+        records = found.records
+        for start in range(0, max(len(found.points), 1), _AT_ONCE):
+            wanted = found.points[start : start + _AT_ONCE]
+            snapshots = [s for each in wanted for s in (*each.parts, each.seal)]
+            if wanted or records:
+                there = self._some(target, wanted, (*records, *snapshots), there)
+            records = ()
         return there
 
-    def _some(self, target: Catalog, wanted: Sequence[Wanted]) -> Listing:
-        """Their parts, and when those are there their seals; returns what is there then."""
-        tag = seals.SITE + target.site
-        parts = [snapshot for each in wanted for snapshot in each.parts]
-        target.repository.copy_from(self.source.repository, parts, f"parts to {self.name}", self.listener)
-        _refuse_missing(wanted, target.repository.snapshots(tag), self.name)
-        target.repository.copy_from(
-            self.source.repository,
-            tuple(each.seal for each in wanted),
-            f"seals to {self.name}",
-            self.listener,
-        )
+    def _some(
+        self, target: Catalog, wanted: Sequence[Wanted], snapshots: Sequence[str], before: Listing
+    ) -> Listing:
+        """Copy these snapshots of points, and look what is there then; raises ToolFailed if it is not all."""
+        try:
+            target.repository.copy_from(
+                self.source.repository, snapshots, f"points to {self.name}", self.listener
+            )
+        except Failure:
+            # What is whole there has been copied all the same, and is told.
+            with contextlib.suppress(Failure):
+                self._note(wanted, target.look())
+            raise
         there = target.look()
+        self._note(wanted, there)
+        self._refuse_lacking(target, wanted, before, there)
+        return there
+
+    def _note(self, wanted: Sequence[Wanted], there: Listing) -> None:
+        """Note which points are whole there now."""
+        points = {point.id: point for point in there.points}
+        whole = (each.point.id for each in wanted if _is_there(each, points.get(each.point.id)))
+        self.so_far = replace(self.so_far, points=(*self.so_far.points, *whole))
+
+    def _refuse_lacking(
+        self, target: Catalog, wanted: Sequence[Wanted], before: Listing, there: Listing
+    ) -> None:
+        """restic passes over what it cannot read, and its exit code is 0: no seal stays without its parts."""
+        if lacking := copies.lacking(wanted, there.snapshots):
+            target.repository.forget(copies.new_seals(lacking, before.snapshots, there.snapshots))
+            parts = [f"{part} of {point}" for point, names in lacking.items() for part in names]
+            raise ToolFailed(
+                f"{len(parts)} parts have not arrived in {self.name}, so their points were not sealed there:"
+                f" {first_few(parts)}",
+                hint="run `drkit copy` again; if it stays so, `drkit verify` says what is damaged",
+            )
         points = {point.id: point for point in there.points}
         for each in wanted:
             point = points.get(each.point.id)
-            if point is None or point.manifest is None or point.manifest.revision < each.manifest.revision:
+            if not _is_there(each, point):
                 why = point.doubt if point and point.doubt else f"the seal of {each.point.id} is not there"
                 raise ToolFailed(
                     f"restic has copied {each.point.id}, and it is not whole there: {why}",
                     hint=f"run `drkit verify --repository {self.name}`",
                 )
-        self.so_far = replace(self.so_far, points=(*self.so_far.points, *(each.point.id for each in wanted)))
-        return there
 
     def _sweep(self, target: Catalog, there: Listing) -> None:
         """What earlier runs left there; that it cannot be removed is told, and fails nothing."""
@@ -210,19 +235,6 @@ class _Copy:
         self.so_far = replace(self.so_far, swept=swept, warnings=warnings)
 
 
-def _refuse_missing(wanted: Sequence[Wanted], there: Sequence[Snapshot], name: str) -> None:
-    """restic passes over what it cannot read, and its exit code is 0: no seal before every part is there."""
-    groups: dict[str, list[Snapshot]] = {}
-    for snapshot in there:
-        groups.setdefault(seals.value(snapshot, seals.POINT) or "", []).append(snapshot)
-    lacking = [
-        f"{part} of {each.point.id}"
-        for each in wanted
-        for part in copies.missing_parts(each, groups.get(each.point.id, []))
-    ]
-    if lacking:
-        raise ToolFailed(
-            f"{len(lacking)} parts have not arrived in {name}, so no point was sealed there:"
-            f" {first_few(lacking)}",
-            hint="run `drkit copy` again; if it stays so, `drkit verify` says what is damaged",
-        )
+def _is_there(wanted: Wanted, there: Point | None) -> bool:
+    """Whether a point is sealed there as it is to be."""
+    return bool(there and there.manifest and there.manifest.revision >= wanted.manifest.revision)

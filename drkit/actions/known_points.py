@@ -16,7 +16,8 @@ from pathlib import Path
 from drkit.errors import Failure, UsageError
 from drkit.files import make_directory, replace_file
 from drkit.model import Problem, ProblemKind
-from drkit.points.catalog import Catalog, Listing
+from drkit.points.catalog import Catalog
+from drkit.points.listing import Listing
 from drkit.tools.tally import first_few
 
 log = logging.getLogger(__name__)

@@ -6,14 +6,14 @@ a seal is copied as it is, and its parts are found by that, by their tags and by
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from drkit.config import Retention
 from drkit.model import Point, PointManifest, PointStatus
-from drkit.points import collapse, retention, seals
-from drkit.points.catalog import Listing
+from drkit.points import collapse, listing, retention, seals
+from drkit.points.listing import Listing
 from drkit.tools.restic.output import Snapshot
 
 NOT_KEPT = "retention would not keep it there"
@@ -84,6 +84,25 @@ def missing_parts(wanted: Wanted, there: Sequence[Snapshot]) -> tuple[str, ...]:
     apart = (part for part in found.parts if part.snapshot != wanted.seal)
     return tuple(
         f"{part.kind} {part.name}" for part in apart if names.get(part.snapshot, part.snapshot) not in ids
+    )
+
+
+def lacking(wanted: Iterable[Wanted], there: Iterable[Snapshot]) -> dict[str, tuple[str, ...]]:
+    """The points of which parts are not among the snapshots in the target, with those parts."""
+    groups = listing.grouped(there).points
+    found = ((each.point.id, missing_parts(each, groups.get(each.point.id, ()))) for each in wanted)
+    return {point: parts for point, parts in found if parts}
+
+
+def new_seals(
+    points: Collection[str], before: Iterable[Snapshot], there: Iterable[Snapshot]
+) -> tuple[str, ...]:
+    """The seals of these points that were not in the target before."""
+    known = {snapshot.id for snapshot in before}
+    return tuple(
+        s.id
+        for s in there
+        if seals.SEAL in s.tags and seals.value(s, seals.POINT) in points and s.id not in known
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from drkit.errors import RestoreDamaged
 from drkit.model import Part, PartKind, PointManifest
+from drkit.points import history
 from drkit.tools import json_lines
 from drkit.tools.tar import stream
 
@@ -77,7 +78,7 @@ def read(
             raise RestoreDamaged(f"the seal cannot be trusted: {member.name!r} is in it", hint=_HINT)
         if not member.name.endswith(_LISTS_ENDING):
             held[member.name] = _whole(member)
-        elif lists is not None:
+        elif lists is not None and member.name != history.FILE_NAME:
             with (lists / member.name).open("xb") as file:
                 file.writelines(member.pieces)
     return SealFiles(parse(held.get(MANIFEST, b"")), held, lists)

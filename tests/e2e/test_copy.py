@@ -16,7 +16,6 @@ from tests import rest_server
 from tests.e2e import accounts, copies, gates
 from tests.e2e.commands import Drkit, clone, exactly, fails
 from tests.e2e.conftest import Drilled
-from tests.e2e.gates import Gate
 from tests.e2e.repositories import locks
 from tests.e2e.test_killed import kill_at, nothing_survives
 
@@ -80,40 +79,54 @@ def test_the_first_repository_is_lost_and_everything_comes_back(
     assert tables == {what: about for what, about in drilled.database.items() if what.startswith("table ")}
 
 
-def parts_copied(drkit: Drkit) -> Gate:
-    """The parts are there, and drkit does not know it yet."""
-    return gates.after(drkit, " copy ")
+def by_restic(drkit: Drkit, *tags: str) -> None:
+    """Copy as a restic that was killed has done it: some of the parts."""
+    words = ("copy", "--from-repo", str(drkit.repository), "--from-password-file", str(drkit.restic_password))
+    copies.restic(drkit, copies.OFFSITE, *words, *(of_point(drkit, tag) for tag in tags))
 
 
-def before_seals(drkit: Drkit) -> Gate:
-    """The parts are there, and the seal is about to be copied."""
-    return gates.before(drkit, f" copy {of_point(drkit, 'drkit:manifest')}")
-
-
-def seals_copied(drkit: Drkit) -> Gate:
-    """The seal is there, and drkit does not know it yet."""
-    return gates.after(drkit, f" copy {of_point(drkit, 'drkit:manifest')}")
-
-
-@pytest.mark.parametrize("moment", [parts_copied, before_seals, seals_copied])
-def test_what_is_cut_off_is_gone_on_with(
-    pair: Drkit, drilled: Drilled, moment: Callable[[Drkit], Gate]
-) -> None:
-    kill_at(moment(pair), "copy")
+@pytest.mark.parametrize("parts_alone", [True, False])
+def test_what_is_cut_off_is_gone_on_with(pair: Drkit, drilled: Drilled, *, parts_alone: bool) -> None:
+    if parts_alone:
+        by_restic(pair, "drkit:part:database:registry")
+        kill_at(gates.before(pair, " copy "), "copy")
+    else:
+        # It is whole there, and drkit does not know it yet.
+        kill_at(gates.after(pair, " copy "), "copy")
     nothing_survives(pair)
-    whole = moment is seals_copied
-    assert copies.sealed(pair) == ([drilled.point] if whole else [])
-    if not whole:
+    assert copies.sealed(pair) == ([] if parts_alone else [drilled.point])
+    if parts_alone:
         ended = pair.run("restore", "latest", "--repository", copies.OFFSITE, "--yes", "--json")
         assert ended.error["kind"] == "no_such_point"
     (result,) = pair.ask("copy")["copies"]
-    assert result["points"] == ([] if whole else [drilled.point])
+    assert result["points"] == ([drilled.point] if parts_alone else [])
     assert copies.sealed(pair) == [drilled.point]
     assert locks(pair) == [], "the killed restic's lock on the first repository is gone"
     assert list((copies.directory(pair) / "locks").iterdir()) == []
     for tag in ("drkit:part:database:registry", "drkit:part:blobs:blobs", "drkit:manifest"):
         assert len(copies.snapshots(pair, tag)) == 1, "nothing is copied twice"
     pair.ask("verify", "--repository", copies.OFFSITE)
+
+
+def test_no_seal_stays_where_a_part_did_not_arrive(pair: Drkit, drilled: Drilled) -> None:
+    """restic goes on without a snapshot that it cannot read, and ends with 0."""
+    part = pair.repository / "snapshots" / of_point(pair, "drkit:part:blobs:blobs")
+    aside = pair.home / part.name
+    gate = gates.before(pair, " copy ")
+    process = gate.drkit.start("copy", "--json")
+    gate.wait(process)
+    part.rename(aside)
+    gate.open()
+    said = json.loads(process.communicate()[0])
+    aside.rename(part)
+    assert process.returncode == 7
+    assert said["error"]["message"].endswith(
+        "parts have not arrived in offsite, so their points were not sealed there:"
+        f" blobs blobs of {drilled.point}"
+    )
+    assert copies.snapshots(pair, "drkit:manifest") == []
+    pair.ask("copy")
+    assert copies.sealed(pair) == [drilled.point]
 
 
 def test_what_lacks_a_part_is_not_offered_and_copied_again(pair: Drkit, drilled: Drilled) -> None:
@@ -139,7 +152,7 @@ def test_what_lacks_a_part_is_not_offered_and_copied_again(pair: Drkit, drilled:
 
 
 def test_what_was_copied_in_part_goes_when_its_point_has_gone(pair: Drkit, drilled: Drilled) -> None:
-    kill_at(before_seals(pair), "copy")
+    by_restic(pair, "drkit:part:database:registry", "drkit:part:blobs:blobs")
     made = pair.ask("backup")["id"]
     every = json.loads(pair.restic("snapshots", "--json", "--tag", f"drkit:point:{drilled.point}"))
     pair.restic("forget", *(snapshot["id"] for snapshot in every))

@@ -10,7 +10,8 @@ from drkit import config
 from drkit.blobs.vault.work import VaultWork
 from drkit.model import Closure, DatabaseEvidence, Loss, PartKind, PointManifest
 from drkit.points import collapse
-from drkit.points.catalog import Catalog, Listing, part_tags
+from drkit.points.catalog import Catalog, part_tags
+from drkit.points.listing import Listing
 from drkit.progress import Listener
 from drkit.state.directory import State
 from drkit.tools.restic.repository import Repository

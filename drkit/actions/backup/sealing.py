@@ -93,7 +93,7 @@ def finish(context: Context, draft: Draft) -> BackupResult:
     manifest = seals.with_trees(_manifest(context, draft, result), stored)
     _refuse_gone(stored, manifest, result)
     try:
-        saved = context.catalog.seal(manifest, draft.sealed)
+        saved = context.catalog.seal(manifest, draft.sealed, known=context.listing.snapshots)
     except Interrupted:
         raise
     except (ToolFailed, OSError) as error:

@@ -15,7 +15,8 @@ from drkit.blobs.vault.pruning import VaultExpiry
 from drkit.errors import DrkitError, Failure, NotRemoved, PointsMissing
 from drkit.model import Point, utc_now
 from drkit.points import collapse, retention, seals
-from drkit.points.catalog import Catalog, Listing, open_catalog
+from drkit.points.catalog import Catalog, open_catalog
+from drkit.points.listing import Listing
 from drkit.state.directory import State
 from drkit.tools.restic import repository as restic
 from drkit.tools.restic.output import Snapshot
@@ -154,7 +155,7 @@ class _Expiry:
         # Before they go: what is cut off must not make them missed.
         known_points.learn(catalog, listing, without={point.id for point in doomed})
         try:
-            remove(catalog, doomed, listing.records)
+            remove(catalog, doomed, listing)
         except NotRemoved:
             there = {point.id for point in catalog.points()}
             self.remaining = sum(point.id in there for point in doomed)
@@ -162,25 +163,25 @@ class _Expiry:
         catalog.repository.prune()
 
 
-def remove(catalog: Catalog, points: Sequence[Point], records: Sequence[Snapshot] = ()) -> None:
+def remove(catalog: Catalog, points: Sequence[Point], listing: Listing) -> None:
     """Forget points, every seal first: a run that is cut off leaves incomplete points, none that lie.
 
-    That they were removed is recorded in the repository; of the earlier `records` those go that nobody needs.
+    That they were removed is recorded in the repository; of the earlier records those go that nobody needs.
     """
     if not points:
         return
-    # An older seal of the same point would count again as soon as the newer one is gone.
-    for snapshot in (s for point in points for s in point.superseded):
-        catalog.repository.forget([snapshot])
-    sealing = [point.manifest_snapshot for point in points if point.manifest_snapshot]
-    gone = {s for point in points for s in (point.manifest_snapshot, *point.superseded)}
-    rest = [s for point in points for s in point.snapshots if s not in gone]
-    drills = catalog.drill_snapshots(point.id for point in points)
     ids = {point.id for point in points}
-    old = [record.id for record in records if _outlived(record, ids)]
-    catalog.repository.forget(sealing)
+    older = {snapshot for point in points for snapshot in point.superseded}
+    sealing = {point.manifest_snapshot for point in points if point.manifest_snapshot}
+    parts = [snapshot for point in points for snapshot in point.snapshots]
+    drills = listing.drill_snapshots(ids)
+    records = [record.id for record in listing.records if _outlived(record, ids)]
+    # An older seal of the same point would count again as soon as the newer one is gone.
+    catalog.repository.forget(sorted(older))
+    catalog.repository.forget(sorted(sealing))
     _record(catalog, [point.id for point in points if point.manifest])
-    catalog.repository.forget([*rest, *drills, *old])
+    rest = [snapshot for snapshot in parts if snapshot not in older | sealing]
+    catalog.repository.forget([*rest, *drills, *records])
 
 
 def _outlived(record: Snapshot, gone: Collection[str]) -> bool:

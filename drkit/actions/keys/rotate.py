@@ -28,6 +28,7 @@ from drkit.tools import age
 from drkit.tools.age import Identity
 from drkit.tools.recipient import named
 from drkit.tools.restic import repository as restic
+from drkit.tools.restic.output import Snapshot
 
 
 @dataclass(frozen=True)
@@ -183,10 +184,12 @@ def rotate(
             points = catalog.points(locked=True)
             swept += leftovers.sweep_superseded(catalog, points)
             chosen = {line.point: line for line in found.points if line.repository == repository.name}
-            for number, point in enumerate([p for p in points if p.id in chosen]):
-                listener(Update(f"secrets in {repository.name}", number, len(chosen), "items"))
+            # The newest comes last: its seal tells of all the others as they are then.
+            for number, point in enumerate([p for p in reversed(points) if p.id in chosen], start=1):
+                listener(Update(f"secrets in {repository.name}", number - 1, len(chosen), "items"))
+                known = catalog.snapshots() if number == len(chosen) else ()
                 try:
-                    snapshot = reencrypt(catalog, point, found.recipients, identities)
+                    snapshot = reencrypt(catalog, point, found.recipients, identities, known)
                 except IdentityRefused:
                     raise IdentityRefused(
                         f"no age identity at hand opens the secrets of {point.id}",
@@ -209,9 +212,16 @@ def rotate(
 
 
 def reencrypt(
-    catalog: Catalog, point: Point, recipients: Sequence[str], identities: Sequence[Identity]
+    catalog: Catalog,
+    point: Point,
+    recipients: Sequence[str],
+    identities: Sequence[Identity],
+    known: Sequence[Snapshot] = (),
 ) -> str:
-    """Encrypt a point's secrets to other recipients and seal it again; returns the new seal's snapshot."""
+    """Encrypt a point's secrets to other recipients and seal it again; returns the new seal's snapshot.
+
+    `known` as of `Catalog.seal`.
+    """
     old = point.manifest_snapshot
     assert old is not None
     with private_directory(catalog.state.runs, f"rotate-{point.id}") as directory:
@@ -234,7 +244,7 @@ def reencrypt(
         for part in seal_files.inside(manifest, old):
             files.write(part, made)
         Path(f"{made}{manifest.need('secrets', 'secrets').path}").write_bytes(sealed)
-        saved = catalog.seal(new, made, _dated(catalog, point.id, old))
+        saved = catalog.seal(new, made, _dated(catalog, point.id, old), known)
     back = catalog.repository.read(saved.snapshot, new.need("secrets", "secrets").path)
     if b"".join(back) != sealed:
         with contextlib.suppress(NotRemoved):

@@ -10,7 +10,7 @@ import pytest
 from drkit.actions.known_points import Known, Missed, compare, forgotten, seen
 from drkit.errors import UsageError
 from drkit.model import PointStatus, ProblemKind
-from drkit.points.catalog import Listing
+from drkit.points.listing import Listing
 from tests.samples import incomplete, sealed
 
 NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)

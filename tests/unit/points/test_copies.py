@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from drkit.config import Retention
 from drkit.model import Part, Point, PointStatus
 from drkit.points import copies
-from drkit.points.catalog import Listing
+from drkit.points.listing import Listing
 from drkit.tools.restic.output import Snapshot
 from tests import samples
 

@@ -1,0 +1,181 @@
+"""Manifests of seals and reports of drills, each read once.
+
+What was read is kept in the state directory under its snapshot's id, which names content that never changes.
+Of what is not there, many are found together in the history of a seal; the others cost a restic each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from drkit.errors import ToolFailed
+from drkit.model import MANIFEST_SCHEMA, DrillNote, PointManifest
+from drkit.points import history, seal_files, seals
+from drkit.tools.parallel import in_order
+from drkit.tools.restic.output import Snapshot
+from drkit.tools.restic.repository import Repository
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+REPORT_FILE = "drill.json"
+# Each read costs restic half a second of key derivation; a few at once hide it.
+_READERS = 4
+# So few are read sooner by themselves.
+_FEW = 2
+# Seals whose history is read, where that of the newest cannot be read or lacks much.
+_HISTORIES = 2
+
+_making = threading.Lock()
+_adapters: dict[type, TypeAdapter[Any]] = {}
+
+
+def dump(kind: type[T], value: T) -> bytes:
+    """A value of that kind as JSON for people as well."""
+    return _adapter(kind).dump_json(value, indent=1)
+
+
+def parse(kind: type[T], data: bytes) -> T | None:
+    """What the bytes say, or None for bytes that are not of that kind."""
+    try:
+        return _adapter(kind).validate_json(data)
+    except ValidationError:
+        return None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads what snapshots of a repository say, and keeps it in the directory `kept`.
+
+    `alike` has files with manifests by the hash of everything in their seals: one that is a copy need not be
+    read. Without `histories` each is read from its own seal, as a proof asks for.
+    """
+
+    repository: Repository
+    kept: Path
+    alike: Mapping[str, Path] = field(default_factory=dict, repr=False)
+    histories: bool = True
+
+    def read(
+        self, sealing: Sequence[Snapshot], reports: Sequence[Snapshot]
+    ) -> tuple[dict[str, PointManifest | str], tuple[DrillNote | str, ...]]:
+        """The manifests of these seals by their ids, and notes of these drills; or why they cannot be had."""
+        if self.histories:
+            self._read_histories(sealing, reports)
+        manifests = in_order(sealing, self._manifest, _READERS)
+        notes = in_order(reports, self._note, _READERS)
+        return dict(zip((s.id for s in sealing), manifests, strict=True)), tuple(notes)
+
+    def keep(self, snapshot: str, data: bytes) -> None:
+        """Keep what a snapshot says; that only saves time, so that a full disk does not stop a restore."""
+        with contextlib.suppress(OSError):
+            self.kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+            partial = self.kept / f".{snapshot}.part"
+            partial.write_bytes(data)
+            partial.replace(self._file(snapshot))
+
+    def forget_but(self, known: set[str]) -> None:
+        """Keep nothing of snapshots that are gone."""
+        with contextlib.suppress(OSError):
+            for path in self.kept.glob("*.json"):
+                if path.stem not in known:
+                    path.unlink()
+
+    def history(self, snapshots: Iterable[Snapshot], own: bytes) -> Iterator[history.Entry]:
+        """What a new seal with that manifest tells of these snapshots, as far as it is kept here."""
+        yield history.Entry("", "manifest", own)
+        for snapshot in (s for s in snapshots if s.tree):
+            with contextlib.suppress(OSError):
+                if seals.SEAL in snapshot.tags:
+                    if parse(PointManifest, data := self._file(snapshot.id).read_bytes()):
+                        yield history.Entry(snapshot.tree, "manifest", data)
+                elif seals.value(snapshot, seals.DRILL) and (
+                    note := parse(DrillNote, self._file(snapshot.id).read_bytes())
+                ):
+                    yield history.Entry(snapshot.tree, "drill", _adapter(DrillNote).dump_json(note))
+
+    def _file(self, snapshot: str) -> Path:
+        return self.kept / f"{snapshot}.json"
+
+    def _manifest(self, snapshot: Snapshot) -> PointManifest | str:
+        """The manifest of a seal, or why it cannot be had."""
+        found = self._read(PointManifest, snapshot, seal_files.MANIFEST)
+        if isinstance(found, str):
+            return f"its manifest {found}"
+        if found.schema > MANIFEST_SCHEMA:
+            return f"its manifest (snapshot {snapshot.id[:8]}) was made by a newer drkit"
+        return found.in_seal(snapshot.id)
+
+    def _note(self, snapshot: Snapshot) -> DrillNote | str:
+        """What is kept in mind of a drill, read from its report, or why it cannot be had."""
+        note = self._read(DrillNote, snapshot, REPORT_FILE)
+        if isinstance(note, str):
+            return f"the report of drill {seals.value(snapshot, seals.DRILL)} {note}"
+        return note
+
+    def _read(self, kind: type[T], snapshot: Snapshot, name: str) -> T | str:
+        """What a snapshot's file says, from what is kept or the repository; or what is wrong with it."""
+        for file in (self._file(snapshot.id), self.alike.get(snapshot.tree)):
+            with contextlib.suppress(OSError):
+                # A copy that a power cut has emptied says nothing of what is in the repository.
+                if file and (known := parse(kind, data := file.read_bytes())) is not None:
+                    if file.parent != self.kept:
+                        self.keep(snapshot.id, data)
+                    return known
+        try:
+            data = b"".join(self.repository.read(snapshot.id, f"/{name}", locked=False))
+        except ToolFailed as error:
+            return f"(snapshot {snapshot.id[:8]}) cannot be read: {error.message}"
+        found = parse(kind, data)
+        if found is None:
+            return f"(snapshot {snapshot.id[:8]}) is not understood: a newer drkit may have made it"
+        self.keep(snapshot.id, data)
+        return found
+
+    def _read_histories(self, sealing: Sequence[Snapshot], reports: Sequence[Snapshot]) -> None:
+        """Take together what is not kept yet, from the newest seals."""
+        wanted = {s.id: s for s in (*sealing, *reports) if not self._has(s)}
+        for seal in sorted(sealing, key=lambda s: s.time, reverse=True)[:_HISTORIES]:
+            if len(wanted) <= _FEW:
+                return
+            if seal.tree:
+                for snapshot in self._keep_history(seal, wanted.values()):
+                    wanted.pop(snapshot, None)
+
+    def _has(self, snapshot: Snapshot) -> bool:
+        return self._file(snapshot.id).exists() or snapshot.tree in self.alike
+
+    def _keep_history(self, seal: Snapshot, wanted: Iterable[Snapshot]) -> tuple[str, ...]:
+        """Keep what a seal's history tells of snapshots; returns of which: none, if it cannot be read."""
+        places = {(_kind(s), s.tree): s.id for s in wanted if s.tree}
+        found = []
+        pieces = self.repository.read(seal.id, f"/{history.FILE_NAME}", locked=False)
+        try:
+            for entry in history.entries(pieces):
+                place = places.get((entry.kind, entry.tree or seal.tree))
+                if place is not None:
+                    self.keep(place, entry.data)
+                    found.append(place)
+        except ToolFailed as error:
+            log.info("the history in seal %s cannot be read: %s", seal.id[:8], error.message)
+        return tuple(found)
+
+
+def _kind(snapshot: Snapshot) -> history.Kind:
+    return "manifest" if seals.SEAL in snapshot.tags else "drill"
+
+
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    """Made once a kind, by one of the readers: to make one takes far longer than to read with it."""
+    with _making:
+        if kind not in _adapters:
+            _adapters[kind] = TypeAdapter(kind)
+        return _adapters[kind]
