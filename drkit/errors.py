@@ -9,7 +9,8 @@
      │   ├─ ConfigError              4
      │   │   ├─ IdentityRefused      4
      │   │   ├─ SharesRefused        4
-     │   │   ├─ NoSuchImage          4
+     │   │   ├─ NoSuchDrill          4
+ │   │   ├─ NoSuchImage          4
      │   │   └─ NoSuchPoint          4
      │   ├─ DrillFailed              5
      │   ├─ ReportAltered            5
@@ -133,6 +134,10 @@ class IdentityRefused(ConfigError):
 
 class SharesRefused(ConfigError):
     """Shares of a secret that do not add up to it."""
+
+
+class NoSuchDrill(ConfigError):
+    """A drill that no report is kept of."""
 
 
 class NoSuchImage(ConfigError):

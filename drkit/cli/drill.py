@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from drkit.cli.options import Identity, Json, RepositoryName
+from drkit.cli.options import Identity, Json, Junit, RepositoryName
 from drkit.cli.recording import Recorded
 from drkit.cli.run import perform
 
@@ -26,6 +26,7 @@ def drill(
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the report to this directory as well.")
     ] = None,
+    junit: Junit = None,
     identity: Identity = None,
     repository: RepositoryName = None,
     json: Json = False,
@@ -34,7 +35,7 @@ def drill(
     from drkit.actions.drill import run as action
     from drkit.cli.views import drill as show
 
-    options = action.DrillOptions(point, random, oldest, level, report, identity, repository)
+    options = action.DrillOptions(point, random, oldest, level, report, identity, repository, junit)
     perform(
         context,
         "drill",

@@ -198,6 +198,8 @@ class PointManifest:
     excused: tuple[str, ...] = ()
     # Of the part `configuration`.
     configuration: ConfigurationPlace | None = None
+    # The public half of the key that reports of drills are signed with, as PEM.
+    signing_key: str = ""
 
     @property
     def bytes(self) -> int:

@@ -35,11 +35,15 @@ class Previous:
 
 @dataclass(frozen=True)
 class Predicate:
-    """What is said of a recovery point; `repository` is restic's own id of it, `started_by` a user's name."""
+    """What is said of a recovery point; `repository` is restic's own id of it, `started_by` a user's name.
+
+    `page` is the SHA-256 of the report's page in hex.
+    """
 
     report: DrillReport
     repository: str
     started_by: str
+    page: str
     previous: Previous | None
 
 
@@ -59,6 +63,15 @@ class Attested:
     def report(self) -> DrillReport:
         """The drill's report."""
         return self.predicate.report
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A report in its envelope, the hash of its statement in hex, and its page, whose hash is in there."""
+
+    envelope: bytes
+    sha256: str
+    page: str
 
 
 @dataclass(frozen=True)

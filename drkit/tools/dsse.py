@@ -83,7 +83,7 @@ def sign(payload: bytes, payload_type: str, key: Ed25519PrivateKey) -> bytes:
 
 
 def open_envelope(data: bytes, payload_type: str, keys: Sequence[str]) -> tuple[bytes, str]:
-    """The payload of an envelope that one of these public keys (PEM) has signed, and the id of that key.
+    """The payload of an envelope that one of these public keys (PEM) has signed, and that key.
 
     Raises ReportAltered where it is no envelope, of another type, or signed by none of them.
     """
@@ -96,20 +96,21 @@ def open_envelope(data: bytes, payload_type: str, keys: Sequence[str]) -> tuple[
         raise ReportAltered("it is no signed report", hint="it was cut short, or is another file") from None
     if envelope.payload_type != payload_type:
         raise ReportAltered(f"it holds {envelope.payload_type[:80]!r}, no report", hint="it is another file")
-    known: list[Key] = [_library_key(pem) for pem in keys]
-    if not {key.keyid for key in known} & set(envelope.signatures):
+    known: dict[str, Key] = {(key := _library_key(pem)).keyid: key for pem in keys}
+    if not known.keys() & envelope.signatures.keys():
         names = ", ".join(sorted(name[:16] for name in envelope.signatures)) or "nobody"
         raise ReportAltered(
             f"it is signed by {names}, which is none of the keys at hand",
             hint="give the public key with --key; if it should be one of them, somebody else has signed it",
         )
     try:
-        signers = envelope.verify(known, 1)
+        signers = envelope.verify(list(known.values()), 1)
     except (VerificationError, InvalidSignature, ValueError):
         raise ReportAltered(
             "it was altered: its signature does not fit", hint="fetch it again from the repository"
         ) from None
-    return envelope.payload, next(iter(signers))
+    signer = next(iter(signers))
+    return envelope.payload, next(pem for pem in keys if key_id(pem) == signer)
 
 
 _HINT = "make one with `drkit keys generate --signing`"

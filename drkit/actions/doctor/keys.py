@@ -29,7 +29,7 @@ def private_files(settings: config.Config) -> Iterator[Finding]:
     if settings.registry and settings.registry.credentials_file:
         files.append(settings.registry.credentials_file)
     files += [settings.harbor.password_file] if settings.harbor and settings.harbor.password_file else []
-    own = (settings.secrets.identity_file, settings.secrets.cosign_password_file)
+    own = (settings.secrets.identity_file, settings.secrets.cosign_password_file, settings.drill.signing_key)
     files += [path for path in own if path is not None]
     open_ones = []
     for path in files:
