@@ -6,6 +6,7 @@ import contextlib
 import logging
 import re
 import sys
+from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
@@ -36,11 +37,23 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+# The last lines, for whoever is told how a run ended; services take a few kilobytes.
+_recent: deque[str] = deque(maxlen=100)
+_TAIL = 8000
+
+
+def tail() -> str:
+    """The last lines of the log, redacted."""
+    return "\n".join(_recent)[-_TAIL:]
+
+
 class _Handler(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         """Past what is drawn on a terminal, if something is; and where nobody listens, nothing goes wrong."""
+        line = self.format(record)
+        _recent.append(line)
         with contextlib.suppress(OSError, ValueError):
-            _write(self.format(record))
+            _write(line)
 
 
 def _plainly(line: str) -> None:

@@ -1,4 +1,4 @@
-"""A server that takes messages as apprise sends them to `json://`, and keeps their titles."""
+"""A server that takes messages as apprise sends them to `json://`, and keeps them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ class Inbox:
 
     def __init__(self) -> None:
         self.titles: list[str] = []
-        titles = self.titles
+        self.bodies: list[str] = []
+        # What it answers; another than 200 refuses.
+        self.answer = 200
+        inbox = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"])
-                titles.append(json.loads(self.rfile.read(length))["title"])
-                self.send_response(200)
+                said = json.loads(self.rfile.read(length))
+                if inbox.answer == 200:
+                    inbox.titles.append(said["title"])
+                    inbox.bodies.append(said["message"])
+                self.send_response(inbox.answer)
                 self.end_headers()
 
             def log_message(self, *_arguments: object) -> None:

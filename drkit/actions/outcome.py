@@ -1,4 +1,4 @@
-"""Write metrics and send notifications after an unattended command.
+"""Write metrics and tell people after an unattended command, and whenever somebody looks.
 
 Also after an error that came before anything ran: a backup that never started must not be a silent one.
 """
@@ -6,124 +6,153 @@ Also after an error that came before anything ran: a backup that never started m
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from drkit import config
-from drkit.actions.status.look import look
+from drkit.actions.alarms import pings, plan, run
+from drkit.actions.alarms import settings as alarm_settings
+from drkit.actions.alarms.settings import AlarmSettings
+from drkit.actions.status import of_runs
+from drkit.actions.status.look import Look, look
 from drkit.errors import DrkitError, Interrupted
-from drkit.model import Attempt
+from drkit.model import Attempt, Problem, Status, utc_now
 from drkit.reports import metrics
 from drkit.state import attempts
 from drkit.state.directory import State
-from drkit.tools import notify
 
 log = logging.getLogger(__name__)
 
-# Sending messages and writing metrics are recorded as attempts themselves, for `status` to report.
-NOTIFY, METRICS = "notify", "metrics"
+METRICS = "metrics"
 
 
-def failed_before(known: Sequence[Attempt], attempt: Attempt) -> bool:
-    """Whether the last one like it that is known did not end well; pure."""
-    others = [a for a in known if a.key == attempt.key and a.id != attempt.id and not a.running]
-    return any(not other.good for other in others)
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its record, its error, what was known before its end, and what `--json` prints."""
+
+    attempt: Attempt
+    error: DrkitError | None
+    before: tuple[Attempt, ...]
+    envelope: Callable[[], Mapping[str, Any]]
+
+    @property
+    def said(self) -> str:
+        """For the end of a message."""
+        label = f"drkit {self.attempt.label}"
+        if self.error is None:
+            return f"{label} has just succeeded."
+        return f"{label} has just failed: {self.error.message}\n{self.error.hint}".strip()
 
 
-def tell(settings: config.Config, attempt: Attempt, error: DrkitError | None, *, failed_before: bool) -> None:
-    """Write metrics and send messages as the configuration asks; raises DrkitError if that fails.
+def tell(settings: config.Config, ended: Ended) -> None:
+    """Tell whoever waits for this end, write metrics, and tell what is wrong with the site by now.
 
-    Each is tried whether or not the other fails.
+    Each is tried whether or not the others fail; raises DrkitError where metrics cannot be written.
     """
-    state = State(settings.site.state)
+    alarms, attempt = alarm_settings.of(settings), ended.attempt
+    alarm_settings.keep(settings)
+    _tell_of_end(alarms, ended)
+    known = attempts.read_with(State(settings.site.state).attempts, attempt)
+    if isinstance(ended.error, Interrupted):
+        # Nothing was learnt, and no process may start any more to look.
+        _tell_of_runs(alarms, ended, known)
+        return
+    seen = look(settings, known)
     try:
-        _notify(settings, state, attempt, error, failed_before=failed_before)
+        passed = tuple(of_runs.problems([a for a in ended.before if a.id != attempt.id and a.lost], ()))
+        tell_of_site(settings, seen, passed=passed, after=ended.said)
     finally:
-        if not isinstance(error, Interrupted):
-            # Else nothing was learnt, and no process may start any more to look.
-            _write_metrics(settings, state, attempts.read_with(state.attempts, attempt))
+        _write_metrics(settings, seen)
+
+
+def tell_without_settings(alarms: AlarmSettings, ended: Ended) -> None:
+    """The same where the configuration cannot be used: of the runs alone. Never raises for a target."""
+    _tell_of_end(alarms, ended)
+    _tell_of_runs(alarms, ended, attempts.read_with(State(alarms.state).attempts, ended.attempt))
+
+
+def _tell_of_end(alarms: AlarmSettings, ended: Ended) -> None:
+    code = ended.error.exit_code if ended.error else 0
+    attempt = ended.attempt
+
+    def result() -> Mapping[str, Any]:
+        times = {"began_at": attempt.began_at.isoformat(), "exit_code": code}
+        return {**ended.envelope(), "site": alarms.site, **times}
+
+    verb = attempt.verb
+    run.record_pings(alarms, verb, pings.tell_of_end(alarms, verb, code, result))
+
+
+def _tell_of_runs(alarms: AlarmSettings, ended: Ended, known: Sequence[Attempt]) -> None:
+    found = tuple(of_runs.problems(known, ()))
+    run.tell(alarms, plan.Look(utc_now(), found, whole=False, after=ended.said))
+
+
+def tell_of_schedule(settings: config.Config, what: str, body: str) -> None:
+    """Tell of something about the schedule itself. Never raises."""
+    run.announce(alarm_settings.of(settings), f"scheduler: {what}", body)
 
 
 def tell_of_end(settings: config.Config, what: str, error: DrkitError) -> None:
-    """Send that something has ended of which no attempt is written down; raises DrkitError if that fails."""
-    title = f"drkit {what} of {settings.site.name} has ended"
-    _send(settings, State(settings.site.state), [(title, f"{error.message}\n{error.hint}".strip())])
+    """Tell that something has ended that ought to go on. Never raises."""
+    body = f"{error.message}\n{error.hint}".strip()
+    run.announce(alarm_settings.of(settings), f"RED: the {what} has ended", body)
 
 
 def tell_of_lost(settings: config.Config) -> None:
-    """Tell of verbs that were killed, each once; raises DrkitError if that fails."""
-    state = State(settings.site.state)
+    """Tell of a verb that was killed, which cannot do so itself; raises DrkitError as `tell`."""
+    check(settings)
+
+
+def check(settings: config.Config) -> run.Notified:
+    """Look at the site, write metrics, and tell what is new: overdue runs, objectives that are missed by now.
+
+    Raises DrkitError where metrics cannot be written.
+    """
+    alarm_settings.keep(settings)
+    seen = look(settings, attempts.read(State(settings.site.state).attempts))
     try:
-        _send(settings, state, list(_lost(settings, state)))
+        return run.Notified(tuple(tell_of_site(settings, seen)))
     finally:
-        _write_metrics(settings, state, attempts.read(state.attempts))
+        _write_metrics(settings, seen)
 
 
-def _write_metrics(settings: config.Config, state: State, known: Sequence[Attempt]) -> None:
+def tell_of_site(
+    settings: config.Config, seen: Look, *, passed: tuple[Problem, ...] = (), after: str = ""
+) -> list[run.Sent]:
+    """Tell each target what is new to it, and whoever waits for it whether the site is green."""
+    alarms = alarm_settings.of(settings)
+    status = seen.status
+    found = plan.Look(status.at, status.findings, whole=seen.error is None, passed=passed, after=after)
+    sent = run.tell(alarms, found, _limits(settings, status))
+    lines = "\n".join(status.problems) or "green"
+    return sent + run.record_pings(
+        alarms, "status", pings.tell_of_status(alarms, green=status.green, said=lines)
+    )
+
+
+def _limits(settings: config.Config, status: Status) -> Iterator[datetime]:
+    """When objectives that are met will be missed, if nothing runs."""
+    goals, proof = settings.objectives, status.last_passed_drill
+    if goals.rpo and status.newest_point_at:
+        yield status.newest_point_at + goals.rpo
+    if goals.drill and proof:
+        yield proof.finished_at + goals.drill
+    for each in status.repositories:
+        rpo = settings.repository(each.name).rpo
+        if rpo and each.newest_point_at:
+            yield each.newest_point_at + rpo
+
+
+def _write_metrics(settings: config.Config, seen: Look) -> None:
     if not settings.metrics:
         return
+    directory = State(settings.site.state).attempts
     try:
-        seen = look(settings, known)
         metrics.write(settings.metrics.textfile, metrics.render(seen.status, seen.history))
     except DrkitError as error:
-        attempts.note(state.attempts, METRICS, error.message)
+        attempts.note(directory, METRICS, error.message)
         raise
-    attempts.note(state.attempts, METRICS)
-
-
-def _notify(
-    settings: config.Config,
-    state: State,
-    attempt: Attempt,
-    error: DrkitError | None,
-    *,
-    failed_before: bool,
-) -> None:
-    """Tell of every failure, of the first success after one, and of what was killed."""
-    messages = list(_lost(settings, state, attempt.id))
-    name = f"drkit {attempt.label} of {settings.site.name}"
-    if error is not None:
-        messages.append((f"{name} failed", f"{error.message}\n{error.hint}".strip()))
-    elif failed_before:
-        messages.append((f"{name} works again", "The last run succeeded."))
-    if not messages and _unheard(state):
-        messages.append((f"drkit of {settings.site.name} can send messages again", f"{name} succeeded."))
-    _send(settings, state, messages)
-
-
-def _lost(settings: config.Config, state: State, ended: str = "") -> Iterator[tuple[str, str]]:
-    try:
-        lost = tuple(attempts.note_lost(state.attempts, ended))
-    except OSError as error:
-        # What there is to tell of this run goes out all the same.
-        log.warning("cannot read in %s which runs were killed: %s", state.attempts, error)
-        lost = ()
-    for attempt in lost:
-        yield (
-            f"drkit {attempt.label} of {settings.site.name} never ended",
-            f"It began at {attempt.began_at:%Y-%m-%d %H:%M} UTC, and was killed, or the machine went down.",
-        )
-
-
-def _unheard(state: State) -> bool:
-    """Whether the last message did not arrive."""
-    try:
-        return any(a.verb == NOTIFY and not a.good for a in attempts.read(state.attempts))
-    except OSError:
-        return False
-
-
-def _send(settings: config.Config, state: State, messages: Sequence[tuple[str, str]]) -> None:
-    if not messages:
-        return
-    try:
-        urls = settings.notify.urls
-        if settings.notify.urls_file:
-            urls += notify.read_urls(settings.notify.urls_file)
-    except DrkitError as error:
-        attempts.note(state.attempts, NOTIFY, error.message)
-        raise
-    if not urls:
-        return
-    failed = {where for title, body in messages for where in notify.tell(urls, title, body)}
-    why = f"messages cannot be delivered to {', '.join(sorted(failed))}" if failed else ""
-    attempts.note(state.attempts, NOTIFY, why)
+    attempts.note(directory, METRICS)

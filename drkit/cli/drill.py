@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from drkit.cli.options import Identity, Json, Junit, RepositoryName
 from drkit.cli.recording import Recorded
-from drkit.cli.run import perform
+from drkit.cli.run import Run, perform
+from drkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from drkit.model import DrillReport
 
 
 def drill(
@@ -29,18 +34,30 @@ def drill(
     junit: Junit = None,
     identity: Identity = None,
     repository: RepositoryName = None,
+    in_turn: Annotated[
+        bool, typer.Option("--in-turn", help="The repository whose last drill is longest ago.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Restore a recovery point into a sandbox, check it and measure how long it takes."""
     from drkit.actions.drill import run as action
+    from drkit.actions.drill import turn
     from drkit.cli.views import drill as show
 
     options = action.DrillOptions(point, random, oldest, level, report, identity, repository, junit)
-    perform(
-        context,
-        "drill",
-        json,
-        lambda run: action.drill(run.settings, options, run.listener),
-        show.drill,
-        Recorded("drill", f"{level} from {repository}" if repository else level),
-    )
+
+    def recorded(run: Run) -> Recorded:
+        nonlocal options
+        if in_turn and repository is None:
+            options = replace(options, repository=turn.choose(run.settings, level))
+        from_ = f" from {options.repository}" if options.repository else ""
+        return Recorded("drill", f"{level}{from_}")
+
+    def work(run: Run) -> DrillReport:
+        if in_turn and repository is not None:
+            raise UsageError(
+                "--in-turn chooses the repository, and --repository names one", hint="leave one out"
+            )
+        return action.drill(run.settings, options, run.listener)
+
+    perform(context, "drill", json, work, show.drill, recorded)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drkit import logs
-from drkit.cli import crash, streams
-from drkit.cli.recording import Trail
-from drkit.errors import BackupIncomplete, Bug, DrkitError, Interrupted, ToolFailed
+from drkit.cli import crash, recording, streams
+from drkit.cli.recording import Recorded, Trail
+from drkit.errors import Bug, DrkitError, Interrupted, ToolFailed
 
 if TYPE_CHECKING:
     from drkit.cli.output import Output
@@ -68,6 +68,13 @@ class Ending:
             self._record_again(trail, broken, result)
         return failed or broken
 
+    def tell_without_settings(self, config_path: Path, recorded: Recorded, failed: DrkitError) -> None:
+        """Tell that it could not begin, without a configuration that says whom; nothing is raised."""
+        try:
+            recording.tell_without_settings(config_path, recorded, failed)
+        except BaseException as error:  # noqa: BLE001 - it has failed anyhow, and says so
+            log.warning("%s", crash.known(error, self.command, self.state).message)
+
     def _record_again(self, trail: Trail, broken: Bug, result: object) -> None:
         """Replace the record of a success by that of the crash that followed it."""
         try:
@@ -81,7 +88,7 @@ def _show_result(command: str, as_json: bool, result: object, show: Show) -> Drk
 
     def write() -> None:
         if as_json:
-            _print_json(command, True, result, None)
+            _print_json(command, result, None)
         else:
             show(_paper(), result)
 
@@ -108,7 +115,7 @@ def show_error(command: str, as_json: bool, error: DrkitError, show: Show | None
 
     def write() -> None:
         if as_json:
-            _print_json(command, False, result, error)
+            _print_json(command, result, error)
         elif show and result is not None:
             show(_paper(succeeded=False), result)
 
@@ -133,17 +140,10 @@ def _one_line(words: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in logs.redact(words))
 
 
-def _print_json(command: str, ok: bool, result: object, error: DrkitError | None) -> None:
-    from drkit.reports.jsonable import jsonable
+def _print_json(command: str, result: object, error: DrkitError | None) -> None:
+    from drkit.reports.jsonable import envelope
 
-    said = error and {
-        "kind": error.kind,
-        "message": logs.redact(error.message),
-        "hint": logs.redact(error.hint),
-        **({"disturbance": error.disturbance} if isinstance(error, BackupIncomplete) else {}),
-    }
-    envelope = {"schema": 1, "command": command, "ok": ok, "result": jsonable(result), "error": said}
-    print(json.dumps(envelope))
+    print(json.dumps(envelope(command, result, error)))
 
 
 def _paper(*, succeeded: bool = True) -> Output:

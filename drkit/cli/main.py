@@ -19,6 +19,7 @@ from drkit.cli import (
     expire,
     init,
     keys,
+    notify,
     points,
     restore,
     runbook,
@@ -87,6 +88,7 @@ app.command()(copy.copy)
 app.command()(serve.serve)
 app.command()(expire.expire)
 app.command()(runbook.runbook)
+app.command()(notify.notify)
 app.command()(schedule.scheduler)
 app.command()(schedule.timers)
 

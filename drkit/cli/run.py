@@ -82,14 +82,15 @@ def perform(
     as_json: bool,
     work: Callable[[Run], T],
     show: Callable[[Output, T], None],
-    recorded: Recorded | None = None,
+    recorded: Recorded | Callable[[Run], Recorded] | None = None,
     *,
     bar: bool = True,
 ) -> None:
     """Do the work, show its result or its error, and leave with the right exit code.
 
     `bar` is false for what draws on the terminal itself.
-    `recorded` is for commands that somebody relies on: how they end is written down, and told.
+    `recorded` is for commands that somebody relies on: how they end is written down, and told. As a function
+    it is called before the work.
     """
     be_deaf = _listen_to_signals()
     _forbid_core_dumps()
@@ -102,7 +103,9 @@ def perform(
     failed: DrkitError | None = None
     try:
         if recorded:
-            trail = recording.trail(run.settings, recorded)
+            trail = recording.trail(
+                run.settings, recorded if isinstance(recorded, Recorded) else recorded(run)
+            )
             trail.begin()
         with ExitStack() as stack:
             # The scheduler's verbs draw on the terminal themselves.
@@ -116,6 +119,9 @@ def perform(
     failed, lost = ending.show(failed, result, show)
     if trail:
         failed = ending.record(trail, failed, result)
+    elif recorded and failed:
+        begun = recorded if isinstance(recorded, Recorded) else recording.VERBS[command]
+        ending.tell_without_settings(run.config_path, begun, failed)
     be_deaf()
     if lost is not None:
         complain(lost)

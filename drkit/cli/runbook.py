@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drkit.cli.options import Json
+from drkit.cli.recording import Recorded
 from drkit.cli.run import Run, perform
 from drkit.errors import UsageError
 
@@ -41,7 +42,7 @@ def runbook(
                 raise UsageError("--practised needs the name of a runbook", hint="`drkit runbook` lists them")
             return action.write(run.settings, run.config_path, output)
 
-        perform(context, "runbook", json, work, show_files)
+        perform(context, "runbook", json, work, show_files, Recorded("runbook"))
     elif practised:
         perform(context, "runbook", json, lambda run: action.practise(run.settings, name), show_practised)
     else:

@@ -29,9 +29,9 @@ def timers(
     json: Json = False,
 ) -> None:
     """Print or install systemd timers or cron lines for the same schedule."""
-    from drkit.cli import unattended
+    from drkit.cli import timing
 
-    def work(run: Run) -> unattended.Timers:
-        return unattended.make_timers(run, systemd=systemd, cron=cron, install=install)
+    def work(run: Run) -> timing.Timers:
+        return timing.make_timers(run, systemd=systemd, cron=cron, install=install)
 
-    perform(context, "timers", json, work, unattended.show_timers)
+    perform(context, "timers", json, work, timing.show_timers)

@@ -1,4 +1,4 @@
-"""`drkit scheduler` and `drkit timers`: the same schedule, run here or handed to the system."""
+"""`drkit scheduler`: the schedule, run here, each job in a process of its own as a timer would run it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drkit.cli import crash, recording
+from drkit.cli import beside, crash, recording, telling
 from drkit.cli.run import Run
-from drkit.daemon import scheduler, timers
-from drkit.errors import ConfigError, DrkitError, Interrupted, ToolFailed, UsageError
-from drkit.model import clock_changes, utc_now
+from drkit.config import load_config
+from drkit.config.kept import keep
+from drkit.daemon import history, scheduler
+from drkit.daemon.memory import STATE_FILE, Memory
+from drkit.daemon.planner import Due, LastRun, Plan
+from drkit.errors import ConfigError, DrkitError, Interrupted, ToolFailed
+from drkit.model import job as jobs
 from drkit.state.directory import State
+from drkit.tools import systemd
 from drkit.tools.process import execute, stopping
-from drkit.tools.process.command import Command, search_path, which
+from drkit.tools.process.command import Command, search_path
 
 if TYPE_CHECKING:
     from drkit.cli.output import Output
@@ -29,117 +35,155 @@ log = logging.getLogger(__name__)
 _GRACE_SECONDS = 90.0
 # What setpriv and shells say of a child that SIGKILL has ended.
 _KILLED = 128 + signal.SIGKILL
-
-
-@dataclass(frozen=True)
-class Timers:
-    """The schedule in another system's words, and what was written where."""
-
-    text: str
-    files: tuple[str, ...]
-    installed: tuple[str, ...]
-    directory: str | None
+_KEPT = "scheduler.toml"
 
 
 def run_scheduler(run: Run) -> None:
-    """Run the schedule until told to stop; each verb in a process of its own, as a timer would run it."""
+    """Run the schedule until told to stop."""
     settings = run.settings
     state = State(settings.site.state)
     state.prepare()
-    program = (sys.executable, "-m", "drkit", "--config", str(run.config_path.absolute()))
-
-    def act(verb: str) -> int:
-        try:
-            code = execute.pass_through(Command((*program, verb), {**os.environ, "PATH": search_path()}))
-            if code < 0 or code == _KILLED:
-                _tell_of_lost(settings)
-            return code
-        except Interrupted:
-            raise
-        except Exception as error:  # noqa: BLE001 - the other verbs go on, and this one's end is told
-            return _could_not_run(settings, verb, error)
-
+    supervisor = systemd.supervisor(os.environ, os.getpid())
     with state.scheduler_lock():
+        keeper = _Keeper(run.config_path.absolute(), settings)
+        around = scheduler.Surroundings(
+            stop=lambda: stopping.stop_all(_GRACE_SECONDS),
+            look=lambda: crash.raise_from_threads(None),
+            reload=keeper.reload,
+            missed=lambda due: _tell_of_missed(keeper.settings, due),
+            failed=keeper.failed,
+            supervisor=supervisor,
+        )
+
+        def beginning(plan: Plan, remembered: dict[str, LastRun] | None) -> dict[str, LastRun]:
+            return history.last_runs(keeper.settings, plan, remembered)
+
         try:
-            scheduler.run(
-                settings.schedule.jobs,
-                act,
-                state.root,
-                stop=lambda: stopping.stop_all(_GRACE_SECONDS),
-                look=lambda: crash.raise_from_threads(None),
-            )
+            scheduler.run(keeper.work(), Memory(state.root / STATE_FILE), around, beginning)
         except Exception as error:
             failed = crash.known(error, "scheduler", state.root)
-            _tell_of_end(settings, failed)
+            telling.of_end(settings, failed)
             raise failed from error
 
 
-def _could_not_run(settings: Config, verb: str, error: Exception) -> int:
-    """A verb that cannot even be started writes nothing down itself; returns an exit code for it."""
+@dataclass
+class _Keeper:
+    """The configuration that the scheduler goes by: the last good one that it has read."""
+
+    path: Path
+    settings: Config
+    _wrong: str = ""
+
+    def __post_init__(self) -> None:
+        self._keep(self.settings)
+
+    def work(self) -> scheduler.Work:
+        """What it asks for."""
+        settings = self.settings
+        return scheduler.Work(plan_of(settings), self.act, lambda: beside.services(settings, self.path))
+
+    def reload(self) -> scheduler.Work | None:
+        """Read it again; None where the old one is kept, of which somebody is told."""
+        try:
+            settings = load_config(self.path)
+            if (settings.site.name, settings.site.state) != (
+                self.settings.site.name,
+                self.settings.site.state,
+            ):
+                raise ConfigError(
+                    "name and state in [site] cannot be changed while the scheduler runs",
+                    hint="start it anew",
+                )
+            scheduler.check(plan_of(settings))
+        except ConfigError as error:
+            self._tell_of_wrong(error)
+            return None
+        self.settings, self._wrong = settings, ""
+        self._keep(settings)
+        return self.work()
+
+    def _keep(self, settings: Config) -> None:
+        try:
+            if settings.file is not None:
+                keep(settings.file, self._copy)
+        except OSError as error:
+            log.warning("cannot keep a copy of the configuration in %s: %s", self._copy, error.strerror)
+
+    @property
+    def _copy(self) -> Path:
+        return self.settings.site.state / _KEPT
+
+    def _tell_of_wrong(self, error: ConfigError) -> None:
+        """Say that the configuration cannot be used, once for each fault."""
+        log.error("the configuration cannot be used, and the old one is kept: %s", error.message)
+        if error.message != self._wrong:
+            self._wrong = error.message
+            what = "the configuration cannot be used, and the old one is kept"
+            body = f"{error.message}\n{error.hint}".strip()
+            telling.of_schedule(self.settings, what, body)
+
+    def _good_path(self) -> Path:
+        """The file itself, or, where it cannot be used just now, the copy of what it was."""
+        try:
+            load_config(self.path)
+        except ConfigError as error:
+            if not self._copy.exists():
+                return self.path
+            self._tell_of_wrong(error)
+            return self._copy
+        self._wrong = ""
+        return self.path
+
+    def act(self, job: str) -> int:
+        """Do a job in a process of its own; returns its exit code."""
+        settings = self.settings
+        try:
+            words = jobs.words(job, several=len(settings.repositories) > 1)
+            program = (sys.executable, "-m", "drkit", "--config", str(self._good_path()))
+            command = Command((*program, *words), {**os.environ, "PATH": search_path()})
+            code = execute.pass_through(command)
+            if code < 0 or code == _KILLED:
+                telling.of_lost(settings)
+            return code
+        except Interrupted:
+            raise
+        except Exception as error:  # noqa: BLE001 - the other jobs go on, and this one's end is told
+            return _could_not_run(settings, job, error)
+
+    def failed(self, name: str, error: Exception) -> None:
+        """Log what kept something beside the schedule from being done; a bug leaves its traceback."""
+        log.error("%s: %s", name, crash.known(error, "scheduler", self.settings.site.state).message)
+
+
+def plan_of(settings: Config) -> Plan:
+    """The schedule of a configuration."""
+    schedule = settings.schedule
+    jitter = {"jitter": schedule.jitter} if schedule.jitter else {}
+    return Plan(settings.site.name, schedule.jobs, schedule.zone, **jitter)
+
+
+def _could_not_run(settings: Config, job: str, error: Exception) -> int:
+    """A job that cannot even be started writes nothing down itself; returns an exit code for it."""
     if isinstance(error, OSError):
         said = f"it could not be started: {error.strerror}"
         failed: DrkitError = ToolFailed(said, hint="see the scheduler's log")
     else:
-        failed = crash.known(error, verb, settings.site.state)
-    log.error("%s: %s", verb, failed.message)
-    recording.trail(settings, recording.VERBS[verb]).end(failed, None)
+        failed = crash.known(error, job, settings.site.state)
+    log.error("%s: %s", job, failed.message)
+    recording.trail(settings, recording.JOBS[job]).end(failed, None)
     return failed.exit_code
 
 
-def _tell_of_end(settings: Config, error: DrkitError) -> None:
-    """Send that the scheduler has ended: no backup runs from here on."""
-    from drkit.actions import outcome
-
-    try:
-        outcome.tell_of_end(settings, "scheduler", error)
-    except DrkitError as problem:
-        log.warning("%s", problem.message)
-
-
-def _tell_of_lost(settings: Config) -> None:
-    """Send that a verb was killed, which cannot do so itself."""
-    from drkit.actions import outcome
-
-    try:
-        outcome.tell_of_lost(settings)
-    except DrkitError as error:
-        log.warning("%s", error.message)
+def _tell_of_missed(settings: Config, missed: Sequence[Due]) -> None:
+    """Send which jobs were due several times and run only once."""
+    zone = settings.schedule.zone
+    body = "\n".join(
+        f"{due.job} was due {due.times} times since {due.at.astimezone(zone):%Y-%m-%d %H:%M %Z}: it"
+        " runs now, once"
+        for due in missed
+    )
+    telling.of_schedule(settings, "runs were missed", body)
 
 
 def show_end(_paper: Output, _result: None) -> None:
     """Print nothing: the scheduler's log has said that it ends."""
-
-
-def make_timers(run: Run, *, systemd: bool, cron: bool, install: Path | None) -> Timers:
-    """The schedule for systemd or cron; raises UsageError for both at once, ConfigError for no schedule."""
-    if systemd and cron:
-        raise UsageError("one of --systemd and --cron at a time", hint="leave one out")
-    schedule = run.settings.schedule
-    if not schedule.jobs:
-        raise ConfigError("there is nothing on the schedule", hint="give [schedule] a line such as backup")
-    for said in clock_changes.warnings(schedule.jobs, clock_changes.local_zone(), utc_now()):
-        log.warning("%s", said)
-    program = Path(which("drkit") or sys.argv[0]).absolute()
-    path = run.config_path.absolute()
-    if cron:
-        if install:
-            raise UsageError(
-                "--install is for systemd units", hint="put the lines in place with `crontab -e`"
-            )
-        return Timers(timers.cron_lines(schedule, program, path), (), (), None)
-    units = timers.systemd_units(schedule, program, path)
-    text = "\n".join(f"# {name}\n{unit}" for name, unit in units.items())
-    changed = timers.install_units(units, install) if install else ()
-    return Timers(text, tuple(units), changed, str(install) if install else None)
-
-
-def show_timers(paper: Output, found: Timers) -> None:
-    """Print the units or lines, or say what was installed."""
-    if found.directory is None:
-        paper.line(found.text, end="")
-        return
-    for name in found.files:
-        paper.print(f"{found.directory}/{name}{'' if name in found.installed else ' (as it was)'}")
-    names = " ".join(name for name in found.files if name.endswith(".timer"))
-    paper.print()
-    paper.line(f"Next: systemctl daemon-reload && systemctl enable --now {names}")

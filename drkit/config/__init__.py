@@ -9,9 +9,9 @@ from __future__ import annotations
 from drkit.config.reading import DEFAULT_PATH, find_config, from_document, load_config, parse_config
 from drkit.config.repositories import Repository, Retention
 from drkit.config.service import Harbor, Registry, Restore
-from drkit.config.site import Config, ConfigurationFile, Objectives
+from drkit.config.site import Config, ConfigurationFile, Objectives, Site
 from drkit.config.sources import S3, BucketBlobs, Database, FilesystemBlobs, Secrets, Vault
-from drkit.config.unattended import Schedule
+from drkit.config.unattended import Notify, Ping, Schedule
 
 __all__ = [
     "DEFAULT_PATH",
@@ -22,13 +22,16 @@ __all__ = [
     "Database",
     "FilesystemBlobs",
     "Harbor",
+    "Notify",
     "Objectives",
+    "Ping",
     "Registry",
     "Repository",
     "Restore",
     "Retention",
     "Schedule",
     "Secrets",
+    "Site",
     "Vault",
     "find_config",
     "from_document",

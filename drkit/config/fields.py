@@ -7,8 +7,9 @@ import shlex
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
 from drkit.model import cron
 
@@ -93,6 +94,13 @@ def _plain_name(name: str) -> str:
     return name
 
 
+def _mail_address(text: str) -> str:
+    """Nothing that sendmail could take for an option, or a header for its end."""
+    if not re.fullmatch(r"[A-Za-z0-9_+][A-Za-z0-9._+=-]*(?:@[A-Za-z0-9][A-Za-z0-9.-]*)?", text):
+        raise ValueError("an address looks like root or ops@example.com, without a name and brackets")
+    return text
+
+
 def _cron(expression: str) -> str:
     try:
         cron.parse(expression)
@@ -101,7 +109,24 @@ def _cron(expression: str) -> str:
     return expression
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError(
+            f'"{name}" is no time zone that this machine knows, such as "Europe/Berlin" or "UTC"'
+        ) from None
+    return name
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    # As it is read.
+    PlainSerializer(lambda value: f"{round(value.total_seconds())}s", return_type=str, when_used="json"),
+]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Name = Annotated[str, AfterValidator(_plain_name)]
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
 CronExpression = Annotated[str, AfterValidator(_cron)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]

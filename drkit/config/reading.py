@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from drkit.config import kept
 from drkit.config.explain import explain
 from drkit.config.service import Harbor
 from drkit.config.site import Config, ConfigurationFile
@@ -46,7 +47,7 @@ def load_config(path: Path) -> Config:
         ) from None
     mode = stat.S_IMODE(status.st_mode) & 0o777
     file = ConfigurationFile(path.absolute(), text, mode, status.st_uid, status.st_gid)
-    return parse_config(text, str(path)).read_from(file)
+    return parse_config(text, str(path)).read_from(kept.original(file))
 
 
 def parse_config(text: str, source: str) -> Config:

@@ -14,7 +14,7 @@ from drkit.config.repositories import Repository, Retention
 from drkit.config.section import Section
 from drkit.config.service import Drill, Harbor, Registry, Restore, Runbook
 from drkit.config.sources import Blobs, Database, Secrets, Vault
-from drkit.config.unattended import Metrics, Notify, Schedule
+from drkit.config.unattended import Metrics, Notify, Ping, Schedule
 from drkit.errors import UsageError
 
 
@@ -68,6 +68,7 @@ class Config(Section):
     drill: Drill = Drill()
     restore: Restore = Restore()
     notify: Notify = Notify()
+    ping: Ping = Ping()
     metrics: Metrics | None = None
     runbook: Runbook = Runbook()
 

@@ -1,7 +1,7 @@
-"""Runs the schedule in the foreground: one verb at a time, late ones once, none dropped in silence.
+"""Runs the schedule in the foreground: one job at a time, late ones once, none dropped in silence.
 
-APScheduler waits and runs, cron.py says when; what this module adds is a file that remembers when each verb
-last ran, so that a run is made up for after a restart, and an orderly end.
+planner.py says what is due; this loop asks it every second, by whatever the clock says then. So a clock that
+is set, or a machine that slept, makes nothing wait for a time that was computed before.
 """
 
 from __future__ import annotations
@@ -10,241 +10,268 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from apscheduler import events
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.base import BaseTrigger
-from pydantic import AwareDatetime, TypeAdapter
-
-from drkit.errors import ConfigError, Interrupted
-from drkit.files import make_directory, replace_file
+from drkit.daemon.beside import Beside, Failed, Periodic, log_failure
+from drkit.daemon.memory import Memory
+from drkit.daemon.planner import Due, LastRun, Plan, choose, describe, overdue, settle
+from drkit.errors import ConfigError, DrkitError, Interrupted
 from drkit.model import cron, utc_now
-from drkit.model.clock_changes import local_zone
+from drkit.tools.systemd import Supervisor
 
 log = logging.getLogger(__name__)
 
-STATE_FILE = "schedule.json"
-# Within this time a machine that slept, or a clock that was set forward, is noticed; and a signal, which
-# interrupts the wait only where it meets the main thread in the midst of it.
+# Within this time what is due is begun, and a signal noticed, which interrupts the wait only where it meets
+# the main thread in the midst of it.
 _LOOK_SECONDS = 1.0
+_GRACE_SECONDS = 10.0
+
+Beginning = Callable[[Plan, dict[str, LastRun] | None], dict[str, LastRun]]
 
 
 @dataclass(frozen=True)
-class LastRun:
-    """When a verb last began to run (or was first put on the schedule), and by which expression."""
+class Work:
+    """What a configuration asks for.
 
-    at: AwareDatetime
-    expression: str
-
-    def __post_init__(self) -> None:
-        cron.parse(self.expression)
-
-
-_LAST_RUNS = TypeAdapter(dict[str, LastRun])
-
-
-class CronTrigger(BaseTrigger):  # type: ignore[misc]
-    """When an expression is due in a time zone; what it gives is in UTC.
-
-    APScheduler adds to and compares what a trigger gives, which Python does by the clock face within one
-    zone: in the hour that comes twice its own trigger never gets to the end.
+    `act(job)` does a job, in a thread, and returns its exit code. `beside` is entered while this
+    configuration is in force: what it gives is done again and again.
     """
 
-    def __init__(self, expression: str, zone: tzinfo) -> None:
-        self._expression = expression
-        self._zone = zone
-
-    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
-        """The first time after the previous one, or after now where there is none."""
-        after = (previous or now).astimezone(self._zone)
-        return next(cron.times(self._expression, after)).astimezone(UTC)
+    plan: Plan
+    act: Callable[[str], int]
+    beside: Callable[[], AbstractContextManager[Sequence[Periodic]]] = lambda: nullcontext(())
 
 
-def describe(jobs: Mapping[str, str], now: datetime) -> tuple[str, ...]:
-    """One line for each verb: its expression, and when it runs next in the time zone of `now`."""
-    return tuple(
-        f"{verb}: {expression}, next at {next(cron.times(expression, now)):%a %Y-%m-%d %H:%M %Z}"
-        for verb, expression in jobs.items()
-    )
+@dataclass(frozen=True)
+class Surroundings:
+    """What a scheduler needs of the process that it runs in.
 
-
-def missed(last_runs: Mapping[str, LastRun], now: datetime) -> dict[str, datetime]:
-    """The verbs that should have run between their last run and now, with when, the longest overdue first.
-
-    Judged by the expression of that time: a schedule that was changed since makes nothing overdue.
+    `stop` is called once, on a signal: it ends the act that runs, and makes one that is about to start
+    return at once. `look` is called every second: what it raises ends the scheduler in the same way.
+    `reload` reads the configuration again, on SIGHUP; None where the old one is kept. `missed` is told of
+    what was due several times and runs only once. `failed` gets what something beside the jobs raises.
     """
-    due = {
-        verb: next(cron.times(last.expression, last.at.astimezone(now.tzinfo)))
-        for verb, last in last_runs.items()
-    }
-    overdue = ((verb, at) for verb, at in due.items() if at.astimezone(UTC) <= now.astimezone(UTC))
-    return dict(sorted(overdue, key=lambda item: item[1].astimezone(UTC)))
+
+    stop: Callable[[], None]
+    look: Callable[[], None] = lambda: None
+    reload: Callable[[], Work | None] = lambda: None
+    missed: Callable[[Sequence[Due]], None] = lambda _due: None
+    failed: Failed = log_failure
+    supervisor: Supervisor = field(default_factory=Supervisor)
+    clock: Callable[[], datetime] = utc_now
 
 
-def run(
-    jobs: Mapping[str, str],
-    act: Callable[[str], int],
-    state: Path,
-    *,
-    stop: Callable[[], None],
-    look: Callable[[], None] = lambda: None,
-) -> None:
-    """Run verb -> cron expression until SIGTERM or SIGINT; returns when the run under way has ended.
+def last_runs(_plan: Plan, remembered: dict[str, LastRun] | None) -> dict[str, LastRun]:
+    """The last runs as they are remembered."""
+    return remembered or {}
 
-    `act(verb)` does the work in a thread of the scheduler's and returns its exit code. `stop` is called
-    once, on the signal: it ends the act that runs, and makes one that is about to start return at once.
-    `look` is called every second: what it raises ends the scheduler in the same way.
-    Only from the main thread. Raises ConfigError for a bad expression or an empty schedule, and what `act`
-    raises.
+
+def run(work: Work, memory: Memory, around: Surroundings, beginning: Beginning = last_runs) -> None:
+    """Run the schedule until SIGTERM or SIGINT; returns when the run under way has ended.
+
+    `beginning` says when each job ran last, given what is remembered of that. Only from the main thread.
+    Raises ConfigError for a bad expression or an empty schedule, and what `act` raises.
     """
-    if not jobs:
-        raise ConfigError("there is nothing on the schedule", hint="give [schedule] a line such as backup")
-    for verb, expression in jobs.items():
-        cron.read(verb, expression)
-    zone = local_zone()
-    stopping = threading.Event()
-    with _told_to_stop(stopping):
-        scheduler = make_scheduler()
-        runner = _Runner(jobs, act, _Memory(state / STATE_FILE), stopping)
-        runner.schedule(scheduler, datetime.now(zone), zone)
-        scheduler.start()
-        for line in describe(jobs, datetime.now(zone)):
-            log.info("%s", line)
+    check(work.plan)
+    asked = _Asked()
+    with _told(asked), ExitStack() as services:
+        loop = _Loop(work, memory, around)
+        loop.begin(beginning)
+        loop.serve(services)
+        around.supervisor.ready(loop.status())
         try:
-            while not stopping.wait(_LOOK_SECONDS):
-                look()
-                runner.raise_failure()
-                scheduler.wakeup()
+            loop.tick()
+            while not asked.stop.wait(_LOOK_SECONDS):
+                around.look()
+                if asked.reload.is_set():
+                    asked.reload.clear()
+                    loop.reload(services)
+                loop.tick()
         finally:
             log.info("the scheduler ends")
-            stopping.set()
-            stop()
-            scheduler.shutdown(wait=True)
-        runner.raise_failure()
+            around.supervisor.stopping()
+            loop.end()
+        loop.raise_failure()
+
+
+def check(plan: Plan) -> None:
+    """Raise ConfigError for a bad expression or an empty schedule."""
+    if not plan.jobs:
+        raise ConfigError("there is nothing on the schedule", hint="give [schedule] a line such as backup")
+    for job, expression in plan.jobs.items():
+        cron.read(job, expression)
+
+
+@dataclass
+class _Loop:
+    """What one second does: begin what is due, where nothing runs."""
+
+    work: Work
+    memory: Memory
+    around: Surroundings
+    _beside: Beside = field(init=False)
+    _stopping: bool = False
+    _thread: threading.Thread | None = None
+    _previous: str | None = None
+    _failure: Exception | None = None
+    _told: set[tuple[str, datetime]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._beside = Beside(self.around.failed)
+
+    def begin(self, beginning: Beginning) -> None:
+        """Find out what was missed, and tell of it; it is made up for by the first ticks."""
+        now = self.around.clock()
+        known = beginning(self.work.plan, self.memory.read())
+        self.memory.begin(settle(self.work.plan, known, now))
+        late = overdue(self.work.plan, self.memory.runs, now)
+        for due in late:
+            at = f"{due.at.astimezone(self.work.plan.zone):%Y-%m-%d %H:%M %Z}"
+            log.warning("%s should have run at %s, when no scheduler ran: it runs now", due.job, at)
+        self._tell_of_lost(late)
+        self._describe(now)
+
+    def _tell_of_lost(self, late: Sequence[Due]) -> None:
+        """Tell of what is made up for only once, though it was due several times; each once."""
+        lost = [due for due in late if due.times > 1 and (due.job, due.at) not in self._told]
+        for due in lost:
+            log.warning("%s was due %d times: it runs once", due.job, due.times)
+            self._told.add((due.job, due.at))
+        if lost:
+            self.around.missed(lost)
+
+    def _describe(self, now: datetime) -> None:
+        for line in describe(self.work.plan, now):
+            log.info("%s", line)
+
+    def serve(self, services: ExitStack) -> None:
+        """Start what runs beside the jobs. What cannot start is told, and keeps no job from running."""
+        try:
+            self._beside.take(services.enter_context(self.work.beside()))
+        except DrkitError as error:
+            self.around.failed("what runs beside the schedule", error)
+
+    def reload(self, services: ExitStack) -> None:
+        """Go on with the configuration as it is now, if it can be used; what is due stays due."""
+        self.around.supervisor.reloading()
+        work = self.around.reload()
+        if work is not None:
+            self._beside.end(_GRACE_SECONDS)
+            services.close()
+            self.work = work
+            now = self.around.clock()
+            self.memory.keep(settle(work.plan, self.memory.runs, now))
+            log.info("the configuration was read again")
+            self._describe(now)
+            self.serve(services)
+        self.around.supervisor.ready(self.status())
+
+    def tick(self) -> None:
+        """Begin the most important of what is due, if nothing runs; raises what kept a job from running."""
+        self.raise_failure()
+        self.around.supervisor.alive()
+        self._beside.tick()
+        self.memory.retry()
+        if self._thread is not None:
+            if self._thread.is_alive():
+                return
+            self._thread = None
+            self.around.supervisor.status(self.status())
+        now = self.around.clock()
+        self._heed_clock(now)
+        late = overdue(self.work.plan, self.memory.runs, now)
+        due = choose(late, self._previous)
+        if due is not None:
+            self._tell_of_lost(late)
+            self._previous = due.job
+            self._thread = threading.Thread(target=self._run, args=(due.job, now), name=due.job)
+            self._thread.start()
+            self.around.supervisor.status(f"{due.job} runs since {now.astimezone(self.work.plan.zone):%H:%M}")
+
+    def _heed_clock(self, now: datetime) -> None:
+        """A clock that was set back must not keep anything waiting until it is as late again."""
+        settled = settle(self.work.plan, self.memory.runs, now)
+        for job, last in settled.items():
+            if last != self.memory.runs.get(job):
+                log.warning("the clock was set back: %s counts from now", job)
+                self.memory.note(job, last)
+
+    def _run(self, job: str, began: datetime) -> None:
+        """Run a job, in a thread; what that raises waits for `raise_failure`."""
+        expression = self.work.plan.jobs[job]
+        log.info("%s starts", job)
+        try:
+            code = self.work.act(job)
+        except Interrupted as error:
+            code = error.exit_code
+        except Exception as error:  # noqa: BLE001 - raised by the thread that waits
+            self._failure = error
+            return
+        if code != 0 and self._stopping:
+            # Not noted down, so the next start makes up for it.
+            log.warning("%s was interrupted: it runs again when the scheduler starts", job)
+            return
+        log.log(logging.INFO if code == 0 else logging.WARNING, "%s ended with exit code %d", job, code)
+        self.memory.note(job, LastRun(began, expression))
+
+    def status(self) -> str:
+        """What comes next, for `systemctl status`."""
+        plan, now = self.work.plan, self.around.clock()
+        at, job = min((plan.following(job, last), job) for job, last in self.memory.runs.items())
+        return f"next: {job} at {max(at, now).astimezone(plan.zone):%Y-%m-%d %H:%M %Z}"
+
+    def end(self) -> None:
+        """End what runs, and wait for it."""
+        self._stopping = True
+        self.around.stop()
+        if self._thread is not None:
+            while self._thread.is_alive():
+                self._thread.join(_LOOK_SECONDS)
+                self.around.supervisor.alive()
+        self._beside.end(_GRACE_SECONDS)
+
+    def raise_failure(self) -> None:
+        """Raise what has kept a job from being run, in the thread that waits."""
+        if self._failure is not None:
+            raise self._failure
+
+
+def _has_terminal() -> bool:
+    try:
+        with open("/dev/tty", "rb"):  # noqa: PTH123 - only whether it can be opened
+            return True
+    except OSError:
+        return False
+
+
+@dataclass
+class _Asked:
+    """What signals have asked for."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    reload: threading.Event = field(default_factory=threading.Event)
+    _terminal: bool = field(default_factory=_has_terminal)
+
+    def told(self, number: int, _frame: object) -> None:
+        """A signal came. SIGHUP is a terminal that hangs up, or asks to read the configuration again."""
+        if number == signal.SIGHUP and _has_terminal() == self._terminal:
+            self.reload.set()
+        else:
+            self.stop.set()
 
 
 @contextlib.contextmanager
-def _told_to_stop(stopping: threading.Event) -> Iterator[None]:
-    """A stretch in which the signals that tell drkit to stop only set the event."""
+def _told(asked: _Asked) -> Iterator[None]:
+    """A stretch in which the signals that tell drkit something only set events."""
     every = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
     # What we were told to ignore (by nohup, say) stays ignored.
     signals = [sign for sign in every if signal.getsignal(sign) is not signal.SIG_IGN]
-    before = [signal.signal(sign, lambda _number, _frame: stopping.set()) for sign in signals]
+    before = [signal.signal(sign, asked.told) for sign in signals]
     try:
         yield
     finally:
         for sign, handler in zip(signals, before, strict=True):
             signal.signal(sign, handler)
-
-
-def make_scheduler() -> BackgroundScheduler:
-    """An APScheduler that runs one job at a time, late ones once, and tells of everything it leaves out."""
-    scheduler = BackgroundScheduler(
-        timezone=UTC,
-        executors={"default": ThreadPoolExecutor(max_workers=1)},
-        # Its default grace is one second, after which a late job vanishes.
-        job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
-    )
-    scheduler.add_listener(_tell, events.EVENT_JOB_MISSED | events.EVENT_JOB_MAX_INSTANCES)
-    return scheduler
-
-
-def _tell(event: events.JobEvent) -> None:
-    log.warning("%s is due, but its last run has not ended: left out", event.job_id)
-
-
-@dataclass
-class _Runner:
-    """What the scheduler's one worker does for a verb."""
-
-    jobs: Mapping[str, str]
-    act: Callable[[str], int]
-    memory: _Memory
-    stopping: threading.Event
-    _failure: Exception | None = None
-
-    def raise_failure(self) -> None:
-        """Raise what has kept a verb from being run, in the thread that waits."""
-        if self._failure is not None:
-            raise self._failure
-
-    def schedule(self, scheduler: BackgroundScheduler, now: datetime, zone: tzinfo) -> None:
-        """Put every verb on the schedule, and those that are overdue at its head."""
-        overdue = self.memory.begin(self.jobs, now)
-        for verb, expression in self.jobs.items():
-            scheduler.add_job(self.run, CronTrigger(expression, zone), [verb], id=verb)
-        for number, (verb, due) in enumerate(overdue.items()):
-            log.warning("%s should have run at %s, when no scheduler ran: it runs now", verb, due)
-            # A millisecond apart, so that the longest overdue comes first.
-            at = now.astimezone(UTC) + timedelta(milliseconds=number)
-            scheduler.modify_job(verb, next_run_time=at)
-
-    def run(self, verb: str) -> None:
-        """Run a verb; what that raises waits for `raise_failure`, for APScheduler would go on without it."""
-        try:
-            self._run(verb)
-        except Exception as error:  # noqa: BLE001 - raised elsewhere
-            self._failure = error
-
-    def _run(self, verb: str) -> None:
-        if self.stopping.is_set():
-            return
-        began = utc_now()
-        log.info("%s starts", verb)
-        try:
-            code = self.act(verb)
-        except Interrupted as error:
-            code = error.exit_code
-        if code != 0 and self.stopping.is_set():
-            # Not noted down, so the next start makes up for it.
-            log.warning("%s was interrupted: it runs again when the scheduler starts", verb)
-            return
-        log.log(logging.INFO if code == 0 else logging.WARNING, "%s ended with exit code %d", verb, code)
-        self.memory.note(verb, LastRun(began, self.jobs[verb]))
-
-
-class _Memory:
-    """The last run of each verb, in a file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._runs: dict[str, LastRun] = {}
-
-    def begin(self, jobs: Mapping[str, str], now: datetime) -> dict[str, datetime]:
-        """What is overdue. A verb that is new, or has a new expression, counts from now."""
-        known = {verb: run for verb, run in self._read().items() if verb in jobs}
-        overdue = missed(known, now)
-        kept = {v: r for v, r in known.items() if v in overdue or r.expression == jobs[v]}
-        self._runs = {verb: kept.get(verb) or LastRun(now, text) for verb, text in jobs.items()}
-        try:
-            make_directory(self._path.parent, 0o700, exist_ok=True)
-            self._write()
-        except OSError as error:
-            raise ConfigError(
-                f"cannot write {self._path}: {error.strerror}", hint="see [site] state"
-            ) from None
-        return overdue
-
-    def note(self, verb: str, run: LastRun) -> None:
-        self._runs[verb] = run
-        try:
-            self._write()
-        except OSError as error:
-            log.error("cannot note down in %s that %s ran: %s", self._path, verb, error.strerror)
-
-    def _read(self) -> dict[str, LastRun]:
-        try:
-            return _LAST_RUNS.validate_json(self._path.read_bytes())
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError):
-            log.warning("cannot read from %s what was missed: a new one is made", self._path)
-            return {}
-
-    def _write(self) -> None:
-        replace_file(self._path, _LAST_RUNS.dump_json(self._runs, indent=1).decode() + "\n")

@@ -10,6 +10,7 @@ from drkit.config import Schedule
 from drkit.errors import ConfigError
 from drkit.files import replace_file
 from drkit.model import cron
+from drkit.model.job import words as job_words
 
 _SERVICE = """\
 [Unit]
@@ -59,9 +60,10 @@ def systemd_units(schedule: Schedule, program: Path, config_path: Path) -> dict[
     units: dict[str, str] = {}
     for verb, expression in schedule.jobs.items():
         calendars = on_calendar(cron.read(verb, expression))
+        words = ("--config", str(config_path), *job_words(verb, several=False))
         # The first word is a path, in which systemd looks for no variables.
-        words = (str(program), *(word.replace("$", "$$") for word in ("--config", str(config_path), verb)))
-        command = " ".join(_systemd_word(word) for word in words)
+        argv = (str(program), *(word.replace("$", "$$") for word in words))
+        command = " ".join(_systemd_word(word) for word in argv)
         units[f"drkit-{verb}.service"] = _SERVICE.format(verb=verb, command=command)
         lines = "\n".join(f"OnCalendar={calendar}" for calendar in calendars)
         units[f"drkit-{verb}.timer"] = _TIMER.format(verb=verb, calendars=lines)

@@ -32,7 +32,6 @@ class Attempt:
     message: str = ""
     subject: str = ""
     thorough: int = STRUCTURE
-    told: bool = False
     running: bool = False
     recovery_time_seconds: float | None = None
 

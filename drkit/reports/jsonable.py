@@ -1,4 +1,4 @@
-"""drkit's values as plain JSON: dataclasses by field, times as ISO 8601 with their zone."""
+"""drkit's values and how a command ended as plain JSON: dataclasses by field, times as ISO 8601 with zone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from drkit.errors import BackupIncomplete, DrkitError
 from drkit.logs import redact
 
 
@@ -34,3 +35,14 @@ def jsonable(value: object) -> Any:
             return {f.name: jsonable(getattr(value, f.name)) for f in dataclasses.fields(value)}
         case _:
             raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def envelope(command: str, result: object, error: DrkitError | None) -> dict[str, Any]:
+    """What `--json` prints of a command, and a webhook gets."""
+    said = error and {
+        "kind": error.kind,
+        "message": redact(error.message),
+        "hint": redact(error.hint),
+        **({"disturbance": error.disturbance} if isinstance(error, BackupIncomplete) else {}),
+    }
+    return {"schema": 1, "command": command, "ok": error is None, "result": jsonable(result), "error": said}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -105,9 +105,9 @@ def recorder(directory: Path, verb: str, scope: str = "", *, thorough: int = STR
     return Recorder(directory, Attempt(new_id(now), verb, scope, now, thorough=thorough))
 
 
-def note(directory: Path, verb: str, why_not: str = "") -> None:
+def note(directory: Path, verb: str, why_not: str = "", scope: str = "") -> None:
     """Write down how something short ended: well, or why not."""
-    done = replace(recorder(directory, verb), remembered=False)
+    done = replace(recorder(directory, verb, scope), remembered=False)
     done.end(7 if why_not else 0, kind="tool_failed" if why_not else "", message=why_not)
 
 
@@ -128,18 +128,6 @@ def read_with(directory: Path, ended: Attempt) -> tuple[Attempt, ...]:
         found = ()
     others = [attempt for attempt in found if attempt.id != ended.id]
     return tuple(sorted((*others, ended), key=lambda attempt: (attempt.began_at, attempt.id)))
-
-
-def note_lost(directory: Path, ended: str = "") -> Iterator[Attempt]:
-    """The attempts that were killed and that nobody was told of yet; each is given once.
-
-    `ended` is the id of one that has ended, though on a full disk that could not be written down.
-    """
-    for attempt in read(directory):
-        if attempt.lost and not attempt.told and attempt.id != ended:
-            yield attempt
-            with contextlib.suppress(OSError):
-                _write(_path(directory, attempt), replace(attempt, told=True))
 
 
 def superseded(known: Sequence[Attempt], ended: Attempt) -> tuple[Attempt, ...]:

@@ -61,6 +61,14 @@ def read_public(path: Path) -> str:
     return _pem(found)
 
 
+def is_public(path: Path) -> bool:
+    """Whether a file holds the public half alone, which everybody may read."""
+    try:
+        return b"PRIVATE KEY" not in path.read_bytes()
+    except OSError:
+        return False
+
+
 def public(key: Ed25519PrivateKey) -> str:
     """The public half of a key, as PEM."""
     return _pem(key.public_key())

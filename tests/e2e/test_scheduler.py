@@ -103,8 +103,7 @@ def test_ended_in_the_middle_of_a_backup_it_makes_up_for_it(overdue: Drkit) -> N
     gate = gates.site_locked(overdue)
     with scheduler(gate.drkit) as process:
         gate.wait(process)
-        # As from a terminal that hangs up.
-        ended = end(process, signal.SIGHUP)
+        ended = end(process)
     assert ended.code == 0
     assert "backup was interrupted: it runs again when the scheduler starts" in ended.stderr
     assert processes.survivors(overdue.home) == []

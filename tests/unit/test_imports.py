@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-_HEAVY = ("psycopg", "jinja2", "httpx", "boto3", "apprise", "apscheduler", "pyrage")
+_HEAVY = ("psycopg", "jinja2", "httpx", "boto3", "apprise", "pyrage")
 _LOADED = "import sys, {module}; print(*sorted(set({names!r}) & set(sys.modules)))"
 
 

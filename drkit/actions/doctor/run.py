@@ -194,7 +194,7 @@ def _harbor_yml(found: drift.Look) -> Iterator[Finding]:
 
 
 def _schedule(settings: config.Config) -> Iterator[Finding]:
-    for said in clock_changes.warnings(settings.schedule.jobs, clock_changes.local_zone(), utc_now()):
+    for said in clock_changes.warnings(settings.schedule.jobs, settings.schedule.zone, utc_now()):
         yield Finding(
             "schedule", "warning", said, "see [schedule]; systemd leaves out a day without that time"
         )

@@ -87,7 +87,7 @@ def init(options: InitOptions) -> InitResult:
     identity, recipient = _identity(plan)
     text = init_text.render(plan, recipient)
     settings = config.parse_config(text, str(plan.output))
-    warnings += clock_changes.warnings(settings.schedule.jobs, clock_changes.local_zone(), utc_now())
+    warnings += clock_changes.warnings(settings.schedule.jobs, settings.schedule.zone, utc_now())
     with ExitStack() as stack:
         written = _write_keys(plan, identity, stack)
         undo.tree(stack, settings.site.state)

@@ -80,7 +80,7 @@ state = {state}
 [objectives]
 rpo = "26h"                # the newest sealed recovery point may be this old
 rto = "4h"                 # a drill must bring everything back in this
-drill = "14d"              # the last passed full drill may be this old
+drill = "100d"             # the last passed full drill may be this old
 """
 
 _REST = """\
@@ -95,7 +95,10 @@ keep_monthly = 12
 SCHEDULE = """\
 [schedule]
 backup = "17 4 * * *"
-expire = "17 6 * * *"
-drill = "17 7 * * 0"
 verify = "17 8 * * 6"
+drill = "17 7 15 1,4,7,10 *"    # a full one each quarter
+drill_quick = "17 7 * * 0"
+expire = "17 6 * * *"
+runbook = "17 9 1 * *"
+jitter = "10m"
 """

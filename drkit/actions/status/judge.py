@@ -45,8 +45,8 @@ def judge(
     drills = of_drills.in_order(sealed, now)
     proof = next((drill for drill in reversed(drills) if drill.proves), None)
     newest = sealed[0] if sealed else None
-    objectives = tuple(_objectives(settings, newest, proof, now))
     copied = tuple(of_copies.judged(each, now) for each in further)
+    objectives = tuple(_objectives(settings, newest, proof, copied, now))
     findings = (
         # First, for they may be the cause of what follows.
         *here,
@@ -55,7 +55,7 @@ def judge(
         *of_drills.problems(sealed, drills),
         *(problem for each in further for problem in of_copies.problems(each, now)),
         *of_runs.problems(known, drills, copied),
-        *of_runs.overdue(settings.schedule.jobs, known, sealed, _elsewhere(sealed, drills, copied), now),
+        *of_runs.overdue(settings.schedule, known, sealed, _elsewhere(sealed, drills, copied), now),
         *of_vault.ended_locks(newest, now),
         *of_vault.moved(settings.vault, newest),
     )
@@ -78,7 +78,7 @@ def judge(
         sizes=of_sources.sizes(sealed, now),
         certificates=of_sources.certificates(sealed),
         closure=next((point.manifest.closure for point in sealed if point.manifest), None),
-        next_runs=ahead.next_runs(settings.schedule.jobs, now),
+        next_runs=ahead.next_runs(settings.schedule, settings.site.name, now),
     )
 
 
@@ -89,21 +89,31 @@ def _elsewhere(
     # The oldest of the newest: each of them was copied later than it was taken.
     newest = [each.newest_point_at for each in copied]
     everywhere = [at for at in newest if at is not None]
+    every = [*drills, *(d for each in copied for d in (each.last_drill, each.last_passed_drill) if d)]
     return {
         "backup": [point.taken_at for point in sealed[:1]],
-        "drill": [drill.finished_at for drill in drills],
+        "drill": [drill.finished_at for drill in every if drill.level == "full"],
+        "drill_quick": [drill.finished_at for drill in every],
         "copy": [min(everywhere)] if everywhere and len(everywhere) == len(newest) else [],
     }
 
 
 def _objectives(
-    settings: config.Config, newest: Point | None, proof: DrillNote | None, now: datetime
+    settings: config.Config,
+    newest: Point | None,
+    proof: DrillNote | None,
+    copied: Sequence[RepositoryStatus],
+    now: datetime,
 ) -> list[Objective]:
+    """The primary repository's drill says how long recovery takes; any shows that a point comes back."""
+    elsewhere = [each.last_passed_drill for each in copied if each.last_passed_drill]
+    latest = max([*elsewhere, *([proof] if proof else [])], key=lambda d: d.finished_at, default=None)
+    proof = proof or latest
     goals = settings.objectives
     actual: dict[ObjectiveName, float | None] = {
         "rpo": (now - newest.taken_at).total_seconds() if newest else None,
         "rto": proof.recovery_time_seconds if proof else None,
-        "drill": (now - proof.finished_at).total_seconds() if proof else None,
+        "drill": (now - latest.finished_at).total_seconds() if latest else None,
     }
     targets: dict[ObjectiveName, timedelta | None] = {
         "rpo": goals.rpo,

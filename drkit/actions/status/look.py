@@ -42,7 +42,7 @@ def look(settings: config.Config, known: Sequence[Attempt] | None = None) -> Loo
     with side_by_side() as tasks:
         others = tasks.begin("others", lambda: further.look(settings))
         try:
-            catalog = open_catalog(settings)
+            catalog = open_catalog(settings).impatient()
             listing = catalog.look()
             missed = known_points.look(catalog, listing)
             of_primary = missed.problems if missed else ()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from drkit import config
 from drkit.model import Attempt, DrillNote, Outcome, Point, Problem, ProblemKind, RepositoryStatus, cron
+from drkit.model.job import is_run_of
 
 _TELLING = ("notify", "metrics")
 # A run may wait for another, or for a machine that is off at night.
@@ -36,27 +38,27 @@ def problems(
 
 
 def overdue(
-    jobs: Mapping[str, str],
+    schedule: config.Schedule,
     known: Sequence[Attempt],
     sealed: Sequence[Point],
     elsewhere: Mapping[str, Sequence[datetime]],
     now: datetime,
 ) -> Iterator[Problem]:
-    """Verbs that are on the schedule, and that nothing runs; `elsewhere` has what the repositories tell of.
+    """Jobs that are on the schedule, and that nothing runs; `elsewhere` has what the repositories tell of.
 
     Where nothing was ever attempted on this machine, another one keeps the schedule.
     """
     if not known or not sealed:
         return
-    for verb, expression in jobs.items():
-        runs = [attempt.began_at for attempt in known if attempt.verb == verb]
-        runs += elsewhere.get(verb, ())
+    for job, expression in schedule.jobs.items():
+        runs = [attempt.began_at for attempt in known if is_run_of(attempt, job)]
+        runs += elsewhere.get(job, ())
         since = max(runs, default=min(point.taken_at for point in sealed))
-        due = next(cron.times(expression, since.astimezone()))
+        due = next(cron.times(expression, since.astimezone(schedule.zone)))
         if due + _GRACE < now:
-            said = f"{verb} is on the schedule, was due at {due:%Y-%m-%d %H:%M %Z} and has not run since"
+            said = f"{job} is on the schedule, was due at {due:%Y-%m-%d %H:%M %Z} and has not run since"
             hint = "see that `drkit scheduler` runs, or that the timers of `drkit timers` are enabled"
-            yield Problem(ProblemKind.NEVER_RAN, said, hint, subject=verb)
+            yield Problem(ProblemKind.NEVER_RAN, said, hint, subject=job)
 
 
 def _mended(attempt: Attempt, known: Sequence[Attempt], drills: Sequence[DrillNote]) -> bool:
@@ -89,7 +91,7 @@ def _failed(attempt: Attempt) -> Problem:
             ProblemKind.NOT_TOLD,
             f"failures cannot be reported: {attempt.message}",
             _hint(attempt),
-            subject=attempt.verb,
+            subject=attempt.key,
         )
     if attempt.damage:
         return Problem(

@@ -11,6 +11,7 @@ import pytest
 from drkit import config
 from drkit.actions.status import ahead, of_sources
 from drkit.actions.status.judge import judge
+from drkit.config import Schedule
 from drkit.model import CertificateFacts, Part, PartKind, Point, Problem, ProblemKind
 from tests.samples import incomplete, sealed
 
@@ -87,14 +88,14 @@ def test_certificates_are_the_newest_points_the_first_to_expire_first() -> None:
 
 
 def test_the_next_runs_and_the_weeks_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = {"drill": "0 5 * * 0", "backup": "0 */12 * * *"}
-    found = ahead.next_runs(jobs, NOW)
+    jobs = Schedule(drill="0 5 * * 0", backup="0 */12 * * *", timezone="Europe/Berlin")
+    found = ahead.next_runs(jobs, "site", NOW)
     assert [run.job for run in found] == ["backup", "drill"]
     assert all(NOW < run.at < NOW + 7 * DAY for run in found)
-    days = ahead.days(jobs, NOW, 14 * DAY)
+    days = ahead.days(jobs, "site", NOW, 14 * DAY)
     assert sum(days["drill"].values()) == 2
     assert sum(days["backup"].values()) == 28
-    assert ahead.days({}, NOW, DAY) == {}
+    assert ahead.days(Schedule(), "site", NOW, DAY) == {}
 
 
 def test_a_primary_that_cannot_be_listed_is_red_and_is_not_called_empty(settings: config.Config) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from drkit.actions.outcome import Ended
 from drkit.cli import recording
 from drkit.cli.ending import Ending
 from drkit.cli.recording import Recorded
@@ -91,6 +92,11 @@ def after_a_success(home: Path) -> None:
     assert last(home).good
 
 
+def assert_told_that_it_failed(inbox: Inbox) -> None:
+    (title,) = inbox.titles
+    assert title.startswith("drkit registry.example.com: RED: the last backup ")
+
+
 def last(home: Path) -> Attempt:
     (found,) = (a for a in attempts.read(home / "state" / "attempts") if a.verb == "backup")
     return found
@@ -127,7 +133,7 @@ def test_a_crash_is_a_failure_as_any_other(tmp_path: Path, does: str, said: str)
     assert "pydantic " in text
     assert "hunter2secret" not in text + ended.stderr
     assert (last(tmp_path).good, last(tmp_path).kind) == (False, "bug")
-    assert inbox.titles == ["drkit backup of registry.example.com failed"]
+    assert_told_that_it_failed(inbox)
     assert (
         'drkit_last_backup_success{site="registry.example.com"} 0.0' in (tmp_path / "drkit.prom").read_text()
     )
@@ -155,7 +161,7 @@ def test_what_crashes_while_it_shows_a_result_is_a_failure_too(
         assert "error: a bug in drkit: KeyError: 'view'" in ended.stderr
     assert len(list((tmp_path / "state" / "crashes").iterdir())) == 1
     assert (last(tmp_path).good, last(tmp_path).kind) == (False, "bug")
-    assert inbox.titles == ["drkit backup of registry.example.com failed"]
+    assert_told_that_it_failed(inbox)
 
 
 @pytest.mark.parametrize("words", [(), ("--json",)])
@@ -178,7 +184,7 @@ def test_a_name_that_is_no_text_is_written_down_and_told(tmp_path: Path) -> None
         ended = run(tmp_path, r"raise ToolFailed('cannot read /etc/\udcff')", port=inbox.port)
     assert ended.returncode == 7
     assert last(tmp_path).message == r"cannot read /etc/\udcff"
-    assert inbox.titles == ["drkit backup of registry.example.com failed"]
+    assert_told_that_it_failed(inbox)
 
 
 def test_where_nothing_can_be_written_it_is_said_and_told(tmp_path: Path) -> None:
@@ -190,7 +196,7 @@ def test_where_nothing_can_be_written_it_is_said_and_told(tmp_path: Path) -> Non
     assert "Traceback" not in ended.stderr
     assert "error: a bug in drkit: KeyError: 'lost'" in ended.stderr
     assert "hint: its traceback could not be written" in ended.stderr
-    assert inbox.titles == ["drkit backup of registry.example.com failed"]
+    assert_told_that_it_failed(inbox)
     assert list((tmp_path / "state" / "crashes").iterdir()) == []
 
 
@@ -205,7 +211,7 @@ def test_where_it_cannot_be_written_down_the_last_success_does_not_stand(tmp_pat
     assert ended.returncode in (1, 4), "without a state directory nothing is tried"
     assert "Traceback" not in ended.stderr
     assert "cannot write down in" in ended.stderr
-    assert inbox.titles == ["drkit backup of registry.example.com failed"]
+    assert_told_that_it_failed(inbox)
     assert (
         'drkit_last_backup_success{site="registry.example.com"} 0.0' in (tmp_path / "drkit.prom").read_text()
     )
@@ -220,8 +226,8 @@ def test_what_crashes_while_others_are_told_is_a_failure_too(
     config.write_text(CONFIG.format(home=tmp_path, port=1))
     told: list[DrkitError | None] = []
 
-    def tell(_settings: object, _attempt: Attempt, error: DrkitError | None, *, failed_before: bool) -> None:
-        told.append(error)
+    def tell(_settings: object, ended: Ended) -> None:
+        told.append(ended.error)
         raise kind("lost")
 
     trail = replace(recording.trail(load_config(config), Recorded("backup")), tell=tell)

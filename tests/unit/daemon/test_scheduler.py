@@ -1,134 +1,389 @@
-"""When verbs run, by cron's own reading, and what is overdue."""
+"""What the scheduler makes up for, what it tells of, and how it ends."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import islice
-from zoneinfo import ZoneInfo
+from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from drkit.daemon.scheduler import CronTrigger, LastRun, describe, missed
-from drkit.model import cron
+from drkit.daemon.beside import Periodic
+from drkit.daemon.memory import Memory
+from drkit.daemon.planner import Due, Plan
+from drkit.daemon.scheduler import Surroundings, Work, run
+from drkit.errors import ConfigError, Interrupted, ToolFailed
+from tests.unit.tools.living import soon
 
-BERLIN = ZoneInfo("Europe/Berlin")
 TUESDAY = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
+# Never due while a test runs.
+RARE = "0 0 29 2 *"
 
 
-def next_times(expression: str, after: datetime, count: int) -> tuple[datetime, ...]:
-    return tuple(islice(cron.times(expression, after), count))
+def remember(state: Path, **verbs: tuple[datetime, str]) -> None:
+    document = {verb: {"at": at.isoformat(), "expression": text} for verb, (at, text) in verbs.items()}
+    (state / "schedule.json").write_text(json.dumps(document))
 
 
-def days(expression: str, count: int = 3) -> list[str]:
-    return [f"{at:%a %Y-%m-%d %H:%M}" for at in next_times(expression, TUESDAY, count)]
+def remembered(state: Path) -> dict[str, datetime]:
+    document = json.loads((state / "schedule.json").read_text())
+    return {verb: datetime.fromisoformat(entry["at"]) for verb, entry in document.items()}
+
+
+def end() -> None:
+    """What `systemctl stop` does."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def end_when(done: Callable[[], bool]) -> None:
+    """`end` when that is done and the scheduler listens: before that it would end the tests."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def listen_and_end() -> None:
+        # Where it is never done, what the test asserts says what is missing.
+        soon(lambda: signal.getsignal(signal.SIGTERM) is not before)
+        soon(done)
+        # What it must not run it would have run by now.
+        time.sleep(0.3)
+        end()
+
+    threading.Thread(target=listen_and_end, daemon=True).start()
+
+
+def run_until_ended(
+    jobs: Mapping[str, str], state: Path, act: Callable[[str], int], stop: Callable[[], None] = lambda: None
+) -> None:
+    run_work(Work(Plan("site", jobs), act), state, Surroundings(stop))
+
+
+def run_work(work: Work, state: Path, around: Surroundings) -> None:
+    watched = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    handlers = [signal.getsignal(sign) for sign in watched]
+    run(work, Memory(state / "schedule.json"), around)
+    assert [signal.getsignal(sign) for sign in watched] == handlers
+
+
+def unexpected(verb: str) -> int:
+    raise AssertionError(f"{verb} was run")
+
+
+def test_a_first_start_runs_nothing_and_counts_from_now(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "drkit")
+    began = datetime.now(UTC)
+    end_when(lambda: "next at" in caplog.text)
+    run_until_ended({"backup": RARE}, tmp_path / "state", unexpected)
+    assert began <= remembered(tmp_path / "state")["backup"] <= datetime.now(UTC)
+    assert f"backup: {RARE}, next at " in caplog.text
+    assert [record.levelname for record in caplog.records] == ["INFO", "INFO"]
+
+
+def test_what_was_missed_is_made_up_for_once_and_one_at_a_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = datetime.now(UTC)
+    remember(
+        tmp_path,
+        backup=(now - timedelta(days=3), "0 * * * *"),
+        drill=(now - timedelta(days=30), "0 5 * * 0"),
+        verify=(now, RARE),
+    )
+    told: list[tuple[str, str]] = []
+
+    def act(verb: str) -> int:
+        told.append(("begin", verb))
+        time.sleep(0.2)
+        told.append(("end", verb))
+        return 0
+
+    end_when(lambda: remembered(tmp_path)["drill"] >= now)
+    jobs = {"backup": "0 0 29 2 *", "drill": RARE, "verify": RARE}
+    run_until_ended(jobs, tmp_path, act)
+    assert told == [("begin", "backup"), ("end", "backup"), ("begin", "drill"), ("end", "drill")]
+    assert [re.sub(r"(at|due) .*", r"\1", record.getMessage()) for record in caplog.records] == [
+        "backup should have run at",
+        "drill should have run at",
+        "backup was due",
+        "drill was due",
+    ]
+    assert caplog.records[0].getMessage().endswith(", when no scheduler ran: it runs now")
+    after = remembered(tmp_path)
+    assert now <= after["backup"] <= after["drill"] <= datetime.now(UTC)
+    assert after["verify"] == now
+
+
+def test_a_schedule_that_was_changed_makes_nothing_overdue(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    remember(tmp_path, backup=(now - timedelta(days=3), RARE), drill=(now - timedelta(days=9), "0 5 * * 0"))
+    end_when(lambda: list(remembered(tmp_path)) == ["backup"])
+    # Daily, and not due while this runs.
+    run_until_ended({"backup": f"0 {(now.astimezone().hour + 12) % 24} * * *"}, tmp_path, unexpected)
+    # It counts from now, by the new expression; and the drill is not on the schedule any more.
+    assert list(remembered(tmp_path)) == ["backup"]
+    assert remembered(tmp_path)["backup"] >= now
+
+
+def test_a_failed_run_has_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    remember(tmp_path, backup=(TUESDAY - timedelta(days=900), "0 2 * * *"))
+    began = datetime.now(UTC)
+
+    end_when(lambda: remembered(tmp_path)["backup"] >= began)
+    run_until_ended({"backup": RARE}, tmp_path, lambda _verb: 3)
+    assert "backup ended with exit code 3" in caplog.messages
+    assert remembered(tmp_path)["backup"] >= began
+
+
+def test_a_run_that_cannot_begin_ends_the_scheduler_and_stays_overdue(tmp_path: Path) -> None:
+    long_ago = TUESDAY - timedelta(days=900)
+    remember(tmp_path, backup=(long_ago, "0 2 * * *"))
+
+    def act(verb: str) -> int:
+        raise KeyError("lost")
+
+    with pytest.raises(KeyError, match="lost"):
+        run_until_ended({"backup": RARE}, tmp_path, act)
+    assert remembered(tmp_path)["backup"] == long_ago
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_run_under_way_and_starts_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, sign: signal.Signals
+) -> None:
+    long_ago = TUESDAY - timedelta(days=900)
+    remember(tmp_path, backup=(long_ago, "0 2 * * *"), drill=(long_ago + timedelta(days=1), "0 2 * * *"))
+    told: list[str] = []
+    stopped = threading.Event()
+
+    def act(verb: str) -> int:
+        told.append(verb)
+        os.kill(os.getpid(), sign)
+        assert stopped.wait(60)
+        return 130
+
+    def stop() -> None:
+        told.append("stop")
+        stopped.set()
+
+    run_until_ended({"backup": RARE, "drill": RARE}, tmp_path, act, stop)
+    assert told == ["backup", "stop"]
+    assert "backup was interrupted: it runs again when the scheduler starts" in caplog.messages
+    assert remembered(tmp_path) == {"backup": long_ago, "drill": long_ago + timedelta(days=1)}
+
+
+def test_an_act_may_end_by_being_interrupted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    remember(tmp_path, backup=(TUESDAY - timedelta(days=900), "0 2 * * *"))
+    stopped = threading.Event()
+
+    def act(verb: str) -> int:
+        end()
+        assert stopped.wait(60)
+        raise Interrupted("interrupted")
+
+    run_until_ended({"backup": RARE}, tmp_path, act, stopped.set)
+    assert "backup was interrupted: it runs again when the scheduler starts" in caplog.messages
+
+
+def test_a_run_that_ends_well_all_the_same_is_noted_down(tmp_path: Path) -> None:
+    remember(tmp_path, backup=(TUESDAY - timedelta(days=900), "0 2 * * *"))
+    began = datetime.now(UTC)
+    stopped = threading.Event()
+
+    def act(verb: str) -> int:
+        end()
+        assert stopped.wait(60)
+        return 0
+
+    run_until_ended({"backup": RARE}, tmp_path, act, stopped.set)
+    assert remembered(tmp_path)["backup"] >= began
 
 
 @pytest.mark.parametrize(
-    ("expression", "expected"),
+    "text",
     [
-        ("0 5 * * 0", ["Sun 2026-11-29 05:00", "Sun 2026-12-06 05:00", "Sun 2026-12-13 05:00"]),
-        ("0 5 * * 7", ["Sun 2026-11-29 05:00", "Sun 2026-12-06 05:00", "Sun 2026-12-13 05:00"]),
-        ("0 5 * * sun", ["Sun 2026-11-29 05:00", "Sun 2026-12-06 05:00", "Sun 2026-12-13 05:00"]),
-        ("0 5 * * 1", ["Mon 2026-11-30 05:00", "Mon 2026-12-07 05:00", "Mon 2026-12-14 05:00"]),
-        ("0 5 * * 6,0", ["Sat 2026-11-28 05:00", "Sun 2026-11-29 05:00", "Sat 2026-12-05 05:00"]),
-        ("0 6 * * *", ["Wed 2026-11-25 06:00", "Thu 2026-11-26 06:00", "Fri 2026-11-27 06:00"]),
-        ("*/30 6-8/2 * * *", ["Tue 2026-11-24 06:30", "Tue 2026-11-24 08:00", "Tue 2026-11-24 08:30"]),
-        # Either the 13th or a Friday, and once where it is both.
-        ("0 0 13 * 5", ["Fri 2026-11-27 00:00", "Fri 2026-12-04 00:00", "Fri 2026-12-11 00:00"]),
-        ("0 0 27 11 fri", ["Fri 2026-11-27 00:00", "Fri 2027-11-05 00:00", "Fri 2027-11-12 00:00"]),
-        ("0 0 29 2 *", ["Tue 2028-02-29 00:00", "Sun 2032-02-29 00:00", "Fri 2036-02-29 00:00"]),
+        "",
+        "[]",
+        '{"backup": {"at": "2026-11-24T06:00:00", "expression": "0 2 * * *"}}',
+        '{"backup": {"at": "2026-11-24T06:00:00Z", "expression": "0 2"}}',
+        '{"backup": {"at": "2026-11-24T06:00:00Z"}}',
     ],
 )
-def test_next_times(expression: str, expected: list[str]) -> None:
-    assert days(expression) == expected
+def test_a_memory_that_cannot_be_read_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    (tmp_path / "schedule.json").write_text(text)
+    end_when(lambda: (tmp_path / "schedule.json").read_text() != text)
+    run_until_ended({"backup": RARE}, tmp_path, unexpected)
+    path = tmp_path / "schedule.json"
+    assert f"cannot read from {path} what was missed: a new one is made" in caplog.messages
+    assert list(remembered(tmp_path)) == ["backup"]
 
 
-fields = st.tuples(
-    st.sampled_from(["0", "30", "*/45", "10-20/5"]),
-    st.sampled_from(["*", "2", "0,12", "9-17/4"]),
-    st.sampled_from(["*", "1", "13,14", "*/2"]),
-    st.sampled_from(["*", "11,12"]),
-    st.sampled_from(["*", "0", "7", "1-5", "fri", "*/3"]),
-)
+def test_a_state_directory_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file")
+    with pytest.raises(ConfigError) as caught:
+        run_until_ended({"backup": RARE}, tmp_path / "state", unexpected)
+    assert caught.value.message.startswith(f"cannot write {tmp_path}/state/schedule.json: ")
+    assert caught.value.hint == "see [site] state"
 
 
-@given(fields.map(" ".join), st.integers(0, 20_000).map(lambda minutes: TUESDAY + timedelta(minutes=minutes)))
-def test_next_times_are_those_that_cron_would_find(expression: str, after: datetime) -> None:
-    """Against cron's own way: look at every minute."""
-    wanted = cron.parse(expression)
-
-    def fits(at: datetime) -> bool:
-        day, weekday = at.day in wanted.days, at.isoweekday() % 7 in wanted.weekdays
-        return (
-            at.month in wanted.months
-            and (day or weekday if wanted.either_day else day and weekday)
-            and at.hour in wanted.hours
-            and at.minute in wanted.minutes
-        )
-
-    end = after + timedelta(days=3)
-    minutes = (after + timedelta(minutes=number) for number in range(1, 3 * 24 * 60 + 1))
-    expected = [at for at in minutes if fits(at)]
-    assert [at for at in next_times(expression, after, len(expected) + 1) if at <= end] == expected
-
-
-def test_a_time_that_the_clock_leaps_over_is_not_lost() -> None:
-    before = datetime(2026, 3, 28, 12, 0, tzinfo=BERLIN)
-    found = next_times("15,30 2 * * *", before, 3)
-    assert [f"{at:%d %H:%M}" for at in found] == ["29 03:00", "30 02:15", "30 02:30"]
-
-
-def test_a_time_that_comes_twice_is_due_once() -> None:
-    before = datetime(2026, 10, 24, 12, 0, tzinfo=BERLIN)
-    found = next_times("30 2 * * *", before, 2)
-    assert [at.astimezone(UTC).strftime("%d %H:%M") for at in found] == ["25 00:30", "26 01:30"]
-    # Between the first 02:30 and the second, the next one is that of the next day.
-    assert next_times("30 2 * * *", datetime(2026, 10, 25, 2, 15, fold=1, tzinfo=BERLIN), 1) == found[1:]
-
-
-def test_the_trigger_comes_to_an_end_in_the_hour_that_comes_twice() -> None:
-    """As APScheduler asks it: from one time to the next, for as long as they are past."""
-    expression = CronTrigger("30 2 * * *", BERLIN)
-    first = expression.get_next_fire_time(None, datetime(2026, 10, 24, 12, 0, tzinfo=BERLIN))
-    now = datetime(2026, 10, 25, 0, 30, 1, tzinfo=UTC)
-    assert first <= now
-    assert expression.get_next_fire_time(first, now) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
-
-
-@pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe", "Africa/Cairo", "Antarctica/Troll"])
-@pytest.mark.parametrize("hour", range(24))
-def test_a_daily_schedule_is_due_once_a_day_all_year(zone: str, hour: int) -> None:
-    start = datetime(2026, 1, 1, tzinfo=ZoneInfo(zone))
-    found = next_times(f"15 {hour} * * *", start, 365)
-    assert len({at.date() for at in found}) == len(found) == 365
-    assert found[-1].date().isoformat() == "2026-12-31"
-
-
-def test_every_hour_of_a_day_with_25_runs() -> None:
-    before = datetime(2026, 10, 25, 0, 30, tzinfo=BERLIN)
-    found = next_times("0 * * * *", before, 4)
-    assert [at.astimezone(UTC).hour for at in found] == [23, 0, 1, 2]
-
-
-def test_describe() -> None:
-    assert describe({"backup": "0 2 * * *", "drill": "0 5 * * 0"}, TUESDAY.astimezone(BERLIN)) == (
-        "backup: 0 2 * * *, next at Wed 2026-11-25 02:00 CET",
-        "drill: 0 5 * * 0, next at Sun 2026-11-29 05:00 CET",
+def test_a_bad_expression_is_named_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        run_until_ended({"backup": RARE, "drill": "0 25 * * *"}, tmp_path, unexpected)
+    assert caught.value.message == (
+        'the schedule of drill, "0 25 * * *", is not a cron expression: "25" is no hour (0-23)'
     )
+    assert not (tmp_path / "schedule.json").exists()
 
 
-def test_what_is_overdue() -> None:
-    last_runs = {
-        "backup": LastRun(TUESDAY - timedelta(days=1), "0 2 * * *"),
-        "drill": LastRun(TUESDAY - timedelta(days=9), "0 5 * * 0"),
-        "expire": LastRun(TUESDAY - timedelta(hours=1), "0 4 * * *"),
-        "verify": LastRun(TUESDAY - timedelta(minutes=1), "0 6 * * *"),
-    }
-    assert missed(last_runs, TUESDAY) == {
-        "drill": datetime(2026, 11, 22, 5, 0, tzinfo=UTC),
-        "backup": datetime(2026, 11, 24, 2, 0, tzinfo=UTC),
-        "verify": TUESDAY,
-    }
-    assert list(missed(last_runs, TUESDAY)) == ["drill", "backup", "verify"]
+def test_an_empty_schedule_is_no_schedule(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is nothing on the schedule"):
+        run_until_ended({}, tmp_path, unexpected)
+
+
+def test_the_process_ends_with_0_on_sigterm(tmp_path: Path) -> None:
+    program = f"""
+import pathlib
+from drkit.daemon.memory import Memory
+from drkit.daemon.planner import Plan
+from drkit.daemon.scheduler import Surroundings, Work, run
+work = Work(Plan("site", {{"backup": "{RARE}"}}), lambda job: 0)
+run(work, Memory(pathlib.Path({str(tmp_path)!r}) / "schedule.json"), Surroundings(lambda: print("stop")))
+"""
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    soon((tmp_path / "schedule.json").exists)
+    child.terminate()
+    assert child.communicate(timeout=60)[0] == "stop\n"
+    assert child.returncode == 0
+
+
+def test_a_hangup_reads_the_configuration_again_and_loses_nothing_that_is_due(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "drkit")
+    now = datetime.now(UTC)
+    remember(tmp_path, backup=(now - timedelta(hours=30), "0 2 * * *"), verify=(now, RARE))
+    told: list[str] = []
+    asked = threading.Event()
+
+    def act(job: str) -> int:
+        told.append(job)
+        if job == "backup":
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert asked.wait(60)
+        return 0
+
+    def reload() -> Work:
+        asked.set()
+        remember_due.append(remembered(tmp_path)["verify"])
+        return Work(Plan("site", {"verify": RARE, "expire": RARE}), act)
+
+    remember_due: list[datetime] = []
+    end_when(lambda: "expire" in remembered(tmp_path) and "backup ended with exit code 0" in caplog.text)
+    first = Work(Plan("site", {"backup": "0 3 * * *", "verify": RARE}), act)
+    run_work(first, tmp_path, Surroundings(lambda: None, reload=reload))
+    assert told == ["backup"], "overdue by the old expression, it ran"
+    assert remember_due == [now]
+    assert "the configuration was read again" in caplog.messages
+    assert remembered(tmp_path)["verify"] == now
+    assert remembered(tmp_path)["expire"] > now
+
+
+def test_a_wrong_configuration_keeps_the_old_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    asked = threading.Event()
+    begun = threading.Event()
+
+    def reload() -> None:
+        asked.set()
+
+    def hang_up() -> None:
+        soon(begun.is_set)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    def pages() -> contextlib.AbstractContextManager[list[Periodic]]:
+        begun.set()
+        return contextlib.nullcontext([])
+
+    threading.Thread(target=hang_up, daemon=True).start()
+    end_when(asked.is_set)
+    work = Work(Plan("site", {"backup": RARE}), unexpected, pages)
+    run_work(work, tmp_path, Surroundings(lambda: None, reload=reload))
+    assert list(remembered(tmp_path)) == ["backup"]
+
+
+def test_what_runs_beside_the_schedule_begins_and_ends_with_it(tmp_path: Path) -> None:
+    told: list[str] = []
+    failures: list[str] = []
+    second = threading.Event()
+
+    def fail() -> None:
+        told.append("review")
+        if told.count("review") == 2:
+            second.set()
+        raise ToolFailed("the service is away")
+
+    @contextlib.contextmanager
+    def pages() -> Iterator[list[Periodic]]:
+        told.append("up")
+        try:
+            yield [Periodic("review", timedelta(seconds=0.5), fail)]
+        finally:
+            told.append("down")
+
+    end_when(second.is_set)
+    around = Surroundings(
+        lambda: told.append("stop"), failed=lambda name, error: failures.append(f"{name}: {error}")
+    )
+    run_work(Work(Plan("site", {"backup": RARE}), unexpected, pages), tmp_path, around)
+    assert told[0] == "up"
+    assert told[-2:] == ["stop", "down"]
+    assert failures == ["review: the service is away"] * told.count("review")
+
+
+def test_what_cannot_start_beside_it_keeps_no_job_from_running(tmp_path: Path) -> None:
+    remember(tmp_path, backup=(TUESDAY - timedelta(days=900), "0 2 * * *"))
+    began = datetime.now(UTC)
+    failures: list[str] = []
+
+    def taken() -> contextlib.AbstractContextManager[list[Periodic]]:
+        raise ToolFailed("the port is taken")
+
+    end_when(lambda: remembered(tmp_path)["backup"] >= began)
+    around = Surroundings(lambda: None, failed=lambda _name, error: failures.append(str(error)))
+    run_work(Work(Plan("site", {"backup": RARE}), lambda _job: 0, taken), tmp_path, around)
+    assert failures == ["the port is taken"]
+
+
+def test_a_clock_that_is_set_forth_and_back_makes_nothing_wait(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a tick sees it: the time is whatever the clock says."""
+    hours = iter([0.0, 0.0, 24.5, 24.5, 24.5, 0.6, 0.6])
+    last = [0.6]
+    ran: list[datetime] = []
+    missed: list[Due] = []
+
+    def clock() -> datetime:
+        last[0] = next(hours, last[0] + 0.5)
+        return TUESDAY + timedelta(hours=last[0])
+
+    def act(_job: str) -> int:
+        ran.append(TUESDAY + timedelta(hours=last[0]))
+        return 0
+
+    end_when(lambda: len(ran) >= 3)
+    around = Surroundings(lambda: None, clock=clock, missed=missed.extend)
+    run_work(Work(Plan("site", {"backup": "0 * * * *"}), act), tmp_path, around)
+    assert "the clock was set back: backup counts from now" in caplog.messages
+    assert ran[0] >= TUESDAY + timedelta(hours=24), "it leapt forward, and ran once"
+    assert ran[1] < TUESDAY + timedelta(hours=4), "it was set back, and nothing waited for tomorrow"
+    assert [due.times for due in missed][:1] == [24]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,7 +14,14 @@ import pytest
 
 from drkit import logs
 from drkit.errors import ConfigError
-from drkit.tools.notify import read_urls, tell
+from drkit.tools import notify
+from drkit.tools.notify import read_urls
+
+
+def tell(urls: list[str], title: str, body: str) -> list[tuple[str, str | None]]:
+    """To each: where it went, and why it did not arrive."""
+    return [notify.send(url, title, body) for url in urls]
+
 
 TOKEN = "tk3AbCdEfGhIjKlMnOpQrStUvWxYz"
 
@@ -54,7 +62,9 @@ def receiver() -> Iterator[Receiver]:
 
 
 def test_a_message_arrives(receiver: Receiver) -> None:
-    assert tell([f"json://127.0.0.1:{receiver.port}/drkit"], "backup failed", "exit code 3") == []
+    assert tell([f"json://127.0.0.1:{receiver.port}/drkit"], "backup failed", "exit code 3") == [
+        (f"json://127.0.0.1:{receiver.port}/drkit", None)
+    ]
     assert [(message["title"], message["message"]) for message in receiver.messages] == [
         ("backup failed", "exit code 3")
     ]
@@ -73,27 +83,26 @@ def test_secrets_are_taken_out_of_the_message(receiver: Receiver) -> None:
     assert message["message"] == "s3://key:***@bucket"
 
 
-def test_one_that_fails_does_not_stop_the_others(
-    receiver: Receiver, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_one_that_fails_does_not_stop_the_others(receiver: Receiver) -> None:
     bad = f"json://drkit:pa55-word@127.0.0.1:1/{TOKEN}"
     good = f"json://127.0.0.1:{receiver.port}"
-    failed = tell([bad, good], "title", "body")
-    assert failed == ["json://drkit:***@127.0.0.1:1/***"]
+    failed, sent = tell([bad, good], "title", "body")
+    assert failed == (
+        "json://drkit:***@127.0.0.1:1/***",
+        "A Connection error occurred sending JSON notification to 127.0.0.1.",
+    )
+    assert sent == (good, None)
     assert len(receiver.messages) == 1
-    ours = [record.getMessage() for record in caplog.records if record.name == "drkit.tools.notify"]
-    assert ours == [
-        "cannot notify json://drkit:***@127.0.0.1:1/***: "
-        "A Connection error occurred sending JSON notification to 127.0.0.1."
-    ]
 
 
-def test_a_server_that_refuses(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_refuses(receiver: Receiver) -> None:
     receiver.answer = 500
     url = f"json://127.0.0.1:{receiver.port}/{TOKEN}"
-    assert tell([url], "title", "body") == [f"json://127.0.0.1:{receiver.port}/***"]
-    assert "500" in caplog.text
-    assert TOKEN not in "".join(r.getMessage() for r in caplog.records if r.name == "drkit.tools.notify")
+    ((where, why),) = tell([url], "title", "body")
+    assert where == f"json://127.0.0.1:{receiver.port}/***"
+    assert why is not None
+    assert "500" in why
+    assert TOKEN not in why
 
 
 @pytest.mark.parametrize(
@@ -104,15 +113,16 @@ def test_a_server_that_refuses(receiver: Receiver, caplog: pytest.LogCaptureFixt
         ("", "an address without a scheme"),
     ],
 )
-def test_an_address_that_apprise_does_not_know(
-    url: str, shown: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert tell([url], "title", "body") == [shown]
-    assert f"cannot notify {shown}: it is not an address that apprise knows" in caplog.messages
+def test_an_address_that_apprise_does_not_know(url: str, shown: str) -> None:
+    assert tell([url], "title", "body") == [(shown, "it is not an address that apprise knows")]
 
 
-def test_nobody_to_tell() -> None:
-    assert tell([], "title", "body") == []
+def test_what_is_said_of_one_is_not_said_of_another_that_fails_at_the_same_time(receiver: Receiver) -> None:
+    receiver.answer = 500
+    urls = ["json://127.0.0.1:1/", f"json://127.0.0.1:{receiver.port}/"] * 4
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda url: notify.send(url, "title", "body")[1] or "", urls))
+    assert ["500" in why for why in found] == [False, True] * 4
 
 
 @pytest.mark.parametrize(
@@ -152,4 +162,4 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         read_urls(tmp_path / "none")
     assert caught.value.message.startswith(f"cannot read the addresses in {tmp_path}/none: ")
-    assert caught.value.hint == "see urls_file in [notify]"
+    assert caught.value.hint == "see [notify]"

@@ -1,0 +1,1 @@
+"""Alarms: what is told to whom, and what is remembered of it."""
