@@ -12,7 +12,8 @@ from drkit.actions.status import further, of_vault
 from drkit.actions.status.judge import judge
 from drkit.errors import Failure
 from drkit.model import Attempt, Point, Problem, ProblemKind, Status, utc_now
-from drkit.points.catalog import Listing, open_catalog
+from drkit.points.catalog import open_catalog
+from drkit.points.listing import Listing
 from drkit.state import attempts, history
 from drkit.state.directory import State
 from drkit.tools.parallel import side_by_side
