@@ -209,7 +209,7 @@ class _Copy:
             target.repository.forget(copies.new_seals(lacking, before.snapshots, there.snapshots))
             parts = [f"{part} of {point}" for point, names in lacking.items() for part in names]
             raise ToolFailed(
-                f"{len(parts)} parts have not arrived in {self.name}, so their points were not sealed there:"
+                f"parts have not arrived in {self.name}, so their points were not sealed there:"
                 f" {first_few(parts)}",
                 hint="run `drkit copy` again; if it stays so, `drkit verify` says what is damaged",
             )

@@ -19,13 +19,14 @@ def origin(
 
     Raises UsageError, and ConfigError for a password file that cannot be read.
     """
-    from drkit.actions.restore.bare import Origin
-
     if password is not None and repository is not None:
         if not os.access(password, os.R_OK):
             raise ConfigError(
                 f"cannot read the repository's password file {password}", hint="see --password-file"
             )
+        # Here: whoever has a configuration need not wait until what restores databases is imported.
+        from drkit.actions.restore.bare import Origin
+
         return Origin(repository, password, credentials, site)
     if repository is not None and ("/" in repository or ":" in repository):
         raise UsageError(

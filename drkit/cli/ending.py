@@ -125,7 +125,11 @@ def show_error(command: str, as_json: bool, error: DrkitError, show: Show | None
 
 
 def complain(error: DrkitError) -> None:
-    """Print the two lines for a person, if standard error can still be written."""
+    """Print the two lines for a person, if standard error can still be written; as one line of JSON there."""
+    if logs.as_json():
+        fields = {"error.type": error.kind, "error.code": error.exit_code, "drkit.hint": error.hint or None}
+        log.error("%s", error.message, extra={logs.FIELDS: {"error.message": error.message, **fields}})
+        return
     try:
         print(f"error: {_one_line(error.message)}", file=sys.stderr)
         if error.hint:

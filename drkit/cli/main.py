@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from drkit import logs
 from drkit.cli import (
     audit,
     backup,
@@ -30,6 +32,7 @@ from drkit.cli import (
     verify,
 )
 from drkit.cli.run import Options, report_usage
+from drkit.errors import UsageError
 
 app = typer.Typer(
     name="drkit",
@@ -51,6 +54,15 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _log_format() -> logs.Form:
+    """What the surroundings ask for; raises UsageError."""
+    try:
+        return logs.form_of(os.environ, sys.stderr.fileno())
+    except ValueError:
+        said = os.environ["DRKIT_LOG_FORMAT"]
+        raise UsageError(f"DRKIT_LOG_FORMAT is {said!r}", hint="it is text or json") from None
+
+
 @app.callback()
 def _root(
     context: typer.Context,
@@ -62,10 +74,18 @@ def _root(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing unless something is wrong.")
     ] = False,
+    log_format: Annotated[
+        logs.Form | None,
+        typer.Option(
+            "--log-format",
+            help="Default: $DRKIT_LOG_FORMAT, else JSON (ECS) where systemd's journal reads it, else text.",
+        ),
+    ] = None,
     _show_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
+    logs.use(log_format or _log_format())
     context.obj = Options(config, verbose, quiet)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -98,6 +118,9 @@ def main() -> None:
     # What is made is for nobody else, unless it is given another mode by name.
     os.umask(0o077)
     streams.prepare()
+    with contextlib.suppress(UsageError):
+        # Also for what is wrong with the command line.
+        logs.use(_log_format())
     try:
         code = app(prog_name="drkit", standalone_mode=False)
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a user

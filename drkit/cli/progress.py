@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from drkit.reports.units import how_far
 
 if TYPE_CHECKING:
     from drkit.cli.bars import Bars
+
+log = logging.getLogger(__name__)
 
 # Short work needs no bar; in a log, a line every half minute is enough.
 _PATIENCE_SECONDS = 1.0
@@ -39,6 +42,8 @@ class Watcher:
         self._patience, self._between_lines = patience, between_lines
         self._stream = stream
         self._command = command
+        # A bar would stand between lines of JSON.
+        self._drawn = stream.isatty() and not logs.as_json()
         self._started = time.monotonic()
         self._lock = threading.RLock()
         self._bars: Bars | None = None
@@ -49,7 +54,7 @@ class Watcher:
     @property
     def wants_totals(self) -> bool:
         """Only a terminal shows what remains."""
-        return self._stream.isatty()
+        return self._drawn
 
     def __enter__(self) -> Watcher:
         if self.wants_totals:
@@ -74,7 +79,7 @@ class Watcher:
         if time.monotonic() - self._started < self._patience and not update.finished:
             return
         with self._lock, contextlib.suppress(OSError):
-            if self._stream.isatty():
+            if self._drawn:
                 self._draw(update)
             else:
                 self._say(update)
@@ -114,5 +119,18 @@ class Watcher:
         if update.finished or now - self._lines.get(update.stage, self._started) < self._between_lines:
             return
         self._lines[update.stage] = now
-        said = how_far(update.done, update.total, update.unit)
-        print(f"{update.stage}: {said}", file=self._stream, flush=True)
+        said = f"{update.stage}: {how_far(update.done, update.total, update.unit)}"
+        if logs.as_json():
+            log.info("%s", said, extra={logs.FIELDS: _fields(update)})
+        else:
+            print(said, file=self._stream, flush=True)
+
+
+def _fields(update: Update) -> dict[str, object]:
+    """How far something is, for a line of JSON."""
+    return {
+        "drkit.stage": update.stage,
+        "drkit.progress.done": update.done,
+        "drkit.progress.total": update.total or None,
+        "drkit.progress.unit": update.unit,
+    }

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from drkit import logs
 from drkit.errors import DrkitError, Failure, NoSuchPoint, UsageError
 from drkit.model import STRUCTURE
 
@@ -62,6 +63,7 @@ class Trail:
         from drkit.state.directory import State
 
         State(self.settings.site.state).prepare()
+        logs.note_fields(drkit__run=self.recorder.attempt.id)
         self.recorder.begin()
         self._started = pings.Started(alarm_settings.of(self.settings), self.recorder.attempt.verb)
 

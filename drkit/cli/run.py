@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -65,7 +66,9 @@ class Run:
         """The configuration; raises ConfigError."""
         from drkit.config import load_config
 
-        return load_config(self.config_path)
+        found = load_config(self.config_path)
+        logs.note_fields(drkit__site=found.site.name)
+        return found
 
     @property
     def state(self) -> Path | None:
@@ -96,6 +99,8 @@ def perform(
     _forbid_core_dumps()
     options: Options = context.obj
     logs.set_up(f"{command}[{os.getpid()}]", verbose=options.verbose, quiet=options.quiet)
+    began = time.monotonic()
+    logs.note_fields(event__action=command)
     run = Run(options)
     crash.watch_threads(command, run.state)
     trail: Trail | None = None
@@ -126,8 +131,23 @@ def perform(
     if lost is not None:
         complain(lost)
     ended = failed or lost
+    _log_end(command, ended, time.monotonic() - began)
     if ended:
         raise typer.Exit(ended.exit_code)
+
+
+def _log_end(command: str, error: DrkitError | None, seconds: float) -> None:
+    """Say how it ended, for what collects logs; a person sees that."""
+    if not logs.as_json():
+        return
+    fields = {
+        "event.outcome": "failure" if error else "success",
+        "event.duration": round(seconds * 1e9),
+        "drkit.exit_code": error.exit_code if error else 0,
+        "error.type": error.kind if error else None,
+    }
+    said = f"{command} {'failed' if error else 'succeeded'}"
+    log.info("%s", said, extra={logs.FIELDS: fields})
 
 
 def _listen_to_signals() -> Callable[[], None]:
@@ -214,6 +234,8 @@ def report_usage(error: Exception, arguments: Sequence[str]) -> int:
     else:
         return _crashed(error, arguments)
     command = _verb(arguments)
+    if logs.as_json():
+        logs.set_up(f"{command}[{os.getpid()}]")
     show_error(command, "--json" in arguments, known, None)
     return known.exit_code
 
@@ -221,6 +243,7 @@ def report_usage(error: Exception, arguments: Sequence[str]) -> int:
 def _crashed(error: Exception, arguments: Sequence[str]) -> int:
     """A crash before the command itself began, as of an import: recorded and told as one within it."""
     command = _verb(arguments)
+    logs.set_up(f"{command}[{os.getpid()}]")
     run = Run(Options(_config_in(arguments), verbose=False))
     known = crash.known(error, command, run.state)
     show_error(command, "--json" in arguments, known, None)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from drkit import logs
 from drkit.logs import redact, register_secret, set_up
 
 
@@ -108,3 +112,66 @@ def test_what_libraries_say_is_told_on_demand() -> None:
     assert first.endswith(" run WARNING error ignored in rollback of ***")
     assert second.endswith(" UserWarning: *** is old (True)")
     assert "sesame" not in said.stderr
+
+
+# JSON lines
+
+
+def parsed(said: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in said.splitlines()]
+
+
+@pytest.fixture
+def as_json() -> Iterator[None]:
+    logs.use(logs.Form.JSON)
+    yield
+    logs.use(logs.Form.TEXT)
+
+
+@pytest.mark.usefixtures("as_json")
+def test_each_event_is_one_line_of_json_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    register_secret('quo"te\\sec')
+    set_up("backup[1]")
+    logs.note_fields(drkit__site="registry.example.com")
+    log = logging.getLogger("drkit.cli")
+    odd = 'a\nb\u2028c \udcff \x00 "quo"te\\sec" https://u:pppp@host'
+    log.warning("said %s", odd, extra={logs.FIELDS: {"drkit.stage": odd, "drkit.progress.done": 3}})
+    try:
+        raise ValueError('quo"te\\sec')
+    except ValueError:
+        log.exception("a bug")
+    said = capsys.readouterr().err
+    assert said.isascii()
+    first, second = parsed(said)
+    shown = 'a\nb\u2028c \\udcff \x00 "***" https://u:***@host'
+    assert first["message"] == f"said {shown}"
+    assert (first["drkit.stage"], first["drkit.progress.done"]) == (shown, 3)
+    assert (first["log.level"], first["service.name"], first["drkit.run"]) == (
+        "warning",
+        "drkit",
+        "backup[1]",
+    )
+    assert first["drkit.site"] == "registry.example.com"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(first["@timestamp"]))
+    assert second["error.type"] == "ValueError"
+    assert str(second["error.stack_trace"]).endswith("ValueError: ***")
+
+
+def test_json_is_for_the_journal(tmp_path: Path) -> None:
+    with (tmp_path / "stderr").open("w") as file:
+        status = os.fstat(file.fileno())
+        journal = f"{status.st_dev}:{status.st_ino}"
+        assert logs.form_of({"JOURNAL_STREAM": journal}, file.fileno()) is logs.Form.JSON
+        assert logs.form_of({"JOURNAL_STREAM": "1:2"}, file.fileno()) is logs.Form.TEXT, "inherited"
+        asked = {"JOURNAL_STREAM": journal, "DRKIT_LOG_FORMAT": "text"}
+        assert logs.form_of(asked, file.fileno()) is logs.Form.TEXT
+        assert logs.form_of({}, file.fileno()) is logs.Form.TEXT
+        with pytest.raises(ValueError, match="xml"):
+            logs.form_of({"DRKIT_LOG_FORMAT": "xml"}, file.fileno())
+
+
+def test_the_tail_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("run")
+    logging.getLogger("drkit").warning("the last words")
+    assert logs.tail().endswith(" run WARNING the last words")
+    assert "the last words" in capsys.readouterr().err
