@@ -96,7 +96,7 @@ def check(
     def work(run: Run) -> action.KeyCheck:
         return action.check(run.settings, point, repository, tuple(identity or ()))
 
-    perform(context, "keys check", json, work, show.check)
+    perform(context, "keys check", json, work, show.check, audited=True)
 
 
 @app.command()
@@ -170,7 +170,7 @@ def escrow(
     def work(run: Run) -> action.Escrow:
         return action.escrow(run.settings, run.config_path, options)
 
-    perform(context, "keys escrow", json, work, show.escrow)
+    perform(context, "keys escrow", json, work, show.escrow, audited=True)
 
 
 @app.command()
@@ -192,4 +192,4 @@ def combine(
         typed = "" if pages else prompts.shares()
         return action.combine(tuple(pages or ()), output, typed)
 
-    perform(context, "keys combine", json, work, show.combine)
+    perform(context, "keys combine", json, work, show.combine, audited=True)

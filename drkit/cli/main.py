@@ -29,6 +29,7 @@ from drkit.cli import (
     serve,
     status,
     streams,
+    trail,
     verify,
 )
 from drkit.cli.run import Options, report_usage
@@ -109,6 +110,7 @@ app.command()(serve.serve)
 app.command()(expire.expire)
 app.command()(runbook.runbook)
 app.command()(notify.notify)
+app.command()(trail.trail)
 app.command()(schedule.scheduler)
 app.command()(schedule.timers)
 

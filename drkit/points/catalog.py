@@ -195,7 +195,8 @@ class Catalog:
         with (directory / history.FILE_NAME).open("wb") as file:
             file.writelines(history.lines(self._reader.history(known, data)))
         inside = (part.path.lstrip("/") for part in manifest.parts if not part.snapshot)
-        names = (seal_files.MANIFEST, history.FILE_NAME, *texts, *inside)
+        trail = (seal_files.TRAIL,) if (directory / seal_files.TRAIL).exists() else ()
+        names = (seal_files.MANIFEST, history.FILE_NAME, *texts, *trail, *inside)
         tags = self.tags(manifest.id, seals.SEAL)
         saved = self.repository.save_files(directory, names, tags, self.site, at)
         self._reader.keep(saved.snapshot, data)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import assert_never
 
 from drkit import __version__, config
-from drkit.actions import secret_warnings
+from drkit.actions import secret_warnings, trail
 from drkit.actions.backup import gc_watch, read_only
 from drkit.actions.doctor import bucket, disk, keys, neighbours, repositories, sources
 from drkit.actions.doctor.finding import Finding
@@ -39,14 +39,17 @@ class Diagnosis:
     warnings: int
 
 
-def doctor(settings: config.Config) -> Diagnosis:
-    """Look at everything that a backup or a drill needs.
+Look = tuple[str, Callable[[], Iterator[Finding]]]
+
+
+def doctor(settings: config.Config, further: Sequence[Look] = ()) -> Diagnosis:
+    """Look at everything that a backup or a drill needs, and at what is `further` to be looked at.
 
     Raises the first problem's own error (with the Diagnosis), so that the exit code tells what kind it is.
     """
     findings: list[Finding] = []
     first: DrkitError | None = None
-    for name, look in _looks(settings):
+    for name, look in (*_looks(settings), *further):
         try:
             findings.extend(look())
         except Failure as error:
@@ -63,7 +66,7 @@ def doctor(settings: config.Config) -> Diagnosis:
     return diagnosis
 
 
-def _looks(settings: config.Config) -> Iterator[tuple[str, Callable[[], Iterator[Finding]]]]:
+def _looks(settings: config.Config) -> Iterator[Look]:
     compared = cache(lambda: drift.of_site(settings))
     yield "restic", _restic
     yield "setpriv", _setpriv
@@ -93,6 +96,7 @@ def _looks(settings: config.Config) -> Iterator[tuple[str, Callable[[], Iterator
         yield "recipients", lambda: keys.recipients(settings)
         yield "passwords", lambda: keys.passwords(settings)
     yield "sandbox", lambda: _sandbox(settings)
+    yield "audit trail", lambda: trail.examine(settings)
     yield "schedule", lambda: _schedule(settings)
     yield "runbooks", lambda: _runbooks(settings)
     if settings.restore.stop or settings.restore.start:
