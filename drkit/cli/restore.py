@@ -139,7 +139,7 @@ def restore(
                 prompts.confirm(lambda paper: show.restore_plan(paper, plan), "the restore")
             return action.restore(settings, plan, run.listener)
 
-    perform(context, "restore", json, work, show.restore)
+    perform(context, "restore", json, work, show.restore, audited=not dry_run)
 
 
 def _images(
@@ -173,7 +173,7 @@ def _images(
     if dry_run:
         perform(context, "restore", json, look, show.plan)
     else:
-        perform(context, "restore", json, work, show.restored)
+        perform(context, "restore", json, work, show.restored, audited=True)
 
 
 def _refuse(options: Mapping[str, object], why: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import assert_never
 
 from drkit import __version__, config
-from drkit.actions import secret_warnings
+from drkit.actions import secret_warnings, trail
 from drkit.actions.backup import gc_watch, read_only
 from drkit.actions.doctor import bucket, disk, keys, neighbours, repositories, sources
 from drkit.actions.doctor.finding import Finding
@@ -96,6 +96,7 @@ def _looks(settings: config.Config) -> Iterator[Look]:
         yield "recipients", lambda: keys.recipients(settings)
         yield "passwords", lambda: keys.passwords(settings)
     yield "sandbox", lambda: _sandbox(settings)
+    yield "audit trail", lambda: trail.examine(settings)
     yield "schedule", lambda: _schedule(settings)
     yield "runbooks", lambda: _runbooks(settings)
     if settings.restore.stop or settings.restore.start:
