@@ -9,10 +9,12 @@
      │   ├─ ConfigError              4
      │   │   ├─ IdentityRefused      4
      │   │   ├─ SharesRefused        4
-     │   │   ├─ NoSuchImage          4
+     │   │   ├─ NoSuchDrill          4
+ │   │   ├─ NoSuchImage          4
      │   │   └─ NoSuchPoint          4
      │   ├─ DrillFailed              5
-     │   ├─ NotGreen                 5
+     │   ├─ ReportAltered            5
+ │   ├─ NotGreen                 5
      │   │   └─ ObjectiveMissed      5
      │   ├─ DrillError               6
      │   ├─ ToolFailed               7
@@ -136,6 +138,10 @@ class SharesRefused(ConfigError):
     """Shares of a secret that do not add up to it."""
 
 
+class NoSuchDrill(ConfigError):
+    """A drill that no report is kept of."""
+
+
 class NoSuchImage(ConfigError):
     """A pattern that no image of a recovery point matches."""
 
@@ -146,6 +152,12 @@ class NoSuchPoint(ConfigError):
 
 class DrillFailed(Failure):
     """A drill ran to its end and a check failed, or an objective was missed."""
+
+    exit_code = 5
+
+
+class ReportAltered(Failure):
+    """A drill's report that is not as it was signed, or a folder of them from which one was left out."""
 
     exit_code = 5
 

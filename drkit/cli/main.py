@@ -17,6 +17,7 @@ from drkit.cli import (
     copy,
     doctor,
     drill,
+    drills,
     expire,
     init,
     keys,
@@ -100,6 +101,7 @@ app.command()(points.points)
 app.command(name="show")(points.show_point)
 app.command()(status.status)
 app.command()(drill.drill)
+app.command()(drills.drills)
 app.command()(verify.verify)
 app.command()(restore.restore)
 app.command()(audit.audit)

@@ -14,7 +14,8 @@ from drkit.config.section import Section
 class Retention(Section):
     """`[retention]`: how many recovery points to keep, newest first, by period; all zero keeps everything.
 
-    In a `[[repository]]` it holds there, instead of the common one.
+    In a `[[repository]]` it holds there, instead of the common one. Reports of drills are kept for
+    `keep_drill_reports`, and as long as their points.
     """
 
     keep_last: int = Field(0, ge=0)
@@ -23,6 +24,8 @@ class Retention(Section):
     keep_weekly: int = Field(0, ge=0)
     keep_monthly: int = Field(0, ge=0)
     keep_yearly: int = Field(0, ge=0)
+    # Three years, and the quarter that is being closed.
+    keep_drill_reports: Duration = timedelta(days=1190)
 
 
 class Repository(Section):

@@ -199,6 +199,8 @@ class PointManifest:
     excused: tuple[str, ...] = ()
     # Of the part `configuration`.
     configuration: ConfigurationPlace | None = None
+    # The public half of the key that reports of drills are signed with, as PEM.
+    signing_key: str = ""
     # The end of the audit trail of the machine that took it; the seal has its last lines.
     trail: TrailHead | None = None
 

@@ -181,6 +181,7 @@ def _manifest(context: Context, draft: Draft, result: BackupResult) -> PointMani
         drift=draft.drift,
         excused=draft.excused,
         configuration=_configuration(settings),
+        signing_key=context.signing_key,
         trail=_trail_head(context),
     )
 

@@ -6,7 +6,7 @@ import contextlib
 import platform
 import random
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -15,7 +15,8 @@ from pathlib import Path
 import drkit
 from drkit import config, tidying
 from drkit.actions import leftovers
-from drkit.actions.drill import verdict
+from drkit.actions.drill import signing, verdict
+from drkit.actions.drill.signing import Signer
 from drkit.blobs.vault import reading as vault_reading
 from drkit.checks import production
 from drkit.checks.binding import Binding
@@ -38,7 +39,7 @@ from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.choice import pick
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, silent
-from drkit.reports import page, statements
+from drkit.reports import junit, page, statements
 from drkit.sandbox.build import Builder, Restored
 from drkit.sandbox.hiding import hide
 from drkit.sandbox.proof import Proof
@@ -60,6 +61,7 @@ class DrillOptions:
     report: Path | None = None
     identity: Path | None = None
     repository: str | None = None
+    junit: Path | None = None
 
 
 def drill(settings: config.Config, options: DrillOptions, listener: Listener = silent) -> DrillReport:
@@ -69,6 +71,8 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
     where it could not even begin; UsageError, NoSuchPoint and the repository's errors.
     """
     _refuse_several(options)
+    # What is wrong with it shows before an hour of work.
+    key = signing.read_key(settings)
     repository.require(repository.version())
     state = State(settings.site.state)
     state.prepare()
@@ -98,7 +102,9 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         )
         newest = point.id == next(p.id for p in points if p.manifest)
         report = run.unread(unread) if unread else run.drill(newest=newest)
-    report = _keep(report, state, catalog, options, swept)
+    report = replace(report, problems=(*report.problems, *swept))
+    make_signer = partial(signing.signer, key, catalog, point) if key else None
+    report = _keep(report, settings, catalog, options, make_signer)
     verdict.judge(report)
     return report
 
@@ -318,20 +324,29 @@ def _torn_down(stopwatch: Stopwatch) -> Iterator[contextlib.ExitStack]:
 
 
 def _keep(
-    report: DrillReport, state: State, catalog: Catalog, options: DrillOptions, swept: Sequence[str]
+    report: DrillReport,
+    settings: config.Config,
+    catalog: Catalog,
+    options: DrillOptions,
+    make_signer: Callable[[], Signer] | None,
 ) -> DrillReport:
     """Write the report here and where the user wants it, and store it in the repository with its point."""
-    report = replace(report, problems=(*report.problems, *swept))
-    homes = [state.drills / report.id, *([options.report] if options.report else [])]
+    homes = [State(settings.site.state).drills / report.id, *([options.report] if options.report else [])]
     report = replace(report, report=str(homes[-1] / page.PAGE))
+    signer = None
     try:
-        catalog.keep_drill(report)
+        signer = make_signer() if make_signer else None
+        with private_directory(settings.sandboxes, f"{report.id}.report") as directory:
+            catalog.keep_drill(report, signer.sign(report) if signer else None, directory)
     except DrkitError as error:
         # A drill host may read the repository and not write it; the drill itself is no less true.
         note = (
             f"the report is not in the repository, so `expire` does not know of this drill: {error.message}"
         )
         report = replace(report, problems=(*report.problems, note))
+    signed = signer.sign(report) if signer else None
     for home in homes:
-        page.write(report, home)
+        page.write(report, home, signed)
+    if options.junit is not None:
+        junit.write(report, options.junit)
     return report
