@@ -10,11 +10,11 @@
      │   │   ├─ IdentityRefused      4
      │   │   ├─ SharesRefused        4
      │   │   ├─ NoSuchDrill          4
- │   │   ├─ NoSuchImage          4
+     │   │   ├─ NoSuchImage          4
      │   │   └─ NoSuchPoint          4
      │   ├─ DrillFailed              5
      │   ├─ ReportAltered            5
- │   ├─ NotGreen                 5
+     │   ├─ NotGreen                 5
      │   │   └─ ObjectiveMissed      5
      │   ├─ DrillError               6
      │   ├─ ToolFailed               7

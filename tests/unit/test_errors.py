@@ -49,6 +49,8 @@ PUBLIC = {
     "source_changed": 7,
     "cannot_freeze": 7,
     "not_ours": 7,
+    "no_such_drill": 4,
+    "report_altered": 5,
     "hook_failed": 7,
     "site_locked": 7,
     "vault_damaged": 7,
