@@ -274,6 +274,8 @@ def open_catalog(settings: config.Config, name: str | None = None) -> Catalog:
         lock_wait=chosen.lock_wait,
         stall_limit=chosen.stall_limit,
         records=state.restics,
+        upload_limit=chosen.upload_limit,
+        download_limit=chosen.download_limit,
         credentials=read_credentials(chosen.credentials_file),
     )
     return Catalog(Repository(access), settings.site.name, state, state.catalog / chosen.name, chosen.name)
