@@ -72,6 +72,10 @@ def written(settings: config.Config) -> Iterator[Path]:
             yield _RCLONE
     if settings.metrics:
         yield settings.metrics.textfile.parent
+    if settings.status.page:
+        yield settings.status.page.parent
+    if isinstance(listen := settings.status.listening, Path):
+        yield listen.parent
     if settings.runbook.directory:
         yield settings.runbook.directory
     if isinstance(settings.blobs, config.FilesystemBlobs):
