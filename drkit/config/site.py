@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field, PrivateAttr
 
 from drkit.config.fields import AbsolutePath, Duration, Name
+from drkit.config.limits import Hook, Limits, MaxDuration
 from drkit.config.repositories import Repository, Retention
 from drkit.config.section import Section
 from drkit.config.service import Drill, Harbor, Registry, Restore, Runbook
@@ -69,6 +70,9 @@ class Config(Section):
     restore: Restore = Restore()
     notify: Notify = Notify()
     ping: Ping = Ping()
+    limits: Limits = Limits()
+    max_duration: MaxDuration = MaxDuration()
+    hooks: tuple[Hook, ...] = Field((), alias="hook")
     metrics: Metrics | None = None
     status: StatusPage = StatusPage()
     runbook: Runbook = Runbook()
