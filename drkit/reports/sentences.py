@@ -41,6 +41,8 @@ def rough(seconds: float | None) -> str:
     """A duration without seconds where there are minutes: for a list."""
     if seconds is None or seconds < 60:
         return duration(seconds)
+    if seconds > 30 * 86_400:
+        return f"{round(seconds / 86_400)} d"
     return duration(round(seconds / 60) * 60)
 
 

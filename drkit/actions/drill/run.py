@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import random
 import secrets
@@ -26,6 +27,7 @@ from drkit.model import (
     CheckResult,
     Collapse,
     ControlResult,
+    DrillNote,
     DrillReport,
     Level,
     Objective,
@@ -43,6 +45,7 @@ from drkit.reports import junit, page, statements
 from drkit.sandbox.build import Builder, Restored
 from drkit.sandbox.hiding import hide
 from drkit.sandbox.proof import Proof
+from drkit.state import trail
 from drkit.state.directory import State, new_id, private_directory
 from drkit.stopwatch import Stopwatch
 from drkit.tools import age
@@ -104,7 +107,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         report = run.unread(unread) if unread else run.drill(newest=newest)
     report = replace(report, problems=(*report.problems, *swept))
     make_signer = partial(signing.signer, key, catalog, point) if key else None
-    report = _keep(report, settings, catalog, options, make_signer)
+    report = _keep(report, settings, catalog, options, make_signer, listing.drills)
     verdict.judge(report)
     return report
 
@@ -290,6 +293,8 @@ class _Run:
             problems=tuple(problems),
             revision=self.manifest.revision,
             opened=age.opened(self.manifest.recipients, self.identities),
+            repository=self.catalog.name,
+            started_by=", ".join(f"{how} {name}" for how, name in trail.who(os.environ).items()),
         )
 
     def _objectives(self, report: DrillReport, *, newest: bool) -> tuple[Objective, ...]:
@@ -329,24 +334,28 @@ def _keep(
     catalog: Catalog,
     options: DrillOptions,
     make_signer: Callable[[], Signer] | None,
+    earlier: Sequence[DrillNote],
 ) -> DrillReport:
     """Write the report here and where the user wants it, and store it in the repository with its point."""
     homes = [State(settings.site.state).drills / report.id, *([options.report] if options.report else [])]
     report = replace(report, report=str(homes[-1] / page.PAGE))
     signer = None
+    text, signed = page.render(report, verdict.sentence(report), earlier, signed=bool(make_signer)), None
     try:
         signer = make_signer() if make_signer else None
+        signed = signer.sign(report, text) if signer else None
         with private_directory(settings.sandboxes, f"{report.id}.report") as directory:
-            catalog.keep_drill(report, signer.sign(report) if signer else None, directory)
+            catalog.keep_drill(report, text, signed, directory)
     except DrkitError as error:
         # A drill host may read the repository and not write it; the drill itself is no less true.
         note = (
             f"the report is not in the repository, so `expire` does not know of this drill: {error.message}"
         )
         report = replace(report, problems=(*report.problems, note))
-    signed = signer.sign(report) if signer else None
+        text = page.render(report, verdict.sentence(report), earlier, signed=bool(signer))
+        signed = signer.sign(report, text) if signer else None
     for home in homes:
-        page.write(report, home, signed)
+        page.write(report, home, text, signed.envelope if signed else None)
     if options.junit is not None:
         junit.write(report, options.junit)
     return report

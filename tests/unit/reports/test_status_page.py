@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from drkit.actions.status import ahead
 from drkit.config import Schedule
-from drkit.model import Attempt, Part, Point, Problem, ProblemKind, Status, utc_now
+from drkit.model import Attempt, Part, Point, Problem, ProblemKind, RepositoryStatus, Status, utc_now
 from drkit.reports import charts, status_page
 from tests.needs import program
 from tests.samples import sealed, status
@@ -183,6 +183,20 @@ def test_a_site_of_which_nothing_is_known_has_a_page(browser: Browser, tmp_path:
     shown = page.locator("main").inner_text()
     for words in ("No full drill has measured it yet", "There is nothing on the schedule", "0 days with one"):
         assert words in shown
+
+
+def test_of_a_repository_that_cannot_be_read_nothing_is_called_never(
+    browser: Browser, tmp_path: Path
+) -> None:
+    found = status(NOW)
+    gone = RepositoryStatus("primary", None, None, None, None, None, None)
+    none = tuple(replace(each, actual_seconds=None, met=False) for each in found.objectives)
+    unknown = replace(found, repositories=(gone,), objectives=none, runs=(), sources=(), certificates=())
+    page = Opened(browser, status_page.render(unknown, (), (), {}, UTC), tmp_path).page
+    shown = page.locator("main").inner_text()
+    assert "never" not in shown.replace("never ran here", "")
+    assert shown.count("Nobody can tell") == 3
+    assert shown.count("unknown") == 4
 
 
 def test_a_page_is_readable_for_all(tmp_path: Path) -> None:
