@@ -15,6 +15,8 @@ from drkit.model import cron
 
 _DURATION = re.compile(r"(\d{1,9})\s*(s|m|h|d|w)")
 _LONGEST = timedelta(days=36_525)
+_RATE = re.compile(r"(\d{1,9})\s*(KiB|MiB|GiB)/s")
+_BYTES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -38,6 +40,20 @@ def _duration(value: object) -> timedelta:
     if not isinstance(value, str):
         raise ValueError('a duration is a string such as "24h"')
     return parse_duration(value)
+
+
+def parse_rate(text: str) -> int:
+    """`"10 MiB/s"` as bytes a second; raises ValueError for anything else, and less than 1 KiB/s."""
+    found = _RATE.fullmatch(text.strip())
+    if found is None or int(found[1]) == 0:
+        raise ValueError('a rate looks like "512 KiB/s" or "20 MiB/s"')
+    return int(found[1]) * _BYTES[found[2]]
+
+
+def _rate(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError('a rate is a string such as "20 MiB/s"')
+    return parse_rate(value)
 
 
 def _absolute(path: Path) -> Path:
@@ -119,14 +135,47 @@ def _time_zone(name: str) -> str:
     return name
 
 
+# A Unix socket's path, or an address of this machine and a port.
+Listen = Path | tuple[str, int]
+_LOOPBACK = re.compile(r"(127(?:\.\d{1,3}){3}|localhost|\[::1\]):(\d{1,5})")
+
+
+def listening(text: str) -> Listen:
+    """`unix:/run/drkit/status.sock`, `127.0.0.1:9190` or `[::1]:9190` as what it means.
+
+    Raises ValueError for anything else: whoever may see the page is for the proxy before it to say.
+    """
+    if text.startswith("unix:"):
+        path = Path(text.removeprefix("unix:"))
+        # The kernel's limit, without the zero at the end.
+        if not path.is_absolute() or len(str(path).encode()) > 107:
+            raise ValueError("the path of a socket is absolute, and no longer than 107 bytes")
+        return path
+    match = _LOOPBACK.fullmatch(text)
+    if match is None or not 1 <= int(match[2]) <= 65_535:
+        raise ValueError(
+            'it is an address of this machine alone, such as "127.0.0.1:9190" or "unix:/run/drkit.sock";'
+            " put a proxy before it for others"
+        )
+    return match[1].strip("[]").replace("localhost", "127.0.0.1"), int(match[2])
+
+
+def _listen(text: str) -> str:
+    listening(text)
+    return text
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),
     # As it is read.
     PlainSerializer(lambda value: f"{round(value.total_seconds())}s", return_type=str, when_used="json"),
 ]
+# Bytes a second.
+Rate = Annotated[int, BeforeValidator(_rate)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Name = Annotated[str, AfterValidator(_plain_name)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
 CronExpression = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
+ListenAddress = Annotated[str, AfterValidator(_listen)]

@@ -6,6 +6,7 @@ volumes/<name>.json            volume snapshots that a run made and has not remo
 sandbox/<drill id>/            sandboxes, likewise (or [drill] directory)
 restics/<name>.json            restics that run, or that have ended badly and may have left a lock
 catalog/, cache/               copies of what stands in the repository
+published/                     the status page and metrics, for the scheduler to serve
 known/<repository>.json        what has been seen there: its restic id, and the sealed points
 manifests.db                   what the manifests need, so that each is read once
 audited.db                     the same for audits, which must not be in a backup's way
@@ -14,6 +15,9 @@ read_only.json                 says that Harbor is read-only because of us
 drills/<drill id>/             reports
 attempts/<verb>.<id>.json      when a verb was begun and how it ended; a held lock says that it runs
 crashes/                       tracebacks
+trail.jsonl, trail-*.jsonl     the audit trail: who ran what
+alarms.json                    what each target of messages knows
+alarm_settings.json            whom to tell when the configuration is broken
 """
 
 from __future__ import annotations
@@ -103,6 +107,11 @@ class State:
         return self.root / "audited.db"
 
     @property
+    def published(self) -> Path:
+        """Where the status page stands that the scheduler serves."""
+        return self.root / "published"
+
+    @property
     def known(self) -> Path:
         """Where it stands which points have been seen in each repository."""
         return self.root / "known"
@@ -166,6 +175,12 @@ class State:
     def scheduler_lock(self) -> contextlib.AbstractContextManager[None]:
         """Be the only scheduler of this site; raises SiteLocked at once if there is another."""
         return self._alone("scheduler", "another scheduler runs for this site", "stop one of them")
+
+    @property
+    def scheduler_runs(self) -> bool:
+        """Whether a scheduler of this site runs at this moment."""
+        path = self.root / "locks" / "scheduler.lock"
+        return path.exists() and is_held(path)
 
     def copy_lock(self, repository: str) -> contextlib.AbstractContextManager[None]:
         """Be the only one on this machine that copies to a repository; raises SiteLocked at once if not.

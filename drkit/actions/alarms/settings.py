@@ -33,12 +33,16 @@ _SECTION = re.compile(r"^\s*\[(\w+)\]\s*(?:#.*)?$")
 
 @dataclass(frozen=True)
 class AlarmSettings:
-    """Who is told, of which site, and where it is remembered."""
+    """Who is told, of which site, and where it is remembered.
+
+    `patience` is how many seconds a ping or the webhook may take: it is asked for amid other things.
+    """
 
     site: str
     state: Path
     notify: config.Notify
     ping: config.Ping
+    patience: float = 15.0
 
     @property
     def anybody(self) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import random
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -15,7 +16,8 @@ from pathlib import Path
 import drkit
 from drkit import config, tidying
 from drkit.actions import leftovers
-from drkit.actions.drill import verdict
+from drkit.actions.drill import signing, verdict
+from drkit.actions.drill.signing import Signer
 from drkit.blobs.vault import reading as vault_reading
 from drkit.checks import production
 from drkit.checks.binding import Binding
@@ -25,6 +27,7 @@ from drkit.model import (
     CheckResult,
     Collapse,
     ControlResult,
+    DrillNote,
     DrillReport,
     Level,
     Objective,
@@ -38,10 +41,11 @@ from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.choice import pick
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, silent
-from drkit.reports import page, statements
+from drkit.reports import junit, page, statements
 from drkit.sandbox.build import Builder, Restored
 from drkit.sandbox.hiding import hide
 from drkit.sandbox.proof import Proof
+from drkit.state import trail
 from drkit.state.directory import State, new_id, private_directory
 from drkit.stopwatch import Stopwatch
 from drkit.tools import age
@@ -60,6 +64,7 @@ class DrillOptions:
     report: Path | None = None
     identity: Path | None = None
     repository: str | None = None
+    junit: Path | None = None
 
 
 def drill(settings: config.Config, options: DrillOptions, listener: Listener = silent) -> DrillReport:
@@ -70,6 +75,8 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
     """
     _refuse_several(options)
     settings = settings.at(options.repository)
+    # What is wrong with it shows before an hour of work.
+    key = signing.read_key(settings)
     repository.require(repository.version())
     state = State(settings.site.state)
     state.prepare()
@@ -99,7 +106,9 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         )
         newest = point.id == next(p.id for p in points if p.manifest)
         report = run.unread(unread) if unread else run.drill(newest=newest)
-    report = _keep(report, state, catalog, options, swept)
+    report = replace(report, problems=(*report.problems, *swept))
+    make_signer = partial(signing.signer, key, catalog, point) if key else None
+    report = _keep(report, settings, catalog, options, make_signer, listing.drills)
     verdict.judge(report)
     return report
 
@@ -285,6 +294,8 @@ class _Run:
             problems=tuple(problems),
             revision=self.manifest.revision,
             opened=age.opened(self.manifest.recipients, self.identities),
+            repository=self.catalog.name,
+            started_by=", ".join(f"{how} {name}" for how, name in trail.who(os.environ).items()),
         )
 
     def _objectives(self, report: DrillReport, *, newest: bool) -> tuple[Objective, ...]:
@@ -319,20 +330,33 @@ def _torn_down(stopwatch: Stopwatch) -> Iterator[contextlib.ExitStack]:
 
 
 def _keep(
-    report: DrillReport, state: State, catalog: Catalog, options: DrillOptions, swept: Sequence[str]
+    report: DrillReport,
+    settings: config.Config,
+    catalog: Catalog,
+    options: DrillOptions,
+    make_signer: Callable[[], Signer] | None,
+    earlier: Sequence[DrillNote],
 ) -> DrillReport:
     """Write the report here and where the user wants it, and store it in the repository with its point."""
-    report = replace(report, problems=(*report.problems, *swept))
-    homes = [state.drills / report.id, *([options.report] if options.report else [])]
+    homes = [State(settings.site.state).drills / report.id, *([options.report] if options.report else [])]
     report = replace(report, report=str(homes[-1] / page.PAGE))
+    signer = None
+    text, signed = page.render(report, verdict.sentence(report), earlier, signed=bool(make_signer)), None
     try:
-        catalog.keep_drill(report)
+        signer = make_signer() if make_signer else None
+        signed = signer.sign(report, text) if signer else None
+        with private_directory(settings.sandboxes, f"{report.id}.report") as directory:
+            catalog.keep_drill(report, text, signed, directory)
     except DrkitError as error:
         # A drill host may read the repository and not write it; the drill itself is no less true.
         note = (
             f"the report is not in the repository, so `expire` does not know of this drill: {error.message}"
         )
         report = replace(report, problems=(*report.problems, note))
+        text = page.render(report, verdict.sentence(report), earlier, signed=bool(signer))
+        signed = signer.sign(report, text) if signer else None
     for home in homes:
-        page.write(report, home)
+        page.write(report, home, text, signed.envelope if signed else None)
+    if options.junit is not None:
+        junit.write(report, options.junit)
     return report

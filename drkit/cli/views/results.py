@@ -77,7 +77,7 @@ def _further(paper: Output, added: FurtherRepository) -> None:
     paper.print("Keep its password outside this machine, or nothing in it can be read if it is lost:")
     paper.line(f"  {added.password_file}")
     if added.scheduled:
-        paper.print(f"`copy` is on the schedule ({added.scheduled}): install the timers again")
+        paper.print(f"`copy` is on the schedule ({added.scheduled}): run `drkit timers --install` again")
     paper.print()
     paper.line(f"Next: drkit --config {shlex.quote(str(added.config))} copy")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tomllib
 import zoneinfo
@@ -11,7 +12,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from drkit.actions.init import text
-from drkit.daemon.timers import on_calendar
+from drkit.config import Schedule
+from drkit.daemon.units import on_calendar
 from drkit.model import clock_changes
 from drkit.model.clock_changes import Change, OddTime, changes, odd_times
 from drkit.model.cron import parse
@@ -20,7 +22,7 @@ from tests import needs
 NOW = datetime(2026, 9, 1, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
 at = datetime.fromisoformat
-DEFAULT = tomllib.loads(text.SCHEDULE)["schedule"]
+DEFAULT = Schedule.model_validate_json(json.dumps(tomllib.loads(text.SCHEDULE)["schedule"])).jobs
 
 
 def test_the_changes_of_a_year() -> None:
