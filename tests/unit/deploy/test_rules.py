@@ -110,6 +110,12 @@ def cases() -> Sequence[Case]:
             {"DrkitObjectiveMissed": 1},
         ),
         Case(
+            "the copy alone is drilled",
+            replace(found, repositories=(replace(primary, last_passed_drill=None), offsite)),
+            HOUR,
+            {},
+        ),
+        Case(
             "a drill came to no verdict",
             replace(found, repositories=(replace(primary, last_full_drill=bad_drill), offsite)),
             HOUR,
