@@ -16,7 +16,7 @@ from pathlib import Path
 import drkit
 from drkit import config, tidying
 from drkit.actions import leftovers
-from drkit.actions.drill import keeping, signing, verdict
+from drkit.actions.drill import keeping, scratch, signing, verdict
 from drkit.blobs.vault import reading as vault_reading
 from drkit.checks import production
 from drkit.checks.binding import Binding
@@ -91,6 +91,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         bare = catalog.without_copies(copies)
         files, unread = _read(bare, point, copies / "seal", stopwatch)
         manifest = files.manifest
+        scratch.refuse_small(settings.sandboxes, manifest, options.level)
         identities = _identities(settings, options, manifest)
         if manifest.bucket is not None:
             # Before a sandbox is built for a drill that nobody has configured.
