@@ -84,6 +84,8 @@ def test_one_that_hangs_takes_its_time_and_no_more(state: Path, tmp_path: Path) 
         assert [each.delivered for each in sent] == [False, False]
         (attempt,) = undelivered(state)
         assert attempt.message.startswith("the end of backup cannot be told to ping of backup at http://127")
+        run.record_pings(site(state), "backup", [])
+        assert undelivered(state) == [], "nobody waits for it any more"
         assert tell(site(state, address(inbox)), FAILED)[0].delivered
 
 
