@@ -87,7 +87,9 @@ def test_what_a_person_sees(browser: Browser, tmp_path: Path) -> None:
     assert page.title() == "NOT GREEN: registry.example.com"
     assert page.locator("h1").inner_text() == "registry.example.com is not green: rto missed, 1 problem"
     first, second = page.locator("ul.problems li").all_inner_texts()
-    assert first.startswith("problem: the last drill took longer than the objective allows\nrun drkit drill;")
+    assert first.startswith(
+        "problem: the last drill took longer than the objective allows\nmake the slow stages"
+    )
     assert second.startswith("warning: 1 incomplete recovery point\n")
     text = page.locator("main").inner_text()
     for words in ("20261124-020000-7bd10e", "cannot be read", "in no recovery point", "/etc/ssl/harbor/"):
