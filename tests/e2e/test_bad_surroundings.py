@@ -217,8 +217,10 @@ def test_state_directory_on_a_full_disk(copy: Drkit, small_disk: Path) -> None:
     (small_disk / "filling").unlink()
     trail = copy.run("trail", "--json")
     assert trail.code == 0, "what a full disk has cut off of a line is known, and no fault"
-    file = small_disk / "state" / "trail.jsonl"
-    file.write_bytes(file.read_bytes().replace(b'"outcome":"succeeded"', b'"outcome":"failed"', 1))
+    trail_file = small_disk / "state" / "trail.jsonl"
+    trail_file.write_bytes(
+        trail_file.read_bytes().replace(b'"outcome":"succeeded"', b'"outcome":"failed"', 1)
+    )
     changed = copy.run("trail", "--json")
     assert changed.code == 5
     first, *of_points = changed.envelope["result"]["faults"]
