@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from drkit.actions.status import ahead
 from drkit.config import Schedule
-from drkit.model import Attempt, Part, Point, Problem, ProblemKind, RepositoryStatus, Status, utc_now
+from drkit.model import Attempt, NextRun, Part, Point, Problem, ProblemKind, RepositoryStatus, Status, utc_now
 from drkit.reports import charts, status_page
 from tests.needs import program
 from tests.samples import sealed, status
@@ -164,6 +164,8 @@ def test_a_page_that_nobody_writes_any_more_says_so(browser: Browser, tmp_path: 
     assert (
         page.locator("#stale").inner_text().startswith("This page is 3 days old: what it says may no longer")
     )
+    weekly = replace(green, next_runs=(NextRun("backup", "0 2 * * 0", at + 7 * DAY),))
+    assert not Opened(browser, page_of(weekly), tmp_path).page.locator("#stale").is_visible()
     without = Opened(browser, page_of(green), tmp_path, java_script_enabled=False).page
     assert "Compare the time below with your clock" in without.locator("noscript").inner_text()
 
