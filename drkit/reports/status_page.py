@@ -48,6 +48,8 @@ def render(
     """The page; `due` says job -> day (ISO) -> how often it is due in the weeks ahead, in `zone`."""
     today = status.at.astimezone(zone).date()
     notes = _notes(status, points)
+    # What was killed last is not in the history yet.
+    history = [*history, *(run for run in status.runs if run.lost)]
     environment = templates(
         duration=duration,
         rough=sentences.rough,

@@ -33,6 +33,8 @@ def history() -> list[Attempt]:
             code, took = (5, 3900.0) if days == 140 else (0, 2400.0)
             drill = Attempt(f"d{days}", "drill", "full", at - DAY / 50, at, code, recovery_time_seconds=took)
             found.append(drill)
+    # One that was killed.
+    found.append(Attempt("k", "backup", "", NOW - 100 * DAY))
     return found
 
 
@@ -95,6 +97,8 @@ def test_what_a_person_sees(browser: Browser, tmp_path: Path) -> None:
     for words in ("20261124-020000-7bd10e", "cannot be read", "in no recovery point", "/etc/ssl/harbor/"):
         assert words in text
     assert "Backups: 360 days with one that succeeded, 1 day with one that did not." in text
+    killed = page.locator("svg rect.bad title", has_text="a backup never ended")
+    assert killed.count() == 1
     assert page.locator("svg rect.bad").count() == 2 + 1, (
         "a backup, a drill of the past, the last quick drill"
     )
