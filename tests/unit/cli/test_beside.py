@@ -26,7 +26,7 @@ def test_what_is_wrong_is_told_though_nothing_runs(tmp_path: Path) -> None:
         """)
         settings = load_config(file)
         State(settings.site.state).prepare()
-        with services(settings, file) as periodics:
+        with services(settings, lambda: file) as periodics:
             (alarms,) = [each for each in periodics if each.name == "alarms"]
             alarms.act()
             looked = (tmp_path / "state" / "alarms.json").stat().st_mtime_ns
