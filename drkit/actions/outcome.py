@@ -58,8 +58,7 @@ def tell(settings: config.Config, ended: Ended) -> None:
         # Nothing was learnt, and no process may start any more to look.
         _tell_of_runs(alarms, ended, known)
         return
-    if not alarms.anybody and not settings.metrics:
-        # To look costs a restic for each repository.
+    if not alarms.wants_status and not publish.is_wanted(settings):
         return
     seen = look(settings, known)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -14,6 +14,8 @@ from drkit.actions.alarms.plan import Look, Memory, Message
 from drkit.actions.alarms.settings import AlarmSettings, require_anybody
 from drkit.actions.alarms.targets import SECONDS, Delivery, Target, every, side_by_side
 from drkit.errors import ToolFailed
+from drkit.logs import redact
+from drkit.model import Problem
 from drkit.state import attempts
 from drkit.state.directory import State
 
@@ -42,6 +44,7 @@ class Notified:
 
 def tell(settings: AlarmSettings, look: Look, limits: Iterable[datetime] = ()) -> list[Sent]:
     """Tell each target what is new to it; returns what was sent. Never raises for a target that fails."""
+    look = _redacted(look)
     with memory.one_at_a_time(settings.state, 2 * SECONDS):
         known = memory.read(settings.state)
         remind = settings.notify.remind
@@ -61,6 +64,15 @@ def tell(settings: AlarmSettings, look: Look, limits: Iterable[datetime] = ()) -
     ]
     _record(settings, sent, [name for name, each in after.items() if each.missed])
     return sent
+
+
+def _redacted(look: Look) -> Look:
+    """Without secrets: what is told is remembered as well."""
+
+    def clean(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+        return tuple(replace(p, message=redact(p.message), hint=redact(p.hint)) for p in problems)
+
+    return replace(look, problems=clean(look.problems), passed=clean(look.passed))
 
 
 def _send(messages: Sequence[tuple[Target, Message]]) -> dict[str, Delivery]:
@@ -83,29 +95,30 @@ def _record(settings: AlarmSettings, sent: Sequence[Sent], missed: Sequence[str]
     if sent:
         names = ", ".join(sorted({each.target for each in failed}))
         attempts.note(directory, NOTIFY, f"messages cannot be delivered to {names}" if failed else "")
-    elif not missed and not _last_was_good(settings):
+    elif not missed and not _last_was_good(settings, NOTIFY):
         # Whoever could not be told is nobody to be told any more.
         attempts.note(directory, NOTIFY)
 
 
-def _last_was_good(settings: AlarmSettings) -> bool:
+def _last_was_good(settings: AlarmSettings, key: str) -> bool:
     try:
         known = attempts.read(State(settings.state).attempts)
     except OSError:
         return True
-    return all(attempt.good for attempt in known if attempt.key == NOTIFY)
+    return all(attempt.good for attempt in known if attempt.key == key)
 
 
 def record_pings(settings: AlarmSettings, verb: str, deliveries: Sequence[Delivery]) -> list[Sent]:
     """Write down for `status` whether what follows a verb has arrived."""
-    if not deliveries:
+    scope = f"after {verb}"
+    if not deliveries and _last_was_good(settings, f"{NOTIFY} {scope}"):
         return []
     failed = [each for each in deliveries if each.why]
     for each in failed:
         log.warning("cannot tell %s: %s", each.target, each.why)
     names = ", ".join(each.target for each in failed)
     why = f"the end of {verb} cannot be told to {names}" if failed else ""
-    attempts.note(State(settings.state).attempts, NOTIFY, why, scope=f"after {verb}")
+    attempts.note(State(settings.state).attempts, NOTIFY, why, scope=scope)
     return [Sent(each.target, "", not each.why, each.why) for each in deliveries]
 
 

@@ -47,9 +47,13 @@ class AlarmSettings:
     @property
     def anybody(self) -> bool:
         """Whether there is anybody to tell."""
+        return self.wants_status or bool(self.notify.webhook_file or self.ping.files)
+
+    @property
+    def wants_status(self) -> bool:
+        """Whether somebody is to be told what is wrong with the site, for which it has to be looked at."""
         told = self.notify
-        files = (told.urls_file, told.critical_urls_file, told.webhook_file)
-        return bool(told.urls or told.mail or any(files) or self.ping.files)
+        return bool(told.urls or told.mail or told.urls_file or told.critical_urls_file or self.ping.status)
 
 
 @dataclass(frozen=True)

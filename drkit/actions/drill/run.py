@@ -7,7 +7,7 @@ import os
 import platform
 import random
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -16,18 +16,16 @@ from pathlib import Path
 import drkit
 from drkit import config, tidying
 from drkit.actions import leftovers
-from drkit.actions.drill import signing, verdict
-from drkit.actions.drill.signing import Signer
+from drkit.actions.drill import keeping, scratch, signing, verdict
 from drkit.blobs.vault import reading as vault_reading
 from drkit.checks import production
 from drkit.checks.binding import Binding
-from drkit.errors import DrillError, DrkitError, Failure, ToolFailed, UsageError, of_system
+from drkit.errors import DrillError, Failure, ToolFailed, UsageError, of_system
 from drkit.model import (
     CLOCK_SKEW,
     CheckResult,
     Collapse,
     ControlResult,
-    DrillNote,
     DrillReport,
     Level,
     Objective,
@@ -41,7 +39,7 @@ from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.choice import pick
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, silent
-from drkit.reports import junit, page, statements
+from drkit.reports import junit, statements
 from drkit.sandbox.build import Builder, Restored
 from drkit.sandbox.hiding import hide
 from drkit.sandbox.proof import Proof
@@ -94,6 +92,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         bare = catalog.without_copies(copies)
         files, unread = _read(bare, point, copies / "seal", stopwatch)
         manifest = files.manifest
+        scratch.refuse_small(settings.sandboxes, manifest, options.level)
         identities = _identities(settings, options, manifest)
         if manifest.bucket is not None:
             # Before a sandbox is built for a drill that nobody has configured.
@@ -107,8 +106,10 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         newest = point.id == next(p.id for p in points if p.manifest)
         report = run.unread(unread) if unread else run.drill(newest=newest)
     report = replace(report, problems=(*report.problems, *swept))
-    make_signer = partial(signing.signer, key, catalog, point) if key else None
-    report = _keep(report, settings, catalog, options, make_signer, listing.drills)
+    homes = [state.drills / report.id, *([options.report] if options.report else [])]
+    report = keeping.keep(report, catalog, settings, point, key, homes, listing.drills)
+    if options.junit is not None:
+        junit.write(report, options.junit)
     verdict.judge(report)
     return report
 
@@ -327,36 +328,3 @@ def _torn_down(stopwatch: Stopwatch) -> Iterator[contextlib.ExitStack]:
     finally:
         # Where a signal came just before that.
         stack.close()
-
-
-def _keep(
-    report: DrillReport,
-    settings: config.Config,
-    catalog: Catalog,
-    options: DrillOptions,
-    make_signer: Callable[[], Signer] | None,
-    earlier: Sequence[DrillNote],
-) -> DrillReport:
-    """Write the report here and where the user wants it, and store it in the repository with its point."""
-    homes = [State(settings.site.state).drills / report.id, *([options.report] if options.report else [])]
-    report = replace(report, report=str(homes[-1] / page.PAGE))
-    signer = None
-    text, signed = page.render(report, verdict.sentence(report), earlier, signed=bool(make_signer)), None
-    try:
-        signer = make_signer() if make_signer else None
-        signed = signer.sign(report, text) if signer else None
-        with private_directory(settings.sandboxes, f"{report.id}.report") as directory:
-            catalog.keep_drill(report, text, signed, directory)
-    except DrkitError as error:
-        # A drill host may read the repository and not write it; the drill itself is no less true.
-        note = (
-            f"the report is not in the repository, so `expire` does not know of this drill: {error.message}"
-        )
-        report = replace(report, problems=(*report.problems, note))
-        text = page.render(report, verdict.sentence(report), earlier, signed=bool(signer))
-        signed = signer.sign(report, text) if signer else None
-    for home in homes:
-        page.write(report, home, text, signed.envelope if signed else None)
-    if options.junit is not None:
-        junit.write(report, options.junit)
-    return report

@@ -109,7 +109,8 @@ def _rest(found: Status) -> Iterator[tuple[str, str | Text]]:
     if found.readable:
         yield "size", sentences.sizes(found.sizes)
     if found.readable and found.sources:
-        yield "sources", ", ".join(f"{each.name} {size(each.bytes)}" for each in found.sources)
+        named = (f"{each.name} {size(each.bytes) if each.point else 'in no point'}" for each in found.sources)
+        yield "sources", ", ".join(named)
     if said := list(sentences.certificates(found.certificates, found.at)):
         yield "certificates", "\n".join(said)
     yield "looked at", moment(found.at)

@@ -47,7 +47,7 @@ def test_the_first_line_is_the_verdict_and_the_next_what_to_do(monkeypatch: pyte
     assert first == ("registry.example.com is not green: rto missed, 1 problem")
     assert rest[:4] == [
         "problem: the last drill took longer than the objective allows",
-        "  -> run `drkit drill`; if it fails, it says why",
+        "  -> make the slow stages faster, or run `drkit drill` again",
         "warning: 1 incomplete recovery point",
         "  -> the next backup removes it",
     ]
@@ -58,6 +58,7 @@ def test_the_first_line_is_the_verdict_and_the_next_what_to_do(monkeypatch: pyte
 def test_what_cannot_be_read_or_was_never_drilled_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [line.split() for line in screen(status(NOW), monkeypatch)]
     assert ["offsite", "cannot", "be", "read", "?", "missed", "(2", "d)", "?"] in lines
+    assert [*lines[-4][-4:]] == ["secrets", "in", "no", "point"]
     assert ["full", "offsite", "unknown", "-", "-", "-"] in lines
     assert any(line[:3] == ["quick", "primary", "failed"] for line in lines)
 
