@@ -15,11 +15,10 @@ from drkit import config
 from drkit.actions.alarms import pings, plan, run
 from drkit.actions.alarms import settings as alarm_settings
 from drkit.actions.alarms.settings import AlarmSettings
-from drkit.actions.status import of_runs
+from drkit.actions.status import of_runs, publish
 from drkit.actions.status.look import Look, look
 from drkit.errors import DrkitError, Interrupted
 from drkit.model import Attempt, Problem, Status, utc_now
-from drkit.reports import metrics
 from drkit.state import attempts
 from drkit.state.directory import State
 
@@ -147,11 +146,11 @@ def _limits(settings: config.Config, status: Status) -> Iterator[datetime]:
 
 
 def _write_metrics(settings: config.Config, seen: Look) -> None:
-    if not settings.metrics:
+    if not publish.is_wanted(settings):
         return
     directory = State(settings.site.state).attempts
     try:
-        metrics.write(settings.metrics.textfile, metrics.render(seen.status, seen.history))
+        publish.publish(settings, seen)
     except DrkitError as error:
         attempts.note(directory, METRICS, error.message)
         raise

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drkit.daemon.beside import Periodic
+from drkit.errors import ToolFailed
 from drkit.model import utc_now
+from drkit.state.directory import State
 from drkit.tools.process import execute
 from drkit.tools.process.command import Command, search_path
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY = timedelta(minutes=3)
+_BEAT = timedelta(seconds=20)
+# It looked: the site is green, or not, or its repository cannot be read.
+_LOOKED = (0, 5, 7, 10, 11, 12)
 
 
 @contextlib.contextmanager
@@ -30,7 +35,33 @@ def services(settings: Config, config_path: Path) -> Iterator[Sequence[Periodic]
 
     Raises DrkitError where it cannot start: that is told, and the schedule is kept all the same.
     """
-    yield (Periodic("alarms", _LOOK_EVERY, lambda: _tell(settings, config_path)),)
+    with contextlib.ExitStack() as stack:
+        yield (
+            Periodic("alarms", _LOOK_EVERY, lambda: _tell(settings, config_path)),
+            *_status_page(stack, settings, config_path),
+        )
+
+
+def _status_page(stack: contextlib.ExitStack, settings: Config, config_path: Path) -> Iterator[Periodic]:
+    """Serve the status page, if it is asked for, and let it know that the scheduler lives.
+
+    Where it cannot be served, as on a port that another has, nothing else waits for it: it is tried again.
+    """
+    listen = settings.status.listening
+    if listen is None:
+        return
+    from drkit.daemon import web
+
+    program = (sys.executable, "-m", "drkit", "--quiet", "--config", str(config_path), "status", "--write")
+
+    def refresh() -> None:
+        """In a process of its own: the scheduler needs none of what it takes to look."""
+        ended = execute.run(Command(program, {**os.environ, "PATH": search_path()}, nothing_behind=True))
+        if ended.code not in _LOOKED:
+            raise ToolFailed(ended.stderr.strip() or f"it ended with exit code {ended.code}")
+
+    published = web.Published(State(settings.site.state).published, settings.status.refresh, refresh)
+    yield Periodic("the status page", _BEAT, web.Service(listen, published, stack).keep)
 
 
 def _tell(settings: Config, config_path: Path) -> None:

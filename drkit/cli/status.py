@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,6 +28,12 @@ def status(
     nagios: Annotated[
         bool, typer.Option("--nagios", help="As a Nagios plugin: its words, and its exit codes 0 to 3.")
     ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page to this file, too.")
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the page and metrics that the configuration names, too.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Say whether the objectives are met and nothing else is wrong."""
@@ -37,14 +44,17 @@ def status(
         from drkit.cli import watching
 
         _one_of(("--watch", watch), ("--nagios", nagios), ("--json", json))
+        _one_of(("--nagios", nagios), ("--html", html is not None))
+        _one_of(("--nagios", nagios), ("--write", write))
         if seconds is not None and not watch:
             raise UsageError("SECONDS goes with --watch", hint=f"drkit status --watch {seconds:g}")
         if watch:
+            _one_of(("--watch", True), ("--html", html is not None), ("--write", write))
             watching.watch(lambda: action.status(run.settings), show.status, seconds or _EVERY)
             return None
-        return action.status(run.settings)
+        return action.status(run.settings, html=html, write=write)
 
-    if nagios and not (watch or json or seconds):
+    if nagios and not (watch or json or seconds or html or write):
         _as_plugin(context)
     perform(context, "status", json, work, show.status_or_nothing, bar=not watch)
 

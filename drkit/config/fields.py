@@ -119,6 +119,36 @@ def _time_zone(name: str) -> str:
     return name
 
 
+# A Unix socket's path, or an address of this machine and a port.
+Listen = Path | tuple[str, int]
+_LOOPBACK = re.compile(r"(127(?:\.\d{1,3}){3}|localhost|\[::1\]):(\d{1,5})")
+
+
+def listening(text: str) -> Listen:
+    """`unix:/run/drkit/status.sock`, `127.0.0.1:9190` or `[::1]:9190` as what it means.
+
+    Raises ValueError for anything else: whoever may see the page is for the proxy before it to say.
+    """
+    if text.startswith("unix:"):
+        path = Path(text.removeprefix("unix:"))
+        # The kernel's limit, without the zero at the end.
+        if not path.is_absolute() or len(str(path).encode()) > 107:
+            raise ValueError("the path of a socket is absolute, and no longer than 107 bytes")
+        return path
+    match = _LOOPBACK.fullmatch(text)
+    if match is None or not 1 <= int(match[2]) <= 65_535:
+        raise ValueError(
+            'it is an address of this machine alone, such as "127.0.0.1:9190" or "unix:/run/drkit.sock";'
+            " put a proxy before it for others"
+        )
+    return match[1].strip("[]").replace("localhost", "127.0.0.1"), int(match[2])
+
+
+def _listen(text: str) -> str:
+    listening(text)
+    return text
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),
@@ -130,3 +160,4 @@ Name = Annotated[str, AfterValidator(_plain_name)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
 CronExpression = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
+ListenAddress = Annotated[str, AfterValidator(_listen)]

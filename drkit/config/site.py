@@ -14,7 +14,7 @@ from drkit.config.repositories import Repository, Retention
 from drkit.config.section import Section
 from drkit.config.service import Drill, Harbor, Registry, Restore, Runbook
 from drkit.config.sources import Blobs, Database, Secrets, Vault
-from drkit.config.unattended import Metrics, Notify, Ping, Schedule
+from drkit.config.unattended import Metrics, Notify, Ping, Schedule, StatusPage
 from drkit.errors import UsageError
 
 
@@ -70,6 +70,7 @@ class Config(Section):
     notify: Notify = Notify()
     ping: Ping = Ping()
     metrics: Metrics | None = None
+    status: StatusPage = StatusPage()
     runbook: Runbook = Runbook()
 
     @property

@@ -1,4 +1,4 @@
-"""What runs by itself, and who hears of it: `[schedule]`, `[notify]`, `[ping]`, `[metrics]`."""
+"""What runs by itself, and who hears of it: `[schedule]`, `[notify]`, `[ping]`, `[metrics]`, `[status]`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from drkit.config.fields import AbsolutePath, CronExpression, Duration, MailAddress, TimeZone
+from drkit.config.fields import (
+    AbsolutePath,
+    CronExpression,
+    Duration,
+    Listen,
+    ListenAddress,
+    MailAddress,
+    TimeZone,
+    listening,
+)
 from drkit.config.section import Section
 from drkit.model.clock_changes import local_zone
 from drkit.model.job import JOBS, delay
@@ -84,3 +93,16 @@ class Metrics(Section):
     """`[metrics]`: a file for node_exporter's textfile collector."""
 
     textfile: AbsolutePath
+
+
+class StatusPage(Section):
+    """`[status]`: a file that runs write the status page to, and where the scheduler serves it."""
+
+    page: AbsolutePath | None = None
+    listen: ListenAddress | None = None
+    refresh: Duration = timedelta(minutes=15)
+
+    @property
+    def listening(self) -> Listen | None:
+        """Where to listen: a socket's path, or address and port."""
+        return listening(self.listen) if self.listen else None

@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from drkit import __version__
 from drkit.errors import ConfigError
 from drkit.files import replace_file
 from drkit.model import Attempt, DrillNote, Outcome, ProblemKind, Status
-
-CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 def write(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from drkit.model import Attempt, CertificateFacts, Sizes, Status
+from drkit.model.job import JOBS, is_run_of
 from drkit.reports.units import counted, duration, size
 
 OBJECTIVES = {"rpo": "newest point is", "rto": "recovery takes", "drill": "last passed drill was"}
@@ -56,20 +57,14 @@ class RunLine:
 def runs(status: Status) -> Iterator[RunLine]:
     """The last run of each command, and those that are on the schedule and never ran here."""
     due = {run.job: run.at for run in status.next_runs}
+    jobs = {run: next((job for job in JOBS if is_run_of(run, job)), "") for run in status.runs}
     for run in sorted(status.runs, key=lambda each: each.key):
-        job = job_of(run)
         state, word = _ended(run)
         at = run.began_at if run.running else run.ended_at or run.began_at
-        yield RunLine(run.label, state, word, at, run.seconds, due.get(job))
-    ran = {job_of(run) for run in status.runs}
+        yield RunLine(run.label, state, word, at, run.seconds, due.get(jobs[run]))
     for job, at in due.items():
-        if job not in ran:
+        if job not in jobs.values():
             yield RunLine(job.replace("_", " "), "none", "never ran here", None, None, at)
-
-
-def job_of(run: Attempt) -> str:
-    """The key of `[schedule]` that a run answers: a quick drill has one of its own where there is one."""
-    return "drill_quick" if run.verb == "drill" and run.scope.startswith("quick") else run.verb
 
 
 def _ended(run: Attempt) -> tuple[str, str]:

@@ -6,6 +6,7 @@ volumes/<name>.json            volume snapshots that a run made and has not remo
 sandbox/<drill id>/            sandboxes, likewise (or [drill] directory)
 restics/<name>.json            restics that run, or that have ended badly and may have left a lock
 catalog/, cache/               copies of what stands in the repository
+published/                     the status page and metrics, for the scheduler to serve
 known/<repository>.json        what has been seen there: its restic id, and the sealed points
 manifests.db                   what the manifests need, so that each is read once
 audited.db                     the same for audits, which must not be in a backup's way
@@ -101,6 +102,11 @@ class State:
     def audited(self) -> Path:
         """The same for audits, which run beside a backup: a cache."""
         return self.root / "audited.db"
+
+    @property
+    def published(self) -> Path:
+        """Where the status page stands that the scheduler serves."""
+        return self.root / "published"
 
     @property
     def known(self) -> Path:

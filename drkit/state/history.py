@@ -25,13 +25,13 @@ log = logging.getLogger(__name__)
 FILE = "history.jsonl"
 KEPT = timedelta(days=396)
 # About a run each hour for a year; from then on what is too old is dropped.
-_LARGE = 2 << 20
+LARGE = 2 << 20
 _MODE = 0o600
 _ADAPTER = TypeAdapter(Attempt)
 
 
-def append(directory: Path, ended: Attempt) -> None:
-    """Write down an attempt that has ended; raises OSError.
+def append(directory: Path, ended: Attempt, large: int = LARGE) -> None:
+    """Write down an attempt that has ended, and make a file of more than `large` bytes short; raises OSError.
 
     What it said stays out: that is for the log, and grows.
     """
@@ -40,8 +40,8 @@ def append(directory: Path, ended: Attempt) -> None:
     line = _ADAPTER.dump_json(replace(ended, message=""), exclude_defaults=True) + b"\n"
     with FileLock(directory / f"{FILE}.lock", mode=_MODE, timeout=10):
         with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_size > _LARGE:
-                _shorten(directory, ended.ended_at)
+            if path.stat().st_size > large:
+                _shorten(directory, ended.ended_at, large)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _MODE)
         try:
             # A full disk may have cut the last one off: that is left out, and not this one with it.
@@ -74,10 +74,10 @@ def _ends_well(path: Path) -> bool:
         return file.read(1) in (b"", b"\n")
 
 
-def _shorten(directory: Path, now: datetime) -> None:
+def _shorten(directory: Path, now: datetime, large: int) -> None:
     kept = read(directory, now - KEPT)
     # Not even a run each minute makes it grow for ever.
     lines = [_ADAPTER.dump_json(each, exclude_defaults=True).decode() + "\n" for each in kept]
-    while sum(map(len, lines)) > _LARGE:
+    while sum(map(len, lines)) > large:
         lines = lines[len(lines) // 4 :]
     replace_file(directory / FILE, "".join(lines), mode=_MODE)

@@ -106,7 +106,7 @@ def _hint(attempt: Attempt) -> str:
         case "notify":
             return "see [notify]; the next run tries again"
         case "metrics":
-            return "see [metrics]; the next run tries again"
+            return "see [metrics] and [status]; the next run tries again"
         case "verify" if attempt.damage and attempt.thorough:
             return "when the damage is repaired, run `drkit verify --read-data-subset 100%`"
         case _:

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from drkit import config
 from drkit.actions.status.look import Look, look
-from drkit.errors import NotGreen, ObjectiveMissed
+from drkit.errors import NotGreen, ObjectiveMissed, UsageError
 from drkit.model import Objective, Status
 
 
-def status(settings: config.Config) -> Status:
-    """The status; raises, with it, the primary repository's error, ObjectiveMissed or NotGreen."""
-    return verdict(look(settings))
+def status(settings: config.Config, *, html: Path | None = None, write: bool = False) -> Status:
+    """The status; raises, with it, the primary repository's error, ObjectiveMissed or NotGreen.
+
+    `html` is a file for the status page; `write` asks for the page and the metrics that the configuration
+    names as well. Raises ConfigError where these cannot be written.
+    """
+    if not (html or write):
+        return verdict(look(settings))
+    # Loaded here: who only looks needs no templates.
+    from drkit.actions.status import publish
+    from drkit.reports import status_page
+
+    if write and not publish.is_wanted(settings):
+        raise UsageError(
+            "the configuration names nothing to write",
+            hint="set page or listen in [status], or textfile in [metrics]",
+        )
+    seen = look(settings)
+    if html:
+        status_page.write(html, publish.page(settings, seen))
+    if write:
+        publish.publish(settings, seen)
+    return verdict(seen)
 
 
 def verdict(seen: Look) -> Status:
