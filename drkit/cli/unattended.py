@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -174,15 +173,11 @@ def _could_not_run(settings: Config, job: str, error: Exception) -> int:
     return failed.exit_code
 
 
-def _tell_of_missed(settings: Config, missed: Sequence[Due]) -> None:
-    """Send which jobs were due several times and run only once."""
-    zone = settings.schedule.zone
-    body = "\n".join(
-        f"{due.job} was due {due.times} times since {due.at.astimezone(zone):%Y-%m-%d %H:%M %Z}: it"
-        " runs now, once"
-        for due in missed
-    )
-    telling.of_schedule(settings, "runs were missed", body)
+def _tell_of_missed(settings: Config, due: Due) -> None:
+    """Send that a job was due several times when no scheduler ran."""
+    since = f"{due.at.astimezone(settings.schedule.zone):%Y-%m-%d %H:%M %Z}"
+    body = f"No scheduler ran. {due.job} was due {due.times} times since {since}: it runs now, once."
+    telling.of_schedule(settings, f"{due.job} was missed {due.times} times", body)
 
 
 def show_end(_paper: Output, _result: None) -> None:
