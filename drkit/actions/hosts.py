@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from drkit import config
 from drkit.actions import dropped
-from drkit.errors import ConfigError, UsageError
+from drkit.errors import UsageError
 from drkit.model import Point, Problem, ProblemKind, utc_now
 from drkit.points.catalog import open_catalog
 from drkit.points.ownership import OtherHost, Ownership, TakenOver, clone, others
@@ -26,14 +26,8 @@ def ownership(settings: config.Config) -> Ownership:
     makes_none = not dropped.configured(settings)
     if makes_none:
         return Ownership("", makes_none=True)
-    try:
-        machine = state.machine
-    except OSError as error:
-        raise ConfigError(
-            f"cannot tell which machine this is: {error.strerror}", hint="see [site] state"
-        ) from None
     taken = (TakenOver(each.machine, each.host, each.until) for each in taken_over.read(state.root))
-    return Ownership(machine, tuple(taken))
+    return Ownership(state.known_machine, tuple(taken))
 
 
 def problems(

@@ -6,7 +6,9 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ from drkit.daemon.memory import STATE_FILE, Memory
 from drkit.daemon.planner import Due, LastRun, Plan
 from drkit.errors import ConfigError, DrkitError, Interrupted, ToolFailed
 from drkit.model import job as jobs
+from drkit.model import utc_now
 from drkit.state.directory import State
 from drkit.tools import systemd
 from drkit.tools.process import execute, stopping
@@ -37,8 +40,8 @@ _KILLED = 128 + signal.SIGKILL
 _KEPT = "scheduler.toml"
 
 
-def run_scheduler(run: Run) -> None:
-    """Run the schedule until told to stop."""
+def run_scheduler(run: Run, clock: Callable[[], datetime] = utc_now) -> None:
+    """Run the schedule until told to stop; what is due goes by the clock."""
     settings = run.settings
     state = State(settings.site.state)
     state.prepare()
@@ -52,6 +55,7 @@ def run_scheduler(run: Run) -> None:
             missed=lambda due: _tell_of_missed(keeper.settings, due),
             failed=keeper.failed,
             supervisor=supervisor,
+            clock=clock,
         )
 
         def beginning(plan: Plan, remembered: dict[str, LastRun] | None) -> dict[str, LastRun]:
