@@ -9,9 +9,11 @@
      │   ├─ ConfigError              4
      │   │   ├─ IdentityRefused      4
      │   │   ├─ SharesRefused        4
+     │   │   ├─ NoSuchDrill          4
      │   │   ├─ NoSuchImage          4
      │   │   └─ NoSuchPoint          4
      │   ├─ DrillFailed              5
+     │   ├─ ReportAltered            5
      │   ├─ NotGreen                 5
      │   │   └─ ObjectiveMissed      5
      │   ├─ DrillError               6
@@ -41,11 +43,13 @@
      │   │   ├─ SourceChanged        7
      │   │   ├─ CannotFreeze         7
      │   │   ├─ NotOurs              7
+     │   │   ├─ HookFailed           7
      │   │   └─ SiteLocked           7
      │   ├─ RepositoryMissing       10
      │   ├─ RepositoryLocked        11
      │   └─ RepositoryRefused       12
      └─ Interrupted            130
+         └─ TookTooLong        124
 
 The codes are public (docs/exit-codes.md lists them); 10, 11 and 12 are restic's own numbers.
 """
@@ -134,6 +138,10 @@ class SharesRefused(ConfigError):
     """Shares of a secret that do not add up to it."""
 
 
+class NoSuchDrill(ConfigError):
+    """A drill that no report is kept of."""
+
+
 class NoSuchImage(ConfigError):
     """A pattern that no image of a recovery point matches."""
 
@@ -144,6 +152,12 @@ class NoSuchPoint(ConfigError):
 
 class DrillFailed(Failure):
     """A drill ran to its end and a check failed, or an objective was missed."""
+
+    exit_code = 5
+
+
+class ReportAltered(Failure):
+    """A drill's report that is not as it was signed, or a folder of them from which one was left out."""
 
     exit_code = 5
 
@@ -291,6 +305,10 @@ class NotOurs(ToolFailed):
     """Something bears the name of what we made, and is something else: hands off."""
 
 
+class HookFailed(ToolFailed):
+    """A program of [[hook]] that has to succeed did not."""
+
+
 class SiteLocked(ToolFailed):
     """Another drkit works on this site."""
 
@@ -317,6 +335,13 @@ class Interrupted(DrkitError):
     """Somebody, or the system, told drkit to stop."""
 
     exit_code = 130
+
+
+class TookTooLong(Interrupted):
+    """A command ran longer than [max_duration] allows, and was ended in the same way."""
+
+    # That of timeout(1).
+    exit_code = 124
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -7,8 +7,11 @@ from datetime import datetime, timedelta
 from drkit.model import (
     Attempt,
     CertificateFacts,
+    CheckResult,
     Closure,
+    ControlResult,
     DrillNote,
+    DrillReport,
     Level,
     NextRun,
     Objective,
@@ -21,6 +24,7 @@ from drkit.model import (
     RepositoryStatus,
     Sizes,
     SourceStatus,
+    Stage,
     Status,
 )
 
@@ -91,7 +95,7 @@ def status(now: datetime) -> Status:
             Problem(
                 ProblemKind.OBJECTIVE,
                 "the last drill took longer than the objective allows",
-                "run `drkit drill`; if it fails, it says why",
+                "make the slow stages faster, or run `drkit drill` again",
                 subject="rto",
             ),
             Problem(
@@ -135,4 +139,37 @@ def status(now: datetime) -> Status:
             NextRun("backup", "0 2 * * *", now + 20 * hour),
             NextRun("drill", "0 5 * * 0", now + 5 * day),
         ),
+    )
+
+
+def drill_report(
+    name: str,
+    at: datetime,
+    *,
+    level: Level = "full",
+    checks: tuple[CheckResult, ...] = (),
+    controls: tuple[ControlResult, ...] = (),
+    outcome: Outcome = Outcome.PASSED,
+    rto_met: bool = True,
+) -> DrillReport:
+    """The report of a drill that ended at that moment, of a point of an hour before."""
+    return DrillReport(
+        id=name,
+        site="registry.example.com",
+        point=f"point-of-{name}",
+        level=level,
+        outcome=outcome,
+        started_at=at - timedelta(minutes=2),
+        finished_at=at,
+        consistent_at=at - timedelta(hours=1),
+        checks=checks,
+        controls=controls,
+        stages=(Stage("fetch the seal", 0.0, 1.5),),
+        recovery_time_seconds=90.0,
+        recovery_point_age_seconds=3480.0,
+        objectives=(Objective("rto", 60.0 if not rto_met else 3600.0, 90.0, rto_met),)
+        if level == "full"
+        else (),
+        versions={"drkit": "1"},
+        host="drill-host",
     )

@@ -12,7 +12,7 @@ from drkit.checks.finding import Finding
 from drkit.errors import ConfigError
 from drkit.model import Outcome
 from drkit.secrets.bundle import Member
-from drkit.tools import age, passphrases
+from drkit.tools import age, dsse, passphrases
 
 
 def of_content(members: Sequence[Member], now: datetime, warning: timedelta) -> tuple[str, ...]:
@@ -65,3 +65,14 @@ def of_recipients(settings: config.Secrets) -> tuple[str, ...]:
         f"{path} opens none of the recipients, so no drill here can open the secrets of this point: see"
         " recipients and identity_file in [secrets]",
     )
+
+
+def report_key(settings: config.Config) -> tuple[str, tuple[str, ...]]:
+    """The public half of the key that signs reports of drills, and a warning where it cannot be read."""
+    path = settings.drill.signing_key
+    if path is None:
+        return "", ()
+    try:
+        return dsse.read_public(path), ()
+    except ConfigError as error:
+        return "", (f"this point does not say who signs reports of drills: {error.message}",)

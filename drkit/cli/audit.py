@@ -44,4 +44,5 @@ def audit(
         json,
         lambda run: action.audit(run.settings, options, agree, run.listener),
         show.audit,
+        audited=repair is not None and not dry_run,
     )

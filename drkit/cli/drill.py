@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from drkit.cli.options import Identity, Json, RepositoryName
+from drkit.cli.options import Identity, Json, Junit, RepositoryName
 from drkit.cli.recording import Recorded
 from drkit.cli.run import Run, perform
 from drkit.errors import UsageError
@@ -31,6 +31,7 @@ def drill(
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the report to this directory as well.")
     ] = None,
+    junit: Junit = None,
     identity: Identity = None,
     repository: RepositoryName = None,
     in_turn: Annotated[
@@ -43,7 +44,7 @@ def drill(
     from drkit.actions.drill import turn
     from drkit.cli.views import drill as show
 
-    options = action.DrillOptions(point, random, oldest, level, report, identity, repository)
+    options = action.DrillOptions(point, random, oldest, level, report, identity, repository, junit)
 
     def recorded(run: Run) -> Recorded:
         nonlocal options

@@ -34,18 +34,39 @@ def keys(context: typer.Context) -> None:
 @app.command()
 def generate(
     context: typer.Context,
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The file to create.")],
     name: Annotated[
-        str,
-        typer.Argument(metavar="NAME", help="Whose identity it is, such as operator, drill host or offline."),
-    ],
-    output: Annotated[Path, typer.Option(metavar="FILE", help="The identity file to create.")],
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="Whose identity it is, such as operator, drill host or offline."
+        ),
+    ] = None,
+    signing: Annotated[
+        bool, typer.Option("--signing", help="Instead of an identity: a key to sign reports of drills with.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Create an age identity in a new file."""
+    """Create an age identity, or a key for signatures, in a new file."""
     from drkit.actions.keys import custody as action
     from drkit.cli.views import keys as show
+    from drkit.errors import UsageError
 
-    perform(context, "keys generate", json, lambda _run: action.generate(name, output), show.generate)
+    if signing:
+        perform(
+            context,
+            "keys generate",
+            json,
+            lambda _run: action.generate_signing(output),
+            show.generate_signing,
+        )
+        return
+
+    def work() -> action.Generated:
+        if name is None:
+            raise UsageError("an identity has a NAME", hint="such as operator, drill host or offline")
+        return action.generate(name, output)
+
+    perform(context, "keys generate", json, lambda _run: work(), show.generate)
 
 
 @app.command(name="list")
@@ -75,7 +96,7 @@ def check(
     def work(run: Run) -> action.KeyCheck:
         return action.check(run.settings, point, repository, tuple(identity or ()))
 
-    perform(context, "keys check", json, work, show.check)
+    perform(context, "keys check", json, work, show.check, audited=True)
 
 
 @app.command()
@@ -149,7 +170,7 @@ def escrow(
     def work(run: Run) -> action.Escrow:
         return action.escrow(run.settings, run.config_path, options)
 
-    perform(context, "keys escrow", json, work, show.escrow)
+    perform(context, "keys escrow", json, work, show.escrow, audited=True)
 
 
 @app.command()
@@ -171,4 +192,4 @@ def combine(
         typed = "" if pages else prompts.shares()
         return action.combine(tuple(pages or ()), output, typed)
 
-    perform(context, "keys combine", json, work, show.combine)
+    perform(context, "keys combine", json, work, show.combine, audited=True)

@@ -17,6 +17,7 @@ from drkit.cli import (
     copy,
     doctor,
     drill,
+    drills,
     expire,
     init,
     keys,
@@ -28,6 +29,7 @@ from drkit.cli import (
     serve,
     status,
     streams,
+    trail,
     verify,
 )
 from drkit.cli.run import Options, report_usage
@@ -99,6 +101,7 @@ app.command()(points.points)
 app.command(name="show")(points.show_point)
 app.command()(status.status)
 app.command()(drill.drill)
+app.command()(drills.drills)
 app.command()(verify.verify)
 app.command()(restore.restore)
 app.command()(audit.audit)
@@ -107,6 +110,7 @@ app.command()(serve.serve)
 app.command()(expire.expire)
 app.command()(runbook.runbook)
 app.command()(notify.notify)
+app.command()(trail.trail)
 app.command()(schedule.scheduler)
 app.command()(schedule.timers)
 

@@ -37,6 +37,10 @@ SiteName = Annotated[
     typer.Option("--site", metavar="NAME", help="Whose points, where it has those of several sites."),
 ]
 PointArgument = Annotated[str, typer.Argument(metavar="POINT", help="An id, a prefix of one, or `latest`.")]
+Junit = Annotated[
+    Path | None,
+    typer.Option("--junit", metavar="FILE", help="Write the report as JUnit's XML, for CI servers."),
+]
 Identity = Annotated[
     Path | None,
     typer.Option("--identity", metavar="FILE", help="The age identity that decrypts the secrets."),

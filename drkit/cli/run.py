@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from drkit import logs
-from drkit.cli import crash, recording
+from drkit.cli import auditing, crash, limiting, recording
+from drkit.cli.auditing import Audited
 from drkit.cli.ending import Ending, complain, show_error
 from drkit.cli.recording import Recorded, Trail
 from drkit.errors import DrkitError, Interrupted, UsageError
@@ -88,12 +89,13 @@ def perform(
     recorded: Recorded | Callable[[Run], Recorded] | None = None,
     *,
     bar: bool = True,
+    audited: bool = False,
 ) -> None:
     """Do the work, show its result or its error, and leave with the right exit code.
 
     `bar` is false for what draws on the terminal itself.
     `recorded` is for commands that somebody relies on: how they end is written down, and told. As a function
-    it is called before the work.
+    it is called before the work. Like these, `audited` ones stand in the audit trail.
     """
     be_deaf = _listen_to_signals()
     _forbid_core_dumps()
@@ -106,7 +108,10 @@ def perform(
     trail: Trail | None = None
     result: T | None = None
     failed: DrkitError | None = None
+    audit: Audited | None = None
     try:
+        if recorded or audited:
+            audit = auditing.begin(run.state, command)
         if recorded:
             trail = recording.trail(
                 run.settings, recorded if isinstance(recorded, Recorded) else recorded(run)
@@ -116,10 +121,16 @@ def perform(
             # The scheduler's verbs draw on the terminal themselves.
             if bar and not options.quiet and command != "scheduler":
                 run.listener = _watch(stack, command)
-            result = work(run)
+            if trail:
+                verb = trail.recorder.attempt.verb
+                result = limiting.around(run.settings, verb, lambda: work(run))
+            else:
+                result = work(run)
         crash.raise_from_threads(result)
     except BaseException as error:  # noqa: BLE001 - no exception ends a command in silence
         failed = crash.known(error, command, run.state)
+    if audit:
+        audit.end(failed, failed.result if failed else result)
     ending = Ending(command, as_json, quiet=options.quiet, state=run.state)
     failed, lost = ending.show(failed, result, show)
     if trail:

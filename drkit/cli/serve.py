@@ -41,5 +41,10 @@ def serve(
 
     options = action.ServeOptions(point, listen, only, tls, password_file, anonymous, identity, repository)
     perform(
-        context, "serve", False, lambda run: action.serve(run.settings, options, show.announce), show.ended
+        context,
+        "serve",
+        False,
+        lambda run: action.serve(run.settings.unlimited(), options, show.announce),
+        show.ended,
+        audited=True,
     )

@@ -7,14 +7,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from drkit.config.fields import AbsolutePath, Duration, Name, no_password_in_url
+from drkit.config.fields import AbsolutePath, Duration, Name, Rate, no_password_in_url
 from drkit.config.section import Section
 
 
 class Retention(Section):
     """`[retention]`: how many recovery points to keep, newest first, by period; all zero keeps everything.
 
-    In a `[[repository]]` it holds there, instead of the common one.
+    In a `[[repository]]` it holds there, instead of the common one. Reports of drills are kept for
+    `keep_drill_reports`, and as long as their points.
     """
 
     keep_last: int = Field(0, ge=0)
@@ -23,6 +24,8 @@ class Retention(Section):
     keep_weekly: int = Field(0, ge=0)
     keep_monthly: int = Field(0, ge=0)
     keep_yearly: int = Field(0, ge=0)
+    # Three years, and the quarter that is being closed.
+    keep_drill_reports: Duration = timedelta(days=1190)
 
 
 class Repository(Section):
@@ -40,3 +43,5 @@ class Repository(Section):
     stall_limit: Duration = timedelta(minutes=20)
     rpo: Duration | None = None
     retention: Retention | None = None
+    upload_limit: Rate | None = None
+    download_limit: Rate | None = None

@@ -33,12 +33,14 @@ class Registry(Section):
 class Drill(Section):
     """`[drill]`: where sandboxes stand, and as whom their PostgreSQL runs when drkit is root.
 
-    `database_image` names an image, for a PostgreSQL major that this machine does not have.
+    `database_image` names an image, for a PostgreSQL major that this machine does not have; `signing_key` is
+    the key that reports are signed with.
     """
 
     directory: AbsolutePath | None = None
     user: str = "postgres"
     database_image: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./:@-]*$")] | None = None
+    signing_key: AbsolutePath | None = None
 
 
 class Restore(Section):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from drkit import config
+from drkit.config.fields import Listen
 from drkit.daemon.confinement import confined
 from drkit.model import cron
 from drkit.model.job import words
@@ -24,6 +25,8 @@ ExecStart={command}
 TimeoutStartSec=3d
 {common}"""
 
+_RUN = Path("/run")
+
 _DAEMON = """\
 [Unit]
 Description=drkit scheduler of {site}
@@ -41,7 +44,7 @@ RestartSec=30s
 WatchdogSec=2min
 # At its first start it may have to look at every repository.
 TimeoutStartSec=10min
-{common}
+{runtime}{common}
 [Install]
 WantedBy=multi-user.target
 """
@@ -108,9 +111,19 @@ def daemon(settings: config.Config, program: Path, config_path: Path) -> dict[st
     text = _DAEMON.format(
         site=site,
         command=_command(program, config_path, ("scheduler",)),
+        runtime=_runtime(settings.status.listening),
         common=_COMMON.format(confined=confined(settings)),
     )
     return {f"drkit-{site}.service": text}
+
+
+def _runtime(listen: Listen | None) -> str:
+    """The directory of a socket below /run, which is empty after each start of the machine."""
+    if not isinstance(listen, Path) or _RUN not in listen.parent.parents:
+        return ""
+    # Another site's socket may stand in it.
+    name = _word(str(listen.parent.relative_to(_RUN)))
+    return f"RuntimeDirectory={name}\nRuntimeDirectoryPreserve=yes\n"
 
 
 def name_of(site: str, job: str) -> str:

@@ -26,6 +26,7 @@ from typing import ClassVar
 
 from drkit.config.fields import Listen
 from drkit.errors import ConfigError, DrkitError
+from drkit.files import make_directory
 
 log = logging.getLogger(__name__)
 
@@ -242,6 +243,9 @@ class _Server(ThreadingHTTPServer):
         """Bind, without asking for the name of this machine."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if self._path is not None:
+            # What is below /run is gone after each start of the machine.
+            with contextlib.suppress(FileExistsError):
+                make_directory(self._path.parent, 0o755)
             _take_over(self._path)
         self.socket.bind(str(self._path) if self._path else self.server_address)
         self._bound = True

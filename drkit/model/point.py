@@ -16,6 +16,7 @@ from drkit.model.drill import DrillNote
 from drkit.model.evidence import DatabaseEvidence
 from drkit.model.key_fault import KeyFault
 from drkit.model.loss import Loss
+from drkit.model.trail import TrailHead
 
 MANIFEST_SCHEMA = 1
 PartKind = Literal[
@@ -198,6 +199,10 @@ class PointManifest:
     excused: tuple[str, ...] = ()
     # Of the part `configuration`.
     configuration: ConfigurationPlace | None = None
+    # The public half of the key that reports of drills are signed with, as PEM.
+    signing_key: str = ""
+    # The end of the audit trail of the machine that took it; the seal has its last lines.
+    trail: TrailHead | None = None
 
     @property
     def bytes(self) -> int:

@@ -22,8 +22,9 @@ from drkit.model import DrillNote, DrillReport, Point, PointManifest, utc_now
 from drkit.points import history, listing, seal_files, seals
 from drkit.points.choice import pick
 from drkit.points.listing import Listing
-from drkit.points.reading import REPORT_FILE, Reader, dump, parse
+from drkit.points.reading import ENVELOPE_FILE, PAGE_FILE, REPORT_FILE, Reader, dump, parse
 from drkit.points.seal_files import SealFiles
+from drkit.reports.attestation import Signed
 from drkit.state.directory import State
 from drkit.tools.credentials import read_credentials
 from drkit.tools.restic.access import Access
@@ -194,19 +195,51 @@ class Catalog:
         with (directory / history.FILE_NAME).open("wb") as file:
             file.writelines(history.lines(self._reader.history(known, data)))
         inside = (part.path.lstrip("/") for part in manifest.parts if not part.snapshot)
-        names = (seal_files.MANIFEST, history.FILE_NAME, *texts, *inside)
+        trail = (seal_files.TRAIL,) if (directory / seal_files.TRAIL).exists() else ()
+        names = (seal_files.MANIFEST, history.FILE_NAME, *texts, *trail, *inside)
         tags = self.tags(manifest.id, seals.SEAL)
         saved = self.repository.save_files(directory, names, tags, self.site, at)
         self._reader.keep(saved.snapshot, data)
         return saved
 
-    def keep_drill(self, report: DrillReport) -> str:
-        """Store a drill's report beside the point that it drilled. Returns its snapshot."""
+    def keep_drill(self, report: DrillReport, page: str, signed: Signed | None, directory: Path) -> str:
+        """Store a drill's report and its page beside the point that it drilled. Returns its snapshot.
+
+        `directory` is one of our own, for its files.
+        """
         data = dump(DrillReport, report)
-        tags = self.tags(report.point, seals.DRILL + report.id)
-        saved = self.repository.save_stream([data], REPORT_FILE, tags, self.site)
+        (directory / REPORT_FILE).write_bytes(data)
+        (directory / PAGE_FILE).write_text(page, encoding="utf-8")
+        names, tags = [REPORT_FILE, PAGE_FILE], [seals.DRILL + report.id]
+        if signed is not None:
+            (directory / ENVELOPE_FILE).write_bytes(signed.envelope)
+            names.append(ENVELOPE_FILE)
+            tags.append(seals.STATEMENT + signed.sha256)
+        saved = self.repository.save_files(directory, names, self.tags(report.point, *tags), self.site)
         self._reader.keep(saved.snapshot, data)
         return saved.snapshot
+
+    def envelope(self, snapshot: Snapshot) -> bytes | None:
+        """A drill's report as it was signed, None if it was not; raises the repository's errors."""
+        if not seals.value(snapshot, seals.STATEMENT):
+            return None
+        return b"".join(self.repository.read(snapshot.id, f"/{ENVELOPE_FILE}", locked=False))
+
+    def drill_page(self, snapshot: Snapshot) -> str:
+        """The page of a report, as it was then; raises the repository's errors."""
+        data = b"".join(self.repository.read(snapshot.id, f"/{PAGE_FILE}", locked=False))
+        return data.decode("utf-8", "replace")
+
+    def drill_report(self, snapshot: Snapshot) -> DrillReport:
+        """A drill's report, signed or not; raises the repository's errors, and RestoreDamaged."""
+        data = b"".join(self.repository.read(snapshot.id, f"/{REPORT_FILE}", locked=False))
+        found = parse(DrillReport, data)
+        if found is None:
+            raise RestoreDamaged(
+                f"the report in snapshot {snapshot.id[:8]} is not understood",
+                hint="a newer drkit may have made it; else run `drkit verify`",
+            )
+        return found
 
     def record_expired(self, points: Sequence[str]) -> str:
         """Say in the repository that points were removed by `expire`; returns the snapshot.
@@ -241,6 +274,8 @@ def open_catalog(settings: config.Config, name: str | None = None) -> Catalog:
         lock_wait=chosen.lock_wait,
         stall_limit=chosen.stall_limit,
         records=state.restics,
+        upload_limit=chosen.upload_limit,
+        download_limit=chosen.download_limit,
         credentials=read_credentials(chosen.credentials_file),
     )
     return Catalog(Repository(access), settings.site.name, state, state.catalog / chosen.name, chosen.name)

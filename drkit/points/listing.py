@@ -15,7 +15,8 @@ class Listing:
     """What one listing of a repository has: the recovery points, newest first.
 
     `expired` are the points that the repository says some host's `expire` removed, `confirmed` those whose
-    losses somebody has confirmed, `records` the snapshots that say so. `snapshots` are all of the site.
+    losses somebody has confirmed, `records` the snapshots that say so. `snapshots` are all of the site;
+    `drills` are those whose reports are there, the oldest first, also of points that have gone.
     """
 
     points: tuple[Point, ...]
@@ -23,20 +24,18 @@ class Listing:
     records: tuple[Snapshot, ...] = ()
     confirmed: frozenset[str] = frozenset()
     snapshots: tuple[Snapshot, ...] = ()
+    drills: tuple[DrillNote, ...] = ()
 
     @property
     def sealed(self) -> frozenset[str]:
         """The ids of the sealed points."""
         return frozenset(point.id for point in self.points if point.manifest)
 
-    def drill_snapshots(self, points: Iterable[str]) -> tuple[str, ...]:
-        """Snapshots of the drill reports of those points."""
-        wanted = set(points)
-        return tuple(
-            s.id
-            for s in self.snapshots
-            if seals.value(s, seals.DRILL) and seals.value(s, seals.POINT) in wanted
-        )
+    @property
+    def reports(self) -> dict[str, Snapshot]:
+        """The snapshots of drills' reports by the drills' ids, the oldest first."""
+        found = ((seals.value(snapshot, seals.DRILL), snapshot) for snapshot in self.snapshots)
+        return {drill: snapshot for drill, snapshot in found if drill}
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,7 @@ def listing(
         (*expired, *confirmed),
         frozenset(point for record in confirmed for point in seals.values(record, seals.CONFIRMED)),
         tuple(snapshots),
+        tuple(sorted(notes, key=lambda note: (note.finished_at, note.id))),
     )
 
 

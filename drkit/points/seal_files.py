@@ -14,6 +14,8 @@ from drkit.tools.tar import stream
 
 MANIFEST = "manifest.json"
 CONFIGURATION = "drkit.toml"
+# The last lines of the audit trail of the machine that took the point; no part of it, and nothing needs it.
+TRAIL = "trail.jsonl"
 # What has a line for each blob, tag or name, or for each thing that production does not serve.
 _LISTS: frozenset[PartKind] = frozenset(("digests", "dangling", "inventory", "tags", "names"))
 _LISTS_ENDING = ".jsonl"

@@ -17,6 +17,8 @@ from drkit.tools.restic.output import Snapshot
 SEAL = "drkit:manifest"
 POINT = "drkit:point:"
 DRILL = "drkit:drill:"
+# Of a drill's report that was signed: the hash by which the next one names it.
+STATEMENT = "drkit:statement:"
 SITE = "drkit:site:"
 MACHINE = "drkit:machine:"
 # Of the snapshot that says which points an `expire` has removed: a tag for each.

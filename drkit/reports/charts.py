@@ -59,12 +59,12 @@ class Event:
 def backups(points: Sequence[Point], history: Iterable[Attempt], zone: tzinfo) -> list[Event]:
     """The backups that are known: runs of this machine, and points that are still there."""
     sealed = [p for p in points if p.status is PointStatus.SEALED]
+    ids = {point.id for point in sealed}
     found = [Event(p.taken_at.astimezone(zone).date(), True, f"point {p.id}") for p in sealed]
     for run in history:
         # A good one whose point is still there would be told twice.
-        if run.verb == "backup" and run.ended_at and not (run.good and run.subject in {p.id for p in sealed}):
-            said = "a backup succeeded" if run.good else f"a backup failed (exit code {run.exit_code})"
-            found.append(Event(run.ended_at.astimezone(zone).date(), run.good, said))
+        if run.verb == "backup" and not (run.good and run.subject in ids):
+            found.append(Event(_day(run, zone), run.good, f"a backup {_ended(run, 'succeeded')}"))
     return found
 
 
@@ -81,10 +81,20 @@ def drills(notes: Iterable[DrillNote], history: Iterable[Attempt], zone: tzinfo)
     ]
     reported = {note.id for note in notes}
     for run in history:
-        if run.verb == "drill" and run.ended_at and run.subject not in reported:
-            word = "passed" if run.good else f"did not pass (exit code {run.exit_code})"
-            found.append(Event(run.ended_at.astimezone(zone).date(), run.good, f"{run.label} {word}"))
+        if run.verb == "drill" and run.subject not in reported:
+            found.append(Event(_day(run, zone), run.good, f"{run.label} {_ended(run, 'passed')}"))
     return found
+
+
+def _day(run: Attempt, zone: tzinfo) -> date:
+    return (run.ended_at or run.began_at).astimezone(zone).date()
+
+
+def _ended(run: Attempt, well: str) -> str:
+    """How a run ended that is not under way."""
+    if run.good:
+        return well
+    return f"failed (exit code {run.exit_code})" if run.ended_at else "never ended"
 
 
 def year(events: Iterable[Event], today: date) -> Calendar:
@@ -187,6 +197,14 @@ class Plot:
     bottom: int = HEIGHT - _FOOT
 
 
+def _thinned(marks: Iterable[Mark]) -> tuple[Mark, ...]:
+    """Of good ones that lie on one another the last: a point each hour for a year is no picture."""
+    kept: dict[tuple[int, bool, str], Mark] = {}
+    for mark in marks:
+        kept[(int(mark.x / 2), mark.good, "" if mark.good else mark.said)] = mark
+    return tuple(sorted(kept.values(), key=lambda mark: mark.x))
+
+
 @dataclass(frozen=True)
 class Value:
     """What was measured when, how it reads, and whether it is as it should be."""
@@ -215,7 +233,7 @@ def plot(
         return round(12 + depth * (1 - min(amount, top) / top), 1)
 
     shown = sorted((v for v in values if now - span <= v.at <= now), key=lambda value: value.at)
-    marks = tuple(Mark(across(v.at), down(v.amount), v.good, v.said) for v in shown)
+    marks = _thinned(Mark(across(v.at), down(v.amount), v.good, v.said) for v in shown)
     months = []
     for back in range(int(span.days / 30) + 1):
         month = (now.year * 12 + now.month - 1) - back

@@ -65,6 +65,8 @@ class Page:
     repositories: tuple[RepositoryLine, ...]
     recipients: tuple[RecipientLine, ...]
     vault: VaultLine | None = None
+    # The public half of the key that reports of drills are signed with, as PEM.
+    signing_key: str = ""
     secrets: tuple[Printed, ...] = ()
     holder: int | None = None
     needed: int | None = None

@@ -15,6 +15,9 @@ read_only.json                 says that Harbor is read-only because of us
 drills/<drill id>/             reports
 attempts/<verb>.<id>.json      when a verb was begun and how it ended; a held lock says that it runs
 crashes/                       tracebacks
+trail.jsonl, trail-*.jsonl     the audit trail: who ran what
+alarms.json                    what each target of messages knows
+alarm_settings.json            whom to tell when the configuration is broken
 """
 
 from __future__ import annotations

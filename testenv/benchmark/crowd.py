@@ -33,8 +33,8 @@ def multiply(settings_file: Path, count: int, directory: Path) -> None:
     catalog = open_catalog(config.load_config(settings_file))
     listing = catalog.look()
     first = listing.points[-1]
-    reports = listing.drill_snapshots([first.id])
-    drill = _drill(catalog, reports[0]) if reports else None
+    reports = [s for s in listing.reports.values() if seals.value(s, seals.POINT) == first.id]
+    drill = catalog.drill_report(reports[0]) if reports else None
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(lambda number: _add(catalog, first, drill, number, directory), range(1, count)))
 
@@ -56,7 +56,8 @@ def _add(catalog: Catalog, first: Point, drill: DrillReport | None, number: int,
         (place / part.path.lstrip("/")).write_text(json.dumps({"point": name, "kind": part.kind}))
     catalog.seal(seals.with_trees(manifest, catalog.snapshots_of(name)), place, at)
     if drill is not None:
-        catalog.keep_drill(replace(drill, id=f"{name}-drill", point=name, started_at=at, finished_at=at))
+        report = replace(drill, id=f"{name}-drill", point=name, started_at=at, finished_at=at)
+        catalog.keep_drill(report, "", None, place)
 
 
 def _part(catalog: Catalog, part: Part, point: str) -> Part:

@@ -19,7 +19,8 @@ def is_due(settings: config.Config, now: datetime) -> bool:
     Each hour, when an objective ends to be met or a reminder is due, soon after a message did not arrive, and
     where a run was killed of which somebody was not told yet.
     """
-    if not alarm_settings.of(settings).anybody and settings.metrics is None:
+    written = settings.metrics or settings.status.page
+    if not alarm_settings.of(settings).wants_status and not written:
         return False
     try:
         lost = {a.id for a in attempts.read(State(settings.site.state).attempts) if a.lost}

@@ -28,6 +28,7 @@ class Context:
     vault: VaultWork
     listing: Listing
     warnings: tuple[str, ...] = ()
+    signing_key: str = ""
 
     @property
     def previous(self) -> PointManifest | None:

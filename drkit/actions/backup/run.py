@@ -112,9 +112,11 @@ def backup(settings: config.Config, listener: Listener = silent) -> BackupResult
         noticed = missed.warnings if missed else ()
         noticed += tuple(f"{gone.said}: {gone.hint}" for gone in dropped.dropped(settings, points))
         noticed += secret_warnings.of_recipients(settings.secrets)
+        signing_key, unread = secret_warnings.report_key(settings)
+        noticed += unread
         try:
             with VaultWork(settings, partial(reliants_at_hand, settings)) as vault:
-                context = Context(settings, catalog, versions, listener, vault, listing, noticed)
+                context = Context(settings, catalog, versions, listener, vault, listing, noticed, signing_key)
                 result = _attempts(context)
         finally:
             # Only now: until here their blobs spared restic reading every file again.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,8 +36,15 @@ from drkit.model import (
     in_seal,
     utc_now,
 )
-from drkit.points import seals
+from drkit.model.trail import TrailHead
+from drkit.points import seal_files, seals
+from drkit.state import trail
 from drkit.tools.restic.output import Snapshot
+
+log = logging.getLogger(__name__)
+
+# Of the audit trail: the runs of some weeks, and little beside what else is in a seal.
+TRAIL_LINES = 200
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,7 @@ def finish(context: Context, draft: Draft) -> BackupResult:
     stored = context.catalog.snapshots_of(draft.point)
     manifest = seals.with_trees(_manifest(context, draft, result), stored)
     _refuse_gone(stored, manifest, result)
+    _keep_trail(context, draft)
     try:
         saved = context.catalog.seal(manifest, draft.sealed, known=context.listing.snapshots)
     except Interrupted:
@@ -104,6 +113,22 @@ def finish(context: Context, draft: Draft) -> BackupResult:
         parts=in_seal(manifest.parts, saved.snapshot),
         added_bytes=result.added_bytes + saved.added_bytes,
     )
+
+
+def _keep_trail(context: Context, draft: Draft) -> None:
+    """The last lines of the audit trail; that they cannot be read keeps no point from being sealed."""
+    try:
+        if lines := trail.tail(context.state.root, TRAIL_LINES):
+            (draft.sealed / seal_files.TRAIL).write_bytes(lines)
+    except OSError as error:
+        log.warning("the audit trail cannot be kept in the point: %s", error)
+
+
+def _trail_head(context: Context) -> TrailHead | None:
+    try:
+        return trail.head(context.state.root, context.state.machine)
+    except OSError:
+        return None
 
 
 def _unsealed(error: ToolFailed | OSError, result: BackupResult) -> BackupIncomplete:
@@ -156,6 +181,8 @@ def _manifest(context: Context, draft: Draft, result: BackupResult) -> PointMani
         drift=draft.drift,
         excused=draft.excused,
         configuration=_configuration(settings),
+        signing_key=context.signing_key,
+        trail=_trail_head(context),
     )
 
 

@@ -13,7 +13,7 @@ from drkit.errors import ConfigError
 from drkit.logs import register_secret
 from drkit.secrets import capture
 from drkit.secrets.bundle import Member
-from drkit.tools import age
+from drkit.tools import age, dsse
 from drkit.tools.recipient import named
 
 # A shorter one could stand in a file by chance.
@@ -33,6 +33,8 @@ def private_files(settings: config.Config) -> Iterator[Finding]:
     own: tuple[Path | None, ...] = (settings.secrets.identity_file, settings.secrets.cosign_password_file)
     told = settings.notify
     own += (told.urls_file, told.critical_urls_file, told.webhook_file)
+    if settings.drill.signing_key and not dsse.is_public(settings.drill.signing_key):
+        own += (settings.drill.signing_key,)
     files += [path for path in (*own, *settings.ping.files.values()) if path is not None]
     open_ones = []
     for path in files:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import random
 import secrets
@@ -15,11 +16,11 @@ from pathlib import Path
 import drkit
 from drkit import config, tidying
 from drkit.actions import hosts, leftovers
-from drkit.actions.drill import verdict
+from drkit.actions.drill import keeping, scratch, signing, verdict
 from drkit.blobs.vault import reading as vault_reading
 from drkit.checks import production
 from drkit.checks.binding import Binding
-from drkit.errors import DrillError, DrkitError, Failure, ToolFailed, UsageError, of_system
+from drkit.errors import DrillError, Failure, ToolFailed, UsageError, of_system
 from drkit.model import (
     CLOCK_SKEW,
     CheckResult,
@@ -38,10 +39,11 @@ from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.choice import pick
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, silent
-from drkit.reports import page, statements
+from drkit.reports import junit, statements
 from drkit.sandbox.build import Builder, Restored
 from drkit.sandbox.hiding import hide
 from drkit.sandbox.proof import Proof
+from drkit.state import trail
 from drkit.state.directory import State, new_id, private_directory
 from drkit.stopwatch import Stopwatch
 from drkit.tools import age
@@ -60,6 +62,7 @@ class DrillOptions:
     report: Path | None = None
     identity: Path | None = None
     repository: str | None = None
+    junit: Path | None = None
 
 
 def drill(settings: config.Config, options: DrillOptions, listener: Listener = silent) -> DrillReport:
@@ -69,6 +72,8 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
     where it could not even begin; UsageError, NoSuchPoint and the repository's errors.
     """
     _refuse_several(options)
+    # What is wrong with it shows before an hour of work.
+    key = signing.read_key(settings)
     repository.require(repository.version())
     state = State(settings.site.state)
     state.prepare()
@@ -88,6 +93,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         bare = catalog.without_copies(copies)
         files, unread = _read(bare, point, copies / "seal", stopwatch)
         manifest = files.manifest
+        scratch.refuse_small(settings.sandboxes, manifest, options.level)
         identities = _identities(settings, options, manifest)
         if manifest.bucket is not None:
             # Before a sandbox is built for a drill that nobody has configured.
@@ -100,7 +106,11 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         )
         newest = point.id == next(p.id for p in points if p.manifest)
         report = run.unread(unread) if unread else run.drill(newest=newest)
-    report = _keep(report, state, catalog, options, swept)
+    report = replace(report, problems=(*report.problems, *swept))
+    homes = [state.drills / report.id, *([options.report] if options.report else [])]
+    report = keeping.keep(report, catalog, settings, point, key, homes, listing.drills)
+    if options.junit is not None:
+        junit.write(report, options.junit)
     verdict.judge(report)
     return report
 
@@ -286,6 +296,8 @@ class _Run:
             problems=tuple(problems),
             revision=self.manifest.revision,
             opened=age.opened(self.manifest.recipients, self.identities),
+            repository=self.catalog.name,
+            started_by=", ".join(f"{how} {name}" for how, name in trail.who(os.environ).items()),
         )
 
     def _objectives(self, report: DrillReport, *, newest: bool) -> tuple[Objective, ...]:
@@ -317,23 +329,3 @@ def _torn_down(stopwatch: Stopwatch) -> Iterator[contextlib.ExitStack]:
     finally:
         # Where a signal came just before that.
         stack.close()
-
-
-def _keep(
-    report: DrillReport, state: State, catalog: Catalog, options: DrillOptions, swept: Sequence[str]
-) -> DrillReport:
-    """Write the report here and where the user wants it, and store it in the repository with its point."""
-    report = replace(report, problems=(*report.problems, *swept))
-    homes = [state.drills / report.id, *([options.report] if options.report else [])]
-    report = replace(report, report=str(homes[-1] / page.PAGE))
-    try:
-        catalog.keep_drill(report)
-    except DrkitError as error:
-        # A drill host may read the repository and not write it; the drill itself is no less true.
-        note = (
-            f"the report is not in the repository, so `expire` does not know of this drill: {error.message}"
-        )
-        report = replace(report, problems=(*report.problems, note))
-    for home in homes:
-        page.write(report, home)
-    return report

@@ -14,7 +14,7 @@ from drkit.actions.known_points import Missed
 from drkit.blobs.vault.pruning import VaultExpiry
 from drkit.errors import DrkitError, Failure, NotRemoved, PointsMissing
 from drkit.model import Point, utc_now
-from drkit.points import collapse, retention, seals
+from drkit.points import collapse, drill_reports, retention, seals
 from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.listing import Listing
 from drkit.points.ownership import host_of
@@ -151,7 +151,7 @@ class _Expiry:
             *self._others(listing.points, own),
         )
         if not self.dry_run:
-            self._remove(catalog, doomed, listing)
+            self._remove(catalog, doomed, listing, rules.keep_drill_reports)
         self.gone = frozenset(point.id for point in doomed)
 
     def _others(self, points: Sequence[Point], own: Sequence[Point]) -> Iterator[ExpireLine]:
@@ -162,11 +162,13 @@ class _Expiry:
                 why = f"made by {host}, not by this host: see `drkit points --take-over {host}`"
                 yield ExpireLine(point.id, True, (why,), self.name)
 
-    def _remove(self, catalog: Catalog, doomed: Sequence[Point], listing: Listing) -> None:
+    def _remove(
+        self, catalog: Catalog, doomed: Sequence[Point], listing: Listing, reports: timedelta
+    ) -> None:
         # Before they go: what is cut off must not make them missed.
         known_points.learn(catalog, listing, without={point.id for point in doomed})
         try:
-            remove(catalog, doomed, listing)
+            remove(catalog, doomed, listing, reports)
         except NotRemoved:
             there = {point.id for point in catalog.points()}
             self.remaining = sum(point.id in there for point in doomed)
@@ -174,10 +176,11 @@ class _Expiry:
         catalog.repository.prune()
 
 
-def remove(catalog: Catalog, points: Sequence[Point], listing: Listing) -> None:
+def remove(catalog: Catalog, points: Sequence[Point], listing: Listing, reports: timedelta) -> None:
     """Forget points, every seal first: a run that is cut off leaves incomplete points, none that lie.
 
     That they were removed is recorded in the repository; of the earlier records those go that nobody needs.
+    Reports of their drills stay as long as `reports` says: they are the auditor's.
     """
     if not points:
         return
@@ -185,7 +188,7 @@ def remove(catalog: Catalog, points: Sequence[Point], listing: Listing) -> None:
     older = {snapshot for point in points for snapshot in point.superseded}
     sealing = {point.manifest_snapshot for point in points if point.manifest_snapshot}
     parts = [snapshot for point in points for snapshot in point.snapshots]
-    drills = listing.drill_snapshots(ids)
+    drills = drill_reports.outlived(listing, ids, reports, utc_now())
     records = [record.id for record in listing.records if _outlived(record, ids)]
     # An older seal of the same point would count again as soon as the newer one is gone.
     catalog.repository.forget(sorted(older))

@@ -15,7 +15,7 @@ from drkit.model import PointManifest, utc_now
 from drkit.points.catalog import open_catalog
 from drkit.secrets import capture
 from drkit.secrets.bundle import Member
-from drkit.tools import age, shamir
+from drkit.tools import age, dsse, shamir
 from drkit.tools.age import Identity
 from drkit.tools.recipient import Named, named
 
@@ -27,6 +27,17 @@ class Generated:
     name: str
     recipient: str
     identity_file: Path
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """A new key that reports of drills are signed with: both halves, and the public one's id."""
+
+    key_file: Path
+    public_file: Path
+    public: str
+    id: str
     created_at: datetime
 
 
@@ -100,6 +111,18 @@ def generate(name: str, output: Path) -> Generated:
     made = f"# created: {now.isoformat(timespec='seconds')}\n# name: {name}\n"
     write_private(output, f"{made}# public key: {recipient}\n{identity}\n")
     return Generated(name, f"{recipient} {name}", output, now)
+
+
+def generate_signing(output: Path) -> SigningKey:
+    """Make an ed25519 key for reports of drills, its public half in FILE.pub; raises ConfigError."""
+    output = output.absolute()
+    beside = output.with_name(output.name + ".pub")
+    private, public = dsse.generate()
+    if beside.exists():
+        raise ConfigError(f"{beside} exists already", hint="a key is never overwritten: name another file")
+    write_private(output, private)
+    write_private(beside, public)
+    return SigningKey(output, beside, public, dsse.key_id(public), utc_now())
 
 
 def write_private(path: Path, text: str) -> None:

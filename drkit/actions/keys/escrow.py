@@ -15,7 +15,7 @@ from drkit.logs import register_secret
 from drkit.model import utc_now
 from drkit.reports import escrow as report
 from drkit.reports.escrow import Page, Printed, RecipientLine, RepositoryLine, VaultLine
-from drkit.tools import age, shamir
+from drkit.tools import age, dsse, shamir
 from drkit.tools.recipient import named
 from drkit.tools.shamir import Scheme
 
@@ -86,6 +86,7 @@ def _page(settings: config.Config, path: Path, options: EscrowOptions) -> Page:
         ),
         recipients=tuple(recipients),
         vault=_vault(settings.vault) if settings.vault else None,
+        signing_key=dsse.read_public(settings.drill.signing_key) if settings.drill.signing_key else "",
     )
 
 

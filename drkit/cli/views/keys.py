@@ -11,7 +11,14 @@ from drkit.cli.output import Table
 from drkit.cli.views.layout import facts, warn
 
 if TYPE_CHECKING:
-    from drkit.actions.keys.custody import Combined, Generated, KeyCheck, KeyList, RecipientState
+    from drkit.actions.keys.custody import (
+        Combined,
+        Generated,
+        KeyCheck,
+        KeyList,
+        RecipientState,
+        SigningKey,
+    )
     from drkit.actions.keys.escrow import Escrow
     from drkit.actions.keys.rotate import Rotation
     from drkit.cli.output import Output
@@ -23,6 +30,19 @@ def generate(paper: Output, found: Generated) -> None:
     paper.print()
     paper.line(f"For new recovery points: drkit keys rotate --add '{found.recipient}'")
     paper.print("Keep the identity where it is needed, and not on the machine that is backed up.")
+
+
+def generate_signing(paper: Output, found: SigningKey) -> None:
+    """A new key for reports of drills, and where its two halves belong."""
+    facts(
+        paper, [("key", str(found.key_file)), ("public half", str(found.public_file)), ("its id", found.id)]
+    )
+    paper.print()
+    paper.line(f'In the configuration: [drill] signing_key = "{found.key_file}"')
+    paper.print(
+        "Give the public half to whoever reads reports. Whoever has the key can sign a report of their own:"
+        " keep it where drills run, and nowhere else."
+    )
 
 
 def list_keys(paper: Output, found: KeyList) -> None:

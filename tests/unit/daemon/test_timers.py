@@ -70,18 +70,26 @@ def test_the_daemon() -> None:
     assert (value(text, "Type"), value(text, "WatchdogSec")) == (["notify"], ["2min"])
     assert value(text, "ExecReload") == ["/bin/kill -HUP $MAINPID"]
     assert units.to_enable({name: text}) == (name,)
+    assert value(text, "RuntimeDirectory") == []
+    served = site(more='[status]\nlisten = "unix:/run/drkit/site/s.sock"\n')
+    (text,) = units.daemon(served, PROGRAM, CONFIG).values()
+    assert value(text, "RuntimeDirectory") == ["drkit/site"]
+    assert value(text, "RuntimeDirectoryPreserve") == ["yes"]
+    assert "-/run/drkit/site" in value(text, "ReadWritePaths")
 
 
 def test_where_it_may_write_follows_from_the_configuration() -> None:
     more = (
         '[blobs]\nkind = "filesystem"\npath = "/data/my registry"\nvolume = "reflink"\n'
         '[metrics]\ntextfile = "/var/lib/node/drkit.prom"\n[drill]\ndirectory = "/srv/sandbox"\n'
-        '[runbook]\ndirectory = "/srv/50%"\n'
+        '[runbook]\ndirectory = "/srv/50%"\n[status]\npage = "/var/www/drkit/status.html"\n'
+        '[notify]\nmail = ["root"]\n'
     )
     settings = site(more=more)
     text = confinement.confined(settings)
     state, repository = settings.site.state, settings.primary.url
     expected = {f"-{state}", f"-{repository}", "-/data", "-/var/lib/node", "-/srv/sandbox", "-/srv/50%%"}
+    expected |= {"-/var/www/drkit", "-/var/spool", "-/var/log/exim4"}
     assert set(value(text, "ReadWritePaths")) == expected
     assert value(text, "PrivateTmp") == ["yes"]
     assert value(

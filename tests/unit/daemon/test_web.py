@@ -75,7 +75,7 @@ def looking(tmp_path: Path) -> Looking:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "s.sock"
+    return tmp_path / "run" / "s.sock"
 
 
 def test_each_path_on_a_port(looking: Looking) -> None:
@@ -161,6 +161,7 @@ def test_those_who_ask_at_once_wait_for_one_look(looking: Looking, path: Path) -
 
 
 def test_a_socket_of_a_killed_daemon_is_taken_over_and_no_other(looking: Looking, path: Path) -> None:
+    path.parent.mkdir()
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
     with client(path, looking.published()) as web:
@@ -188,6 +189,7 @@ def test_a_port_that_is_taken(looking: Looking) -> None:
 
 
 def test_what_cannot_be_served_is_told_once_and_tried_again(looking: Looking, path: Path) -> None:
+    path.parent.mkdir()
     path.write_text("in the way")
     with ExitStack() as stack:
         service = Service(path, looking.published(), stack)

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from drkit.actions.status import ahead
 from drkit.config import Schedule
-from drkit.model import Attempt, Part, Point, Problem, ProblemKind, Status, utc_now
+from drkit.model import Attempt, NextRun, Part, Point, Problem, ProblemKind, RepositoryStatus, Status, utc_now
 from drkit.reports import charts, status_page
 from tests.needs import program
 from tests.samples import sealed, status
@@ -33,6 +33,8 @@ def history() -> list[Attempt]:
             code, took = (5, 3900.0) if days == 140 else (0, 2400.0)
             drill = Attempt(f"d{days}", "drill", "full", at - DAY / 50, at, code, recovery_time_seconds=took)
             found.append(drill)
+    # One that was killed.
+    found.append(Attempt("k", "backup", "", NOW - 100 * DAY))
     return found
 
 
@@ -87,12 +89,16 @@ def test_what_a_person_sees(browser: Browser, tmp_path: Path) -> None:
     assert page.title() == "NOT GREEN: registry.example.com"
     assert page.locator("h1").inner_text() == "registry.example.com is not green: rto missed, 1 problem"
     first, second = page.locator("ul.problems li").all_inner_texts()
-    assert first.startswith("problem: the last drill took longer than the objective allows\nrun drkit drill;")
+    assert first.startswith(
+        "problem: the last drill took longer than the objective allows\nmake the slow stages"
+    )
     assert second.startswith("warning: 1 incomplete recovery point\n")
     text = page.locator("main").inner_text()
     for words in ("20261124-020000-7bd10e", "cannot be read", "in no recovery point", "/etc/ssl/harbor/"):
         assert words in text
     assert "Backups: 360 days with one that succeeded, 1 day with one that did not." in text
+    killed = page.locator("svg rect.bad title", has_text="a backup never ended")
+    assert killed.count() == 1
     assert page.locator("svg rect.bad").count() == 2 + 1, (
         "a backup, a drill of the past, the last quick drill"
     )
@@ -162,6 +168,8 @@ def test_a_page_that_nobody_writes_any_more_says_so(browser: Browser, tmp_path: 
     assert (
         page.locator("#stale").inner_text().startswith("This page is 3 days old: what it says may no longer")
     )
+    weekly = replace(green, next_runs=(NextRun("backup", "0 2 * * 0", at + 7 * DAY),))
+    assert not Opened(browser, page_of(weekly), tmp_path).page.locator("#stale").is_visible()
     without = Opened(browser, page_of(green), tmp_path, java_script_enabled=False).page
     assert "Compare the time below with your clock" in without.locator("noscript").inner_text()
 
@@ -183,6 +191,20 @@ def test_a_site_of_which_nothing_is_known_has_a_page(browser: Browser, tmp_path:
     shown = page.locator("main").inner_text()
     for words in ("No full drill has measured it yet", "There is nothing on the schedule", "0 days with one"):
         assert words in shown
+
+
+def test_of_a_repository_that_cannot_be_read_nothing_is_called_never(
+    browser: Browser, tmp_path: Path
+) -> None:
+    found = status(NOW)
+    gone = RepositoryStatus("primary", None, None, None, None, None, None)
+    none = tuple(replace(each, actual_seconds=None, met=False) for each in found.objectives)
+    unknown = replace(found, repositories=(gone,), objectives=none, runs=(), sources=(), certificates=())
+    page = Opened(browser, status_page.render(unknown, (), (), {}, UTC), tmp_path).page
+    shown = page.locator("main").inner_text()
+    assert "never" not in shown.replace("never ran here", "")
+    assert shown.count("Nobody can tell") == 3
+    assert shown.count("unknown") == 4
 
 
 def test_a_page_is_readable_for_all(tmp_path: Path) -> None:

@@ -1,0 +1,236 @@
+"""What the drills of a period show, as an auditor asks for it; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from drkit.actions.drills.period import Period
+from drkit.actions.drills.trend import Trend, trend
+from drkit.config import Objectives
+from drkit.model import DrillNote, DrillReport, Objective, Outcome, Point
+from drkit.reports import controls
+
+_NAMED = 20
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Whether a report was signed: `verified` is None for one without a signature; `said` is for people."""
+
+    verified: bool | None
+    said: str
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A report as a repository holds it."""
+
+    repository: str
+    report: DrillReport
+    signature: Signature
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a repository: its sealed points, newest first, and the notes of all of its drills."""
+
+    repository: str
+    sealed: tuple[Point, ...]
+    drills: tuple[DrillNote, ...]
+
+
+@dataclass(frozen=True)
+class PeriodDrill:
+    """One drill of the period: `wrong` names what failed, `followed` the drill that passed after it."""
+
+    id: str
+    repository: str
+    point: str
+    level: str
+    outcome: Outcome
+    started_at: datetime
+    finished_at: datetime
+    host: str
+    recovery_time_seconds: float | None
+    recovery_point_age_seconds: float
+    objectives: tuple[Objective, ...]
+    checks: int
+    checks_passed: int
+    controls: int
+    controls_caught: int
+    wrong: tuple[str, ...]
+    followed: str | None
+    signature: Signature
+
+
+@dataclass(frozen=True)
+class ObjectiveCount:
+    """How often an objective was met, and missed, by the drills that measured it."""
+
+    name: str
+    met: int
+    missed: int
+    worst_seconds: float | None
+    target_seconds: float
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How long ago the bytes in a repository were last proved: by the last full drill that passed.
+
+    `newer_points` were sealed since, and `unread_bytes` is what they added, which no drill has read.
+    """
+
+    repository: str
+    drill: str | None
+    point: str | None
+    at: datetime | None
+    newer_points: int
+    unread_bytes: int
+
+
+@dataclass(frozen=True)
+class PeriodReport:
+    """A period's drills at a glance; `undrilled` names up to twenty of its points that no drill has tried."""
+
+    site: str
+    period: str
+    start: datetime
+    end: datetime
+    written_at: datetime
+    verdict: str
+    good: bool
+    drills: tuple[PeriodDrill, ...]
+    objectives: tuple[ObjectiveCount, ...]
+    points: int
+    undrilled_count: int
+    undrilled: tuple[str, ...]
+    proofs: tuple[Proof, ...]
+    evidence: tuple[controls.EvidenceLine, ...]
+    trend: Trend | None
+    warnings: tuple[str, ...] = ()
+    report: str | None = None
+
+
+def summarize(
+    site: str,
+    period: Period,
+    held: Sequence[Held],
+    known: Sequence[Known],
+    goals: Objectives,
+    now: datetime,
+    warnings: Sequence[str] = (),
+) -> PeriodReport:
+    """The period's page, from its reports and from what is known of all repositories."""
+    notes = [note for each in known for note in each.drills]
+    drills = tuple(_drill(each, notes) for each in sorted(held, key=lambda each: each.report.finished_at))
+    good, verdict = _verdict(drills, period, now)
+    taken = {point.id for each in known for point in each.sealed if point.taken_at in period}
+    tried = {note.point for note in notes}
+    untried = sorted(taken - tried, reverse=True)
+    return PeriodReport(
+        site=site,
+        period=period.name,
+        start=period.start,
+        end=period.end,
+        written_at=now,
+        verdict=verdict,
+        good=good,
+        drills=drills,
+        objectives=tuple(_objectives(drills)),
+        points=len(taken),
+        undrilled_count=len(untried),
+        undrilled=tuple(untried[:_NAMED]),
+        proofs=tuple(_proof(each, min(now, period.end)) for each in known),
+        evidence=controls.evidence([each.report for each in held]),
+        trend=trend(notes, goals.rto, now),
+        warnings=tuple(warnings),
+    )
+
+
+def _drill(held: Held, notes: Iterable[DrillNote]) -> PeriodDrill:
+    report = held.report
+    wrong = [check.name for check in report.checks if check.outcome in (Outcome.FAILED, Outcome.ERROR)]
+    wrong += [f"control not caught: {control.name}" for control in report.controls if not control.caught]
+    wrong += [f"objective missed: {goal.name}" for goal in report.objectives if not goal.met]
+    wrong += report.problems
+    return PeriodDrill(
+        id=report.id,
+        repository=held.repository,
+        point=report.point,
+        level=report.level,
+        outcome=report.outcome,
+        started_at=report.started_at,
+        finished_at=report.finished_at,
+        host=report.host,
+        recovery_time_seconds=report.recovery_time_seconds,
+        recovery_point_age_seconds=report.recovery_point_age_seconds,
+        objectives=report.objectives,
+        checks=len(report.checks),
+        checks_passed=sum(check.outcome is Outcome.PASSED for check in report.checks),
+        controls=len(report.controls),
+        controls_caught=sum(control.caught for control in report.controls),
+        wrong=tuple(wrong),
+        followed=None if report.outcome is Outcome.PASSED else _followed(report, notes),
+        signature=held.signature,
+    )
+
+
+def _followed(report: DrillReport, notes: Iterable[DrillNote]) -> str | None:
+    """The first drill after one that did not pass that shows as much and did; a full one shows all."""
+    later = (n for n in notes if n.finished_at > report.finished_at and n.outcome is Outcome.PASSED)
+    good = (note for note in later if note.level in ("full", report.level))
+    return next((note.id for note in sorted(good, key=lambda note: note.finished_at)), None)
+
+
+def _verdict(drills: Sequence[PeriodDrill], period: Period, now: datetime) -> tuple[bool, str]:
+    """Whether the period's restore tests are what an auditor wants, and that in one sentence."""
+    so_far = " so far" if now < period.end else ""
+    full = [drill for drill in drills if drill.level == "full"]
+    passed = [drill for drill in full if drill.outcome is Outcome.PASSED]
+    missed = [drill for drill in passed if not all(goal.met for goal in drill.objectives)]
+    open_ = [d for d in drills if d.outcome is not Outcome.PASSED and d.followed is None]
+    altered = [drill for drill in drills if drill.signature.verified is False]
+    if altered:
+        return False, f"The report of drill {altered[0].id} is not as it was signed."
+    if not passed:
+        return False, f"No full recovery drill has passed in {period.name}{so_far}."
+    if open_:
+        return False, f"Drill {open_[-1].id} did not pass, and no drill that shows as much has passed since."
+    if missed:
+        return False, f"Everything came back, but drill {missed[-1].id} missed an objective."
+    times = "once" if len(passed) == 1 else f"{len(passed)} times"
+    return True, f"Everything came back from backup {times} in {period.name}{so_far}, within the objectives."
+
+
+def _objectives(drills: Iterable[PeriodDrill]) -> Iterator[ObjectiveCount]:
+    by_name: dict[str, list[Objective]] = {}
+    for drill in drills:
+        for goal in drill.objectives:
+            by_name.setdefault(goal.name, []).append(goal)
+    for name, goals in by_name.items():
+        actual = [goal.actual_seconds for goal in goals if goal.actual_seconds is not None]
+        met = sum(goal.met for goal in goals)
+        yield ObjectiveCount(name, met, len(goals) - met, max(actual, default=None), goals[-1].target_seconds)
+
+
+def _proof(known: Known, at: datetime) -> Proof:
+    """By drills and points up to that moment."""
+    proofs = [note for note in known.drills if note.proves and note.finished_at <= at]
+    last = max(proofs, key=lambda note: note.finished_at, default=None)
+    points = [point for point in known.sealed if point.taken_at <= at]
+    drilled = next((point for point in points if last and point.id == last.point), None)
+    # A point that has gone meanwhile was older than those that are there.
+    newer = [point for point in points if drilled is None or point.taken_at > drilled.taken_at]
+    unread = sum(part.added_bytes for point in newer if point.manifest for part in point.manifest.parts)
+    return Proof(
+        known.repository,
+        last.id if last else None,
+        last.point if last else None,
+        last.finished_at if last else None,
+        len(newer),
+        unread,
+    )
