@@ -172,6 +172,13 @@ class State:
         write_once(path, secrets.token_hex(8))
         return path.read_text(encoding="utf-8")
 
+    @property
+    def known_machine(self) -> str:
+        """The same, where it has a name yet and that can be read; else nothing, and nothing is made."""
+        with contextlib.suppress(OSError):
+            return (self.root / "machine").read_text(encoding="utf-8").strip()
+        return ""
+
     def scheduler_lock(self) -> contextlib.AbstractContextManager[None]:
         """Be the only scheduler of this site; raises SiteLocked at once if there is another."""
         return self._alone("scheduler", "another scheduler runs for this site", "stop one of them")

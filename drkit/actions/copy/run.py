@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from drkit import config
-from drkit.actions import known_points, leftovers
+from drkit.actions import hosts, known_points, leftovers
 from drkit.actions.copy import vault
 from drkit.actions.copy.vault import Brought, VaultCopied
 from drkit.errors import DrkitError, Failure, NotRemoved, ToolFailed, UsageError
@@ -24,6 +24,7 @@ from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.choice import pick
 from drkit.points.copies import CopyPlan, Wanted
 from drkit.points.listing import Listing
+from drkit.points.ownership import Ownership
 from drkit.progress import Listener, silent
 from drkit.state.directory import State
 from drkit.tools.restic import repository as restic
@@ -150,7 +151,10 @@ class _Copy:
             there = target.look(locked=True)
             missed = known_points.look(target, there)
             rules = self.settings.retention_of(self.settings.repository(self.name))
-            found = copies.plan(self.listing, there, rules, utc_now(), chosen)
+            mine = hosts.ownership(self.settings)
+            # One that is named may be another host's.
+            both = [each if chosen else _counted(mine, each) for each in (self.listing, there)]
+            found = copies.plan(both[0], both[1], rules, utc_now(), chosen)
             self.so_far = replace(
                 self.so_far,
                 there=found.there,
@@ -260,3 +264,8 @@ class _Copy:
 def _is_there(wanted: Wanted, there: Point | None) -> bool:
     """Whether a point is sealed there as it is to be."""
     return bool(there and there.manifest and there.manifest.revision >= wanted.manifest.revision)
+
+
+def _counted(mine: Ownership, listing: Listing) -> Listing:
+    """A listing without the points of other hosts."""
+    return replace(listing, points=mine.counted(listing.points))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from drkit import config
-from drkit.actions import known_points
+from drkit.actions import hosts, known_points
 from drkit.actions.expire import vault as expire_vault
 from drkit.actions.known_points import Missed
 from drkit.blobs.vault.pruning import VaultExpiry
@@ -17,6 +17,7 @@ from drkit.model import Point, utc_now
 from drkit.points import collapse, drill_reports, retention, seals
 from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.listing import Listing
+from drkit.points.ownership import host_of
 from drkit.state.directory import State
 from drkit.tools.restic import repository as restic
 from drkit.tools.restic.output import Snapshot
@@ -152,16 +153,26 @@ class _Expiry:
         listing = catalog.look(locked=True, strict=True)
         _refuse_missing(known_points.look(catalog, listing))
         now = utc_now()
-        lost = collapse.unconfirmed(listing.points, listing.confirmed, now)
+        own = hosts.ownership(self.settings).own(listing.points)
+        lost = collapse.unconfirmed(own, listing.confirmed, now)
         rules = self.settings.retention_of(chosen)
-        decisions = retention.plan(listing.points, rules, now, collapses=lost)
+        decisions = retention.plan(own, rules, now, collapses=lost)
         doomed = [decision.point for decision in decisions if not decision.keep]
-        self.lines = tuple(
-            ExpireLine(each.point.id, each.keep, each.reasons, self.name) for each in decisions
+        self.lines = (
+            *(ExpireLine(each.point.id, each.keep, each.reasons, self.name) for each in decisions),
+            *self._others(listing.points, own),
         )
         if not self.dry_run:
             self._remove(catalog, doomed, listing, rules.keep_drill_reports)
         self.gone = frozenset(point.id for point in doomed)
+
+    def _others(self, points: Sequence[Point], own: Sequence[Point]) -> Iterator[ExpireLine]:
+        """The points of other hosts: theirs to remove, until somebody takes them over."""
+        for point in points:
+            if point.manifest is not None and point not in own:
+                host = host_of(point)
+                why = f"made by {host}, not by this host: see `drkit points --take-over {host}`"
+                yield ExpireLine(point.id, True, (why,), self.name)
 
     def _remove(
         self, catalog: Catalog, doomed: Sequence[Point], listing: Listing, reports: timedelta

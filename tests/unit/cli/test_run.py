@@ -370,3 +370,21 @@ def test_a_configuration_that_is_broken_is_told_and_recorded(tmp_path: Path) -> 
             lines = [json.loads(line) for line in ended.stderr.splitlines()]
             assert lines[0]["error.type"] == "config_error"
             assert (lines[-1]["event.action"], lines[-1]["event.outcome"]) == ("backup", "failure")
+
+
+def test_a_signal_that_comes_while_the_trail_is_written_loses_nothing(tmp_path: Path) -> None:
+    does = """
+    import os, signal
+    stored = os.fsync
+    def interrupted(descriptor):
+        os.kill(os.getpid(), signal.SIGTERM)
+        stored(descriptor)
+    os.fsync = interrupted
+    return "done"
+    """
+    ended = run(tmp_path, does)
+    assert ended.returncode == 130
+    assert "error: interrupted" in ended.stderr
+    assert not last(tmp_path).good
+    found = trail.read(tmp_path / "state")
+    assert [each.outcome for each in found.entries] == ["began", "succeeded"]

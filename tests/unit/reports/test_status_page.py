@@ -57,7 +57,9 @@ def page_of(found: Status) -> str:
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         path = program("chromium-headless-shell")
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        found = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
         yield found
         found.close()
 
