@@ -194,6 +194,10 @@ class DockerLacks(ToolFailed):
     """Docker has no container or image of that name."""
 
 
+class CoreRefuses(ToolFailed):
+    """Harbor's core answers, and not with what it was asked for."""
+
+
 class DatabaseForbids(ToolFailed):
     """PostgreSQL forbids this user what was asked."""
 
