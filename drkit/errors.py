@@ -10,11 +10,11 @@
      │   │   ├─ IdentityRefused      4
      │   │   ├─ SharesRefused        4
      │   │   ├─ NoSuchDrill          4
- │   │   ├─ NoSuchImage          4
+     │   │   ├─ NoSuchImage          4
      │   │   └─ NoSuchPoint          4
      │   ├─ DrillFailed              5
      │   ├─ ReportAltered            5
- │   ├─ NotGreen                 5
+     │   ├─ NotGreen                 5
      │   │   └─ ObjectiveMissed      5
      │   ├─ DrillError               6
      │   ├─ ToolFailed               7
@@ -43,11 +43,13 @@
      │   │   ├─ SourceChanged        7
      │   │   ├─ CannotFreeze         7
      │   │   ├─ NotOurs              7
+     │   │   ├─ HookFailed           7
      │   │   └─ SiteLocked           7
      │   ├─ RepositoryMissing       10
      │   ├─ RepositoryLocked        11
      │   └─ RepositoryRefused       12
      └─ Interrupted            130
+         └─ TookTooLong        124
 
 The codes are public (docs/exit-codes.md lists them); 10, 11 and 12 are restic's own numbers.
 """
@@ -307,6 +309,10 @@ class NotOurs(ToolFailed):
     """Something bears the name of what we made, and is something else: hands off."""
 
 
+class HookFailed(ToolFailed):
+    """A program of [[hook]] that has to succeed did not."""
+
+
 class SiteLocked(ToolFailed):
     """Another drkit works on this site."""
 
@@ -333,6 +339,13 @@ class Interrupted(DrkitError):
     """Somebody, or the system, told drkit to stop."""
 
     exit_code = 130
+
+
+class TookTooLong(Interrupted):
+    """A command ran longer than [max_duration] allows, and was ended in the same way."""
+
+    # That of timeout(1).
+    exit_code = 124
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -96,3 +96,19 @@ def plain_file(directory: Path, path: str) -> Path:
     if file.resolve() != directory.resolve() / path.lstrip("/") or not stat.S_ISREG(file.lstat().st_mode):
         raise RestoreDamaged(f"{path} was restored as something other than a file", hint="use another point")
     return file
+
+
+def writable_by_others(path: str | Path) -> str:
+    """What of a path others than root and this user could change: it, what it links to, a directory above.
+
+    Empty where nothing is. Raises OSError.
+    """
+    real = Path(path).resolve(strict=True)
+    for each in (real, *real.parents):
+        status = each.stat()
+        theirs = status.st_uid not in (0, os.geteuid())
+        # In a directory with the sticky bit nobody removes or renames what is another's.
+        open_to_all = status.st_mode & 0o022 and not (each != real and status.st_mode & stat.S_ISVTX)
+        if theirs or open_to_all:
+            return str(each)
+    return ""

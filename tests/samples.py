@@ -95,7 +95,7 @@ def status(now: datetime) -> Status:
             Problem(
                 ProblemKind.OBJECTIVE,
                 "the last drill took longer than the objective allows",
-                "run `drkit drill`; if it fails, it says why",
+                "make the slow stages faster, or run `drkit drill` again",
                 subject="rto",
             ),
             Problem(

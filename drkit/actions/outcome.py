@@ -58,6 +58,8 @@ def tell(settings: config.Config, ended: Ended) -> None:
         # Nothing was learnt, and no process may start any more to look.
         _tell_of_runs(alarms, ended, known)
         return
+    if not alarms.wants_status and not publish.is_wanted(settings):
+        return
     seen = look(settings, known)
     try:
         passed = tuple(of_runs.problems([a for a in ended.before if a.id != attempt.id and a.lost], ()))

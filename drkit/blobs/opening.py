@@ -29,6 +29,8 @@ def access(settings: config.S3) -> Access:
         profile=settings.profile,
         ca_file=settings.ca_file,
         addressing=settings.addressing,
+        upload_limit=settings.upload_limit if isinstance(settings, config.Vault) else None,
+        download_limit=settings.download_limit,
     )
 
 

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,8 +30,10 @@ _LOOKED = (0, 5, 7, 10, 11, 12)
 
 
 @contextlib.contextmanager
-def services(settings: Config, config_path: Path) -> Iterator[Sequence[Periodic]]:
+def services(settings: Config, config_path: Callable[[], Path]) -> Iterator[Sequence[Periodic]]:
     """Start it; what is given is to be done periodically, until the scheduler or its configuration ends.
+
+    `config_path` gives the file that can be used just now.
 
     Raises DrkitError where it cannot start: that is told, and the schedule is kept all the same.
     """
@@ -42,7 +44,9 @@ def services(settings: Config, config_path: Path) -> Iterator[Sequence[Periodic]
         )
 
 
-def _status_page(stack: contextlib.ExitStack, settings: Config, config_path: Path) -> Iterator[Periodic]:
+def _status_page(
+    stack: contextlib.ExitStack, settings: Config, config_path: Callable[[], Path]
+) -> Iterator[Periodic]:
     """Serve the status page, if it is asked for, and let it know that the scheduler lives.
 
     Where it cannot be served, as on a port that another has, nothing else waits for it: it is tried again.
@@ -52,10 +56,10 @@ def _status_page(stack: contextlib.ExitStack, settings: Config, config_path: Pat
         return
     from drkit.daemon import web
 
-    program = (sys.executable, "-m", "drkit", "--quiet", "--config", str(config_path), "status", "--write")
-
     def refresh() -> None:
         """In a process of its own: the scheduler needs none of what it takes to look."""
+        words = ("-m", "drkit", "--quiet", "--config", str(config_path()), "status", "--write")
+        program = (sys.executable, *words)
         ended = execute.run(Command(program, {**os.environ, "PATH": search_path()}, nothing_behind=True))
         if ended.code not in _LOOKED:
             raise ToolFailed(ended.stderr.strip() or f"it ended with exit code {ended.code}")
@@ -64,13 +68,13 @@ def _status_page(stack: contextlib.ExitStack, settings: Config, config_path: Pat
     yield Periodic("the status page", _BEAT, web.Service(listen, published, stack).keep)
 
 
-def _tell(settings: Config, config_path: Path) -> None:
+def _tell(settings: Config, config_path: Callable[[], Path]) -> None:
     """Tell what is new though no job has run; in a process of its own: it takes what waiting does not."""
     from drkit.actions.alarms.watch import is_due
 
     if not is_due(settings, utc_now()):
         return
-    program = (sys.executable, "-m", "drkit", "--config", str(config_path), "--quiet", "notify")
+    program = (sys.executable, "-m", "drkit", "--config", str(config_path()), "--quiet", "notify")
     code = execute.pass_through(Command(program, {**os.environ, "PATH": search_path()}, nothing_behind=True))
     if code != 0:
         log.warning("notify ended with exit code %d", code)

@@ -114,7 +114,7 @@ def restore(
         origin = bare.origin(repository, password_file, repository_credentials, site)
         with contextlib.ExitStack() as stack:
             settings = (
-                run.settings
+                run.settings.unlimited()
                 if origin is None
                 else stack.enter_context(
                     configured(origin, point, identity, top, server_given=database_dsn is not None)
@@ -160,7 +160,7 @@ def _images(
 
     def look(run: Run) -> ImagesPlan:
         _refuse(parts, "is not for --image")
-        return action.look(run.settings, options, run.listener)
+        return action.look(run.settings.unlimited(), options, run.listener)
 
     def ask(plan: ImagesPlan) -> None:
         if not yes:
@@ -168,7 +168,7 @@ def _images(
 
     def work(run: Run) -> action.ImagesRestored:
         _refuse(parts, "is not for --image")
-        return action.restore(run.settings, options, ask, run.listener)
+        return action.restore(run.settings.unlimited(), options, ask, run.listener)
 
     if dry_run:
         perform(context, "restore", json, look, show.plan)

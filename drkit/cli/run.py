@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from drkit import logs
-from drkit.cli import auditing, crash, recording
+from drkit.cli import auditing, crash, limiting, recording
 from drkit.cli.auditing import Audited
 from drkit.cli.ending import Ending, complain, show_error
 from drkit.cli.recording import Recorded, Trail
@@ -121,7 +121,11 @@ def perform(
             # The scheduler's verbs draw on the terminal themselves.
             if bar and not options.quiet and command != "scheduler":
                 run.listener = _watch(stack, command)
-            result = work(run)
+            if trail:
+                verb = trail.recorder.attempt.verb
+                result = limiting.around(run.settings, verb, lambda: work(run))
+            else:
+                result = work(run)
         crash.raise_from_threads(result)
     except BaseException as error:  # noqa: BLE001 - no exception ends a command in silence
         failed = crash.known(error, command, run.state)

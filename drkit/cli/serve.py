@@ -44,7 +44,7 @@ def serve(
         context,
         "serve",
         False,
-        lambda run: action.serve(run.settings, options, show.announce),
+        lambda run: action.serve(run.settings.unlimited(), options, show.announce),
         show.ended,
         audited=True,
     )

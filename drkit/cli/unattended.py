@@ -80,7 +80,7 @@ class _Keeper:
     def work(self) -> scheduler.Work:
         """What it asks for."""
         settings = self.settings
-        return scheduler.Work(plan_of(settings), self.act, lambda: beside.services(settings, self.path))
+        return scheduler.Work(plan_of(settings), self.act, lambda: beside.services(settings, self._good_path))
 
     def reload(self) -> scheduler.Work | None:
         """Read it again; None where the old one is kept, of which somebody is told."""

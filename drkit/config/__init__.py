@@ -6,6 +6,7 @@ key.
 
 from __future__ import annotations
 
+from drkit.config.limits import Hook, Limits, MaxDuration
 from drkit.config.reading import DEFAULT_PATH, find_config, from_document, load_config, parse_config
 from drkit.config.repositories import Repository, Retention
 from drkit.config.service import Harbor, Registry, Restore
@@ -22,6 +23,9 @@ __all__ = [
     "Database",
     "FilesystemBlobs",
     "Harbor",
+    "Hook",
+    "Limits",
+    "MaxDuration",
     "Notify",
     "Objectives",
     "Ping",

@@ -15,6 +15,8 @@ from drkit.model import cron
 
 _DURATION = re.compile(r"(\d{1,9})\s*(s|m|h|d|w)")
 _LONGEST = timedelta(days=36_525)
+_RATE = re.compile(r"(\d{1,9})\s*(KiB|MiB|GiB)/s")
+_BYTES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -38,6 +40,20 @@ def _duration(value: object) -> timedelta:
     if not isinstance(value, str):
         raise ValueError('a duration is a string such as "24h"')
     return parse_duration(value)
+
+
+def parse_rate(text: str) -> int:
+    """`"10 MiB/s"` as bytes a second; raises ValueError for anything else, and less than 1 KiB/s."""
+    found = _RATE.fullmatch(text.strip())
+    if found is None or int(found[1]) == 0:
+        raise ValueError('a rate looks like "512 KiB/s" or "20 MiB/s"')
+    return int(found[1]) * _BYTES[found[2]]
+
+
+def _rate(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError('a rate is a string such as "20 MiB/s"')
+    return parse_rate(value)
 
 
 def _absolute(path: Path) -> Path:
@@ -155,6 +171,8 @@ Duration = Annotated[
     # As it is read.
     PlainSerializer(lambda value: f"{round(value.total_seconds())}s", return_type=str, when_used="json"),
 ]
+# Bytes a second.
+Rate = Annotated[int, BeforeValidator(_rate)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Name = Annotated[str, AfterValidator(_plain_name)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]

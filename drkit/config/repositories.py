@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from drkit.config.fields import AbsolutePath, Duration, Name, no_password_in_url
+from drkit.config.fields import AbsolutePath, Duration, Name, Rate, no_password_in_url
 from drkit.config.section import Section
 
 
@@ -43,3 +43,5 @@ class Repository(Section):
     stall_limit: Duration = timedelta(minutes=20)
     rpo: Duration | None = None
     retention: Retention | None = None
+    upload_limit: Rate | None = None
+    download_limit: Rate | None = None

@@ -10,10 +10,11 @@ from typing import Annotated
 from pydantic import Field, PrivateAttr
 
 from drkit.config.fields import AbsolutePath, Duration, Name
+from drkit.config.limits import Hook, Limits, MaxDuration
 from drkit.config.repositories import Repository, Retention
 from drkit.config.section import Section
 from drkit.config.service import Drill, Harbor, Registry, Restore, Runbook
-from drkit.config.sources import Blobs, Database, Secrets, Vault
+from drkit.config.sources import Blobs, BucketBlobs, Database, Secrets, Vault
 from drkit.config.unattended import Metrics, Notify, Ping, Schedule, StatusPage
 from drkit.errors import UsageError
 
@@ -69,6 +70,9 @@ class Config(Section):
     restore: Restore = Restore()
     notify: Notify = Notify()
     ping: Ping = Ping()
+    limits: Limits = Limits()
+    max_duration: MaxDuration = MaxDuration()
+    hooks: tuple[Hook, ...] = Field((), alias="hook")
     metrics: Metrics | None = None
     status: StatusPage = StatusPage()
     runbook: Runbook = Runbook()
@@ -92,6 +96,17 @@ class Config(Section):
     def sandboxes(self) -> Path:
         """The directory below which drills build their sandboxes."""
         return self.drill.directory or self.site.state / "sandbox"
+
+    def unlimited(self) -> Config:
+        """The same without limits of bandwidth: for what somebody waits for while the registry is down."""
+        none = {"upload_limit": None, "download_limit": None}
+        repositories = tuple(each.model_copy(update=none) for each in self.repositories)
+        changed: dict[str, object] = {"repositories": repositories}
+        if self.vault:
+            changed["vault"] = self.vault.model_copy(update=none)
+        if isinstance(self.blobs, BucketBlobs):
+            changed["blobs"] = self.blobs.model_copy(update={"download_limit": None})
+        return self.model_copy(update=changed)
 
     def retention_of(self, repository: Repository) -> Retention:
         """What `expire` keeps in a repository."""

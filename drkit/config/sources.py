@@ -11,6 +11,7 @@ from drkit.config.fields import (
     AbsolutePath,
     Duration,
     Name,
+    Rate,
     bucket_name,
     key_prefix,
     no_password_in_dsn,
@@ -62,6 +63,7 @@ class S3(Section):
     profile: str | None = None
     ca_file: AbsolutePath | None = None
     addressing: Literal["auto", "path", "virtual"] = "auto"
+    download_limit: Rate | None = None
 
 
 class BucketBlobs(S3):
@@ -94,6 +96,7 @@ class Vault(S3):
     lock: Literal["governance", "compliance", "none"] = "governance"
     lock_for: Duration | None = None
     shared: bool = False
+    upload_limit: Rate | None = None
 
 
 def _kind_of_blobs(value: object) -> str:

@@ -15,6 +15,8 @@ from drkit import config
 _TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - to see whether anything of the site's is there
 # Where LVM's programs have their locks and keep what they did.
 _LVM = (Path("/run/lock"), Path("/run/lvm"), Path("/etc/lvm"))
+# Where what is called sendmail leaves a mail for its server, and says so.
+_MAIL = (Path("/var/spool"), Path("/var/log/exim4"))
 _RCLONE = Path("/root/.config/rclone")
 
 _ALWAYS = """\
@@ -76,6 +78,8 @@ def written(settings: config.Config) -> Iterator[Path]:
         yield settings.status.page.parent
     if isinstance(listen := settings.status.listening, Path):
         yield listen.parent
+    if settings.notify.mail:
+        yield from _MAIL
     if settings.runbook.directory:
         yield settings.runbook.directory
     if isinstance(settings.blobs, config.FilesystemBlobs):

@@ -87,6 +87,9 @@ class DrillReport:
     revision: int = 0
     # The recipients of its secrets (keys without names) whose identities were at hand.
     opened: tuple[str, ...] = ()
+    # What the configuration calls the repository, and the user who started the drill.
+    repository: str = ""
+    started_by: str = ""
 
 
 @dataclass(frozen=True)

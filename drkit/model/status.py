@@ -33,6 +33,11 @@ class RepositoryStatus:
     last_full_drill: DrillNote | None = None
     last_quick_drill: DrillNote | None = None
 
+    @property
+    def readable(self) -> bool:
+        """Whether it could be listed: of one that could not nothing is known, which is not `never`."""
+        return self.points is not None
+
 
 @dataclass(frozen=True)
 class SourceStatus:
@@ -100,6 +105,11 @@ class Status:
     certificates: tuple[CertificateFacts, ...] = ()
     closure: Closure | None = None
     next_runs: tuple[NextRun, ...] = ()
+
+    @property
+    def readable(self) -> bool:
+        """Whether the primary repository could be listed."""
+        return all(each.readable for each in self.repositories[:1])
 
     @property
     def red(self) -> tuple[Problem, ...]:

@@ -202,18 +202,18 @@ class Catalog:
         self._reader.keep(saved.snapshot, data)
         return saved
 
-    def keep_drill(self, report: DrillReport, signed: Signed | None, directory: Path) -> str:
-        """Store a drill's report beside the point that it drilled. Returns its snapshot.
+    def keep_drill(self, report: DrillReport, page: str, signed: Signed | None, directory: Path) -> str:
+        """Store a drill's report and its page beside the point that it drilled. Returns its snapshot.
 
         `directory` is one of our own, for its files.
         """
         data = dump(DrillReport, report)
         (directory / REPORT_FILE).write_bytes(data)
-        names, tags = [REPORT_FILE], [seals.DRILL + report.id]
+        (directory / PAGE_FILE).write_text(page, encoding="utf-8")
+        names, tags = [REPORT_FILE, PAGE_FILE], [seals.DRILL + report.id]
         if signed is not None:
             (directory / ENVELOPE_FILE).write_bytes(signed.envelope)
-            (directory / PAGE_FILE).write_text(signed.page, encoding="utf-8")
-            names += [ENVELOPE_FILE, PAGE_FILE]
+            names.append(ENVELOPE_FILE)
             tags.append(seals.STATEMENT + signed.sha256)
         saved = self.repository.save_files(directory, names, self.tags(report.point, *tags), self.site)
         self._reader.keep(saved.snapshot, data)
@@ -226,7 +226,7 @@ class Catalog:
         return b"".join(self.repository.read(snapshot.id, f"/{ENVELOPE_FILE}", locked=False))
 
     def drill_page(self, snapshot: Snapshot) -> str:
-        """The page of a report that was signed, as it was then; raises the repository's errors."""
+        """The page of a report, as it was then; raises the repository's errors."""
         data = b"".join(self.repository.read(snapshot.id, f"/{PAGE_FILE}", locked=False))
         return data.decode("utf-8", "replace")
 
@@ -274,6 +274,8 @@ def open_catalog(settings: config.Config, name: str | None = None) -> Catalog:
         lock_wait=chosen.lock_wait,
         stall_limit=chosen.stall_limit,
         records=state.restics,
+        upload_limit=chosen.upload_limit,
+        download_limit=chosen.download_limit,
         credentials=read_credentials(chosen.credentials_file),
     )
     return Catalog(Repository(access), settings.site.name, state, state.catalog / chosen.name, chosen.name)

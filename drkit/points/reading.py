@@ -27,7 +27,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 REPORT_FILE = "drill.json"
-# The same report, signed; and its page, which is written in the words and the zone of then.
+# The same report, signed; and its page, in the words and the zone of then.
 ENVELOPE_FILE = "drill.dsse.json"
 PAGE_FILE = "drill.html"
 # Each read costs restic half a second of key derivation; a few at once hide it.

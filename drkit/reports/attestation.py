@@ -35,14 +35,13 @@ class Previous:
 
 @dataclass(frozen=True)
 class Predicate:
-    """What is said of a recovery point; `repository` is restic's own id of it, `started_by` a user's name.
+    """What is said of a recovery point; `repository` is restic's own id of its repository.
 
     `page` is the SHA-256 of the report's page in hex.
     """
 
     report: DrillReport
     repository: str
-    started_by: str
     page: str
     previous: Previous | None
 
@@ -67,11 +66,10 @@ class Attested:
 
 @dataclass(frozen=True)
 class Signed:
-    """A report in its envelope, the hash of its statement in hex, and its page, whose hash is in there."""
+    """A report in its envelope, and the hash of its statement in hex."""
 
     envelope: bytes
     sha256: str
-    page: str
 
 
 @dataclass(frozen=True)

@@ -187,6 +187,14 @@ class Plot:
     bottom: int = HEIGHT - _FOOT
 
 
+def _thinned(marks: Iterable[Mark]) -> tuple[Mark, ...]:
+    """Of good ones that lie on one another the last: a point each hour for a year is no picture."""
+    kept: dict[tuple[int, bool, str], Mark] = {}
+    for mark in marks:
+        kept[(int(mark.x / 2), mark.good, "" if mark.good else mark.said)] = mark
+    return tuple(sorted(kept.values(), key=lambda mark: mark.x))
+
+
 @dataclass(frozen=True)
 class Value:
     """What was measured when, how it reads, and whether it is as it should be."""
@@ -215,7 +223,7 @@ def plot(
         return round(12 + depth * (1 - min(amount, top) / top), 1)
 
     shown = sorted((v for v in values if now - span <= v.at <= now), key=lambda value: value.at)
-    marks = tuple(Mark(across(v.at), down(v.amount), v.good, v.said) for v in shown)
+    marks = _thinned(Mark(across(v.at), down(v.amount), v.good, v.said) for v in shown)
     months = []
     for back in range(int(span.days / 30) + 1):
         month = (now.year * 12 + now.month - 1) - back

@@ -5,9 +5,11 @@ The texts of the standards are their publishers': here are their numbers, and wh
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drkit.model import CheckKind
+from drkit.model import CheckKind, DrillReport, Outcome
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,18 @@ class Control:
     def name(self) -> str:
         """`ISO/IEC 27001 A.8.13`."""
         return f"{self.catalogue} {self.number}"
+
+
+@dataclass(frozen=True)
+class EvidenceLine:
+    """What drills are evidence for: how often it was tried, and how often it held."""
+
+    subject: str
+    controls: tuple[str, ...]
+    tried: int
+    held: int
+    shows: str
+    not_shown: str
 
 
 @dataclass(frozen=True)
@@ -142,3 +156,22 @@ TABLE: tuple[Evidence, ...] = (
 def of_check(kind: CheckKind) -> Evidence:
     """What a check of that kind is evidence for."""
     return next(evidence for evidence in TABLE if kind in evidence.kinds)
+
+
+def evidence(reports: Sequence[DrillReport]) -> tuple[EvidenceLine, ...]:
+    """What these drills are evidence for; what had nothing to look at counts as not tried."""
+    results = Counter[tuple[str, bool]]()
+    for check in (check for report in reports for check in report.checks):
+        if check.outcome is not Outcome.NOT_PROVABLE:
+            results[of_check(check.kind).subject, check.outcome is Outcome.PASSED] += 1
+    for report in reports:
+        if report.level == "full":
+            results[RECOVERY.subject, report.recovery_time_seconds is not None] += 1
+        for control in report.controls:
+            results[PLANTED.subject, control.caught] += 1
+    return tuple(_line(each, results[each.subject, True], results[each.subject, False]) for each in TABLE)
+
+
+def _line(of: Evidence, held: int, failed: int) -> EvidenceLine:
+    names = tuple(control.name for control in of.controls)
+    return EvidenceLine(of.subject, names, held + failed, held, of.shows, of.not_shown)

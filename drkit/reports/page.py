@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from drkit.errors import ConfigError
-from drkit.model import CheckKind, DrillReport
-from drkit.reports import statements
-from drkit.reports.attestation import Signed
+from drkit.logs import redact
+from drkit.model import CheckKind, DrillNote, DrillReport, Outcome
+from drkit.reports import controls, statements
 from drkit.reports.jsonable import jsonable
 from drkit.reports.text import templates
 from drkit.reports.units import duration, moment, size
@@ -16,25 +17,30 @@ from drkit.reports.units import duration, moment, size
 PAGE = "report.html"
 DATA = "report.json"
 ENVELOPE = "report.dsse.json"
+# So many of the drills before stand on the page.
+_EARLIER = 12
 
 
-def write(report: DrillReport, directory: Path, signed: Signed | None) -> None:
-    """Write them into a directory, which is made if need be; raises ConfigError."""
-    text = signed.page if signed else render(report, signed=False)
+def write(report: DrillReport, directory: Path, text: str, envelope: bytes | None) -> None:
+    """Write them into a directory, which is made if need be; raises ConfigError. `text` is the page."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / DATA).write_text(json.dumps(jsonable(report), indent=1), encoding="utf-8")
         (directory / PAGE).write_text(text, encoding="utf-8")
-        if signed is not None:
-            (directory / ENVELOPE).write_bytes(signed.envelope)
+        if envelope is not None:
+            (directory / ENVELOPE).write_bytes(envelope)
     except OSError as error:
         raise ConfigError(
             f"cannot write the report to {directory}: {error.strerror}", hint="see --report"
         ) from None
 
 
-def render(report: DrillReport, *, signed: bool) -> str:
-    """The page: one file, no script, nothing fetched from elsewhere."""
+def render(report: DrillReport, sentence: str, earlier: Sequence[DrillNote] = (), *, signed: bool) -> str:
+    """The page: one file, no script, nothing fetched from elsewhere.
+
+    `sentence` is the verdict; `earlier` are the drills before this one, the oldest first.
+    """
+    good = report.outcome is Outcome.PASSED and all(objective.met for objective in report.objectives)
     environment = templates(
         duration=duration,
         moment=moment,
@@ -45,6 +51,10 @@ def render(report: DrillReport, *, signed: bool) -> str:
     return environment.get_template("drill.html").render(
         report=report,
         signed=signed,
+        good=good,
+        sentence=redact(sentence),
+        earlier=tuple(reversed(earlier[-_EARLIER:])),
+        evidence=jsonable(controls.evidence([report])),
         plain=jsonable(report),
         folded=jsonable(statements.fold(report.checks)),
         came_back=jsonable(statements.came_back(report.checks)),

@@ -11,6 +11,8 @@ from drkit.model.job import JOBS, is_run_of
 from drkit.reports.units import counted, duration, size
 
 OBJECTIVES = {"rpo": "newest point is", "rto": "recovery takes", "drill": "last passed drill was"}
+# What follows runs, and is told of only where it fails.
+_TELLING = ("notify", "metrics")
 # Further away nothing has to be done about a certificate.
 SOON = timedelta(days=60)
 
@@ -39,6 +41,8 @@ def rough(seconds: float | None) -> str:
     """A duration without seconds where there are minutes: for a list."""
     if seconds is None or seconds < 60:
         return duration(seconds)
+    if seconds > 30 * 86_400:
+        return f"{round(seconds / 86_400)} d"
     return duration(round(seconds / 60) * 60)
 
 
@@ -59,6 +63,8 @@ def runs(status: Status) -> Iterator[RunLine]:
     due = {run.job: run.at for run in status.next_runs}
     jobs = {run: next((job for job in JOBS if is_run_of(run, job)), "") for run in status.runs}
     for run in sorted(status.runs, key=lambda each: each.key):
+        if run.verb in _TELLING and run.good:
+            continue
         state, word = _ended(run)
         at = run.began_at if run.running else run.ended_at or run.began_at
         yield RunLine(run.label, state, word, at, run.seconds, due.get(jobs[run]))

@@ -57,7 +57,7 @@ def _add(catalog: Catalog, first: Point, drill: DrillReport | None, number: int,
     catalog.seal(seals.with_trees(manifest, catalog.snapshots_of(name)), place, at)
     if drill is not None:
         report = replace(drill, id=f"{name}-drill", point=name, started_at=at, finished_at=at)
-        catalog.keep_drill(report, None, place)
+        catalog.keep_drill(report, "", None, place)
 
 
 def _part(catalog: Catalog, part: Part, point: str) -> Part:

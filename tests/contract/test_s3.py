@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import random
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -174,3 +176,16 @@ def test_a_locked_blob(s3: Service, size: int) -> None:
         bucket.client.call(
             bucket.client.api.delete_object, Key="blob", VersionId=put.version, BypassGovernanceRetention=True
         )
+
+
+def test_a_limit_is_kept_in_both_directions(bucket: Bucket) -> None:
+    """At least its time: how much longer a busy machine takes, nobody knows."""
+    data, digest = blob(1 << 20)
+    rate = 2 << 20
+    with Bucket(replace(bucket.access, upload_limit=rate, download_limit=rate)) as slow:
+        began = time.monotonic()
+        slow.put_blob("blob", len(data), in_pieces(data), digest)
+        put = time.monotonic()
+        assert b"".join(slow.read("blob")) == data
+        assert put - began >= 0.5
+        assert time.monotonic() - put >= 0.5

@@ -18,6 +18,7 @@ from tests.e2e import gates
 from tests.e2e.commands import Drkit, assert_error, exactly, fails, finish
 from tests.e2e.repositories import checking, locks
 from tests.e2e.test_bad_input import only, set_in
+from tests.inbox import Inbox
 
 # The repository
 
@@ -193,7 +194,14 @@ def test_state_directory_on_a_full_disk(copy: Drkit, small_disk: Path) -> None:
         while file.write(bytes(1 << 16)):
             pass
     full = exactly(f"the disk of {small_disk}/state is full: less than 64 MiB are free")
-    fails(copy, ["backup"], 7, "tool_failed", full, ROOM)
+    with Inbox() as inbox:
+        address = f"json://127.0.0.1:{inbox.port}/"
+        copy.change(lambda document: document.setdefault("notify", {}).update(urls=[address]))
+        fails(copy, ["backup"], 7, "tool_failed", full, ROOM)
+    # Each time, for that it was told cannot be written down.
+    assert inbox.titles
+    for said in inbox.bodies:
+        assert re.search("RED: the last backup .* failed: the disk of .*/state is full", said), said
     told = copy.run("status", "--json")
     assert told.code == 5
     assert [each for each in told.envelope["result"]["problems"] if re.search(full, each)], told.stdout
@@ -206,6 +214,9 @@ def test_state_directory_on_a_full_disk(copy: Drkit, small_disk: Path) -> None:
         ended = copy.run(*words, "--json")
         assert ended.code in (0, 4, 6, 7), ended
         assert "a bug in drkit" not in ended.stdout + ended.stderr
+    (small_disk / "filling").unlink()
+    trail = copy.run("trail", "--json")
+    assert trail.code == 0, "what a full disk has cut off of a line is known, and no fault"
 
 
 def test_lock_of_a_second_backup(copy: Drkit) -> None:

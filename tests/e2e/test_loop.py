@@ -266,7 +266,7 @@ def test_what_else_was_asked_went_well(story: Story) -> None:
         "database", "roles", "blobs", "digests", "secrets",
     ]  # fmt: skip
     assert story.said["verify"].result["repository"] == "primary"
-    assert "drkit-backup.timer" in story.said["timers"].result["files"]
+    assert "drkit-registry.example.test-backup.timer" in story.said["timers"].result["files"]
 
 
 def test_stdout_is_one_object_and_stderr_has_no_traceback(story: Story) -> None:

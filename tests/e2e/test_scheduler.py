@@ -9,7 +9,9 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.e2e import gates, processes
@@ -66,10 +68,14 @@ def end(process: subprocess.Popen[str], sign: signal.Signals = signal.SIGTERM) -
     return finish(process)
 
 
-def test_what_was_missed_runs_at_once_and_once(overdue: Drkit) -> None:
+def test_what_was_missed_runs_at_once_and_once(overdue: Drkit, tmp_path: Path) -> None:
     before = last_backup(overdue)
+    socket, page = tmp_path / "status.sock", tmp_path / "status.html"
+    overdue.change(lambda document: document.update(status={"listen": f"unix:{socket}", "page": str(page)}))
     with scheduler(overdue) as process:
         wait_for(lambda: last_backup(overdue) > before, "the backup was made up for")
+        served(overdue, socket)
+        assert page.read_text().startswith("<!doctype html>"), "the backup's run has written it"
         message = "another scheduler runs for this site"
         fails_once(overdue, message, "stop one of them")
         ended = end(process)
@@ -78,6 +84,7 @@ def test_what_was_missed_runs_at_once_and_once(overdue: Drkit) -> None:
     assert "backup should have run at" in ended.stderr
     assert "backup ended with exit code 0" in ended.stderr
     assert "the scheduler ends" in ended.stderr
+    assert not socket.exists()
     assert "error:" not in ended.stderr
     assert len(overdue.sealed()) == 1
 
@@ -90,6 +97,22 @@ def test_what_was_missed_runs_at_once_and_once(overdue: Drkit) -> None:
     assert "should have run at" not in ended.stderr
     assert "backup starts" not in ended.stderr
     assert len(overdue.sealed()) == 1, "once is enough"
+
+
+def served(drkit: Drkit, socket: Path) -> None:
+    """The scheduler serves what the backup's run has written, which is what `status` says."""
+    found = drkit.run("status", "--json").envelope["result"]
+    red = [each["message"] for each in found["findings"] if each["red"]]
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://drkit") as web:
+        assert web.get("/healthz").json()["alive"] is True
+        verdict = web.get("/status")
+        assert (verdict.status_code, verdict.json()["green"]) == (
+            200 if found["green"] else 503,
+            found["green"],
+        )
+        assert verdict.json()["red"] == red
+        assert 'drkit_last_backup_success{site="' in web.get("/metrics").text
+        assert web.get("/").text.lstrip().startswith("<!doctype html>")
 
 
 def fails_once(drkit: Drkit, message: str, hint: str) -> None:

@@ -49,11 +49,15 @@ PUBLIC = {
     "source_changed": 7,
     "cannot_freeze": 7,
     "not_ours": 7,
+    "no_such_drill": 4,
+    "report_altered": 5,
+    "hook_failed": 7,
     "site_locked": 7,
     "vault_damaged": 7,
     "repository_missing": 10,
     "repository_locked": 11,
     "repository_refused": 12,
+    "took_too_long": 124,
     "interrupted": 130,
 }
 

@@ -17,8 +17,6 @@ from drkit.tools import webhook
 
 log = logging.getLogger(__name__)
 
-# A ping is asked for in the middle of other things.
-_SECONDS = 15.0
 _TEXT, _JSON = "text/plain; charset=utf-8", "application/json"
 
 
@@ -27,19 +25,20 @@ class Started:
 
     def __init__(self, settings: AlarmSettings, verb: str) -> None:
         self._thread: threading.Thread | None = None
+        self._settings = settings
         file = settings.ping.files.get(verb)
         if file:
             self._thread = threading.Thread(target=self._ping, args=(verb, file), daemon=True)
             self._thread.start()
 
     def _ping(self, verb: str, file: Path) -> None:
-        if why := _ping(verb, file, "start", b"").why:
+        if why := _ping(self._settings, verb, file, "start", b"").why:
             log.warning("%s", why)
 
     def wait(self) -> None:
         """Wait until it has arrived or failed, so that the end is not told before the start."""
         if self._thread:
-            self._thread.join(_SECONDS)
+            self._thread.join(self._settings.patience)
 
 
 def tell_of_end(
@@ -52,7 +51,7 @@ def tell_of_end(
         work.append(lambda: ping_end(settings, verb, exit_code))
     if hook:
         body = webhook.as_json(result())
-        work.append(lambda: _post(hook, body))
+        work.append(lambda: _post(settings, hook, body))
     return side_by_side(work)
 
 
@@ -61,7 +60,7 @@ def ping_end(settings: AlarmSettings, verb: str, exit_code: int) -> Delivery:
     file = settings.ping.files.get(verb)
     if file is None:
         return Delivery("nobody")
-    return _ping(verb, file, str(exit_code), logs.tail().encode("utf-8", "backslashreplace"))
+    return _ping(settings, verb, file, str(exit_code), logs.tail().encode("utf-8", "backslashreplace"))
 
 
 def tell_of_status(settings: AlarmSettings, *, green: bool, said: str) -> list[Delivery]:
@@ -69,35 +68,37 @@ def tell_of_status(settings: AlarmSettings, *, green: bool, said: str) -> list[D
     file = settings.ping.status
     if file is None:
         return []
-    return [_ping("status", file, "0" if green else "1", logs.redact(said).encode("utf-8", "replace"))]
+    return [
+        _ping(settings, "status", file, "0" if green else "1", logs.redact(said).encode("utf-8", "replace"))
+    ]
 
 
 def try_out(settings: AlarmSettings) -> list[Callable[[], Delivery]]:
     """A trial of each: pings that are neither good nor bad (`/log`), and a result that says what it is."""
     work: list[Callable[[], Delivery]] = []
     for verb, file in settings.ping.files.items():
-        work.append(partial(_ping, verb, file, "log", b"drkit notify --test"))
+        work.append(partial(_ping, settings, verb, file, "log", b"drkit notify --test"))
     if hook := settings.notify.webhook_file:
         trial = {"schema": 1, "command": "notify", "ok": True, "result": {"test": True}, "error": None}
         body = webhook.as_json({**trial, "site": settings.site})
-        work.append(lambda: _post(hook, body))
+        work.append(lambda: _post(settings, hook, body))
     return work
 
 
-def _ping(verb: str, file: Path, step: str, body: bytes) -> Delivery:
+def _ping(settings: AlarmSettings, verb: str, file: Path, step: str, body: bytes) -> Delivery:
     name = f"ping of {verb}"
     try:
         address = webhook.read_address(file)
     except ConfigError as error:
         return Delivery(name, error.message)
-    why = webhook.send(address, address.below(step), body, _TEXT, _SECONDS)
+    why = webhook.send(address, address.below(step), body, _TEXT, settings.patience)
     return Delivery(f"{name} at {address.shown}", why or "")
 
 
-def _post(file: Path, body: bytes) -> Delivery:
+def _post(settings: AlarmSettings, file: Path, body: bytes) -> Delivery:
     try:
         address = webhook.read_address(file)
     except ConfigError as error:
         return Delivery("webhook", error.message)
-    why = webhook.send(address, address.url, body, _JSON, _SECONDS)
+    why = webhook.send(address, address.url, body, _JSON, settings.patience)
     return Delivery(f"webhook at {address.shown}", why or "")

@@ -83,29 +83,30 @@ def _record(settings: AlarmSettings, sent: Sequence[Sent], missed: Sequence[str]
     if sent:
         names = ", ".join(sorted({each.target for each in failed}))
         attempts.note(directory, NOTIFY, f"messages cannot be delivered to {names}" if failed else "")
-    elif not missed and not _last_was_good(settings):
+    elif not missed and not _last_was_good(settings, NOTIFY):
         # Whoever could not be told is nobody to be told any more.
         attempts.note(directory, NOTIFY)
 
 
-def _last_was_good(settings: AlarmSettings) -> bool:
+def _last_was_good(settings: AlarmSettings, key: str) -> bool:
     try:
         known = attempts.read(State(settings.state).attempts)
     except OSError:
         return True
-    return all(attempt.good for attempt in known if attempt.key == NOTIFY)
+    return all(attempt.good for attempt in known if attempt.key == key)
 
 
 def record_pings(settings: AlarmSettings, verb: str, deliveries: Sequence[Delivery]) -> list[Sent]:
     """Write down for `status` whether what follows a verb has arrived."""
-    if not deliveries:
+    scope = f"after {verb}"
+    if not deliveries and _last_was_good(settings, f"{NOTIFY} {scope}"):
         return []
     failed = [each for each in deliveries if each.why]
     for each in failed:
         log.warning("cannot tell %s: %s", each.target, each.why)
     names = ", ".join(each.target for each in failed)
     why = f"the end of {verb} cannot be told to {names}" if failed else ""
-    attempts.note(State(settings.state).attempts, NOTIFY, why, scope=f"after {verb}")
+    attempts.note(State(settings.state).attempts, NOTIFY, why, scope=scope)
     return [Sent(each.target, "", not each.why, each.why) for each in deliveries]
 
 

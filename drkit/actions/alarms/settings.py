@@ -33,19 +33,27 @@ _SECTION = re.compile(r"^\s*\[(\w+)\]\s*(?:#.*)?$")
 
 @dataclass(frozen=True)
 class AlarmSettings:
-    """Who is told, of which site, and where it is remembered."""
+    """Who is told, of which site, and where it is remembered.
+
+    `patience` is how many seconds a ping or the webhook may take: it is asked for amid other things.
+    """
 
     site: str
     state: Path
     notify: config.Notify
     ping: config.Ping
+    patience: float = 15.0
 
     @property
     def anybody(self) -> bool:
         """Whether there is anybody to tell."""
+        return self.wants_status or bool(self.notify.webhook_file or self.ping.files)
+
+    @property
+    def wants_status(self) -> bool:
+        """Whether somebody is to be told what is wrong with the site, for which it has to be looked at."""
         told = self.notify
-        files = (told.urls_file, told.critical_urls_file, told.webhook_file)
-        return bool(told.urls or told.mail or any(files) or self.ping.files)
+        return bool(told.urls or told.mail or told.urls_file or told.critical_urls_file or self.ping.status)
 
 
 @dataclass(frozen=True)

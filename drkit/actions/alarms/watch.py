@@ -20,7 +20,7 @@ def is_due(settings: config.Config, now: datetime) -> bool:
     where a run was killed of which somebody was not told yet.
     """
     written = settings.metrics or settings.status.page
-    if not alarm_settings.of(settings).anybody and not written:
+    if not alarm_settings.of(settings).wants_status and not written:
         return False
     try:
         lost = {a.id for a in attempts.read(State(settings.site.state).attempts) if a.lost}

@@ -8,6 +8,8 @@ from typing import Protocol
 from drkit.model import Problem, ProblemKind
 
 _LONGEST_TITLE = 140
+# Of each section: a repository that is damaged may have hundreds of problems.
+_MOST_LINES = 25
 # What is said first: what is lost, then whether anything can be restored at all, then what failed.
 _GRAVEST = (
     ProblemKind.DAMAGE,
@@ -123,7 +125,9 @@ def body(
 def _section(name: str, problems: Sequence[Problem]) -> Iterator[str]:
     if problems:
         yield f"{name}:"
-    for problem in problems:
+    for problem in problems[:_MOST_LINES]:
         yield f"- {'RED' if problem.red else 'warning'}: {problem.message}"
         if problem.hint:
             yield f"  {problem.hint}"
+    if len(problems) > _MOST_LINES:
+        yield f"- and {len(problems) - _MOST_LINES} more: see `drkit status`"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import assert_never
 
 from drkit import __version__, config
-from drkit.actions import secret_warnings, trail
+from drkit.actions import hooks, secret_warnings, trail
 from drkit.actions.backup import gc_watch, read_only
 from drkit.actions.doctor import bucket, disk, keys, neighbours, repositories, sources
 from drkit.actions.doctor.finding import Finding
@@ -19,7 +19,7 @@ from drkit.actions.drift import look as drift
 from drkit.actions.restore import service
 from drkit.actions.runbook import record
 from drkit.errors import ConfigError, DrkitError, Failure, NotGreen, ToolFailed
-from drkit.files import make_directory
+from drkit.files import make_directory, writable_by_others
 from drkit.harbor import secretkey
 from drkit.model import clock_changes, utc_now
 from drkit.sandbox import postgres as sandbox_postgres
@@ -96,6 +96,10 @@ def _looks(settings: config.Config) -> Iterator[Look]:
         yield "recipients", lambda: keys.recipients(settings)
         yield "passwords", lambda: keys.passwords(settings)
     yield "sandbox", lambda: _sandbox(settings)
+    if settings.hooks:
+        yield "hooks", lambda: hooks.examine(settings)
+    if settings.file:
+        yield "configuration", partial(_configuration, settings.file)
     yield "audit trail", lambda: trail.examine(settings)
     yield "schedule", lambda: _schedule(settings)
     yield "runbooks", lambda: _runbooks(settings)
@@ -106,6 +110,16 @@ def _looks(settings: config.Config) -> Iterator[Look]:
 def _restore(settings: config.Config) -> Iterator[Finding]:
     service.require(settings.restore)
     yield Finding("restore", "ok", "the programs that stop and start the service are there")
+
+
+def _configuration(file: config.ConfigurationFile) -> Iterator[Finding]:
+    """Whoever can change it can have drkit run programs and write files as its user."""
+    if other := writable_by_others(file.path):
+        raise ConfigError(
+            f"others may change what drkit goes by: {other}",
+            hint="let root or drkit's user own it, and nobody else write to it",
+        )
+    yield Finding("configuration", "ok", f"nobody else may change {file.path}")
 
 
 def _restic() -> Iterator[Finding]:

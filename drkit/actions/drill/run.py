@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import random
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -15,12 +16,11 @@ from pathlib import Path
 import drkit
 from drkit import config, tidying
 from drkit.actions import leftovers
-from drkit.actions.drill import signing, verdict
-from drkit.actions.drill.signing import Signer
+from drkit.actions.drill import keeping, scratch, signing, verdict
 from drkit.blobs.vault import reading as vault_reading
 from drkit.checks import production
 from drkit.checks.binding import Binding
-from drkit.errors import DrillError, DrkitError, Failure, ToolFailed, UsageError, of_system
+from drkit.errors import DrillError, Failure, ToolFailed, UsageError, of_system
 from drkit.model import (
     CLOCK_SKEW,
     CheckResult,
@@ -39,10 +39,11 @@ from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.choice import pick
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, silent
-from drkit.reports import junit, page, statements
+from drkit.reports import junit, statements
 from drkit.sandbox.build import Builder, Restored
 from drkit.sandbox.hiding import hide
 from drkit.sandbox.proof import Proof
+from drkit.state import trail
 from drkit.state.directory import State, new_id, private_directory
 from drkit.stopwatch import Stopwatch
 from drkit.tools import age
@@ -90,6 +91,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         bare = catalog.without_copies(copies)
         files, unread = _read(bare, point, copies / "seal", stopwatch)
         manifest = files.manifest
+        scratch.refuse_small(settings.sandboxes, manifest, options.level)
         identities = _identities(settings, options, manifest)
         if manifest.bucket is not None:
             # Before a sandbox is built for a drill that nobody has configured.
@@ -103,8 +105,10 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         newest = point.id == next(p.id for p in points if p.manifest)
         report = run.unread(unread) if unread else run.drill(newest=newest)
     report = replace(report, problems=(*report.problems, *swept))
-    make_signer = partial(signing.signer, key, catalog, point) if key else None
-    report = _keep(report, settings, catalog, options, make_signer)
+    homes = [state.drills / report.id, *([options.report] if options.report else [])]
+    report = keeping.keep(report, catalog, settings, point, key, homes, listing.drills)
+    if options.junit is not None:
+        junit.write(report, options.junit)
     verdict.judge(report)
     return report
 
@@ -290,6 +294,8 @@ class _Run:
             problems=tuple(problems),
             revision=self.manifest.revision,
             opened=age.opened(self.manifest.recipients, self.identities),
+            repository=self.catalog.name,
+            started_by=", ".join(f"{how} {name}" for how, name in trail.who(os.environ).items()),
         )
 
     def _objectives(self, report: DrillReport, *, newest: bool) -> tuple[Objective, ...]:
@@ -321,32 +327,3 @@ def _torn_down(stopwatch: Stopwatch) -> Iterator[contextlib.ExitStack]:
     finally:
         # Where a signal came just before that.
         stack.close()
-
-
-def _keep(
-    report: DrillReport,
-    settings: config.Config,
-    catalog: Catalog,
-    options: DrillOptions,
-    make_signer: Callable[[], Signer] | None,
-) -> DrillReport:
-    """Write the report here and where the user wants it, and store it in the repository with its point."""
-    homes = [State(settings.site.state).drills / report.id, *([options.report] if options.report else [])]
-    report = replace(report, report=str(homes[-1] / page.PAGE))
-    signer = None
-    try:
-        signer = make_signer() if make_signer else None
-        with private_directory(settings.sandboxes, f"{report.id}.report") as directory:
-            catalog.keep_drill(report, signer.sign(report) if signer else None, directory)
-    except DrkitError as error:
-        # A drill host may read the repository and not write it; the drill itself is no less true.
-        note = (
-            f"the report is not in the repository, so `expire` does not know of this drill: {error.message}"
-        )
-        report = replace(report, problems=(*report.problems, note))
-    signed = signer.sign(report) if signer else None
-    for home in homes:
-        page.write(report, home, signed)
-    if options.junit is not None:
-        junit.write(report, options.junit)
-    return report

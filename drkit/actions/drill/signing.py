@@ -1,9 +1,7 @@
-"""Signing a drill's report, and who started the drill."""
+"""Signing a drill's report."""
 
 from __future__ import annotations
 
-import os
-import pwd
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -12,7 +10,7 @@ from drkit import config
 from drkit.model import DrillReport, Point
 from drkit.points import drill_reports
 from drkit.points.catalog import Catalog
-from drkit.reports import attestation, page
+from drkit.reports import attestation
 from drkit.reports.attestation import PAYLOAD_TYPE, Predicate, Previous, Signed
 from drkit.tools import dsse
 
@@ -26,13 +24,12 @@ class Signer:
     repository: str
     previous: Previous | None
 
-    def sign(self, report: DrillReport) -> Signed:
-        """The report in its envelope."""
-        text = page.render(report, signed=True)
-        hashed = attestation.digest(text.encode())
-        predicate = Predicate(report, self.repository, started_by(), hashed, self.previous)
+    def sign(self, report: DrillReport, page: str) -> Signed:
+        """The report in its envelope, with the hash of its page."""
+        hashed = attestation.digest(page.encode())
+        predicate = Predicate(report, self.repository, hashed, self.previous)
         payload = attestation.statement(predicate, self.seal)
-        return Signed(dsse.sign(payload, PAYLOAD_TYPE, self.key), attestation.digest(payload), text)
+        return Signed(dsse.sign(payload, PAYLOAD_TYPE, self.key), attestation.digest(payload))
 
 
 def read_key(settings: config.Config) -> Ed25519PrivateKey | None:
@@ -44,13 +41,3 @@ def signer(key: Ed25519PrivateKey, catalog: Catalog, point: Point) -> Signer:
     """What signs the next report; raises the repository's errors, for it must know of the one before."""
     previous = drill_reports.last_signed(catalog.snapshots())
     return Signer(key, point.manifest_snapshot or point.id, catalog.repository.id, previous)
-
-
-def started_by() -> str:
-    """The user that drkit runs as, and who became that user by sudo: `root (sudo: alice)`."""
-    try:
-        user = pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        user = str(os.geteuid())
-    before = os.environ.get("SUDO_USER")
-    return f"{user} (sudo: {before})" if before else user

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from drkit.errors import DrillError, DrillFailed
 from drkit.model import CheckResult, Collapse, ControlResult, DrillReport, Outcome, Reason
+from drkit.reports.units import duration
 
 
 def decide(
@@ -22,6 +23,21 @@ def decide(
     if not controls or any(check.outcome is Outcome.ERROR for check in checks):
         return Outcome.ERROR
     return Outcome.PASSED
+
+
+def sentence(report: DrillReport) -> str:
+    """What came of a drill, in a sentence."""
+    missed = [objective.name for objective in report.objectives if not objective.met]
+    match report.outcome:
+        case Outcome.PASSED:
+            what = "the sample" if report.level == "quick" else "everything in this recovery point"
+            time = f" in {duration(report.recovery_time_seconds)}" if report.recovery_time_seconds else ""
+            but = f", but an objective is missed ({', '.join(missed)})" if missed else ""
+            return f"{what} came back{time}, and every planted fault was caught{but}"
+        case Outcome.FAILED:
+            return _why_failed(report)[0]
+        case _:
+            return _why_error(report)
 
 
 def judge(report: DrillReport) -> None:

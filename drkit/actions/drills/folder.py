@@ -37,10 +37,10 @@ def again(
 
     Raises NoSuchDrill, ConfigError, and ReportAltered with the report where it is not as it was signed.
     """
-    found = history.again(settings, wanted, repository)
+    found = history.again(settings, wanted, repository, whole=report is not None)
     written: tuple[Path, ...] = ()
     if report is not None:
-        page.write(found.report, report, found.signed)
+        page.write(found.report, report, found.page, found.envelope)
         written = (report / page.PAGE,)
     if junit_file is not None:
         junit.write(found.report, junit_file)
@@ -66,7 +66,7 @@ def of_period(
 
     Raises ReportAltered with the summary where a report is not as it was signed.
     """
-    found, reports = history.of_period(settings, period, repository, listener)
+    found, reports = history.of_period(settings, period, repository, listener, whole=directory is not None)
     if directory is not None:
         found = replace(found, report=str(directory / period_page.PAGE))
         _write(found, reports, directory)
@@ -92,7 +92,7 @@ def verified(settings: config.Config | None, directory: Path, keys: Sequence[Pat
 
 def _write(found: PeriodReport, reports: Sequence[DrillAgain], directory: Path) -> None:
     for one in reports:
-        page.write(one.report, directory / one.report.id, one.signed)
+        page.write(one.report, directory / one.report.id, one.page, one.envelope)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / period_page.DATA).write_text(json.dumps(jsonable(found), indent=1), encoding="utf-8")

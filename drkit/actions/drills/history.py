@@ -18,7 +18,7 @@ from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.listing import Listing
 from drkit.progress import Listener, Update, silent
 from drkit.reports import attestation
-from drkit.reports.attestation import PAYLOAD_TYPE, Signed
+from drkit.reports.attestation import PAYLOAD_TYPE
 from drkit.tools import dsse
 from drkit.tools.parallel import in_order
 from drkit.tools.restic.output import Snapshot
@@ -53,12 +53,16 @@ class DrillList:
 
 @dataclass(frozen=True)
 class DrillAgain:
-    """A report from a repository, and what its signature says; `signed` is how it was signed."""
+    """A report from a repository, and what its signature says; `envelope` is how it was signed.
+
+    `page` is empty where nobody asked for it.
+    """
 
     repository: str
     report: DrillReport
     signature: Signature
-    signed: Signed | None = None
+    page: str
+    envelope: bytes | None
 
 
 @dataclass(frozen=True)
@@ -94,10 +98,11 @@ def drills(settings: config.Config, repository: str | None = None) -> DrillList:
     )
 
 
-def again(settings: config.Config, wanted: str, repository: str | None = None) -> DrillAgain:
+def again(settings: config.Config, wanted: str, repository: str | None = None, *, whole: bool) -> DrillAgain:
     """The report of one drill, by its id or an unambiguous prefix of one; raises NoSuchDrill.
 
-    What was signed is verified by the key of the configuration, or by that of the newest point.
+    What was signed is verified by the key of the configuration, or by one that a seal names. `whole` asks for
+    its page as well.
     """
     looked, _ = _look(settings, repository)
     known = [(each, drill) for each in looked for drill in each.listing.reports]
@@ -110,11 +115,16 @@ def again(settings: config.Config, wanted: str, repository: str | None = None) -
             hint=f"the newest is {newest}; `drkit drills` lists them" if newest else "run `drkit drill`",
         )
     each, drill = exact[0]
-    return _read(each, each.listing.reports[drill], _keys(settings, looked))
+    return _read(each, each.listing.reports[drill], _keys(settings, looked), whole=whole)
 
 
 def of_period(
-    settings: config.Config, period: Period, repository: str | None = None, listener: Listener = silent
+    settings: config.Config,
+    period: Period,
+    repository: str | None = None,
+    listener: Listener = silent,
+    *,
+    whole: bool,
 ) -> tuple[PeriodReport, tuple[DrillAgain, ...]]:
     """A period's summary, and the reports that it was made from, oldest first."""
     looked, warnings = _look(settings, repository)
@@ -126,7 +136,7 @@ def of_period(
         if note.finished_at in period and (snapshot := each.listing.reports.get(note.id))
     ]
     reports: list[DrillAgain] = []
-    for one in in_order(wanted, lambda one: _read(*one, keys), _AT_ONCE):
+    for one in in_order(wanted, lambda one: _read(*one, keys, whole=whole), _AT_ONCE):
         reports.append(one)
         listener(Update("reports", len(reports), len(wanted), "items"))
     found = [Held(one.repository, one.report, one.signature) for one in reports]
@@ -183,22 +193,22 @@ def _keys(settings: config.Config, looked: Iterable[_Looked]) -> dict[str, str]:
     return found
 
 
-def _read(each: _Looked, snapshot: Snapshot, keys: Mapping[str, str]) -> DrillAgain:
+def _read(each: _Looked, snapshot: Snapshot, keys: Mapping[str, str], *, whole: bool) -> DrillAgain:
     """A report, and whether it is as it was signed; raises what keeps it from being read at all."""
     catalog = each.catalog
     envelope = catalog.envelope(snapshot)
+    page = catalog.drill_page(snapshot) if whole else ""
     if envelope is None:
-        return DrillAgain(catalog.name, catalog.drill_report(snapshot), Signature(None, "not signed"))
-    signed = Signed(envelope, seals.value(snapshot, seals.STATEMENT) or "", catalog.drill_page(snapshot))
+        signature = Signature(None, "not signed")
+        return DrillAgain(catalog.name, catalog.drill_report(snapshot), signature, page, None)
     try:
         payload, key = dsse.open_envelope(envelope, PAYLOAD_TYPE, tuple(keys))
         attested = attestation.parse(payload, dsse.key_id(key))
         if (drill := seals.value(snapshot, seals.DRILL)) != attested.report.id:
             raise ReportAltered(f"it is that of {attested.report.id}, and stands in the place of {drill}")
     except ReportAltered as error:
-        return DrillAgain(
-            catalog.name, catalog.drill_report(snapshot), Signature(False, error.message), signed
-        )
+        signature = Signature(False, error.message)
+        return DrillAgain(catalog.name, catalog.drill_report(snapshot), signature, page, envelope)
     # What is shown is what was signed, not the copy beside it.
     signature = Signature(True, f"verified {keys[key]}", attested.key)
-    return DrillAgain(catalog.name, attested.report, signature, signed)
+    return DrillAgain(catalog.name, attested.report, signature, page, envelope)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -94,18 +93,6 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class EvidenceLine:
-    """What the period's drills are evidence for: how often it was tried, and how often it held."""
-
-    subject: str
-    controls: tuple[str, ...]
-    tried: int
-    held: int
-    shows: str
-    not_shown: str
-
-
-@dataclass(frozen=True)
 class PeriodReport:
     """A period's drills at a glance; `undrilled` names up to twenty of its points that no drill has tried."""
 
@@ -122,7 +109,7 @@ class PeriodReport:
     undrilled_count: int
     undrilled: tuple[str, ...]
     proofs: tuple[Proof, ...]
-    evidence: tuple[EvidenceLine, ...]
+    evidence: tuple[controls.EvidenceLine, ...]
     trend: Trend | None
     warnings: tuple[str, ...] = ()
     report: str | None = None
@@ -158,7 +145,7 @@ def summarize(
         undrilled_count=len(untried),
         undrilled=tuple(untried[:_NAMED]),
         proofs=tuple(_proof(each, min(now, period.end)) for each in known),
-        evidence=tuple(_evidence(held)),
+        evidence=controls.evidence([each.report for each in held]),
         trend=trend(notes, goals.rto, now),
         warnings=tuple(warnings),
     )
@@ -247,26 +234,3 @@ def _proof(known: Known, at: datetime) -> Proof:
         len(newer),
         unread,
     )
-
-
-def _evidence(held: Sequence[Held]) -> Iterator[EvidenceLine]:
-    results = Counter[tuple[str, bool]]()
-    for check in (check for each in held for check in each.report.checks):
-        if check.outcome is not Outcome.NOT_PROVABLE:
-            results[controls.of_check(check.kind).subject, check.outcome is Outcome.PASSED] += 1
-    for each in held:
-        full = each.report.level == "full"
-        if full:
-            results[controls.RECOVERY.subject, each.report.recovery_time_seconds is not None] += 1
-        for control in each.report.controls:
-            results[controls.PLANTED.subject, control.caught] += 1
-    for line in controls.TABLE:
-        held_up = results[line.subject, True]
-        yield EvidenceLine(
-            line.subject,
-            tuple(control.name for control in line.controls),
-            held_up + results[line.subject, False],
-            held_up,
-            line.shows,
-            line.not_shown,
-        )

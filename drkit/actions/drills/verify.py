@@ -108,7 +108,7 @@ def _verified(file: Path, keys: Sequence[str]) -> tuple[ReportVerified, Attested
         report.point,
         report.outcome,
         report.finished_at,
-        attested.predicate.started_by,
+        report.started_by,
         report.host,
     )
     return good, attested

@@ -255,7 +255,7 @@ def missing_files(files: SealFiles, root: Path | None) -> tuple[str, ...]:
 def acting(files: SealFiles) -> tuple[str, ...]:
     """The sections of the configuration in the point that have commands run and others told."""
     document = _document(files)
-    return tuple(f"[{name}]" for name in ("restore", "notify", "ping") if document.get(name))
+    return tuple(f"[{name}]" for name in ("restore", "notify", "ping", "hook") if document.get(name))
 
 
 def _strings(value: object, key: str = "") -> Iterator[tuple[str, str]]:

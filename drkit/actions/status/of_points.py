@@ -37,15 +37,18 @@ def unmet(objectives: Sequence[Objective], newest: Point | None) -> Iterator[Pro
     for each in objectives:
         if not each.met:
             said = (_LATE if each.actual_seconds is not None else _NEVER)[each.name]
-            verb = "backup" if each.name == "rpo" else "drill"
-            yield Problem(
-                ProblemKind.OBJECTIVE,
-                said,
-                f"run `drkit {verb}`; if it fails, it says why",
-                subject=each.name,
-            )
+            yield Problem(ProblemKind.OBJECTIVE, said, what_to_do(each), subject=each.name)
     if newest is None and all(each.name != "rpo" for each in objectives):
         yield Problem(ProblemKind.NO_POINT, _NEVER["rpo"], "run `drkit backup`")
+
+
+def what_to_do(missed: Objective) -> str:
+    """About an objective that is missed: a hint."""
+    if missed.name == "rto" and missed.actual_seconds is not None:
+        return (
+            "the last drill's report has its stages: make the slow ones faster, or allow more in [objectives]"
+        )
+    return f"run `drkit {'backup' if missed.name == 'rpo' else 'drill'}`; if it fails, it says why"
 
 
 def problems(

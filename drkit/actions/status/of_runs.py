@@ -87,12 +87,13 @@ def _failed(attempt: Attempt) -> Problem:
     at = attempt.ended_at or attempt.began_at
     said = f"the last {attempt.label} ({at:%Y-%m-%d %H:%M} UTC) "
     if attempt.verb in _TELLING:
-        return Problem(
-            ProblemKind.NOT_TOLD,
-            f"failures cannot be reported: {attempt.message}",
-            _hint(attempt),
-            subject=attempt.key,
+        # What cannot be written says so itself.
+        what = (
+            attempt.message
+            if attempt.verb == "metrics"
+            else f"failures cannot be reported: {attempt.message}"
         )
+        return Problem(ProblemKind.NOT_TOLD, what, _hint(attempt), subject=attempt.key)
     if attempt.damage:
         return Problem(
             ProblemKind.DAMAGE, f"{said}found damage: {attempt.message}", _hint(attempt), subject=attempt.key

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from drkit import config
 from drkit.actions.status.look import Look, look
+from drkit.actions.status.of_points import what_to_do
 from drkit.errors import NotGreen, ObjectiveMissed, UsageError
-from drkit.model import Objective, Status
+from drkit.model import Status
 
 
 def status(settings: config.Config, *, html: Path | None = None, write: bool = False) -> Status:
@@ -43,18 +43,11 @@ def verdict(seen: Look) -> Status:
         seen.error.result = found
         raise seen.error
     if found.missed:
-        raise ObjectiveMissed(
-            f"missed: {', '.join(found.missed)}", hint=_hint(found.objectives), result=found
-        )
+        # What else is wrong stands among the problems.
+        first = next(objective for objective in found.objectives if not objective.met)
+        said = f"missed: {', '.join(found.missed)}"
+        raise ObjectiveMissed(said, hint=what_to_do(first), result=found)
     if red := found.red:
         more = f" (and {len(red) - 1} more)" if len(red) > 1 else ""
         raise NotGreen(f"not green: {red[0].message}{more}", hint=red[0].hint, result=found)
     return found
-
-
-def _hint(objectives: Sequence[Objective]) -> str:
-    """What to do about the first objective that is missed; what else is wrong stands among the problems."""
-    first = next(objective for objective in objectives if not objective.met)
-    if first.actual_seconds is None or first.name != "rto":
-        return f"run `drkit {'backup' if first.name == 'rpo' else 'drill'}`; if it fails, it says why"
-    return "the last drill's report has its stages: make the slow ones faster, or allow more in [objectives]"

@@ -56,7 +56,8 @@ def _objectives(paper: Output, found: Status) -> None:
     table = Table("objective", "", ">actual", ">target")
     for each in found.objectives:
         word = Text("met", style="green") if each.met else Text("missed", style="red")
-        target, actual = duration(each.target_seconds), duration(each.actual_seconds)
+        target = duration(each.target_seconds)
+        actual = duration(each.actual_seconds) if found.readable else "unknown"
         table.add_row(f"{each.name}: {sentences.OBJECTIVES[each.name]}", word, actual, target)
     paper.print(table)
 
@@ -65,7 +66,7 @@ def _repositories(paper: Output, found: Status) -> None:
     """Newest point of each, and its drills; one that nobody drills is drilled never, not fine."""
     table = Table("repository", "newest point", "age", "rpo", ">points")
     for each in found.repositories:
-        if each.points is None:
+        if not each.readable:
             table.add_row(each.name, Text("cannot be read", style="red"), "?", _rpo(each), "?")
             continue
         at, newest = each.newest_point_at, each.newest_point or Text("none", style="red")
@@ -77,7 +78,7 @@ def _repositories(paper: Output, found: Status) -> None:
     for each in found.repositories:
         for level, note in (("full", each.last_full_drill), ("quick", each.last_quick_drill)):
             if note or level == "full":
-                drills.add_row(level, each.name, *_drill(note))
+                drills.add_row(level, each.name, *_drill(note, each))
     paper.print(drills)
 
 
@@ -88,9 +89,9 @@ def _rpo(each: RepositoryStatus) -> Text:
     return word.append(f" ({sentences.rough(each.rpo.target_seconds)})", style="default")
 
 
-def _drill(note: DrillNote | None) -> tuple[str | Text, ...]:
+def _drill(note: DrillNote | None, of: RepositoryStatus) -> tuple[str | Text, ...]:
     if note is None:
-        return Text("never", style="yellow"), "-", "-", "-"
+        return Text("never" if of.readable else "unknown", style="yellow"), "-", "-", "-"
     took = duration(note.recovery_time_seconds) if note.recovery_time_seconds is not None else "-"
     return outcome(note.outcome), minute(note.finished_at), took, note.point
 
@@ -99,15 +100,17 @@ def _runs(paper: Output, found: Status) -> None:
     table = Table("run", "last", "when", ">took", "next")
     for line in sentences.runs(found):
         took = duration(line.seconds) if line.seconds is not None else "-"
-        due = f"{line.next_at.astimezone():%a %Y-%m-%d %H:%M}" if line.next_at else "-"
-        table.add_row(line.name, Text(line.word, style=_COLOURS[line.state]), minute(line.at), took, due)
+        word = Text(line.word, style=_COLOURS[line.state])
+        table.add_row(line.name, word, minute(line.at), took, minute(line.next_at))
     paper.print(table)
 
 
 def _rest(found: Status) -> Iterator[tuple[str, str | Text]]:
-    yield "size", sentences.sizes(found.sizes)
-    if found.sources:
-        yield "sources", ", ".join(f"{each.name} {size(each.bytes)}" for each in found.sources)
+    if found.readable:
+        yield "size", sentences.sizes(found.sizes)
+    if found.readable and found.sources:
+        named = (f"{each.name} {size(each.bytes) if each.point else 'in no point'}" for each in found.sources)
+        yield "sources", ", ".join(named)
     if said := list(sentences.certificates(found.certificates, found.at)):
         yield "certificates", "\n".join(said)
     yield "looked at", moment(found.at)

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import inspect
 import io
+import signal
 import threading
 import time
 from collections import deque
@@ -73,6 +74,25 @@ def into_file(command: Command, target: IO[bytes]) -> Completed:
     """Run with standard output going straight into an open file; returns whatever the exit code."""
     with _started(command, stdin=NOTHING, stdout=target) as running:
         return running.finish(b"")
+
+
+def into_file_within(command: Command, target: IO[bytes], seconds: float) -> Completed | None:
+    """`into_file`, but None where it took longer than so many seconds: it was killed with its group."""
+    late = threading.Event()
+    with _started(command, stdin=NOTHING, stdout=target) as running:
+
+        def end() -> None:
+            late.set()
+            children.signal_group(running.child, signal.SIGKILL)
+
+        timer = threading.Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            completed = running.finish(b"")
+        finally:
+            timer.cancel()
+    return None if late.is_set() else completed
 
 
 def check_into(command: Command, target: IO[bytes]) -> None:

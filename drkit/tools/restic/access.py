@@ -78,6 +78,9 @@ class Access:
     stall_limit: timedelta = timedelta(minutes=20)
     # Where it is written down which restics are ours; without it no lock is proven to be a dead one's.
     records: Path | None = None
+    # Bytes a second; None as fast as it goes.
+    upload_limit: int | None = None
+    download_limit: int | None = None
 
     def command(self, *arguments: str, wait: timedelta | None = None) -> Command:
         """restic with its secrets, waiting for a lock that long: `lock_wait` where nothing is said."""
@@ -99,12 +102,18 @@ class Access:
         # Where its cache cannot be written restic tries again and again, for a quarter of an hour each time.
         without = ("--no-cache",) if _is_full(self.cache) else ()
         return Command(
-            ("restic", *waiting, *without, *arguments),
+            ("restic", *waiting, *without, *self._limits, *arguments),
             environment,
             owner=partial(locking.own, self.records, (self.url,), arguments),
             stall_limit=self.stall_limit + wait,
             about=f"{arguments[0]} on {redact(self.url)}",
         )
+
+    @property
+    def _limits(self) -> tuple[str, ...]:
+        """restic counts in KiB a second, and takes 0 for no limit."""
+        limits = (("--limit-upload", self.upload_limit), ("--limit-download", self.download_limit))
+        return tuple(word for name, most in limits if most for word in (name, str(max(1, most >> 10))))
 
     @property
     def read_only(self) -> bool:

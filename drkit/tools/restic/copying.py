@@ -57,7 +57,10 @@ def command_for(source: Access, target: Access, snapshots: Sequence[str]) -> Com
     wait = max(source.lock_wait, target.lock_wait)
     # For what it looks at before: the password file.
     source.command("snapshots")
-    command = target.command("copy", *snapshots, wait=wait)
+    # restic has one limit for both ends.
+    limits = [limit for limit in (source.download_limit, target.download_limit) if limit]
+    paced = replace(target, download_limit=min(limits, default=None))
+    command = paced.command("copy", *snapshots, wait=wait)
     urls = (source.url, target.url)
     limit = max(source.stall_limit, target.stall_limit) + (wait or timedelta(0))
     # Of the source alone: restic always locks what it writes to.

@@ -19,7 +19,8 @@ class Access:
 
     Without `endpoint` it is Amazon's. Empty `credentials` mean the `profile`, or what boto finds by itself.
     `attempts` is how often a request is sent before it counts as failed, `longest_pause` the most seconds in
-    between, `page` how many keys a listing asks for at once: S3 gives no more than 1,000.
+    between, `page` how many keys a listing asks for at once: S3 gives no more than 1,000. The limits are in
+    bytes a second, None for as fast as it goes.
     """
 
     bucket: str
@@ -32,6 +33,8 @@ class Access:
     attempts: int = 8
     longest_pause: float = 15.0
     page: int = 1000
+    upload_limit: int | None = None
+    download_limit: int | None = None
 
     @property
     def where(self) -> str:

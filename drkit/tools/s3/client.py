@@ -25,6 +25,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from tenacity.wait import wait_random_exponential
 
 from drkit.errors import BucketFailed, BucketMissing, BucketRefused, ConfigError, ObjectMissing, ToolFailed
+from drkit.tools.pace import Pace
 from drkit.tools.process import stopping
 from drkit.tools.s3.access import Access, content_md5
 
@@ -77,6 +78,7 @@ class Client:
         self.access = access
         self.where = access.where
         self.requests = 0
+        self.outgoing, self.incoming = Pace(access.upload_limit), Pace(access.download_limit)
         # What the service's clock was ahead of this machine's when it answered last.
         self.ahead = timedelta(0)
         self._counting = threading.Lock()

@@ -70,6 +70,7 @@ class Multipart:
         digest = hashlib.md5(data.getbuffer(), usedforsecurity=False)
         etag = self._there.get(number)
         if etag != digest.hexdigest():
+            self._client.outgoing.take(data.tell())
             answer = self._client.call(
                 self._client.api.upload_part,
                 Key=self._key,

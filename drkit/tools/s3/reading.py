@@ -22,6 +22,7 @@ def read(client: Client, key: str, version: str | None) -> Iterator[bytes]:
             try:
                 for piece in body.iter_chunks(PIECE):
                     stopping.stop_if_asked()
+                    client.incoming.take(len(piece))
                     done += len(piece)
                     stumbles = 0
                     yield piece

@@ -36,6 +36,7 @@ def put_blob(
             _not_longer(client, key, size, data.tell())
         check(client, key, size, digest, data.tell(), found.hexdigest())
         md5 = content_md5(data.getbuffer())
+        client.outgoing.take(size)
         answer = client.call(
             client.api.put_object, Key=key, Body=data.getvalue(), ContentMD5=md5, **locking(lock)
         )

@@ -327,3 +327,26 @@ def test_a_crash_before_the_command_began_is_one_too(tmp_path: Path) -> None:
     assert "error: a bug in drkit: RuntimeError: no such symbol" in ended.stderr
     assert len(list((tmp_path / "state" / "crashes").iterdir())) == 1
     assert (last(tmp_path).good, last(tmp_path).kind) == (False, "bug")
+
+
+def test_a_configuration_that_is_broken_is_told_and_recorded(tmp_path: Path) -> None:
+    """By what of it can still be read; with nothing of it, by what was good last."""
+    with Inbox() as inbox:
+        assert run(tmp_path, "return 'done'", port=inbox.port).returncode == 0
+        config = tmp_path / "drkit.toml"
+        text = config.read_text()
+        for broken in (
+            f"{text}[retention]\nkeep_lats = 3\n",
+            f'[site]\nstate = "{tmp_path}/state"\nname = \n',
+        ):
+            inbox.titles.clear()
+            config.write_text(broken)
+            command = [sys.executable, "-m", "drkit", "--config", str(config), "backup"]
+            ended = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert ended.returncode == 4
+            assert (last(tmp_path).good, last(tmp_path).kind) == (False, "config_error")
+            if "lats" in broken:
+                assert_told_that_it_failed(inbox)
+            else:
+                assert inbox.titles == [], "the same problem, which is known"
+                assert not re.search("nobody can be told", ended.stderr)

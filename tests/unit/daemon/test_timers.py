@@ -83,12 +83,13 @@ def test_where_it_may_write_follows_from_the_configuration() -> None:
         '[blobs]\nkind = "filesystem"\npath = "/data/my registry"\nvolume = "reflink"\n'
         '[metrics]\ntextfile = "/var/lib/node/drkit.prom"\n[drill]\ndirectory = "/srv/sandbox"\n'
         '[runbook]\ndirectory = "/srv/50%"\n[status]\npage = "/var/www/drkit/status.html"\n'
+        '[notify]\nmail = ["root"]\n'
     )
     settings = site(more=more)
     text = confinement.confined(settings)
     state, repository = settings.site.state, settings.primary.url
     expected = {f"-{state}", f"-{repository}", "-/data", "-/var/lib/node", "-/srv/sandbox", "-/srv/50%%"}
-    expected |= {"-/var/www/drkit"}
+    expected |= {"-/var/www/drkit", "-/var/spool", "-/var/log/exim4"}
     assert set(value(text, "ReadWritePaths")) == expected
     assert value(text, "PrivateTmp") == ["yes"]
     assert value(

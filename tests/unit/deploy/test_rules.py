@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -110,6 +111,12 @@ def cases() -> Sequence[Case]:
             {"DrkitObjectiveMissed": 1},
         ),
         Case(
+            "the copy alone is drilled",
+            replace(found, repositories=(replace(primary, last_passed_drill=None), offsite)),
+            HOUR,
+            {},
+        ),
+        Case(
             "a drill came to no verdict",
             replace(found, repositories=(replace(primary, last_full_drill=bad_drill), offsite)),
             HOUR,
@@ -201,6 +208,7 @@ def test_the_rules_are_sound() -> None:
     assert fired == {rule["alert"] for rule in rules}, "each has a case that makes it fire"
 
 
+@pytest.mark.slow
 def test_each_fires_when_it_should_and_no_other(tmp_path: Path) -> None:
     promtool = program("promtool")
     wrong = {}

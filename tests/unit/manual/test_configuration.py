@@ -17,7 +17,7 @@ from tests.unit.config.test_config import REPOSITORY, SITE
 from tests.unit.manual.pages import DOCS, PAGES, codes
 
 MANUAL = DOCS["configuration"]
-REPEATED = ("database", "repository")
+REPEATED = ("database", "repository", "hook")
 
 
 def headings() -> dict[str, list[type[Any]]]:

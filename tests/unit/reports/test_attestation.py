@@ -23,7 +23,7 @@ def predicate(
     name: str, at: datetime = AT, previous: Previous | None = None, repository: str = "r"
 ) -> Predicate:
     return Predicate(
-        drill_report(name, at, checks=(CHECK,), controls=(CONTROL,)), repository, "root", "ef" * 32, previous
+        drill_report(name, at, checks=(CHECK,), controls=(CONTROL,)), repository, "ef" * 32, previous
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import stat
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from drkit import __version__
 from drkit.errors import ConfigError
 from drkit.model import Attempt, Objective, ProblemKind, Status
 from drkit.reports.metrics import render, write
+from tests.needs import program
 from tests.samples import status
 
 NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
@@ -137,6 +139,13 @@ def of_run(labels: str, at: float, seconds: float, *, good: bool) -> dict[str, f
         f"drkit_last_run_success{{{labels}}}": float(good),
         f"drkit_last_success_timestamp_seconds{{{labels}}}": at if good else 0,
     }
+
+
+def test_names_are_by_prometheus_own_conventions() -> None:
+    text = render(status(NOW))
+    words = [program("promtool"), "check", "metrics"]
+    ran = subprocess.run(words, input=text, check=False, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
 def test_a_run_that_is_under_way_hides_no_earlier_one() -> None:

@@ -122,7 +122,7 @@ def test_the_page_tells_what_is_wrong_first_and_takes_nothing_for_markup() -> No
         unplanted=(Unplanted("emptied link", "no repository has a link"),),
         databases=(statements.summary(EVIDENCE),),
     )  # fmt: skip
-    text = page.render(report, signed=False)
+    text = page.render(report, "all is well", signed=False)
     order = [
         "What is wrong",
         "2 of 3 quotas",

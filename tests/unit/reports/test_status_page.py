@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from drkit.actions.status import ahead
 from drkit.config import Schedule
-from drkit.model import Attempt, Part, Point, Problem, ProblemKind, Status, utc_now
+from drkit.model import Attempt, Part, Point, Problem, ProblemKind, RepositoryStatus, Status, utc_now
 from drkit.reports import charts, status_page
 from tests.needs import program
 from tests.samples import sealed, status
@@ -87,7 +87,9 @@ def test_what_a_person_sees(browser: Browser, tmp_path: Path) -> None:
     assert page.title() == "NOT GREEN: registry.example.com"
     assert page.locator("h1").inner_text() == "registry.example.com is not green: rto missed, 1 problem"
     first, second = page.locator("ul.problems li").all_inner_texts()
-    assert first.startswith("problem: the last drill took longer than the objective allows\nrun drkit drill;")
+    assert first.startswith(
+        "problem: the last drill took longer than the objective allows\nmake the slow stages"
+    )
     assert second.startswith("warning: 1 incomplete recovery point\n")
     text = page.locator("main").inner_text()
     for words in ("20261124-020000-7bd10e", "cannot be read", "in no recovery point", "/etc/ssl/harbor/"):
@@ -183,6 +185,20 @@ def test_a_site_of_which_nothing_is_known_has_a_page(browser: Browser, tmp_path:
     shown = page.locator("main").inner_text()
     for words in ("No full drill has measured it yet", "There is nothing on the schedule", "0 days with one"):
         assert words in shown
+
+
+def test_of_a_repository_that_cannot_be_read_nothing_is_called_never(
+    browser: Browser, tmp_path: Path
+) -> None:
+    found = status(NOW)
+    gone = RepositoryStatus("primary", None, None, None, None, None, None)
+    none = tuple(replace(each, actual_seconds=None, met=False) for each in found.objectives)
+    unknown = replace(found, repositories=(gone,), objectives=none, runs=(), sources=(), certificates=())
+    page = Opened(browser, status_page.render(unknown, (), (), {}, UTC), tmp_path).page
+    shown = page.locator("main").inner_text()
+    assert "never" not in shown.replace("never ran here", "")
+    assert shown.count("Nobody can tell") == 3
+    assert shown.count("unknown") == 4
 
 
 def test_a_page_is_readable_for_all(tmp_path: Path) -> None:

@@ -178,6 +178,16 @@ def test_titles_are_one_short_line() -> None:
     assert "\n" not in message.title
 
 
+def test_a_body_has_an_end() -> None:
+    many = [Problem(ProblemKind.BROKEN_SEAL, f"point {n} is broken", subject=str(n)) for n in range(300)]
+    message = told(*many)
+    assert message is not None
+    assert message.title.endswith("(and 299 more)")
+    assert message.body.count("\n") == 26
+    assert message.body.endswith("- and 275 more: see `drkit status`")
+    assert len(message.memory.told) == 300
+
+
 def test_when_to_look_again() -> None:
     look, knows = Look(NOW, ()), knowing(FAILED)
     assert next_look(look, (), DAY, ()) == NOW + HOUR

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from drkit.actions.drill.verdict import decide, judge
+from drkit.actions.drill.verdict import decide, judge, sentence
 from drkit.errors import DrillError, DrillFailed
-from drkit.model import CheckKind, CheckResult, ControlResult, DrillReport, Outcome, Reason
+from drkit.model import CheckKind, CheckResult, ControlResult, DrillReport, Objective, Outcome, Reason
 
 NOW = datetime(2026, 11, 24, 2, tzinfo=UTC)
 GOOD = CheckResult(CheckKind.TABLES, Outcome.PASSED, "seen", 0.1, "registry")
@@ -94,3 +95,14 @@ def test_a_production_without_images_is_to_be_looked_at_or_confirmed() -> None:
     assert raised.value.hint.endswith("`drkit points --confirm p`, and drill it again")
     with pytest.raises(DrillFailed, match="does not restore whole: closure, images of production"):
         judge(report(BAD, lost))
+
+
+def test_the_verdict_in_a_sentence() -> None:
+    assert sentence(report(GOOD)) == (
+        "everything in this recovery point came back in 1.0 s, and every planted fault was caught"
+    )
+    assert sentence(replace(report(GOOD), level="quick")).startswith("the sample came back in 1.0 s")
+    missed = replace(report(GOOD), objectives=(Objective("rto", 0.5, 1.0, False),))
+    assert sentence(missed).endswith("caught, but an objective is missed (rto)")
+    assert sentence(report(GOOD, BAD)) == "point p does not restore whole: closure"
+    assert "were not caught" in sentence(report(GOOD, controls=(replace(CAUGHT, caught=False),)))

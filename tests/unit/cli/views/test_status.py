@@ -47,7 +47,7 @@ def test_the_first_line_is_the_verdict_and_the_next_what_to_do(monkeypatch: pyte
     assert first == ("registry.example.com is not green: rto missed, 1 problem")
     assert rest[:4] == [
         "problem: the last drill took longer than the objective allows",
-        "  -> run `drkit drill`; if it fails, it says why",
+        "  -> make the slow stages faster, or run `drkit drill` again",
         "warning: 1 incomplete recovery point",
         "  -> the next backup removes it",
     ]
@@ -58,5 +58,19 @@ def test_the_first_line_is_the_verdict_and_the_next_what_to_do(monkeypatch: pyte
 def test_what_cannot_be_read_or_was_never_drilled_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [line.split() for line in screen(status(NOW), monkeypatch)]
     assert ["offsite", "cannot", "be", "read", "?", "missed", "(2", "d)", "?"] in lines
-    assert ["full", "offsite", "never", "-", "-", "-"] in lines
+    assert [*lines[-4][-4:]] == ["secrets", "in", "no", "point"]
+    assert ["full", "offsite", "unknown", "-", "-", "-"] in lines
     assert any(line[:3] == ["quick", "primary", "failed"] for line in lines)
+
+
+def test_of_a_primary_that_cannot_be_read_nothing_is_called_never(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = status(NOW)
+    primary, offsite = found.repositories
+    objectives = tuple(replace(each, actual_seconds=None, met=False) for each in found.objectives)
+    gone = replace(primary, points=None, newest_point=None, last_full_drill=None, last_quick_drill=None)
+    unknown = replace(found, repositories=(gone, offsite), objectives=objectives)
+    lines = screen(unknown, monkeypatch)
+    told = [line for line in lines if "never" in line]
+    assert told == [line for line in told if "never ran here" in line]
+    assert sum("unknown" in line for line in lines) == 3 + 2
+    assert not any(line.startswith(("size", "sources")) for line in lines)
