@@ -126,15 +126,16 @@ def _remote(session: Session, mark: str, key: bytes) -> Remote | None:
 
 
 def pullable(session: Session) -> Iterator[TaggedImage]:
-    """Some tags by chance, the smallest image first, that no rule of Harbor's keeps from being pulled."""
+    """Some tags by chance, images before signatures, small before large, that no rule keeps from being pulled."""
     query = (
-        "SELECT repository, tag, digest FROM (SELECT r.name AS repository, t.name AS tag, a.digest, a.size"
+        "SELECT repository, tag, digest FROM (SELECT r.name AS repository, t.name AS tag, a.digest, a.size,"
+        " EXISTS (SELECT FROM public.artifact_accessory y WHERE y.artifact_id = a.id) AS accessory"
         " FROM public.tag t JOIN public.artifact a ON a.id = t.artifact_id"
         " JOIN public.repository r ON r.repository_id = t.repository_id"
         " JOIN public.project p ON p.project_id = r.project_id"
         " WHERE NOT p.deleted AND coalesce(p.registry_id, 0) = 0 AND NOT EXISTS (SELECT FROM"
         "  public.project_metadata m WHERE m.project_id = p.project_id AND m.name = ANY (%s)"
-        "  AND m.value = 'true') ORDER BY random() LIMIT %s) some ORDER BY size"
+        "  AND m.value = 'true') ORDER BY random() LIMIT %s) AS chosen ORDER BY accessory, size"
     )
     for row in session.rows(query, (list(_GUARDS), _CANDIDATES)):
         yield TaggedImage(*row)

@@ -31,6 +31,14 @@ def signed_by(token: str, pem: bytes) -> bool:
     return True
 
 
+def new_key() -> bytes:
+    """A fresh private key in PEM, for a control that holds a token against the wrong one."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
 def _public(pem: bytes) -> rsa.RSAPublicKey:
     if b"CERTIFICATE" in pem:
         found = x509.load_pem_x509_certificate(pem).public_key()

@@ -1,4 +1,4 @@
-"""Harbor's containers in a sandbox: without a network but their own loopback, limited, and gone at the end."""
+"""Harbor's containers in a sandbox: no network but their own loopback, limits, and gone at the end."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ class Box:
         # Harbor's user passes through it to its own files, and sees nothing else.
         make_directory(self._directory, 0o711)
         self._run(self._plan.cache, "none")
+        self._all_run()
         self._pid = int(docker.ask("inspect", "--format={{.State.Pid}}", self._ids["cache"]).strip())
         self.prove_isolated()
         self._start_relay()
@@ -77,7 +78,9 @@ class Box:
         while not self._answers(core):
             self._all_run()
             if time.monotonic() > end:
-                raise ToolFailed(f"core does not answer after {CORE_SECONDS:.0f} seconds: {self._words('core')}")
+                raise ToolFailed(
+                    f"core does not answer after {CORE_SECONDS:.0f} seconds: {self._words('core')}"
+                )
             time.sleep(_PAUSE_SECONDS)
 
     def prove_isolated(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from drkit.blobs.dangling import Known
 from drkit.checks import harbor as harbor_checks
 from drkit.checks import keys as key_checks
 from drkit.checks import named
-from drkit.checks.finding import Check, Control, Finding, Unplanted, passed, undecided, verdict
+from drkit.checks.finding import Check, Control, Finding, Unplanted, passed
 from drkit.checks.harbor import Running
 from drkit.errors import DrillError, ToolFailed
 from drkit.harbor import planting, secretkey
@@ -40,7 +40,7 @@ from drkit.sandbox.harbor.box import Box
 from drkit.sandbox.harbor.choice import Images, NoImages
 from drkit.sandbox.harbor.plan import Keys, Made
 from drkit.secrets.classify import SecretKind
-from drkit.tools import docker, x509
+from drkit.tools import docker, jwt
 from drkit.tools.harbor_core import Core, Login
 from drkit.tools.postgres import sessions
 from drkit.tools.process.command import which
@@ -117,7 +117,9 @@ def materials(restored: Restored, secret_paths: tuple[str, ...]) -> Materials | 
     members = restored.bundle.members
     found = named.find(members, secret_paths)
     if found.installation is None:
-        return NoImages(found.fault or "no harbor.yml is among the restored secrets", "see paths in [secrets]")
+        return NoImages(
+            found.fault or "no harbor.yml is among the restored secrets", "see paths in [secrets]"
+        )
     by_kind = {member.what: member.data for member in members if member.kind == "file"}
     secret_key = key_checks.secret_key(key_checks.contents(members))
     token_key = by_kind.get(SecretKind.TOKEN_KEY)
@@ -160,7 +162,7 @@ def run(
             short = replace(found.keys, secret_key=found.keys.secret_key[:-1])
             other = plan.core(found.installation, name, short, images, made)
             every = [
-                *harbor_checks.controls(running, results, x509.new_rsa_key()),
+                *harbor_checks.controls(running, results, jwt.new_key()),
                 _short_key(running, results, lambda: box.start_core(other, core)),
             ]
             controls = tuple(each.run() for each in every if isinstance(each, Control))
@@ -178,7 +180,9 @@ def _made_up() -> Made:
     password = register_secret(secrets.token_urlsafe(24))
     hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
     # Harbor wants 16 characters of the one, and 32 of the other.
-    return Made(password, hashed, register_secret(secrets.token_hex(8)), register_secret(secrets.token_hex(16)))
+    return Made(
+        password, hashed, register_secret(secrets.token_hex(8)), register_secret(secrets.token_hex(16))
+    )
 
 
 def _starts(box: Box, core: Core, images: Images, planted: Planted) -> Finding:
@@ -226,7 +230,9 @@ def _complete(root: Path, digest: str) -> bool:
     return there and all(_complete(root, child.digest) for child in needs.children)
 
 
-def _short_key(running: Running, results: list[CheckResult], start: Callable[[], None]) -> Control | Unplanted:
+def _short_key(
+    running: Running, results: list[CheckResult], start: Callable[[], None]
+) -> Control | Unplanted:
     name = "Harbor: a secret key of another length"
     opened = any(r.kind is CheckKind.HARBOR_SETTINGS and r.outcome is Outcome.PASSED for r in results)
     if running.remote is None or not opened:
@@ -247,6 +253,8 @@ def _rest(core: Core, *, started: bool) -> tuple[Statement, ...]:
     with contextlib.suppress(ToolFailed):
         absent = [name for name, state in harbor_checks.components(core).items() if state != "healthy"]
         if absent:
-            said = f"not started in a sandbox: {', '.join(sorted(absent))}; jobs, scans and pages were not tried"
+            said = (
+                f"not started in a sandbox: {', '.join(sorted(absent))}; jobs, scans and pages were not tried"
+            )
             return (Statement("the rest of Harbor", said),)
     return (Statement("the rest of Harbor", "jobs, scans and pages were not tried"),)
