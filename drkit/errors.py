@@ -21,6 +21,7 @@
      │   │   ├─ ToolMissing          7
      │   │   ├─ ToolTooOld           7
      │   │   ├─ DockerLacks          7
+     │   │   ├─ CoreRefuses          7
      │   │   ├─ DatabaseForbids      7
      │   │   ├─ DatabaseUnreachable  7
      │   │   ├─ DatabaseBusy         7

@@ -40,19 +40,30 @@ try:  # where cryptography 47 and later keep the mode that Harbor uses
 except ImportError:
     from cryptography.hazmat.primitives.ciphers.modes import CFB
 
-_LENGTHS = {"CORE_SECRET": 16, "JOBSERVICE_SECRET": 16, "CSRF_KEY": 32}
-_NEEDED = (
-    *_LENGTHS, "CONFIG_PATH", "EXT_ENDPOINT", "POSTGRESQL_HOST", "POSTGRESQL_PORT", "POSTGRESQL_USERNAME",
+LENGTHS = {"CORE_SECRET": 16, "JOBSERVICE_SECRET": 16, "CSRF_KEY": 32}
+NEEDED = (
+    *LENGTHS, "CONFIG_PATH", "EXT_ENDPOINT", "POSTGRESQL_HOST", "POSTGRESQL_PORT", "POSTGRESQL_USERNAME",
     "POSTGRESQL_PASSWORD", "POSTGRESQL_DATABASE", "_REDIS_URL_CORE", "_REDIS_URL_REG", "REGISTRY_URL",
     "REGISTRY_CREDENTIAL_USERNAME", "REGISTRY_CREDENTIAL_PASSWORD", "TOKEN_SERVICE_URL", "CORE_URL",
     "CORE_LOCAL_URL", "JOBSERVICE_URL", "REGISTRY_CONTROLLER_URL", "PORTAL_URL", "RELOAD_KEY",
 )  # fmt: skip
-_KEY = Path("/etc/core/key")
-_TOKEN_KEY = Path("/etc/core/private_key.pem")
 _ROUNDS = {"sha1": ("sha1", 4_096), "sha256": ("sha256", 4_096), "pbkdf2_sha256": ("sha256", 600_000)}
 _MANIFEST = re.compile(r"/v2/(?P<name>.+)/manifests/(?P<reference>[^/]+)")
 _BLOB = re.compile(r"/v2/(?P<name>.+)/blobs/.+")
 _READS = ("GET", "HEAD")
+
+
+def secret_key() -> bytes:
+    """The key that opens what is encrypted."""
+    return Path(os.environ.get("KEY_PATH", "/etc/core/key")).read_bytes()
+
+
+def token_key() -> rsa.RSAPrivateKey:
+    """The key that signs tokens; raises OSError without one."""
+    path = Path(os.environ.get("TOKEN_PRIVATE_KEY_PATH", "/etc/core/private_key.pem"))
+    found = serialization.load_pem_private_key(path.read_bytes(), None)
+    assert isinstance(found, rsa.RSAPrivateKey)
+    return found
 
 
 def fatal(words: str) -> None:
@@ -110,17 +121,17 @@ def outward() -> Iterator[str]:
 
 def boot() -> None:
     """Look at everything that core looks at before it serves."""
-    for name in _NEEDED:
+    for name in NEEDED:
         if not os.environ.get(name):
             fatal(f"{name} is not set")
-    for name, length in _LENGTHS.items():
+    for name, length in LENGTHS.items():
         if len(os.environ[name]) != length:
             fatal(f"{name} has not {length} characters")
-    for path in (Path(os.environ["CONFIG_PATH"]), _KEY):
-        try:
-            path.read_bytes()
-        except OSError as error:
-            fatal(f"failed to read {path}: {error.strerror}")
+    try:
+        Path(os.environ["CONFIG_PATH"]).read_bytes()
+        secret_key()
+    except OSError as error:
+        fatal(f"failed to read {error.filename}: {error.strerror}")
     for database in (0, 1):
         if cache(database, "DBSIZE") != ":0":
             fatal(f"Redis is stale: database {database} is not empty")
@@ -156,7 +167,7 @@ def hashed(password: str, salt: str, version: str) -> str:
 def opened(value: str) -> str:
     """What the secret key makes of a value; raises ValueError where it is no key."""
     raw = base64.b64decode(value.removeprefix("<enc-v1>"))
-    decryptor = Cipher(algorithms.AES(_KEY.read_bytes()), CFB(raw[:16])).decryptor()
+    decryptor = Cipher(algorithms.AES(secret_key()), CFB(raw[:16])).decryptor()
     return (decryptor.update(raw[16:]) + decryptor.finalize()).decode("utf-8", "replace")
 
 
@@ -196,8 +207,7 @@ class Who:
 
 def make_token(who: Who, scopes: list[str]) -> str:
     """A token for what somebody may do of what was asked; raises OSError without the key."""
-    key = serialization.load_pem_private_key(_TOKEN_KEY.read_bytes(), None)
-    assert isinstance(key, rsa.RSAPrivateKey)
+    key = token_key()
     access = [
         {"name": name, "actions": sorted(who.actions & set(actions.split(",")))}
         for _, _, rest in (scope.partition(":") for scope in scopes)
@@ -210,8 +220,7 @@ def make_token(who: Who, scopes: list[str]) -> str:
 
 def token_allows(token: str, name: str, action: str) -> bool:
     """Whether core itself has signed a token that allows this."""
-    key = serialization.load_pem_private_key(_TOKEN_KEY.read_bytes(), None)
-    assert isinstance(key, rsa.RSAPrivateKey)
+    key = token_key()
     signed, _, signature = token.rpartition(".")
     try:
         key.public_key().verify(_bytes(signature), signed.encode(), padding.PKCS1v15(), hashes.SHA256())

@@ -126,7 +126,7 @@ def _remote(session: Session, mark: str, key: bytes) -> Remote | None:
 
 
 def pullable(session: Session) -> Iterator[TaggedImage]:
-    """Some tags by chance, images before signatures, small before large, that no rule keeps from being pulled."""
+    """Some tags by chance that no rule keeps from being pulled: images, then signatures; small ones first."""
     query = (
         "SELECT repository, tag, digest FROM (SELECT r.name AS repository, t.name AS tag, a.digest, a.size,"
         " EXISTS (SELECT FROM public.artifact_accessory y WHERE y.artifact_id = a.id) AS accessory"

@@ -192,7 +192,7 @@ class _Run:
         problems: list[str] = []
         recovery: float | None = None
         vault: str | None = None
-        tried = Trial()
+        tried = trial.not_reached(self.manifest)
         # PostgreSQL's user passes through it, and nobody else shall guess its name.
         sandbox = self.settings.sandboxes / secrets.token_hex(10)
         try:

@@ -61,6 +61,13 @@ class Trial:
     tag: str = ""
 
 
+def not_reached(manifest: PointManifest) -> Trial:
+    """What there is to say where a drill ends before it comes to that."""
+    if all(database.harbor_schema is None for database in manifest.databases):
+        return Trial()
+    return Trial(unproved=(Statement(_SUBJECT, "it was not started: the drill did not come so far"),))
+
+
 def look(settings: config.Drill, manifest: PointManifest, level: Level) -> Images | Statement | None:
     """The images to start Harbor from, or why it is not started; None where there is no Harbor.
 
@@ -253,8 +260,6 @@ def _rest(core: Core, *, started: bool) -> tuple[Statement, ...]:
     with contextlib.suppress(ToolFailed):
         absent = [name for name, state in harbor_checks.components(core).items() if state != "healthy"]
         if absent:
-            said = (
-                f"not started in a sandbox: {', '.join(sorted(absent))}; jobs, scans and pages were not tried"
-            )
+            said = f"a sandbox has no {', '.join(sorted(absent))}: jobs, scans and pages were not tried"
             return (Statement("the rest of Harbor", said),)
     return (Statement("the rest of Harbor", "jobs, scans and pages were not tried"),)
