@@ -72,6 +72,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
     where it could not even begin; UsageError, NoSuchPoint and the repository's errors.
     """
     _refuse_several(options)
+    settings = settings.at(options.repository)
     # What is wrong with it shows before an hour of work.
     key = signing.read_key(settings)
     repository.require(repository.version())
