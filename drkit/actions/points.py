@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from drkit import config
-from drkit.actions import collapsed, known_points
+from drkit.actions import collapsed, hosts, known_points
 from drkit.model import (
     Bucketed,
     CertificateFacts,
@@ -22,6 +22,7 @@ from drkit.model import (
     Volume,
 )
 from drkit.points.catalog import open_catalog
+from drkit.points.ownership import host_of
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,21 @@ class PointLine:
     vault: str | None = None
     proven: bool = False
     keys_unproven: bool = False
+    host: str = ""
 
 
 @dataclass(frozen=True)
 class PointList:
-    """The recovery points of a repository, newest first; `missing` are those that are gone."""
+    """The recovery points of a repository, newest first; `missing` are those that are gone.
+
+    `taken_over` says whose points are this machine's from now on.
+    """
 
     repository: str
     points: tuple[PointLine, ...]
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    taken_over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,12 +90,15 @@ def points(
     repository: str | None = None,
     forget: Sequence[str] = (),
     confirm: str | None = None,
+    take_over: str | None = None,
 ) -> PointList:
     """The recovery points, straight from the repository.
 
     `forget` names missing points that nobody need miss any more; raises UsageError where none is called so.
-    `confirm` names a point, and says that what production had lost by then is meant.
+    `confirm` names a point, and says that what production had lost by then is meant. `take_over` names a host
+    whose points are this machine's from now on.
     """
+    taken = hosts.take_over(settings, take_over) if take_over is not None else ()
     catalog = open_catalog(settings, repository)
     listing = catalog.look()
     if forget:
@@ -98,11 +107,13 @@ def points(
         collapsed.confirm(catalog, listing, confirm)
         listing = catalog.look()
     missed = known_points.look(catalog, listing)
-    lines = tuple(map(_line, listing.points))
+    own = settings.repository(repository).vault
+    lines = tuple(_line(point, own.where if own else None) for point in listing.points)
     noticed = collapsed.warnings(listing)
+    said = tuple(f"{other.host} ({other.points}, the newest of {other.newest:%Y-%m-%d})" for other in taken)
     if missed is None:
-        return PointList(catalog.name, lines, warnings=noticed)
-    return PointList(catalog.name, lines, missed.points, (*missed.warnings, *noticed))
+        return PointList(catalog.name, lines, warnings=noticed, taken_over=said)
+    return PointList(catalog.name, lines, missed.points, (*missed.warnings, *noticed), said)
 
 
 def show(settings: config.Config, wanted: str, repository: str | None = None) -> PointDetails:
@@ -133,7 +144,8 @@ def show(settings: config.Config, wanted: str, repository: str | None = None) ->
     )
 
 
-def _line(point: Point) -> PointLine:
+def _line(point: Point, vault: str | None) -> PointLine:
+    """`vault` is the repository's own, to which `copy` has brought what the first has."""
     manifest = point.manifest
     return PointLine(
         id=point.id,
@@ -141,7 +153,8 @@ def _line(point: Point) -> PointLine:
         consistent_at=manifest.consistent_at if manifest else None,
         bytes=manifest.bytes if manifest else None,
         last_drill=point.last_drill,
-        vault=manifest.bucket.vault.where if manifest and manifest.bucket else None,
+        vault=vault or manifest.bucket.vault.where if manifest and manifest.bucket else None,
         proven=point.proven,
         keys_unproven=point.keys_unproven,
+        host=host_of(point),
     )

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from drkit import tidying
 from drkit.errors import ConfigError, DrkitError
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,9 @@ class Audited:
         """Write down how it ended."""
         point = getattr(result, "point", "") or (getattr(result, "id", "") if self.verb == "backup" else "")
         outcome = "failed" if error else "succeeded"
-        self._write(outcome, point=str(point), error=error.kind if error else "")
+        # A signal that comes meanwhile interrupts what follows, where that is expected.
+        with tidying.undisturbed():
+            self._write(outcome, point=str(point), error=error.kind if error else "")
 
     def _write(self, outcome: str, **more: object) -> None:
         from drkit.state import trail

@@ -36,6 +36,12 @@ def points(
             metavar="POINT", help="Confirm that what production had lost by this point was lost on purpose."
         ),
     ] = None,
+    take_over: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST", help="Confirm that this host is gone: its points so far are this one's."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """List recovery points, newest first."""
@@ -46,13 +52,13 @@ def points(
     def work(run: Run) -> action.PointList:
         origin = bare.origin(repository, password_file, repository_credentials, site)
         if origin is None:
-            return action.points(run.settings, repository, forget or (), confirm)
+            return action.points(run.settings, repository, forget or (), confirm, take_over)
         from drkit.actions.restore.bare import looking
 
         with looking(origin) as settings:
-            return action.points(settings, None, forget or (), confirm)
+            return action.points(settings, None, forget or (), confirm, take_over)
 
-    perform(context, "points", json, work, results.points, audited=bool(forget or confirm))
+    perform(context, "points", json, work, results.points, audited=bool(forget or confirm or take_over))
 
 
 def show_point(

@@ -6,8 +6,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from drkit.daemon.memory import STATE_FILE, Memory
 from drkit.daemon.planner import Due, LastRun, Plan
 from drkit.errors import ConfigError, DrkitError, Interrupted, ToolFailed
 from drkit.model import job as jobs
+from drkit.model import utc_now
 from drkit.state.directory import State
 from drkit.tools import systemd
 from drkit.tools.process import execute, stopping
@@ -38,8 +40,8 @@ _KILLED = 128 + signal.SIGKILL
 _KEPT = "scheduler.toml"
 
 
-def run_scheduler(run: Run) -> None:
-    """Run the schedule until told to stop."""
+def run_scheduler(run: Run, clock: Callable[[], datetime] = utc_now) -> None:
+    """Run the schedule until told to stop; what is due goes by the clock."""
     settings = run.settings
     state = State(settings.site.state)
     state.prepare()
@@ -53,6 +55,7 @@ def run_scheduler(run: Run) -> None:
             missed=lambda due: _tell_of_missed(keeper.settings, due),
             failed=keeper.failed,
             supervisor=supervisor,
+            clock=clock,
         )
 
         def beginning(plan: Plan, remembered: dict[str, LastRun] | None) -> dict[str, LastRun]:
@@ -174,15 +177,11 @@ def _could_not_run(settings: Config, job: str, error: Exception) -> int:
     return failed.exit_code
 
 
-def _tell_of_missed(settings: Config, missed: Sequence[Due]) -> None:
-    """Send which jobs were due several times and run only once."""
-    zone = settings.schedule.zone
-    body = "\n".join(
-        f"{due.job} was due {due.times} times since {due.at.astimezone(zone):%Y-%m-%d %H:%M %Z}: it"
-        " runs now, once"
-        for due in missed
-    )
-    telling.of_schedule(settings, "runs were missed", body)
+def _tell_of_missed(settings: Config, due: Due) -> None:
+    """Send that a job was due several times when no scheduler ran."""
+    since = f"{due.at.astimezone(settings.schedule.zone):%Y-%m-%d %H:%M %Z}"
+    body = f"No scheduler ran. {due.job} was due {due.times} times since {since}: it runs now, once."
+    telling.of_schedule(settings, f"{due.job} was missed {due.times} times", body)
 
 
 def show_end(_paper: Output, _result: None) -> None:

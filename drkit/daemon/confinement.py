@@ -57,9 +57,11 @@ def confined(settings: config.Config) -> str:
     blobs = settings.blobs
     live = not isinstance(blobs, config.FilesystemBlobs) or blobs.volume == "live"
     lines = [_ALWAYS, "" if live else _VOLUMES]
-    lines.append(f"PrivateTmp={'no' if _uses_temporary(settings) else 'yes'}\n")
+    shared = _uses_temporary(settings)
+    lines.append(f"PrivateTmp={'no' if shared else 'yes'}\n")
+    paths = _outermost([*written(settings), *(_TEMPORARY if shared else ())])
     # A place that is not there just now must not keep drkit from starting: it says so itself.
-    lines += [f"ReadWritePaths={_word(path)}\n" for path in _outermost(written(settings))]
+    lines += [f"ReadWritePaths={_word(path)}\n" for path in paths]
     return "".join(lines)
 
 

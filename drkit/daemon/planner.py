@@ -6,7 +6,7 @@ missed. So nothing piles up, whatever the clock does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -94,9 +94,13 @@ def importance(job: str) -> int:
     return JOBS.index(job) if job in JOBS else len(JOBS)
 
 
-def choose(due: tuple[Due, ...], previous: str | None) -> Due | None:
-    """What runs now: the most important, but that which ran last lets others go first."""
-    others = [each for each in due if each.job != previous]
+def choose(due: tuple[Due, ...], ran: Collection[str]) -> Due | None:
+    """What runs now: the most important of those that have not run in this round yet.
+
+    A round begins anew when each job that is due has had its turn: jobs that are due all the time let the
+    others go as well.
+    """
+    others = [each for each in due if each.job not in ran]
     return next(iter(others or due), None)
 
 

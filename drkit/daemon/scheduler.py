@@ -52,13 +52,14 @@ class Surroundings:
     `stop` is called once, on a signal: it ends the act that runs, and makes one that is about to start
     return at once. `look` is called every second: what it raises ends the scheduler in the same way.
     `reload` reads the configuration again, on SIGHUP; None where the old one is kept. `missed` is told of
-    what was due several times and runs only once. `failed` gets what something beside the jobs raises.
+    a job that was due several times when no scheduler ran, and runs once. `failed` gets what something beside
+    the jobs raises.
     """
 
     stop: Callable[[], None]
     look: Callable[[], None] = lambda: None
     reload: Callable[[], Work | None] = lambda: None
-    missed: Callable[[Sequence[Due]], None] = lambda _due: None
+    missed: Callable[[Due], None] = lambda _due: None
     failed: Failed = log_failure
     supervisor: Supervisor = field(default_factory=Supervisor)
     clock: Callable[[], datetime] = utc_now
@@ -115,33 +116,23 @@ class _Loop:
     _beside: Beside = field(init=False)
     _stopping: bool = False
     _thread: threading.Thread | None = None
-    _previous: str | None = None
+    _ran: set[str] = field(default_factory=set)
     _failure: Exception | None = None
-    _told: set[tuple[str, datetime]] = field(default_factory=set)
+    _since: datetime | None = None
 
     def __post_init__(self) -> None:
         self._beside = Beside(self.around.failed)
 
     def begin(self, beginning: Beginning) -> None:
         """Find out what was missed, and tell of it; it is made up for by the first ticks."""
-        now = self.around.clock()
+        now = self._since = self.around.clock()
         known = beginning(self.work.plan, self.memory.read())
         self.memory.begin(settle(self.work.plan, known, now))
         late = overdue(self.work.plan, self.memory.runs, now)
         for due in late:
             at = f"{due.at.astimezone(self.work.plan.zone):%Y-%m-%d %H:%M %Z}"
             log.warning("%s should have run at %s, when no scheduler ran: it runs now", due.job, at)
-        self._tell_of_lost(late)
         self._describe(now)
-
-    def _tell_of_lost(self, late: Sequence[Due]) -> None:
-        """Tell of what is made up for only once, though it was due several times; each once."""
-        lost = [due for due in late if due.times > 1 and (due.job, due.at) not in self._told]
-        for due in lost:
-            log.warning("%s was due %d times: it runs once", due.job, due.times)
-            self._told.add((due.job, due.at))
-        if lost:
-            self.around.missed(lost)
 
     def _describe(self, now: datetime) -> None:
         for line in describe(self.work.plan, now):
@@ -175,21 +166,31 @@ class _Loop:
         self.around.supervisor.alive()
         self._beside.tick()
         self.memory.retry()
+        now = self.around.clock()
+        # Also while a job runs: it may take hours, in which others are due.
+        self._heed_clock(now)
         if self._thread is not None:
             if self._thread.is_alive():
                 return
             self._thread = None
             self.around.supervisor.status(self.status())
-        now = self.around.clock()
-        self._heed_clock(now)
-        late = overdue(self.work.plan, self.memory.runs, now)
-        due = choose(late, self._previous)
+        due = choose(overdue(self.work.plan, self.memory.runs, now), self._ran)
         if due is not None:
-            self._tell_of_lost(late)
-            self._previous = due.job
+            self._tell_of_lost(due)
+            if due.job in self._ran:
+                self._ran.clear()
+            self._ran.add(due.job)
             self._thread = threading.Thread(target=self._run, args=(due.job, now), name=due.job)
             self._thread.start()
             self.around.supervisor.status(f"{due.job} runs since {now.astimezone(self.work.plan.zone):%H:%M}")
+
+    def _tell_of_lost(self, due: Due) -> None:
+        """Tell of what was due several times and runs once: another job was long, or no scheduler ran."""
+        if due.times == 1:
+            return
+        log.warning("%s was due %d times: it runs once", due.job, due.times)
+        if self._since is not None and due.at <= self._since:
+            self.around.missed(due)
 
     def _heed_clock(self, now: datetime) -> None:
         """A clock that was set back must not keep anything waiting until it is as late again."""

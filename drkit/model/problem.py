@@ -15,6 +15,7 @@ class ProblemKind(StrEnum):
     BROKEN_SEAL = "broken_seal"
     POINTS_MISSING = "points_missing"
     OTHER_REPOSITORY = "other_repository"
+    OTHER_HOST = "other_host"
     FUTURE = "future"
     DRILL = "drill"
     UNPROVEN_KEYS = "unproven_keys"

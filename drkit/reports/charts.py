@@ -59,12 +59,12 @@ class Event:
 def backups(points: Sequence[Point], history: Iterable[Attempt], zone: tzinfo) -> list[Event]:
     """The backups that are known: runs of this machine, and points that are still there."""
     sealed = [p for p in points if p.status is PointStatus.SEALED]
+    ids = {point.id for point in sealed}
     found = [Event(p.taken_at.astimezone(zone).date(), True, f"point {p.id}") for p in sealed]
     for run in history:
         # A good one whose point is still there would be told twice.
-        if run.verb == "backup" and run.ended_at and not (run.good and run.subject in {p.id for p in sealed}):
-            said = "a backup succeeded" if run.good else f"a backup failed (exit code {run.exit_code})"
-            found.append(Event(run.ended_at.astimezone(zone).date(), run.good, said))
+        if run.verb == "backup" and not (run.good and run.subject in ids):
+            found.append(Event(_day(run, zone), run.good, f"a backup {_ended(run, 'succeeded')}"))
     return found
 
 
@@ -81,10 +81,20 @@ def drills(notes: Iterable[DrillNote], history: Iterable[Attempt], zone: tzinfo)
     ]
     reported = {note.id for note in notes}
     for run in history:
-        if run.verb == "drill" and run.ended_at and run.subject not in reported:
-            word = "passed" if run.good else f"did not pass (exit code {run.exit_code})"
-            found.append(Event(run.ended_at.astimezone(zone).date(), run.good, f"{run.label} {word}"))
+        if run.verb == "drill" and run.subject not in reported:
+            found.append(Event(_day(run, zone), run.good, f"{run.label} {_ended(run, 'passed')}"))
     return found
+
+
+def _day(run: Attempt, zone: tzinfo) -> date:
+    return (run.ended_at or run.began_at).astimezone(zone).date()
+
+
+def _ended(run: Attempt, well: str) -> str:
+    """How a run ended that is not under way."""
+    if run.good:
+        return well
+    return f"failed (exit code {run.exit_code})" if run.ended_at else "never ended"
 
 
 def year(events: Iterable[Event], today: date) -> Calendar:

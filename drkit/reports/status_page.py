@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from datetime import timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 from markupsafe import Markup, escape
@@ -21,6 +21,9 @@ from drkit.reports.text import templates
 from drkit.reports.units import counted, duration, minute, moment, size
 
 _YEAR = timedelta(weeks=charts.WEEKS)
+_DAY = timedelta(days=1)
+# A run may wait for another, and the first copy takes long.
+_GRACE = timedelta(hours=12)
 _FRACTIONS = (0.0, 0.5, 1.0)
 
 
@@ -45,6 +48,8 @@ def render(
     """The page; `due` says job -> day (ISO) -> how often it is due in the weeks ahead, in `zone`."""
     today = status.at.astimezone(zone).date()
     notes = _notes(status, points)
+    # What was killed last is not in the history yet.
+    history = [*history, *(run for run in status.runs if run.lost)]
     environment = templates(
         duration=duration,
         rough=sentences.rough,
@@ -75,7 +80,14 @@ def render(
         script=Markup(script),  # noqa: S704 - a file of ours
         digest=digest,
         made=int(status.at.timestamp() * 1000),
+        until=int(_until(status).timestamp() * 1000),
     )
+
+
+def _until(status: Status) -> datetime:
+    """When the page will be too old to be believed: the next run should have written another long before."""
+    following = min((run.at for run in status.next_runs), default=status.at + _DAY)
+    return following + _GRACE
 
 
 def _notes(status: Status, points: Sequence[Point]) -> list[DrillNote]:

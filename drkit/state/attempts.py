@@ -80,6 +80,8 @@ class Recorder:
             if self.remembered:
                 history.append(self.directory, ended)
             for old in superseded(read(self.directory), ended):
+                if old.lost:
+                    history.append(self.directory, old)
                 _remove(_path(self.directory, old))
         except OSError as error:
             log.warning("cannot write down in %s how %s ended: %s", path, ended.label, error)

@@ -31,17 +31,18 @@ _ADAPTER = TypeAdapter(Attempt)
 
 
 def append(directory: Path, ended: Attempt, large: int = LARGE) -> None:
-    """Write down an attempt that has ended, and make a file of more than `large` bytes short; raises OSError.
+    """Write down an attempt that has ended, or never will; raises OSError.
+
+    A file of more than `large` bytes is made short.
 
     What it said stays out: that is for the log, and grows.
     """
-    assert ended.ended_at is not None
     path = directory / FILE
     line = _ADAPTER.dump_json(replace(ended, message=""), exclude_defaults=True) + b"\n"
     with FileLock(directory / f"{FILE}.lock", mode=_MODE, timeout=10):
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_size > large:
-                _shorten(directory, ended.ended_at, large)
+                _shorten(directory, _when(ended), large)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _MODE)
         try:
             # A full disk may have cut the last one off: that is left out, and not this one with it.
@@ -51,8 +52,13 @@ def append(directory: Path, ended: Attempt, large: int = LARGE) -> None:
 
 
 def read(directory: Path, since: datetime) -> tuple[Attempt, ...]:
-    """The runs that ended since then; none where nothing is written down or it cannot be read."""
-    return tuple(attempt for attempt in _lines(directory) if attempt.ended_at and attempt.ended_at >= since)
+    """The runs since then, the oldest first; none where nothing is written down or it cannot be read."""
+    return tuple(sorted((run for run in _lines(directory) if _when(run) >= since), key=_when))
+
+
+def _when(run: Attempt) -> datetime:
+    """When it ended; of one that was killed, when it began."""
+    return run.ended_at or run.began_at
 
 
 def _lines(directory: Path) -> Iterator[Attempt]:

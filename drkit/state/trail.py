@@ -163,8 +163,10 @@ def _set_aside(root: Path) -> None:
         parsed = parse(file.readline().removesuffix(b"\n"))
     first = parsed[0].number if parsed else 0
     target = root / f"trail-{first:012d}.jsonl"
-    if not target.exists():
-        (root / FILE).rename(target)
+    # Who has made the file append-only (chattr +a) has one that grows.
+    with contextlib.suppress(PermissionError):
+        if not target.exists():
+            (root / FILE).rename(target)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -217,6 +217,19 @@ def test_state_directory_on_a_full_disk(copy: Drkit, small_disk: Path) -> None:
     (small_disk / "filling").unlink()
     trail = copy.run("trail", "--json")
     assert trail.code == 0, "what a full disk has cut off of a line is known, and no fault"
+    trail_file = small_disk / "state" / "trail.jsonl"
+    trail_file.write_bytes(
+        trail_file.read_bytes().replace(b'"outcome":"succeeded"', b'"outcome":"failed"', 1)
+    )
+    changed = copy.run("trail", "--json")
+    assert changed.code == 5
+    first, *of_points = changed.envelope["result"]["faults"]
+    assert re.fullmatch(r"trail\.jsonl:\d+", first["place"])
+    assert "does not follow from what stands before it" in first["said"]
+    assert all(point in each["said"] for each in of_points)
+    found = copy.run("doctor", "--json").envelope["result"]["findings"]
+    assert "problem" in [each["state"] for each in found if each["name"] == "audit trail"]
+    assert copy.run("trail", "--confirm").code == 0
 
 
 def test_lock_of_a_second_backup(copy: Drkit) -> None:

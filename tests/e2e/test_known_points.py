@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -137,6 +138,8 @@ def test_what_drkit_itself_removes_or_replaces_is_not_missed(drkit: Drkit) -> No
 
     made = drkit.ask("backup")["id"]
     keep(other, keep_last=1)
+    assert other.ask("expire")["removed"] == 0, "they are another host's"
+    other.ask("points", "--take-over", platform.node())
     assert other.ask("expire")["removed"] == 1
     assert drkit.sealed() == [made]
     assert red(drkit) == {}

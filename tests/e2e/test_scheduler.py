@@ -138,7 +138,8 @@ def test_ended_in_the_middle_of_a_backup_it_makes_up_for_it(overdue: Drkit) -> N
     assert len(overdue.sealed()) == 1
 
 
-def test_killed_it_takes_its_backup_along(overdue: Drkit) -> None:
+def test_killed_it_takes_its_backup_along_and_makes_up_for_it(overdue: Drkit) -> None:
+    before = last_backup(overdue)
     gate = gates.site_locked(overdue)
     with scheduler(gate.drkit) as process:
         gate.wait(process)
@@ -147,6 +148,10 @@ def test_killed_it_takes_its_backup_along(overdue: Drkit) -> None:
     assert processes.survivors(overdue.home) == []
     processes.bury()
     assert overdue.sealed() == []
+    with scheduler(overdue) as process:
+        wait_for(lambda: last_backup(overdue) > before, "the backup was made up for")
+        assert end(process).code == 0
+    assert len(overdue.sealed()) == 1
 
 
 def test_a_failed_backup_does_not_end_it(overdue: Drkit) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -14,6 +14,8 @@ from drkit.actions.alarms.plan import Look, Memory, Message
 from drkit.actions.alarms.settings import AlarmSettings, require_anybody
 from drkit.actions.alarms.targets import SECONDS, Delivery, Target, every, side_by_side
 from drkit.errors import ToolFailed
+from drkit.logs import redact
+from drkit.model import Problem
 from drkit.state import attempts
 from drkit.state.directory import State
 
@@ -42,6 +44,7 @@ class Notified:
 
 def tell(settings: AlarmSettings, look: Look, limits: Iterable[datetime] = ()) -> list[Sent]:
     """Tell each target what is new to it; returns what was sent. Never raises for a target that fails."""
+    look = _redacted(look)
     with memory.one_at_a_time(settings.state, 2 * SECONDS):
         known = memory.read(settings.state)
         remind = settings.notify.remind
@@ -61,6 +64,15 @@ def tell(settings: AlarmSettings, look: Look, limits: Iterable[datetime] = ()) -
     ]
     _record(settings, sent, [name for name, each in after.items() if each.missed])
     return sent
+
+
+def _redacted(look: Look) -> Look:
+    """Without secrets: what is told is remembered as well."""
+
+    def clean(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+        return tuple(replace(p, message=redact(p.message), hint=redact(p.hint)) for p in problems)
+
+    return replace(look, problems=clean(look.problems), passed=clean(look.passed))
 
 
 def _send(messages: Sequence[tuple[Target, Message]]) -> dict[str, Delivery]:

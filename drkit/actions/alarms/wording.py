@@ -114,7 +114,8 @@ def body(
     sections = [
         list(_section("New", new)),
         list(_section("Still", still)),
-        ["Good again:", *(f"- {good_again(was)}" for was in gone)] if gone else [],
+        # A run that was killed and one that failed are made good by the same.
+        ["Good again:", *dict.fromkeys(f"- {good_again(was)}" for was in gone)] if gone else [],
         ["Was so until this run:", *(f"- {problem.message}" for problem in passed)] if passed else [],
         [f"An earlier message did not arrive: {missed}"] if missed else [],
         [after] if after else [],

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import drkit
 from drkit import config, tidying
-from drkit.actions import leftovers
+from drkit.actions import hosts, leftovers
 from drkit.actions.drill import keeping, scratch, signing, verdict
 from drkit.blobs.vault import reading as vault_reading
 from drkit.checks import production
@@ -76,6 +76,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
     where it could not even begin; UsageError, NoSuchPoint and the repository's errors.
     """
     _refuse_several(options)
+    settings = settings.at(options.repository)
     # What is wrong with it shows before an hour of work.
     key = signing.read_key(settings)
     repository.require(repository.version())
@@ -88,7 +89,9 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         catalog = open_catalog(settings, options.repository)
         listing = catalog.look(locked=True)
         points = listing.points
-        point = choose(points, options)
+        # What is named may be another host's; else this one's are what has to be proven.
+        counted = points if options.point else hosts.ownership(settings).counted(points)
+        point = choose(counted, options)
     name = new_id(started)
     # From here on nothing is read but what a bare host would read.
     with private_directory(settings.sandboxes, f"{name}.cache") as copies:

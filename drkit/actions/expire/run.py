@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from drkit import config
-from drkit.actions import known_points
+from drkit.actions import hosts, known_points
 from drkit.actions.expire import vault as expire_vault
 from drkit.actions.known_points import Missed
 from drkit.blobs.vault.pruning import VaultExpiry
@@ -17,6 +17,7 @@ from drkit.model import Point, utc_now
 from drkit.points import collapse, drill_reports, retention, seals
 from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.listing import Listing
+from drkit.points.ownership import host_of
 from drkit.state.directory import State
 from drkit.tools.restic import repository as restic
 from drkit.tools.restic.output import Snapshot
@@ -49,6 +50,8 @@ class ExpireResult:
     remaining: int = 0
     # What became of the vault's blobs; None where there is no vault.
     vault: VaultExpiry | None = None
+    # The same of the vaults of further repositories.
+    further_vaults: tuple[VaultExpiry, ...] = ()
     # Repositories from which this host may not remove, each with what to do.
     left_alone: tuple[str, ...] = ()
 
@@ -87,14 +90,24 @@ def expire(
         # After the points: what is cut off between leaves blobs that nobody needs, no point without blobs.
         gone = {work.name: work.gone for work in done}
         vault = expire_vault.expire(settings, state, gone, dry_run=dry_run, forget=forget)
-    result = replace(result, vault=vault)
-    if vault is not None and vault.refused:
+        further = [
+            _of_further(settings, each.name, state, gone, dry_run=dry_run) for each in settings.with_vaults
+        ]
+    result = replace(result, vault=vault, further_vaults=tuple(each for each in further if each))
+    for kept in (each for each in (vault, *further) if each is not None and each.refused):
         raise NotRemoved(
-            f"{vault.refused} objects could not be removed from the vault {vault.where}: {vault.refusal}",
+            f"{kept.refused} objects could not be removed from the vault {kept.where}: {kept.refusal}",
             hint="the points are gone; what stays in the vault is tried again by the next `drkit expire`",
             result=result,
         )
     return result
+
+
+def _of_further(
+    settings: config.Config, name: str, state: State, gone: Mapping[str, Collection[str]], *, dry_run: bool
+) -> VaultExpiry | None:
+    """The vault of a further repository: its points are all that needs it."""
+    return expire_vault.expire(settings.alone(name), state, gone, dry_run=dry_run, copied=True)
 
 
 def _summed_up(done: Sequence[_Expiry], *, dry_run: bool) -> ExpireResult:
@@ -140,16 +153,26 @@ class _Expiry:
         listing = catalog.look(locked=True, strict=True)
         _refuse_missing(known_points.look(catalog, listing))
         now = utc_now()
-        lost = collapse.unconfirmed(listing.points, listing.confirmed, now)
+        own = hosts.ownership(self.settings).own(listing.points)
+        lost = collapse.unconfirmed(own, listing.confirmed, now)
         rules = self.settings.retention_of(chosen)
-        decisions = retention.plan(listing.points, rules, now, collapses=lost)
+        decisions = retention.plan(own, rules, now, collapses=lost)
         doomed = [decision.point for decision in decisions if not decision.keep]
-        self.lines = tuple(
-            ExpireLine(each.point.id, each.keep, each.reasons, self.name) for each in decisions
+        self.lines = (
+            *(ExpireLine(each.point.id, each.keep, each.reasons, self.name) for each in decisions),
+            *self._others(listing.points, own),
         )
         if not self.dry_run:
             self._remove(catalog, doomed, listing, rules.keep_drill_reports)
         self.gone = frozenset(point.id for point in doomed)
+
+    def _others(self, points: Sequence[Point], own: Sequence[Point]) -> Iterator[ExpireLine]:
+        """The points of other hosts: theirs to remove, until somebody takes them over."""
+        for point in points:
+            if point.manifest is not None and point not in own:
+                host = host_of(point)
+                why = f"made by {host}, not by this host: see `drkit points --take-over {host}`"
+                yield ExpireLine(point.id, True, (why,), self.name)
 
     def _remove(
         self, catalog: Catalog, doomed: Sequence[Point], listing: Listing, reports: timedelta

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from drkit import config
-from drkit.actions import collapsed, known_points, room
+from drkit.actions import collapsed, hosts, known_points, room
 from drkit.actions.status import further, of_vault
 from drkit.actions.status.judge import judge
 from drkit.errors import Failure
@@ -25,8 +25,8 @@ _YEAR = timedelta(days=366)
 class Look:
     """What was seen; `error` is why the primary repository could not be listed, and then `points` is empty.
 
-    `points` are those of the primary repository, newest first; `history` is how runs of the last year ended
-    on this machine.
+    `points` are this machine's in the primary repository, newest first; `history` is how runs of the last
+    year ended on this machine.
     """
 
     status: Status
@@ -39,14 +39,17 @@ def look(settings: config.Config, known: Sequence[Attempt] | None = None) -> Loo
     """Look at a site, whatever of it is out of reach; `known` are the attempts, if they were read already."""
     state = State(settings.site.state)
     listing, error = Listing(()), None
+    mine = hosts.ownership(settings)
     of_primary: tuple[Problem, ...] = ()
     with side_by_side() as tasks:
-        others = tasks.begin("others", lambda: further.look(settings))
+        others = tasks.begin("others", lambda: further.look(settings, mine))
         try:
             catalog = open_catalog(settings).impatient()
             listing = catalog.look()
             missed = known_points.look(catalog, listing)
-            of_primary = missed.problems if missed else ()
+            seen = hosts.problems(mine, listing.points, catalog.name, utc_now())
+            of_primary = (*(missed.problems if missed else ()), *seen)
+            listing = replace(listing, points=mine.counted(listing.points))
         except Failure as failure:
             error = failure
             said, hint, name = failure.message, failure.hint, settings.primary.name

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def restore_plan(paper: Output, plan: RestorePlan) -> None:
     """What a restore will do, step by step."""
     taken = f"consistent at {moment(plan.manifest.consistent_at)} ({duration(plan.age_seconds)} ago)"
-    paper.print(f"recovery point {plan.point}, {taken}, for {plan.site}")
+    paper.print(f"recovery point {plan.point}, {taken}, made by {plan.manifest.host}, for {plan.site}")
     vault = any(step.source for step in plan.steps)
     table = Table("restore", *(["from"] if vault else []), "to", ">size", "there now", "room")
     for step in plan.steps:

@@ -134,13 +134,22 @@ def backup(paper: Output, result: BackupResult) -> None:
 
 def points(paper: Output, found: PointList) -> None:
     """The list, newest first."""
+    for each in found.taken_over:
+        paper.print(f"taken over: the recovery points of {each}; they count and expire here from now on")
     if not found.points:
         paper.print(f"no recovery points in {found.repository}")
         _warn(paper, found.warnings)
         return
     vaults = any(point.vault for point in found.points)
+    several = len({point.host for point in found.points if point.host}) > 1
     table = Table(
-        "point", "status", "consistent at", ">size", "last drill", *(["blobs in"] if vaults else [])
+        "point",
+        "status",
+        "consistent at",
+        ">size",
+        "last drill",
+        *(["blobs in"] if vaults else []),
+        *(["made by"] if several else []),
     )
     for point in found.points:
         sealed = point.status is PointStatus.SEALED
@@ -149,7 +158,8 @@ def points(paper: Output, found: PointList) -> None:
         # Of one that is not sealed nobody knows.
         where = [point.vault or ("the repository" if sealed else "-")] if vaults else []
         drill = drilled(point.last_drill, old_keys=point.keys_unproven)
-        table.add_row(point.id, status, minute(point.consistent_at), bytes_, drill, *where)
+        host = [point.host or "-"] if several else []
+        table.add_row(point.id, status, minute(point.consistent_at), bytes_, drill, *where, *host)
     paper.print(table)
     _warn(paper, found.warnings)
 
@@ -209,3 +219,5 @@ def expire(paper: Output, result: ExpireResult) -> None:
         paper.print(Text(said, style="red"))
     if result.vault is not None:
         show_vault.expiry(paper, result.vault, dry_run=result.dry_run)
+    for vault in result.further_vaults:
+        show_vault.expiry(paper, vault, dry_run=result.dry_run)

@@ -20,8 +20,10 @@ def trail(paper: Output, found: TrailReport) -> None:
         paper.print(f"the recovery points were not asked what they have seen of it: {found.not_asked}")
     for fault in found.faults:
         paper.print(f"{'confirmed' if fault.confirmed else 'CHANGED'}: {fault.place}: {fault.said}")
-    if not found.open:
+    if not found.faults:
         paper.print(f"{found.total:,} entries, each of which follows from the one before it")
+    elif not found.open:
+        paper.print(f"{found.total:,} entries; what was changed has been confirmed")
 
 
 def _who(entry: TrailEntry) -> str:

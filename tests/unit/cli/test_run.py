@@ -20,7 +20,7 @@ from drkit.cli.recording import Recorded
 from drkit.config import load_config
 from drkit.errors import DrkitError
 from drkit.model import Attempt
-from drkit.state import attempts
+from drkit.state import attempts, trail
 from tests.inbox import Inbox
 
 # Each starts a drkit of its own.
@@ -249,6 +249,14 @@ def test_a_message_that_cannot_be_sent_changes_nothing(tmp_path: Path) -> None:
     assert last(tmp_path).message == "restic failed"
     assert run(tmp_path, "return 'done'", port=1).returncode == 0
     assert last(tmp_path).good
+    found = trail.read(tmp_path / "state")
+    assert [(each.verb, each.outcome, each.error) for each in found.entries] == [
+        ("backup", "began", ""),
+        ("backup", "failed", "tool_failed"),
+        ("backup", "began", ""),
+        ("backup", "succeeded", ""),
+    ]
+    assert found.faults == ()
 
 
 def test_a_signal_that_comes_while_it_tidies_up_interrupts_afterwards(tmp_path: Path) -> None:
@@ -341,7 +349,16 @@ def test_a_configuration_that_is_broken_is_told_and_recorded(tmp_path: Path) -> 
         ):
             inbox.titles.clear()
             config.write_text(broken)
-            command = [sys.executable, "-m", "drkit", "--config", str(config), "backup"]
+            command = [
+                sys.executable,
+                "-m",
+                "drkit",
+                "--log-format",
+                "json",
+                "--config",
+                str(config),
+                "backup",
+            ]
             ended = subprocess.run(command, capture_output=True, text=True, check=False)
             assert ended.returncode == 4
             assert (last(tmp_path).good, last(tmp_path).kind) == (False, "config_error")
@@ -350,3 +367,24 @@ def test_a_configuration_that_is_broken_is_told_and_recorded(tmp_path: Path) -> 
             else:
                 assert inbox.titles == [], "the same problem, which is known"
                 assert not re.search("nobody can be told", ended.stderr)
+            lines = [json.loads(line) for line in ended.stderr.splitlines()]
+            assert lines[0]["error.type"] == "config_error"
+            assert (lines[-1]["event.action"], lines[-1]["event.outcome"]) == ("backup", "failure")
+
+
+def test_a_signal_that_comes_while_the_trail_is_written_loses_nothing(tmp_path: Path) -> None:
+    does = """
+    import os, signal
+    stored = os.fsync
+    def interrupted(descriptor):
+        os.kill(os.getpid(), signal.SIGTERM)
+        stored(descriptor)
+    os.fsync = interrupted
+    return "done"
+    """
+    ended = run(tmp_path, does)
+    assert ended.returncode == 130
+    assert "error: interrupted" in ended.stderr
+    assert not last(tmp_path).good
+    found = trail.read(tmp_path / "state")
+    assert [each.outcome for each in found.entries] == ["began", "succeeded"]

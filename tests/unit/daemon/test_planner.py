@@ -139,11 +139,12 @@ def test_what_was_missed_many_times_is_due_once() -> None:
 
 
 def test_a_job_that_is_always_due_lets_others_go_first() -> None:
-    backup, drill = Due("backup", TUESDAY), Due("drill", TUESDAY)
-    assert choose((backup, drill), None) == backup
-    assert choose((backup, drill), "backup") == drill
-    assert choose((backup,), "backup") == backup
-    assert choose((), "backup") is None
+    backup, copy, drill = (Due(job, TUESDAY) for job in ("backup", "copy", "drill"))
+    assert choose((backup, copy, drill), ()) == backup
+    assert choose((backup, copy, drill), {"backup"}) == copy
+    assert choose((backup, copy, drill), {"backup", "copy"}) == drill
+    assert choose((backup, copy), {"backup", "copy", "drill"}) == backup
+    assert choose((), {"backup"}) is None
 
 
 def test_every_job_is_put_off_by_the_same_each_time_and_by_no_more_than_is_allowed() -> None:

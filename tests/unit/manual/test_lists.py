@@ -9,11 +9,14 @@ from datetime import UTC, datetime
 import pytest
 
 from drkit import errors
+from drkit.actions.alarms.run import Notified, Sent
 from drkit.actions.audit.plan import Fault, FaultKind
 from drkit.actions.audit.result import AuditResult
 from drkit.actions.backup.sealing import BackupResult
 from drkit.actions.points import PointDetails, PointLine, PointList
+from drkit.actions.trail import TrailReport
 from drkit.model import DrillReport, PointStatus, ProblemKind, Status
+from drkit.model.trail import TrailEntry, TrailFault
 from drkit.reports import metrics
 from tests.samples import status
 from tests.unit.manual.pages import DOCS, Section, codes
@@ -26,6 +29,8 @@ RESULTS = {
     "points": (PointList, PointLine),
     "drill": (DrillReport,),
     "audit": (AuditResult, Fault),
+    "notify": (Notified, Sent),
+    "trail": (TrailReport, TrailEntry, TrailFault),
     "status": (Status,),
 }
 

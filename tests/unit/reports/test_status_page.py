@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from drkit.actions.status import ahead
 from drkit.config import Schedule
-from drkit.model import Attempt, Part, Point, Problem, ProblemKind, RepositoryStatus, Status, utc_now
+from drkit.model import Attempt, NextRun, Part, Point, Problem, ProblemKind, RepositoryStatus, Status, utc_now
 from drkit.reports import charts, status_page
 from tests.needs import program
 from tests.samples import sealed, status
@@ -33,6 +33,8 @@ def history() -> list[Attempt]:
             code, took = (5, 3900.0) if days == 140 else (0, 2400.0)
             drill = Attempt(f"d{days}", "drill", "full", at - DAY / 50, at, code, recovery_time_seconds=took)
             found.append(drill)
+    # One that was killed.
+    found.append(Attempt("k", "backup", "", NOW - 100 * DAY))
     return found
 
 
@@ -55,7 +57,9 @@ def page_of(found: Status) -> str:
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         path = program("chromium-headless-shell")
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        found = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
         yield found
         found.close()
 
@@ -95,6 +99,8 @@ def test_what_a_person_sees(browser: Browser, tmp_path: Path) -> None:
     for words in ("20261124-020000-7bd10e", "cannot be read", "in no recovery point", "/etc/ssl/harbor/"):
         assert words in text
     assert "Backups: 360 days with one that succeeded, 1 day with one that did not." in text
+    killed = page.locator("svg rect.bad title", has_text="a backup never ended")
+    assert killed.count() == 1
     assert page.locator("svg rect.bad").count() == 2 + 1, (
         "a backup, a drill of the past, the last quick drill"
     )
@@ -164,6 +170,8 @@ def test_a_page_that_nobody_writes_any_more_says_so(browser: Browser, tmp_path: 
     assert (
         page.locator("#stale").inner_text().startswith("This page is 3 days old: what it says may no longer")
     )
+    weekly = replace(green, next_runs=(NextRun("backup", "0 2 * * 0", at + 7 * DAY),))
+    assert not Opened(browser, page_of(weekly), tmp_path).page.locator("#stale").is_visible()
     without = Opened(browser, page_of(green), tmp_path, java_script_enabled=False).page
     assert "Compare the time below with your clock" in without.locator("noscript").inner_text()
 

@@ -34,6 +34,20 @@ def test_what_is_superseded_as_an_attempt_stays_in_the_history(tmp_path: Path) -
     assert (directory / history.FILE).stat().st_mode & 0o777 == 0o600
 
 
+def test_what_was_killed_stays_in_it_when_a_success_has_made_it_good(tmp_path: Path) -> None:
+    directory = tmp_path / "attempts"
+    attempts.recorder(directory, "backup").begin()
+    (lost,) = attempts.read(directory)
+    lock = next(directory.glob("*.lock"))
+    lock.unlink()
+    done = attempts.recorder(directory, "backup")
+    done.begin()
+    done.end(0)
+    assert [run.good for run in attempts.read(directory)] == [True]
+    first, second = history.read(directory, NOW - 9999 * DAY)
+    assert (first.id, first.ended_at, second.good) == (lost.id, None, True)
+
+
 def test_a_line_that_a_full_disk_has_cut_off_costs_no_other(tmp_path: Path) -> None:
     history.append(tmp_path, ended(1, NOW))
     with (tmp_path / history.FILE).open("a") as file:

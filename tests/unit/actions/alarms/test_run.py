@@ -15,6 +15,7 @@ from drkit.actions.alarms.plan import Look
 from drkit.actions.alarms.settings import AlarmSettings
 from drkit.config import Notify, Ping
 from drkit.errors import ConfigError, ToolFailed
+from drkit.logs import register_secret
 from drkit.model import Attempt, Problem, ProblemKind
 from drkit.state import attempts
 from drkit.state.directory import State
@@ -87,6 +88,14 @@ def test_one_that_hangs_takes_its_time_and_no_more(state: Path, tmp_path: Path) 
         run.record_pings(site(state), "backup", [])
         assert undelivered(state) == [], "nobody waits for it any more"
         assert tell(site(state, address(inbox)), FAILED)[0].delivered
+
+
+def test_no_secret_is_sent_or_remembered(state: Path) -> None:
+    register_secret("hunter2hunter2")
+    secret = Problem(ProblemKind.LAST_RUN, "no login with hunter2hunter2", "not hunter2hunter2", subject="x")
+    with Inbox() as inbox:
+        tell(site(state, address(inbox)), secret)
+    assert "hunter2" not in inbox.titles[0] + inbox.bodies[0] + (state / "alarms.json").read_text()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"targets": 3}', "\0" * 100])

@@ -14,7 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from drkit import config
-from drkit.actions import known_points, leftovers
+from drkit.actions import hosts, known_points, leftovers
+from drkit.actions.copy import vault
+from drkit.actions.copy.vault import Brought, VaultCopied
 from drkit.errors import DrkitError, Failure, NotRemoved, ToolFailed, UsageError
 from drkit.model import Point, utc_now
 from drkit.points import copies
@@ -22,6 +24,7 @@ from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.choice import pick
 from drkit.points.copies import CopyPlan, Wanted
 from drkit.points.listing import Listing
+from drkit.points.ownership import Ownership
 from drkit.progress import Listener, silent
 from drkit.state.directory import State
 from drkit.tools.restic import repository as restic
@@ -65,6 +68,8 @@ class CopiedTo:
     swept: tuple[str, ...] = ()
     seconds: float = 0.0
     failed: str = ""
+    # What was new to the vault of its own, where it has one and points rely on it.
+    vault: VaultCopied | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,10 @@ class _Copy:
             there = target.look(locked=True)
             missed = known_points.look(target, there)
             rules = self.settings.retention_of(self.settings.repository(self.name))
-            found = copies.plan(self.listing, there, rules, utc_now(), chosen)
+            mine = hosts.ownership(self.settings)
+            # One that is named may be another host's.
+            both = [each if chosen else _counted(mine, each) for each in (self.listing, there)]
+            found = copies.plan(both[0], both[1], rules, utc_now(), chosen)
             self.so_far = replace(
                 self.so_far,
                 there=found.there,
@@ -155,10 +163,28 @@ class _Copy:
             )
             if dry_run:
                 return replace(self.so_far, points=tuple(each.point.id for each in found.points))
-            there = self._copy(target, found, there)
+            with vault.bringing(
+                self.settings, self.source, target, found.points, there, self.listener
+            ) as brought:
+                if brought is not None:
+                    found = self._without(found, brought)
+                there = self._copy(target, found, there)
             known_points.learn(target, there)
             self._sweep(target, there)
         return replace(self.so_far, seconds=round(time.monotonic() - began, 3))
+
+    def _without(self, found: CopyPlan, brought: Brought) -> CopyPlan:
+        """The plan without the points whose blobs could not be brought, which is told of all the others."""
+        lacking = brought.lacking
+        left_out = (*self.so_far.left_out, *(LeftOut(point, why) for point, why in lacking.items()))
+        warnings = self.so_far.warnings
+        if brought.copied.bad:
+            warnings += (
+                f"the first vault is damaged: {brought.copied.bad:,} blobs do not hash to their names and"
+                f" were not copied, such as {brought.copied.bad_names[0]}",
+            )
+        self.so_far = replace(self.so_far, left_out=left_out, warnings=warnings, vault=brought.copied)
+        return replace(found, points=tuple(p for p in found.points if p.point.id not in lacking))
 
     def _doubtful(self) -> Iterator[str]:
         """Points that nobody can copy, for they are not whole where they are."""
@@ -238,3 +264,8 @@ class _Copy:
 def _is_there(wanted: Wanted, there: Point | None) -> bool:
     """Whether a point is sealed there as it is to be."""
     return bool(there and there.manifest and there.manifest.revision >= wanted.manifest.revision)
+
+
+def _counted(mine: Ownership, listing: Listing) -> Listing:
+    """A listing without the points of other hosts."""
+    return replace(listing, points=mine.counted(listing.points))
