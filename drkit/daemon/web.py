@@ -40,6 +40,9 @@ _PATIENCE_SECONDS = 8.0
 _DEAD_SECONDS = 120.0
 # Connections at a time: a thread each, and more of them are somebody's mistake.
 _MOST = 32
+# Whoever has not been answered by then sends or reads too slowly; and where all connections are taken, who
+# has had one for that long makes room. Anybody on this machine may connect, and /healthz must be answered.
+_LONGEST_SECONDS, _LONG_SECONDS = 20.0, 1.0
 
 
 @dataclass
@@ -229,6 +232,8 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, listen: Listen, handler: type[_Handler]) -> None:
         self._slots = threading.BoundedSemaphore(_MOST)
+        self._open: dict[socket.socket, float] = {}
+        self._opening = threading.Lock()
         self._path: Path | None = None
         self._bound = False
         if isinstance(listen, Path):
@@ -255,18 +260,43 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = "drkit", 0
 
     def process_request(self, request: object, client_address: object) -> None:
-        """Answer in a thread; where too many are asked already, hang up."""
+        """Answer in a thread; where all are busy, instead of the oldest, or hang up."""
+        assert isinstance(request, socket.socket)
         if not self._slots.acquire(blocking=False):
-            self.shutdown_request(request)  # type: ignore[arg-type]  # a socket
-            return
-        super().process_request(request, client_address)  # type: ignore[arg-type]  # a socket, an address
+            self._hang_up(_LONG_SECONDS, at_most=1)
+            if not self._slots.acquire(timeout=0.5):
+                self.shutdown_request(request)
+                return
+        with self._opening:
+            self._open[request] = time.monotonic()
+        super().process_request(request, client_address)
 
     def process_request_thread(self, request: object, client_address: object) -> None:
         """Answer; whoever comes next may then."""
+        assert isinstance(request, socket.socket)
         try:
-            super().process_request_thread(request, client_address)  # type: ignore[arg-type]  # as above
+            self.finish_request(request, client_address)
+        except Exception:  # noqa: BLE001 - one of them ends no other
+            self.handle_error(request, client_address)
         finally:
+            # Before it is closed: what is closed must not be hung up on.
+            with self._opening:
+                self._open.pop(request, None)
+            self.shutdown_request(request)
             self._slots.release()
+
+    def service_actions(self) -> None:
+        """Twice a second: hang up on who takes too long, byte by byte as well."""
+        self._hang_up(_LONGEST_SECONDS)
+
+    def _hang_up(self, seconds: float, at_most: int = _MOST) -> None:
+        """Of those that have been connected for so long, the oldest first; their threads then end."""
+        with self._opening:
+            now = time.monotonic()
+            late = [request for request, began in self._open.items() if now - began > seconds]
+            for request in late[:at_most]:
+                with contextlib.suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - http.server's
         """Log it: who asks has gone, as a rule."""
@@ -288,8 +318,12 @@ def _take_over(path: Path) -> None:
     if not stat.S_ISSOCK(mode):
         raise OSError(errno.EEXIST, "it is there, and no socket")
     with socket.socket(socket.AF_UNIX) as probe:
+        # Where nobody accepts, a connection waits.
+        probe.setblocking(False)
         try:
             probe.connect(str(path))
+        except BlockingIOError:
+            pass
         except ConnectionRefusedError:
             path.unlink()
             return

@@ -33,9 +33,23 @@ class Listing:
 
     @property
     def reports(self) -> dict[str, Snapshot]:
-        """The snapshots of drills' reports by the drills' ids, the oldest first."""
-        found = ((seals.value(snapshot, seals.DRILL), snapshot) for snapshot in self.snapshots)
-        return {drill: snapshot for drill, snapshot in found if drill}
+        """The snapshots of drills' reports by the drills' ids, the oldest first.
+
+        Of two of one drill it is the first that was signed, if one was: what comes later replaces nothing.
+        """
+        found: dict[str, Snapshot] = {}
+        for snapshot in self.snapshots:
+            if drill := seals.value(snapshot, seals.DRILL):
+                known = found.setdefault(drill, snapshot)
+                if not seals.value(known, seals.STATEMENT) and seals.value(snapshot, seals.STATEMENT):
+                    found[drill] = snapshot
+        return found
+
+    @property
+    def unread(self) -> dict[str, Snapshot]:
+        """Those of drills of which nothing else is known here: their reports cannot be read."""
+        known = {note.id for note in self.drills}
+        return {drill: snapshot for drill, snapshot in self.reports.items() if drill not in known}
 
 
 @dataclass(frozen=True)

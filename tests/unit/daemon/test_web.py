@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from drkit.config.fields import Listen, listening
+from drkit.daemon import web as web_module
 from drkit.daemon.web import Published, Service, serving
 from drkit.errors import ConfigError, ToolFailed
 
@@ -174,6 +176,34 @@ def test_a_socket_of_a_killed_daemon_is_taken_over_and_no_other(looking: Looking
     with pytest.raises(ConfigError, match="it is there, and no socket"):
         serving(path, looking.published()).__enter__()
     assert path.read_text() == "somebody's"
+
+
+def test_who_holds_every_connection_keeps_nobody_out(
+    looking: Looking, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody on this machine may connect and send nothing, or a byte at a time."""
+    monkeypatch.setattr(web_module, "_LONG_SECONDS", 0.0)
+    with client(path, looking.published()) as web, ExitStack() as stack:
+        for number in range(web_module._MOST):
+            idle = stack.enter_context(socket.socket(socket.AF_UNIX))
+            idle.connect(str(path))
+            idle.sendall(b"GET / HTTP/1.1\r\nX: y"[: number + 1])
+        assert web.get("/healthz").status_code == 200
+        # The others are let go in their turn, long before each pause between two bytes is too long.
+        monkeypatch.setattr(web_module, "_LONGEST_SECONDS", 0.0)
+        idle.settimeout(30)
+        with contextlib.suppress(ConnectionResetError):
+            assert idle.recv(1) == b""
+
+
+def test_what_else_is_asked(looking: Looking, path: Path) -> None:
+    with client(path, looking.published()) as web:
+        head = web.head("/")
+        assert (head.status_code, head.content) == (200, b"")
+        assert int(head.headers["content-length"]) == len(web.get("/").content)
+        for strange in ("//etc/passwd", "/../status.json", "/%2e%2e/status.json", "/status.json", "/status/"):
+            assert web.get(strange).status_code == 404
+        assert web.post("/", content=b"x").status_code == 501
 
 
 def test_a_port_that_is_taken(looking: Looking) -> None:
