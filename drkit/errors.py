@@ -21,6 +21,7 @@
      │   │   ├─ ToolMissing          7
      │   │   ├─ ToolTooOld           7
      │   │   ├─ DockerLacks          7
+     │   │   ├─ CoreRefuses          7
      │   │   ├─ DatabaseForbids      7
      │   │   ├─ DatabaseUnreachable  7
      │   │   ├─ DatabaseBusy         7
@@ -194,6 +195,10 @@ class ToolTooOld(ToolFailed):
 
 class DockerLacks(ToolFailed):
     """Docker has no container or image of that name."""
+
+
+class CoreRefuses(ToolFailed):
+    """Harbor's core answers, and not with what it was asked for."""
 
 
 class DatabaseForbids(ToolFailed):

@@ -10,6 +10,7 @@ import io
 import os
 import subprocess
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from testenv.processes import ServerError
@@ -48,20 +49,21 @@ def archive(major: int, directory: Path) -> Path:
         place.mkdir(parents=True, exist_ok=True)
         partial = place / f"postgres-{major}.{os.getpid()}.tar"
         try:
-            installed = Path(f"/usr/lib/postgresql/{major}/bin/initdb").exists()
-            (_from_this_machine if installed else _from_suite)(major, partial)
+            if Path(f"/usr/lib/postgresql/{major}/bin/initdb").exists():
+                from_this_machine((f"postgresql-{major}", *_BESIDE), partial)
+            else:
+                _from_suite(major, partial)
             with tarfile.open(partial, "a") as tar:
                 for name, text in _FILES.items():
-                    _add(tar, name, text.encode(), 0o755 if name == "entry" else 0o644)
+                    add(tar, name, text.encode(), 0o755 if name == "entry" else 0o644)
             partial.rename(found)
         finally:
             partial.unlink(missing_ok=True)
     return found
 
 
-def _from_this_machine(major: int, target: Path) -> None:
-    """The files of the packages as they are installed here: a matter of seconds."""
-    wanted = (f"postgresql-{major}", *_BESIDE)
+def from_this_machine(wanted: Sequence[str], target: Path, more: Sequence[Path] = ()) -> None:
+    """The files of packages as they are installed here, and of `more` directories: a matter of seconds."""
     needed = _run("apt-cache", "depends", "--recurse", "--installed", "--important", *wanted).splitlines()
     shown = _run("dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n").splitlines()
     packages = sorted({f"installed {name}" for name in needed} & set(shown))
@@ -71,6 +73,7 @@ def _from_this_machine(major: int, target: Path) -> None:
     links = [path for path in ("/bin", "/sbin", "/lib", "/lib64") if Path(path).is_symlink()]
     names = [Path(path).parent.resolve() / Path(path).name for path in listed if path.startswith("/")]
     real = {str(path) for path in (*names, *map(Path.resolve, map(Path, links))) if os.path.lexists(path)}
+    real |= {str(path) for directory in more for path in (directory, *directory.rglob("*"))}
     there = [*links, *sorted(real - {"/", *links})]
     excluded = [f"--exclude={pattern}" for pattern in _LEFT_OUT]
     command = ("tar", "--create", f"--file={target}", "--absolute-names", "--no-recursion", *excluded)
@@ -98,7 +101,8 @@ def _run(*words: str, given: str = "") -> str:
     return done.stdout
 
 
-def _add(tar: tarfile.TarFile, name: str, data: bytes, mode: int) -> None:
+def add(tar: tarfile.TarFile, name: str, data: bytes, mode: int) -> None:
+    """Add a file to an image."""
     member = tarfile.TarInfo(name)
     member.size, member.mode = len(data), mode
     tar.addfile(member, io.BytesIO(data))

@@ -107,7 +107,8 @@ def points(
         collapsed.confirm(catalog, listing, confirm)
         listing = catalog.look()
     missed = known_points.look(catalog, listing)
-    lines = tuple(map(_line, listing.points))
+    own = settings.repository(repository).vault
+    lines = tuple(_line(point, own.where if own else None) for point in listing.points)
     noticed = collapsed.warnings(listing)
     said = tuple(f"{other.host} ({other.points}, the newest of {other.newest:%Y-%m-%d})" for other in taken)
     if missed is None:
@@ -143,7 +144,8 @@ def show(settings: config.Config, wanted: str, repository: str | None = None) ->
     )
 
 
-def _line(point: Point) -> PointLine:
+def _line(point: Point, vault: str | None) -> PointLine:
+    """`vault` is the repository's own, to which `copy` has brought what the first has."""
     manifest = point.manifest
     return PointLine(
         id=point.id,
@@ -151,7 +153,7 @@ def _line(point: Point) -> PointLine:
         consistent_at=manifest.consistent_at if manifest else None,
         bytes=manifest.bytes if manifest else None,
         last_drill=point.last_drill,
-        vault=manifest.bucket.vault.where if manifest and manifest.bucket else None,
+        vault=vault or manifest.bucket.vault.where if manifest and manifest.bucket else None,
         proven=point.proven,
         keys_unproven=point.keys_unproven,
         host=host_of(point),

@@ -77,6 +77,7 @@ def serve(
     password, made_up = listening.password(address, options.password_file, anonymous=options.anonymous)
     only = _repositories(options.only)
     mount.look()
+    settings = settings.at(options.repository)
     catalog = open_catalog(settings, options.repository)
     point, manifest = catalog.find(options.point or "latest", locked=True)
     opening.refuse_without_images(manifest)

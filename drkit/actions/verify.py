@@ -56,6 +56,7 @@ def verify(
             hint="for example 5%, 1/7 or 2G; 100% reads everything",
         )
     started = time.monotonic()
+    settings = settings.at(repository)
     restic.require(restic.version())
     state = State(settings.site.state)
     state.prepare()

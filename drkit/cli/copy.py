@@ -24,7 +24,7 @@ def copy(
     json: Json = False,
 ) -> None:
     """Copy recovery points to further repositories."""
-    from drkit.actions import copy as action
+    from drkit.actions.copy import run as action
     from drkit.cli.views import copy as show
 
     options = action.CopyOptions(point, to, dry_run)

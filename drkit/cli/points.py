@@ -58,7 +58,7 @@ def points(
         with looking(origin) as settings:
             return action.points(settings, None, forget or (), confirm, take_over)
 
-    perform(context, "points", json, work, results.points, audited=bool(forget or confirm))
+    perform(context, "points", json, work, results.points, audited=bool(forget or confirm or take_over))
 
 
 def show_point(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from drkit.config.limits import Hook, Limits, MaxDuration
 from drkit.config.reading import DEFAULT_PATH, find_config, from_document, load_config, parse_config
 from drkit.config.repositories import Repository, Retention
-from drkit.config.service import Harbor, Registry, Restore
+from drkit.config.service import Drill, Harbor, Registry, Restore
 from drkit.config.site import Config, ConfigurationFile, Objectives, Site
 from drkit.config.sources import S3, BucketBlobs, Database, FilesystemBlobs, Secrets, Vault
 from drkit.config.unattended import Notify, Ping, Schedule
@@ -21,6 +21,7 @@ __all__ = [
     "Config",
     "ConfigurationFile",
     "Database",
+    "Drill",
     "FilesystemBlobs",
     "Harbor",
     "Hook",

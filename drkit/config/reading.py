@@ -103,6 +103,7 @@ def _check_whole(config: Config, source: str) -> None:
         )
     if isinstance(config.blobs, BucketBlobs):
         _check_vault(config.blobs, config.vault, source)
+    _check_further_vaults(config, source)
     if config.harbor:
         _check_harbor(config.harbor, source)
 
@@ -119,6 +120,30 @@ def _check_vault(blobs: BucketBlobs, vault: Vault | None, source: str) -> None:
             f"{source}: [vault] is the bucket that it protects, {vault.bucket}",
             hint="use another bucket, best in another account, region or at another provider",
         )
+
+
+def _check_further_vaults(config: Config, source: str) -> None:
+    """A further repository's vault is another place than the first, and than the bucket that both protect."""
+    if config.primary.vault:
+        raise ConfigError(
+            f"{source}: [repository.vault] in the first [[repository]] is wrong: its blobs are in [vault]",
+            hint="put it below the [[repository]] that points are copied to",
+        )
+    for repository in config.with_vaults:
+        own = repository.vault
+        assert own is not None
+        if isinstance(config.blobs, BucketBlobs):
+            _check_vault(config.blobs, own, source)
+        places = [other.vault for other in config.with_vaults if other is not repository]
+        if _place(own) in {_place(vault) for vault in (config.vault, *places) if vault}:
+            raise ConfigError(
+                f"{source}: the vault of {repository.name}, {own.where}, is another one's as well",
+                hint="use another bucket, best in another account, region or at another provider",
+            )
+
+
+def _place(vault: Vault) -> tuple[str, str, str]:
+    return vault.bucket, vault.prefix, _service(vault.endpoint)
 
 
 def _service(endpoint: str | None) -> str:

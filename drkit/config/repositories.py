@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from drkit.config.fields import AbsolutePath, Duration, Name, Rate, no_password_in_url
 from drkit.config.section import Section
+from drkit.config.sources import Vault
 
 
 class Retention(Section):
@@ -32,7 +33,7 @@ class Repository(Section):
     """`[[repository]]`: a restic repository.
 
     `stall_limit` is how long restic may move nothing before it is ended; `rpo` how old the newest point may
-    be in a repository that points are copied to.
+    be in a repository that points are copied to, `vault` where `copy` puts the blobs that its points need.
     """
 
     name: Name
@@ -43,5 +44,6 @@ class Repository(Section):
     stall_limit: Duration = timedelta(minutes=20)
     rpo: Duration | None = None
     retention: Retention | None = None
+    vault: Vault | None = None
     upload_limit: Rate | None = None
     download_limit: Rate | None = None

@@ -87,6 +87,23 @@ class Config(Section):
         self._file = file
         return self
 
+    def at(self, name: str | None) -> Config:
+        """The same for whoever reads from that repository: [vault] is the one where its points' blobs are.
+
+        Raises UsageError for an unknown name.
+        """
+        own = self.repository(name).vault
+        return self.model_copy(update={"vault": own}) if own else self
+
+    def alone(self, name: str) -> Config:
+        """The same as if that repository, with its vault, were the only one; raises as `at`."""
+        return self.at(name).model_copy(update={"repositories": (self.repository(name),)})
+
+    @property
+    def with_vaults(self) -> tuple[Repository, ...]:
+        """The further repositories whose points' blobs are copied to a vault of their own."""
+        return tuple(repository for repository in self.repositories if repository.vault)
+
     @property
     def primary(self) -> Repository:
         """The first repository: backups go there."""

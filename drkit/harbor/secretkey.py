@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
 
 from cryptography.hazmat.decrepit.ciphers.modes import CFB
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
@@ -32,6 +33,14 @@ def decrypt(value: str, key: bytes) -> bytes:
         raise ValueError("the value is shorter than its initialisation vector")
     decryptor = Cipher(algorithms.AES(key), CFB(raw[:16])).decryptor()
     return decryptor.update(raw[16:]) + decryptor.finalize()
+
+
+def encrypt(plain: str, key: bytes) -> str:
+    """A value as Harbor would store it; raises ValueError for a key of another length than AES takes."""
+    start = os.urandom(16)
+    encryptor = Cipher(algorithms.AES(key), CFB(start)).encryptor()
+    raw = start + encryptor.update(plain.encode()) + encryptor.finalize()
+    return PREFIX + base64.b64encode(raw).decode()
 
 
 def well_shaped(plain: bytes, *, json_expected: bool) -> bool:

@@ -47,6 +47,14 @@ class CheckKind(StrEnum):
     SIGNING_KEYS = "signing_keys"
     SIGNATURE = "signature"
     PRODUCTION = "production"
+    HARBOR_START = "harbor_start"
+    HARBOR_LOGIN = "harbor_login"
+    HARBOR_COUNTS = "harbor_counts"
+    HARBOR_SETTINGS = "harbor_settings"
+    HARBOR_ROBOT = "harbor_robot"
+    HARBOR_PULL = "harbor_pull"
+    HARBOR_PUSH = "harbor_push"
+    HARBOR_AUDIT_LOG = "harbor_audit_log"
 
 
 # How a person reads a check of each kind; {} is its subject, where the kind has several checks.
@@ -77,6 +85,14 @@ _NAMES = {
     CheckKind.SIGNING_KEYS: "cosign key pairs",
     CheckKind.SIGNATURE: "stored signature",
     CheckKind.PRODUCTION: "images of production",
+    CheckKind.HARBOR_START: "Harbor starts",
+    CheckKind.HARBOR_LOGIN: "Harbor: login",
+    CheckKind.HARBOR_COUNTS: "Harbor: projects and repositories",
+    CheckKind.HARBOR_SETTINGS: "Harbor: settings",
+    CheckKind.HARBOR_ROBOT: "Harbor: robot",
+    CheckKind.HARBOR_PULL: "Harbor: pull",
+    CheckKind.HARBOR_PUSH: "Harbor: push",
+    CheckKind.HARBOR_AUDIT_LOG: "Harbor: audit log",
 }
 
 

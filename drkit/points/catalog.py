@@ -74,17 +74,16 @@ class Catalog:
             if len(found) == 1 and found[0].manifest is not None:
                 return found[0], found[0].manifest, found
         points = self.points(locked=locked)
-        if not points and (others := self.other_sites()):
+        if not points and (others := sorted(self.other_sites())):
             raise NoSuchPoint(
                 f"the repository has no recovery point of {self.site}, but some of {', '.join(others)}",
                 hint="set name in [site] to the site whose points are wanted",
             )
         return (*pick(wanted, points), points)
 
-    def other_sites(self) -> tuple[str, ...]:
+    def other_sites(self) -> frozenset[str]:
         """The other sites that the repository has recovery points of."""
-        snapshots, _ = self.repository.listed()
-        return tuple(sorted({site for s in snapshots if (site := seals.value(s, seals.SITE))} - {self.site}))
+        return seals.sites(self.repository.listed()[0]) - {self.site}
 
     def points(self, *, locked: bool = False, only: str = "") -> tuple[Point, ...]:
         """All recovery points, sealed or not, newest first, each with its drills: those of `look`."""
@@ -98,18 +97,19 @@ class Catalog:
         here already. `strict` is for whoever removes points: a drill's report that cannot be read may be the
         last proof, and is a ToolFailed. `only` leaves out points whose id does not begin with that.
         """
-        snapshots, unread = self.repository.listed(seals.SITE + self.site, locked=locked)
+        every, unread = self.repository.listed(locked=locked)
+        snapshots = tuple(s for s in every if seals.SITE + self.site in s.tags)
         if unread:
             names = ", ".join(name[:8] for name in unread[:3])
             why = f"{len(unread)} snapshots of the repository cannot be read: {names}"
             if strict:
                 raise ToolFailed(why, hint="`drkit verify` says what is damaged")
             log.warning("%s", why)
-        if not snapshots and (others := self.other_sites()):
+        if not snapshots and (others := seals.sites(every)):
             log.warning(
                 "the repository has no recovery point of %s, but some of %s: see name in [site]",
                 self.site,
-                ", ".join(others),
+                ", ".join(sorted(others)),
             )
         groups = listing.grouped(snapshots, only)
         manifests, read = self._reader.read(groups.sealing, groups.reports)

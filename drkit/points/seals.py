@@ -48,6 +48,11 @@ def values(snapshot: Snapshot, prefix: str) -> tuple[str, ...]:
     return tuple(tag.removeprefix(prefix) for tag in snapshot.tags if tag.startswith(prefix))
 
 
+def sites(snapshots: Iterable[Snapshot]) -> frozenset[str]:
+    """The sites that the snapshots are of."""
+    return frozenset(site for snapshot in snapshots if (site := value(snapshot, SITE)))
+
+
 def part_tag(kind: str, name: str) -> str:
     """The tag of a part's snapshot."""
     return f"drkit:part:{kind}:{name}"

@@ -126,6 +126,22 @@ TABLE: tuple[Evidence, ...] = (
         "that the identity which opened it is kept outside this machine",
     ),
     Evidence(
+        "Harbor itself",
+        (
+            CheckKind.HARBOR_START,
+            CheckKind.HARBOR_LOGIN,
+            CheckKind.HARBOR_COUNTS,
+            CheckKind.HARBOR_SETTINGS,
+            CheckKind.HARBOR_ROBOT,
+            CheckKind.HARBOR_PULL,
+            CheckKind.HARBOR_PUSH,
+            CheckKind.HARBOR_AUDIT_LOG,
+        ),
+        _RECOVERY,
+        "the application started on what was restored, let a user and a robot in, and served and took images",
+        "its pages, jobs, scanner and replication, which a drill does not start; logins by LDAP or OIDC",
+    ),
+    Evidence(
         "the recovery point as a whole",
         (CheckKind.PARTS,),
         (A813, CP9),

@@ -21,8 +21,10 @@ from drkit.tools.postgres import sessions
 from drkit.tools.postgres.programs import Programs
 from drkit.tools.postgres.targets import Target
 
-# docker's label of every container of a drill; its value is the drill's id.
+# docker's label of every container and volume of a drill; its value is the drill's id.
 LABEL = "drkit.drill"
+# Another one, of what can be removed before the rest.
+PART = "drkit.part"
 _MARK = "container"
 _PATIENCE_SECONDS = 120.0
 # Whom nothing belongs to, where the user of [drill] is not on this machine either.
@@ -85,8 +87,7 @@ def running(
     # initdb wants to know what its user is called.
     passwd.write_text(f"root:x:0:0::/:/bin/sh\nsandbox:x:{uid}:{gid}::/:/bin/sh\n", encoding="utf-8")
     passwd.chmod(0o644)
-    # For the sweep: from here on there may be a container.
-    (sandbox / _MARK).touch()
+    mark(sandbox)
     mounts = (f"--volume={directory}:{directory}", f"--volume={passwd}:/etc/passwd:ro")
     isolated = ("--network=none", "--pull=never", "--shm-size=256m", f"--user={uid}:{gid}", "--entrypoint=sh")
     words = (*isolated, f"--label={LABEL}={sandbox.name}", *mounts, image, "-c", _SERVE, "sh")
@@ -103,20 +104,35 @@ def running(
         release(sandbox)
 
 
-def release(sandbox: Path) -> None:
-    """Remove the containers of a drill, and see that they are gone; raises ToolFailed."""
+def mark(sandbox: Path) -> None:
+    """Say for the sweep that from here on there may be containers."""
+    (sandbox / _MARK).touch()
+
+
+def release(sandbox: Path, part: str = "") -> None:
+    """Remove the containers and volumes of a drill, or of a part of it, and see that they are gone.
+
+    Raises ToolFailed.
+    """
     if not (sandbox / _MARK).exists():
         return
-    listing = ("ps", "--all", "--quiet", "--no-trunc", f"--filter=label={LABEL}={sandbox.name}")
-    found = docker.ask(*listing).split()
-    if found:
-        docker.ask("rm", "--force", "--volumes", *found)
-    if docker.ask(*listing).split():
-        raise ToolFailed(
-            f"containers of the drill {sandbox.name} are still there",
-            hint=f"docker ps --filter label={LABEL}={sandbox.name}",
-        )
-    (sandbox / _MARK).unlink()
+    labels = [f"--filter=label={LABEL}={sandbox.name}", *([f"--filter=label={PART}={part}"] if part else [])]
+    kinds = {
+        "containers": (("ps", "--all", "--quiet", "--no-trunc"), ("rm", "--force", "--volumes")),
+        "volumes": (("volume", "ls", "--quiet"), ("volume", "rm", "--force")),
+    }
+    for what, (listing, removing) in kinds.items():
+        found = docker.ask(*listing, *labels, tidying=True).split()
+        if not found:
+            continue
+        docker.ask(*removing, *found, tidying=True)
+        if docker.ask(*listing, *labels, tidying=True).split():
+            raise ToolFailed(
+                f"{what} of the drill {sandbox.name} are still there",
+                hint=f"docker {' '.join(listing)} --filter label={LABEL}={sandbox.name}",
+            )
+    if not part:
+        (sandbox / _MARK).unlink()
 
 
 def _ids(user: str) -> tuple[int, int]:

@@ -15,6 +15,11 @@ read_only.json                 says that Harbor is read-only because of us
 drills/<drill id>/             reports
 attempts/<verb>.<id>.json      when a verb was begun and how it ended; a held lock says that it runs
 crashes/                       tracebacks
+machine                        the name of this state directory among all that use a repository
+taken_over.json                whose points count as this machine's, and up to when
+schedule.json                  when the scheduler has run each job last
+scheduler.toml                 the last good configuration that it has read
+timers.json                    where `timers` has put units, beside the usual places
 trail.jsonl, trail-*.jsonl     the audit trail: who ran what
 alarms.json                    what each target of messages knows
 alarm_settings.json            whom to tell when the configuration is broken

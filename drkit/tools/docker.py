@@ -25,6 +25,8 @@ _OWN_SETTINGS = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_
 
 # Its daemon may hang; to pull an image it prints and reads as long as it moves.
 _STALL_LIMIT = timedelta(minutes=10)
+# What the daemon does at once, if it does anything.
+_SHORT_LIMIT = timedelta(minutes=1)
 
 # Inside the container: a secret is read from the first line of standard input, so that it stands in no
 # argument list and no file, and only the program's own environment holds it. Its name is the first word.
@@ -154,17 +156,26 @@ def _not_there(name: str) -> ConfigError:
     )
 
 
-def logs(container: str) -> str:
+def images() -> tuple[str, ...]:
+    """The names of all images that have one, as in `postgres:15`; raises ToolMissing, ToolFailed."""
+    listed = ask("image", "ls", "--format={{.Repository}}:{{.Tag}}", stall_limit=_SHORT_LIMIT).split()
+    return tuple(sorted({name for name in listed if "<none>" not in name}))
+
+
+def logs(container: str, lines: int = 3) -> str:
     """The last words of a container, for an error message."""
-    command = Command(("docker", "logs", "--tail=3", container), environment(), stall_limit=_STALL_LIMIT)
-    done = execute.run(command)
-    return redact(" / ".join(f"{done.text}{done.stderr}".strip().splitlines()[-3:]))
+    words = ("docker", "logs", f"--tail={lines}", container)
+    done = execute.run(Command(words, environment(), stall_limit=_STALL_LIMIT))
+    return redact(" / ".join(f"{done.text}{done.stderr}".strip().splitlines()[-lines:]))
 
 
-def ask(*words: str) -> str:
-    """What docker's client says; raises ToolMissing, DockerLacks, ToolFailed."""
+def ask(*words: str, tidying: bool = False, stall_limit: timedelta = _STALL_LIMIT) -> str:
+    """What docker's client says; raises ToolMissing, DockerLacks, ToolFailed.
+
+    What is `tidying` is done even while drkit is being interrupted.
+    """
     program = find_program("docker", hint="install it, or give the database's address as dsn")
-    command = Command((program, *words), environment(), stall_limit=_STALL_LIMIT)
+    command = Command((program, *words), environment(), stall_limit=stall_limit, tidying=tidying)
     done = execute.run(command)
     judge(command, done)
     return done.text

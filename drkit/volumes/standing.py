@@ -44,7 +44,8 @@ def look(path: Path) -> Standing:
 def parse(here: str, every: str, path: Path) -> Standing:
     """From findmnt's JSON for the directory's own mount, and for all mounts; raises ToolFailed."""
     found = _filesystems(here)
-    if len(found) != 1:
+    # systemd's sandbox mounts a place over itself, with all that is mounted below: that shows twice.
+    if not found or any(each != found[0] for each in found):
         raise ToolFailed(f"findmnt does not say what {path} stands on", hint="look with `findmnt --target`")
     mount = found[0]
     relative = path.relative_to(mount["target"])

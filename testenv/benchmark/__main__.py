@@ -20,6 +20,7 @@ from testenv.benchmark import (
     coming_back,
     copying,
     evidence,
+    listing,
     many,
     restoring,
     rounds,
@@ -76,6 +77,8 @@ def _made(options: argparse.Namespace, size: Size, directory: Path) -> str:
         report = restoring.report(directory, size.blob_bytes, options.runs)
     elif options.copy:
         report = copying.report(directory, size, options.copy, options.runs)
+    elif options.points:
+        report = listing.report(directory, size, options.points, options.runs)
     elif options.restore:
         report = coming_back.report(directory, size, options.runs)
     elif options.volumes:
@@ -123,6 +126,14 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const=100,
         help="instead: copying so many new points to a second repository (default: %(const)s)",
+    )
+    parser.add_argument(
+        "--points",
+        type=_positive,
+        metavar="POINTS",
+        nargs="?",
+        const=500,
+        help="instead: listing and expiring so many points, each with a drill (default: %(const)s)",
     )
     parser.add_argument("--restore", action="store_true", help="instead: restores, and after a loss")
     parser.add_argument("--volumes", action="store_true", help="instead: what freezing blobs costs")

@@ -28,15 +28,20 @@ def add(drkit: Drkit, name: str = OFFSITE, url: str | None = None) -> Drkit:
     """Make a repository in a directory, and add it to the configuration by that path or another address."""
     password(drkit, name).write_text(secrets.token_hex(8))
     password(drkit, name).chmod(0o600)
-    words = ("init", "--copy-chunker-params", "--from-repo", str(drkit.repository))
-    restic(drkit, name, *words, "--from-password-file", str(drkit.restic_password))
-    weaken(directory(drkit, name), password(drkit, name).read_text())
+    make(drkit, name)
     entry = {
         "name": name,
         "url": url or str(directory(drkit, name)),
         "password_file": str(password(drkit, name)),
     }
     return drkit.change(lambda document: document["repository"].append(entry))
+
+
+def make(drkit: Drkit, name: str = OFFSITE) -> None:
+    """Make the repository itself, in its directory and with its password."""
+    words = ("init", "--copy-chunker-params", "--from-repo", str(drkit.repository))
+    restic(drkit, name, *words, "--from-password-file", str(drkit.restic_password))
+    weaken(directory(drkit, name), password(drkit, name).read_text())
 
 
 def restic(drkit: Drkit, name: str, *words: str) -> str:

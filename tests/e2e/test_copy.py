@@ -79,6 +79,32 @@ def test_the_first_repository_is_lost_and_everything_comes_back(
     assert tables == {what: about for what, about in drilled.database.items() if what.startswith("table ")}
 
 
+def test_one_is_lost_after_the_other_and_made_again_from_what_is_left(pair: Drkit, drilled: Drilled) -> None:
+    pair.ask("copy")
+    shutil.rmtree(copies.directory(pair))
+    copies.make(pair)
+    (result,) = pair.ask("copy")["copies"]
+    assert result["points"] == [drilled.point]
+    assert result["warnings"][0].startswith("the repository offsite is another one than before: ")
+
+    # Of the first, which is lost then, the second is the source.
+    shutil.rmtree(pair.repository)
+    words = ("init", "--copy-chunker-params", "--from-repo", str(copies.directory(pair)))
+    pair.restic(*words, "--from-password-file", str(copies.password(pair)))
+    pair.change(lambda document: document["repository"].reverse())
+    (result,) = pair.ask("copy")["copies"]
+    assert (result["repository"], result["points"]) == ("primary", [drilled.point])
+    pair.change(lambda document: document["repository"].reverse())
+    shutil.rmtree(copies.directory(pair))
+    assert pair.sealed() == [drilled.point]
+    assert pair.ask("drill")["outcome"] == "passed"
+
+    copies.make(pair)
+    (result,) = pair.ask("copy")["copies"]
+    assert result["points"] == [drilled.point]
+    assert pair.ask("drill", "--repository", copies.OFFSITE, "--level", "quick")["outcome"] == "passed"
+
+
 def by_restic(drkit: Drkit, *tags: str) -> None:
     """Copy as a restic that was killed has done it: some of the parts."""
     words = ("copy", "--from-repo", str(drkit.repository), "--from-password-file", str(drkit.restic_password))

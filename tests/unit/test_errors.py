@@ -28,6 +28,7 @@ PUBLIC = {
     "tool_missing": 7,
     "tool_too_old": 7,
     "docker_lacks": 7,
+    "core_refuses": 7,
     "database_forbids": 7,
     "database_unreachable": 7,
     "database_busy": 7,

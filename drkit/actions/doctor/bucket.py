@@ -44,6 +44,21 @@ def look_at_vault(
         yield Finding("vault", "warning", said, "use another region, or another provider")
 
 
+def look_at_further(
+    settings: config.Config, blobs: config.BucketBlobs, repository: config.Repository, now: datetime
+) -> Iterator[Finding]:
+    """Look at the vault of a further repository, if it has one; raises as `look_at_vault` does."""
+    name, own = f"vault of {repository.name}", repository.vault
+    if own is None:
+        assert settings.vault is not None
+        said = f"there is none: without {settings.vault.where} the points in {repository.name} have no images"
+        hint = "give it a bucket of its own as [repository.vault]; `drkit copy` fills it"
+        yield Finding(name, "warning", said, hint)
+        return
+    for finding in look_at_vault(settings.alone(repository.name), blobs, own, now):
+        yield replace(finding, name=finding.name.replace("vault", name, 1))
+
+
 def _in_the_clear(name: str, section: config.S3) -> Iterator[Finding]:
     if section.endpoint and section.endpoint.startswith("http://"):
         said = f"what [{name}] sends goes over the network unencrypted"

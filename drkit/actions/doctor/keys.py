@@ -25,7 +25,7 @@ def private_files(settings: config.Config) -> Iterator[Finding]:
     files = [repository.password_file for repository in settings.repositories]
     files += [r.credentials_file for r in settings.repositories if r.credentials_file]
     files += [entry.password_file for entry in settings.databases if entry.password_file]
-    ends = (settings.blobs, settings.vault)
+    ends = (settings.blobs, settings.vault, *(each.vault for each in settings.with_vaults))
     files += [end.credentials_file for end in ends if isinstance(end, config.S3) and end.credentials_file]
     if settings.registry and settings.registry.credentials_file:
         files.append(settings.registry.credentials_file)

@@ -13,7 +13,7 @@ from drkit.actions.doctor.finding import Finding
 from drkit.actions.drift import look as drift
 from drkit.model import CLOCK_SKEW, Point, utc_now
 from drkit.points.catalog import open_catalog
-from drkit.tools.restic.removal import Removals
+from drkit.tools.restic.removals import Removals
 
 _SAFE = "have one that lets this host only append, or that another host fills (docs/repositories.md)"
 
@@ -65,6 +65,8 @@ def _removals(settings: config.Config, repository: config.Repository, found: Rem
     name = f"removals from {repository.name}"
     if found.allowed:
         return Finding(name, "ok", f"are allowed: {found.why}")
+    if found.kept:
+        return Finding(name, "ok", f"destroy nothing: {found.kept}")
     if found.allowed is None:
         return Finding(name, "ok", f"unknown until `drkit expire` tries: {found.why}")
     said = f"are refused to this host: {found.why}"
@@ -105,9 +107,9 @@ def _chunkers(settings: config.Config) -> Iterator[Finding]:
 def _all(settings: config.Config) -> Iterator[Finding]:
     """Whoever takes over this host can do what its credentials can."""
     found = [open_catalog(settings, each.name).repository.removals() for each in settings.repositories]
-    safe = [each.name for each, may in zip(settings.repositories, found, strict=True) if may.allowed is False]
+    safe = [each.name for each, may in zip(settings.repositories, found, strict=True) if may.safe]
     if safe:
-        yield Finding("all copies", "ok", f"this host cannot remove from {', '.join(safe)}")
+        yield Finding("all copies", "ok", f"this host cannot destroy {', '.join(safe)}")
     elif any(may.allowed is None for may in found):
         yield Finding("all copies", "ok", "it is not known whether any is safe from this host")
     else:

@@ -84,6 +84,9 @@ def _looks(settings: config.Config) -> Iterator[Look]:
             yield "blobs", lambda: bucket.look_at_source(source)
             if vault := settings.vault:
                 yield "vault", lambda: bucket.look_at_vault(settings, source, vault, utc_now())
+            for each in settings.repositories[1:]:
+                what = f"vault of {each.name}"
+                yield what, partial(bucket.look_at_further, settings, source, each, utc_now())
         case None:
             pass
         case _:

@@ -31,6 +31,7 @@ from drkit.model import (
     Objective,
     Point,
     PointManifest,
+    Statement,
     Unplanted,
     utc_now,
 )
@@ -41,6 +42,9 @@ from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, silent
 from drkit.reports import junit, statements
 from drkit.sandbox.build import Builder, Restored
+from drkit.sandbox.harbor import trial
+from drkit.sandbox.harbor.choice import Images, NoImages
+from drkit.sandbox.harbor.trial import Trial
 from drkit.sandbox.hiding import hide
 from drkit.sandbox.proof import Proof
 from drkit.state import trail
@@ -72,6 +76,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
     where it could not even begin; UsageError, NoSuchPoint and the repository's errors.
     """
     _refuse_several(options)
+    settings = settings.at(options.repository)
     # What is wrong with it shows before an hour of work.
     key = signing.read_key(settings)
     repository.require(repository.version())
@@ -190,12 +195,15 @@ class _Run:
         problems: list[str] = []
         recovery: float | None = None
         vault: str | None = None
+        tried = trial.not_reached(self.manifest)
         # PostgreSQL's user passes through it, and nobody else shall guess its name.
         sandbox = self.settings.sandboxes / secrets.token_hex(10)
         try:
             with _torn_down(stopwatch) as stack:
                 own = private_directory(sandbox.parent, sandbox.name, passable=True)
                 directory = stack.enter_context(own)
+                # Before terabytes are fetched for a drill that shall start Harbor and cannot.
+                images = trial.look(self.settings.drill, self.manifest, self.options.level)
                 restored = self._restore(directory, stack)
                 recovery = stopwatch.seconds
                 vault = restored.blobs.vault.where if restored.blobs and restored.blobs.vault else None
@@ -211,6 +219,8 @@ class _Run:
                     checks = (*proof.check(), *production.checks(self.lost))
                 with stopwatch.stage("controls"):
                     controls, unplanted = proof.plant_faults(checks)
+                # Last, for it changes the database that all others look at.
+                tried = self._try_harbor(images, restored, directory)
         except Failure as error:
             problems.append(error.message)
         except OSError as error:
@@ -220,6 +230,8 @@ class _Run:
             problems.append(known.message)
         if sandbox.exists():
             problems.append(f"the sandbox {sandbox} is still there")
+        checks, controls = (*checks, *tried.checks), (*controls, *tried.controls)
+        unplanted = (*unplanted, *tried.unplanted)
         report = self._report(checks, controls, problems, recovery)
         return replace(
             report,
@@ -227,11 +239,27 @@ class _Run:
             unplanted=unplanted,
             unproved=(
                 *statements.unproved(self.manifest, checks, unplanted, self.options.level),
+                *tried.unproved,
                 statements.held_outside(self._taken()),
             ),
             databases=tuple(map(statements.summary, self.manifest.databases)),
             vault=vault,
+            versions=report.versions | ({"Harbor in the sandbox": tried.tag} if tried.tag else {}),
         )
+
+    def _try_harbor(self, images: Images | Statement | None, restored: Restored, directory: Path) -> Trial:
+        """Harbor itself on what was restored, or the statement why it was not started."""
+        if images is None:
+            return Trial()
+        if isinstance(images, Statement):
+            return Trial(unproved=(images,))
+        if restored.harbor is None or restored.blobs is None or restored.bundle_damage:
+            missing = NoImages("not all that it needs was restored", "see the other checks")
+            return Trial(unproved=(trial.not_started(self.settings.drill, missing),))
+        found = trial.materials(restored, self.manifest.secret_paths)
+        if isinstance(found, NoImages):
+            return Trial(unproved=(trial.not_started(self.settings.drill, found),))
+        return trial.run(images, found, restored, directory, self.stopwatch.stage)
 
     def _taken(self) -> Iterator[tuple[str, Path]]:
         """What this drill took from this machine and is not in the point: what it is, and its file."""

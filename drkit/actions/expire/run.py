@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -50,6 +50,8 @@ class ExpireResult:
     remaining: int = 0
     # What became of the vault's blobs; None where there is no vault.
     vault: VaultExpiry | None = None
+    # The same of the vaults of further repositories.
+    further_vaults: tuple[VaultExpiry, ...] = ()
     # Repositories from which this host may not remove, each with what to do.
     left_alone: tuple[str, ...] = ()
 
@@ -88,14 +90,24 @@ def expire(
         # After the points: what is cut off between leaves blobs that nobody needs, no point without blobs.
         gone = {work.name: work.gone for work in done}
         vault = expire_vault.expire(settings, state, gone, dry_run=dry_run, forget=forget)
-    result = replace(result, vault=vault)
-    if vault is not None and vault.refused:
+        further = [
+            _of_further(settings, each.name, state, gone, dry_run=dry_run) for each in settings.with_vaults
+        ]
+    result = replace(result, vault=vault, further_vaults=tuple(each for each in further if each))
+    for kept in (each for each in (vault, *further) if each is not None and each.refused):
         raise NotRemoved(
-            f"{vault.refused} objects could not be removed from the vault {vault.where}: {vault.refusal}",
+            f"{kept.refused} objects could not be removed from the vault {kept.where}: {kept.refusal}",
             hint="the points are gone; what stays in the vault is tried again by the next `drkit expire`",
             result=result,
         )
     return result
+
+
+def _of_further(
+    settings: config.Config, name: str, state: State, gone: Mapping[str, Collection[str]], *, dry_run: bool
+) -> VaultExpiry | None:
+    """The vault of a further repository: its points are all that needs it."""
+    return expire_vault.expire(settings.alone(name), state, gone, dry_run=dry_run, copied=True)
 
 
 def _summed_up(done: Sequence[_Expiry], *, dry_run: bool) -> ExpireResult:

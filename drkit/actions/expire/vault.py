@@ -32,18 +32,20 @@ def expire(
     *,
     dry_run: bool,
     forget: str | None = None,
+    copied: bool = False,
 ) -> VaultExpiry | None:
     """Remove what nobody needs, or count it; None without a vault.
 
     `doomed` points have gone from each repository, or would. A copy of one in another repository still needs
     its blobs: where one repository cannot be read, or one that the vault has recorded is not
-    configured, the vault is left alone. `forget` says which recorded one is gone for good.
+    configured, the vault is left alone. `forget` says which recorded one is gone for good. Into a vault that
+    is `copied` to no backup puts anything, of which the next one could take it up.
     """
     if settings.vault is None:
         return None
     place, run = place_of_vault(settings.vault), new_id(utc_now())
     with private_directory(state.runs, run) as directory, open_bucket(settings.vault) as vault:
-        work = _Work(settings, vault, place, directory, doomed, forget)
+        work = _Work(settings, vault, place, directory, doomed, forget, copied)
         if dry_run:
             return work.look()
         with leases.held(vault, place, run, "expire", state.machine) as lease:
@@ -70,6 +72,7 @@ class _Work:
     directory: Path
     doomed: Mapping[str, Collection[str]]
     forget: str | None
+    copied: bool
 
     def look(self) -> VaultExpiry:
         """What would go."""
@@ -105,7 +108,7 @@ class _Work:
             partial(vault_reading.lines_for, self.place, catalog.repository, manifest)
             for catalog, manifest in needed
         ]
-        newest = max(manifest.finished_at for _, manifest in needed)
+        newest = self.vault.now() if self.copied else max(manifest.finished_at for _, manifest in needed)
         return VaultPruner(self.vault, self.place, streams, newest, self.directory)
 
     def _foreign(self, *, dry_run: bool) -> str:

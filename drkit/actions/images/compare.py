@@ -83,6 +83,7 @@ def compare(
     The database is only read, in one transaction that ends as soon as the lists have been compared. Raises
     NoSuchPoint, ConfigError, the database's errors.
     """
+    settings = settings.at(repository)
     catalog = open_catalog(settings, repository)
     point, manifest = catalog.find(wanted)
     entries = _databases(settings, manifest)

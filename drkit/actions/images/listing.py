@@ -76,6 +76,7 @@ def find(
     newest other point that has it, or else with the nearest names.
     """
     chosen = selection.parse(pattern)
+    settings = settings.at(repository)
     catalog = open_catalog(settings, repository)
     point, manifest = catalog.find(wanted)
     opening.refuse_without_images(manifest)

@@ -107,6 +107,9 @@ def _secrets(settings: config.Config, identities: Sequence[Path]) -> Iterator[Pr
             yield _printed(f"Credentials of the repository {repository.name}", repository.credentials_file)
     if settings.vault and settings.vault.credentials_file:
         yield _printed("Credentials of the vault", settings.vault.credentials_file)
+    for each in settings.with_vaults:
+        if each.vault and each.vault.credentials_file:
+            yield _printed(f"Credentials of the vault of {each.name}", each.vault.credentials_file)
     for path, own in keyring(settings, identities).items():
         opens = [named(text).name for text in settings.secrets.recipients if age.opens(text, own)]
         whose = " and ".join(name or "a recipient without a name" for name in opens) or "nobody any more"

@@ -70,7 +70,7 @@ def looking(origin: Origin) -> Iterator[config.Config]:
     with _scratch() as state:
         site = origin.site
         if site is None:
-            sites = open_catalog(origin.settings("unknown", state)).other_sites()
+            sites = sorted(open_catalog(origin.settings("unknown", state)).other_sites())
             if len(sites) > 1:
                 raise UsageError(
                     f"the repository has recovery points of {len(sites)} sites: {', '.join(sites)}",

@@ -113,6 +113,7 @@ def plan(settings: config.Config, options: RestoreOptions) -> RestorePlan:
     _look_at_hostname(options)
     repository.require(repository.version())
     service.require(settings.restore)
+    settings = settings.at(options.repository)
     catalog = open_catalog(settings, options.repository)
     point, _, known = catalog.find_among(options.point, locked=True)
     files = catalog.fetch_seal(point)

@@ -78,6 +78,7 @@ def restore(settings: config.Config, plan: RestorePlan, listener: Listener = sil
     """Do what the plan says; raises the first error, naming what came back nevertheless."""
     state = State(settings.site.state)
     state.prepare()
+    settings = settings.at(plan.options.repository)
     catalog = open_catalog(settings, plan.options.repository)
     with state.site_lock("restore", settings.site.lock_wait):
         # A killed restore leaves a whole dump, and on a new machine the next run is a restore again.

@@ -90,6 +90,7 @@ def prepared(
     chosen, renames = selection.parse(options.pattern), rename.parse(options.rename)
     destination = target.find(settings, options.to, options.credentials, options.ca_file)
     mount.look()
+    settings = settings.at(options.repository)
     catalog = open_catalog(settings, options.repository)
     point, manifest = catalog.find(options.point, locked=True)
     opening.refuse_without_images(manifest)

@@ -22,17 +22,25 @@ def look(settings: config.Config) -> tuple[Problem, ...]:
 
     It stands there whichever machine found it. A vault that cannot be looked at is a problem as well.
     """
-    if settings.vault is None:
-        return ()
+    found = [_look(settings.vault, LOOK, "the vault", "backup", "")] if settings.vault else []
+    for each in settings.with_vaults:
+        assert each.vault is not None
+        what, of = f"the vault of {each.name}", f" --repository {each.name}"
+        found.append(_look(each.vault, f"{LOOK}/{each.name}", what, f"copy --to {each.name}", of))
+    return tuple(problem for problems in found for problem in problems)
+
+
+def _look(vault: config.Vault, subject: str, what: str, mends: str, of: str) -> tuple[Problem, ...]:
     try:
-        with Bucket(impatient(settings.vault)) as vault:
-            found = damage.remembered(vault, place_of_vault(settings.vault))
+        with Bucket(impatient(vault)) as bucket:
+            found = damage.remembered(bucket, place_of_vault(vault))
     except Failure as error:
-        said = f"the vault cannot be checked for damage: {error.message}"
-        return (Problem(ProblemKind.VAULT, said, error.hint, subject=LOOK),)
-    hint = "run `drkit backup`, and then `drkit verify`"
+        said = f"{what} cannot be checked for damage: {error.message}"
+        return (Problem(ProblemKind.VAULT, said, error.hint, subject=subject),)
+    hint = f"run `drkit {mends}`, and then `drkit verify{of}`"
     return tuple(
-        Problem(ProblemKind.DAMAGE, each.sentence, hint, subject=f"vault/{each.key}") for each in found
+        Problem(ProblemKind.DAMAGE, each.sentence, hint, subject=f"{what}/{each.key}".removeprefix("the "))
+        for each in found
     )
 
 

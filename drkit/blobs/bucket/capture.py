@@ -71,7 +71,10 @@ class BucketCapture:
         listener: Listener,
         doubts: PendingCopies | None = None,
         damaged: Collection[str] = frozenset(),
+        only: Callable[[], Iterable[Entry]] | None = None,
     ) -> None:
+        # Only what these list is taken, where not all is; sorted by digest.
+        self._only = only
         self._damaged = damaged
         self.repaired: list[str] = []
         # Only what a service copies by itself is there before it is proven.
@@ -122,8 +125,9 @@ class BucketCapture:
 
     def _plan(self) -> Iterator[Entry | Missing]:
         ends = self._ends
+        source = bucket_plan.blobs(ends.source.listed_at_once(ends.blobs), ends.blobs, self.nested)
         planned = bucket_plan.plan(
-            bucket_plan.blobs(ends.source.listed_at_once(ends.blobs), ends.blobs, self.nested),
+            bucket_plan.needed(source, self._only()) if self._only else source,
             bucket_plan.blobs(
                 ends.vault.listed_at_once(ends.kept, versions=self._locking.versioned), ends.kept
             ),

@@ -88,6 +88,12 @@ def blobs(listed: Iterable[Object], top: str, nested: Nested | None = None) -> I
         yield Blob(digest, found.key, found.size, found.version)
 
 
+def needed(source: Iterable[Blob], entries: Iterable[Entry]) -> Iterator[Blob]:
+    """The blobs that the entries name; both sorted by digest."""
+    wanted = SortedStream(entries, attrgetter("digest"))
+    return (blob for blob in source if wanted.at(blob.digest) is not None)
+
+
 def plan(
     source: Iterable[Blob],
     vault: Iterable[Blob],

@@ -32,7 +32,7 @@ from drkit.tools.s3.bucket import Bucket, Upload
 
 log = logging.getLogger(__name__)
 
-Work = Literal["backup", "expire", "restore", "serve", "drill"]
+Work = Literal["backup", "copy", "expire", "restore", "serve", "drill"]
 STALE = timedelta(minutes=30)
 _MINUTES = int(STALE.total_seconds() / 60)
 _EVERY = timedelta(minutes=1)

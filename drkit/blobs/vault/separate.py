@@ -16,7 +16,7 @@ from drkit.tools.s3.bucket import Bucket
 def refuse_same(
     source: Bucket, source_place: BucketPlace, vault: Bucket, place: BucketPlace, written: tuple[str, str]
 ) -> None:
-    """Raise ConfigError where the registry's end has what was written at the vault's end.
+    """Raise ConfigError where the end that is copied from has what was written at the vault's end.
 
     `written` is the key of an object in the vault, and a nonce that is in it and nowhere else.
     """
@@ -30,7 +30,7 @@ def refuse_same(
         same = _has_blob_of(source, source_place, vault)
     if same:
         raise ConfigError(
-            f"[vault] is the bucket that it protects: what drkit writes to {place.where} is in"
+            f"the vault is the bucket that it protects: what drkit writes to {place.where} is in"
             f" {source_place.where}",
             hint="use another bucket, best in another account, region or at another provider",
         )

@@ -8,10 +8,10 @@ from rich.text import Text
 
 from drkit.cli.output import Table
 from drkit.cli.views.layout import warn
-from drkit.reports.units import counted, duration
+from drkit.reports.units import counted, duration, size
 
 if TYPE_CHECKING:
-    from drkit.actions.copy import CopiedTo, CopyResult
+    from drkit.actions.copy.run import CopiedTo, CopyResult
     from drkit.cli.output import Output
 
 
@@ -32,6 +32,10 @@ def copy(paper: Output, result: CopyResult) -> None:
         for line in each.swept:
             paper.print(f"{each.repository}: {line}")
         warn(paper, [f"{each.repository}: {line}" for line in each.warnings])
+        if each.vault:
+            blobs = counted(each.vault.blobs, "blob")
+            what = f"{blobs} ({size(each.vault.bytes)})"
+            paper.print(f"{each.repository}: {what} copied to the vault {each.vault.where}")
         paper.print(_summary(each, dry_run=result.dry_run))
 
 

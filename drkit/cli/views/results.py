@@ -219,3 +219,5 @@ def expire(paper: Output, result: ExpireResult) -> None:
         paper.print(Text(said, style="red"))
     if result.vault is not None:
         show_vault.expiry(paper, result.vault, dry_run=result.dry_run)
+    for vault in result.further_vaults:
+        show_vault.expiry(paper, vault, dry_run=result.dry_run)

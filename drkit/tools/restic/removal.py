@@ -8,33 +8,26 @@ import fcntl
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 from drkit.tools.deadline import within
+from drkit.tools.restic import removal_s3
+from drkit.tools.restic.removals import NOBODY, Removals
 
 _SECONDS = 20.0
-# No file of a repository has this name: to remove it removes nothing.
-_NOBODY = f"snapshots/{'0' * 64}"
 _FOLDERS = ("snapshots", "index", "data")
 # ioctl_iflags(2); `lsattr` shows them as `i` and `a`.
 _GET_FLAGS = 0x80086601
 _IMMUTABLE, _APPEND = 0x10, 0x20
 
 
-@dataclass(frozen=True)
-class Removals:
-    """`allowed` is None where it is not known; `why` says how it was found out, or why not."""
-
-    allowed: bool | None
-    why: str
-
-
 def look(url: str, credentials: Mapping[str, str]) -> Removals:
     """Whether snapshots and data may be removed from a repository."""
     if url.startswith("rest:"):
         return _ask_server(url.removeprefix("rest:"), credentials)
+    if url.startswith("s3:"):
+        return removal_s3.look(url, credentials)
     path = Path(url.removeprefix("local:"))
     if path.is_dir():
         return _look_at_directory(path)
@@ -77,7 +70,7 @@ def _ask_server(address: str, credentials: Mapping[str, str]) -> Removals:
             _SECONDS,
             lambda: httpx.request(
                 "DELETE",
-                f"{found[1]}{found[3].rstrip('/')}/{_NOBODY}",
+                f"{found[1]}{found[3].rstrip('/')}/{NOBODY}",
                 auth=(user, password) if user else None,
                 verify=credentials.get("RESTIC_CACERT") or True,
                 timeout=_SECONDS,

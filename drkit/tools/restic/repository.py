@@ -43,7 +43,7 @@ from drkit.tools.restic.output import (
     unread_snapshots,
     whole_lines,
 )
-from drkit.tools.restic.removal import Removals
+from drkit.tools.restic.removals import Removals
 
 OLDEST = (0, 17, 0)
 # Linux takes two MiB of arguments together; an id has 64 letters.

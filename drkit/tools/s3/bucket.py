@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from drkit.errors import BucketFailed, NotDeleted, ObjectMissing, ToolFailed
 from drkit.tools.memory import give_back_large_blocks
@@ -192,15 +192,25 @@ class Bucket:
 
     def object_lock(self) -> bool:
         """Whether objects in the bucket can be locked."""
+        return bool(self._locks().get("ObjectLockEnabled") == "Enabled")
+
+    def locks_new_for(self) -> int | None:
+        """For how many days the bucket locks by itself what is put there; None where it does not."""
+        rule = self._locks().get("Rule", {}).get("DefaultRetention", {})
+        days = int(rule.get("Days") or 0) + 365 * int(rule.get("Years") or 0)
+        return days or None
+
+    def _locks(self) -> dict[str, Any]:
         try:
             answer = self.client.call(self.client.api.get_object_lock_configuration)
         except ObjectMissing:
-            return False
+            return {}
         except BucketFailed as error:
             if error.code in _NO_LOCKS:
-                return False
+                return {}
             raise
-        return bool(answer.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled")
+        found: dict[str, Any] = answer.get("ObjectLockConfiguration", {})
+        return found
 
     def lock(self, key: str, version: str | None, until: datetime, mode: LockMode) -> None:
         """Lock a version until then; a lock can only grow."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from drkit.config import Objectives, Retention, find_config, load_config, parse_config
 from drkit.config.fields import parse_duration
+from drkit.config.kept import keep
 from drkit.errors import ConfigError, UsageError
 
 SITE = '[site]\nname = "registry.example.com"\n'
@@ -249,3 +251,28 @@ def test_which_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_config(Path("here.toml")) == Path("here.toml")
     monkeypatch.setenv("DRKIT_CONFIG", "")
     assert find_config(None) == Path("/etc/drkit/drkit.toml")
+
+
+def test_a_schedule_in_a_time_zone_with_a_jitter() -> None:
+    jobs = '[schedule]\ndrill_quick = "0 5 * * 0"\nbackup = "0 2 * * *"\n'
+    text = f'{jobs}timezone = "Asia/Tokyo"\njitter = "10m"\n'
+    schedule = parse_config(f"{SITE}{text}{REPOSITORY}", "drkit.toml").schedule
+    assert list(schedule.jobs) == ["backup", "drill_quick"], "the most important first"
+    assert str(schedule.zone) == "Asia/Tokyo"
+    assert timedelta() < schedule.delay("site", "backup") <= timedelta(minutes=10)
+    with pytest.raises(ConfigError) as caught:
+        parse_config(f"{SITE}{text.replace('Asia/Tokyo', 'Asia/Tokio')}{REPOSITORY}", "drkit.toml")
+    assert '"Asia/Tokio" is no time zone' in caught.value.hint
+
+
+def test_a_copy_that_is_kept_stands_for_the_file(tmp_path: Path) -> None:
+    file, copy = tmp_path / "drkit.toml", tmp_path / "state" / "scheduler.toml"
+    copy.parent.mkdir()
+    file.write_text(f"{SITE}{REPOSITORY}")
+    file.chmod(0o640)
+    read = load_config(file)
+    assert read.file
+    keep(read.file, copy)
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert load_config(copy) == read
+    assert load_config(copy).file == read.file

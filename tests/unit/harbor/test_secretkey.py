@@ -12,6 +12,7 @@ from cryptography.hazmat.decrepit.ciphers.modes import CFB
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
 from drkit.harbor.secretkey import decrypt, well_shaped
+from drkit.harbor.secretkey import encrypt as encrypted
 
 # A value that a real Harbor wrote.
 KEY = b"naa4JtarA1Zsc3uY"
@@ -92,3 +93,12 @@ def test_letters_that_are_not_base64(value: str) -> None:
 def test_a_key_of_the_wrong_length(key: bytes) -> None:
     with pytest.raises(ValueError, match="key size"):
         decrypt(VALUE, key)
+
+
+def test_what_is_encrypted_opens() -> None:
+    assert decrypt(encrypted("Grüße", KEY), KEY) == "Grüße".encode()
+
+
+def test_a_key_of_another_length_encrypts_nothing() -> None:
+    with pytest.raises(ValueError, match="key size"):
+        encrypted("x", KEY[:-1])

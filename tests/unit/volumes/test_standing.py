@@ -42,6 +42,15 @@ def test_a_directory_that_is_a_mount_point() -> None:
     assert (found.inside, found.below) == (PurePosixPath("/@data"), ())
 
 
+def test_a_mount_that_systemds_sandbox_has_mounted_over_itself() -> None:
+    once = json.loads(_BIND_MOUNT_OF_SUBVOLUME)["filesystems"]
+    twice = json.dumps({"filesystems": once * 2})
+    assert standing.parse(twice, every("/data", "/data"), Path("/data")).source == "/dev/loop0"
+    another = json.dumps({"filesystems": [*once, {**once[0], "source": "/dev/loop1"}]})
+    with pytest.raises(ToolFailed, match="does not say"):
+        standing.parse(another, every("/data", "/data"), Path("/data"))
+
+
 def test_mounts_further_down_and_their_likes() -> None:
     mounts = every(
         "/", "/data", "/data/registry", "/data/registry/a b", "/data/registry-2", "/data/registry/c/d"

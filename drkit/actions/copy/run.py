@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 
 from drkit import config
 from drkit.actions import hosts, known_points, leftovers
+from drkit.actions.copy import vault
+from drkit.actions.copy.vault import Brought, VaultCopied
 from drkit.errors import DrkitError, Failure, NotRemoved, ToolFailed, UsageError
 from drkit.model import Point, utc_now
 from drkit.points import copies
@@ -66,6 +68,8 @@ class CopiedTo:
     swept: tuple[str, ...] = ()
     seconds: float = 0.0
     failed: str = ""
+    # What was new to the vault of its own, where it has one and points rely on it.
+    vault: VaultCopied | None = None
 
 
 @dataclass(frozen=True)
@@ -159,10 +163,28 @@ class _Copy:
             )
             if dry_run:
                 return replace(self.so_far, points=tuple(each.point.id for each in found.points))
-            there = self._copy(target, found, there)
+            with vault.bringing(
+                self.settings, self.source, target, found.points, there, self.listener
+            ) as brought:
+                if brought is not None:
+                    found = self._without(found, brought)
+                there = self._copy(target, found, there)
             known_points.learn(target, there)
             self._sweep(target, there)
         return replace(self.so_far, seconds=round(time.monotonic() - began, 3))
+
+    def _without(self, found: CopyPlan, brought: Brought) -> CopyPlan:
+        """The plan without the points whose blobs could not be brought, which is told of all the others."""
+        lacking = brought.lacking
+        left_out = (*self.so_far.left_out, *(LeftOut(point, why) for point, why in lacking.items()))
+        warnings = self.so_far.warnings
+        if brought.copied.bad:
+            warnings += (
+                f"the first vault is damaged: {brought.copied.bad:,} blobs do not hash to their names and"
+                f" were not copied, such as {brought.copied.bad_names[0]}",
+            )
+        self.so_far = replace(self.so_far, left_out=left_out, warnings=warnings, vault=brought.copied)
+        return replace(found, points=tuple(p for p in found.points if p.point.id not in lacking))
 
     def _doubtful(self) -> Iterator[str]:
         """Points that nobody can copy, for they are not whole where they are."""

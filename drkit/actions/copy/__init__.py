@@ -1,0 +1,1 @@
+"""`drkit copy`: recovery points, and the blobs of a bucket, in further places."""

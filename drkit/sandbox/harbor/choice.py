@@ -1,0 +1,103 @@
+"""Which of this machine's images a drill starts Harbor from: those whose schema is the point's; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from drkit.harbor import versions
+from drkit.harbor.versions import Release
+
+_CORE = "harbor-core"
+_REGISTRY = "registry-photon"
+# Harbor runs Valkey in the place of Redis from 2.15.2 on.
+_CACHES = ("valkey-photon", "redis-photon")
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of one release of Harbor, by their full names; `tag` is that of all of them."""
+
+    tag: str
+    core: str
+    registry: str
+    cache: str
+
+
+@dataclass(frozen=True)
+class NoImages:
+    """Why Harbor cannot be started, in a sentence, and what to do about it."""
+
+    reason: str
+    hint: str
+
+
+def choose(here: Collection[str], schema: int, wanted: str | None = None) -> Images | NoImages:
+    """The images of the release that fits a schema: the newest one here, or the `wanted` one.
+
+    `here` are the names of this machine's images, as in `goharbor/harbor-core:v2.14.0`.
+    """
+    cores = [name for name in here if _base(name) == _CORE]
+    if wanted is not None:
+        cores = [name for name in cores if versions.release(_tag(name)) == versions.release(wanted)]
+        if not cores:
+            return _absent(f"there is no image {_CORE} of Harbor {wanted} on this machine", wanted)
+    if not cores:
+        return _absent(f"there is no image {_CORE} on this machine", "")
+    fitting = [name for name in cores if _fits(name, schema)]
+    if not fitting:
+        return _misfit(cores, schema)
+    # The wanted one may be here under several names; of one release any will do.
+    return _complete(max(sorted(fitting), key=_release), here)
+
+
+def _complete(core: str, here: Collection[str]) -> Images | NoImages:
+    """The others of the same place and tag."""
+    prefix, tag = core.removesuffix(f"{_CORE}:{_tag(core)}"), _tag(core)
+    registry = f"{prefix}{_REGISTRY}:{tag}"
+    caches = [f"{prefix}{name}:{tag}" for name in _CACHES]
+    cache = next((name for name in caches if name in here), None)
+    if registry not in here:
+        return NoImages(f"there is no image {registry} on this machine", f"docker pull {registry}")
+    if cache is None:
+        said = " or ".join(caches)
+        return NoImages(f"there is no image {said} on this machine", f"docker pull {caches[0]}")
+    return Images(tag, core, registry, cache)
+
+
+def _misfit(cores: Iterable[str], schema: int) -> NoImages:
+    there = ", ".join(sorted({_tag(name) for name in cores}))
+    if not versions.known(schema):
+        return NoImages(
+            f"drkit does not know which Harbor schema {schema} is of (images here: {there})",
+            "a newer drkit may",
+        )
+    fitting = versions.named(schema)
+    return NoImages(
+        f"the point's schema {schema} needs {fitting}, and the images here are of {there}",
+        f"docker pull goharbor/{_CORE}:TAG, {_REGISTRY} and {_CACHES[0]} or {_CACHES[1]}, of {fitting}",
+    )
+
+
+def _absent(reason: str, wanted: str) -> NoImages:
+    tag = f":{wanted}" if wanted else ""
+    return NoImages(reason, f"docker pull goharbor/{_CORE}{tag}, and the images beside it")
+
+
+def _fits(name: str, schema: int) -> bool:
+    found = versions.release(_tag(name))
+    return found is not None and versions.fits(found, schema)
+
+
+def _release(name: str) -> Release:
+    found = versions.release(_tag(name))
+    assert found is not None
+    return found
+
+
+def _base(name: str) -> str:
+    return name.rpartition(":")[0].rpartition("/")[2]
+
+
+def _tag(name: str) -> str:
+    return name.rpartition(":")[2]
