@@ -38,11 +38,20 @@ METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _PATIENCE_SECONDS = 8.0
 # The loop looks each second, and says so each twenty.
 _DEAD_SECONDS = 120.0
-# Connections at a time: a thread each, and more of them are somebody's mistake.
-_MOST = 32
-# Whoever has not been answered by then sends or reads too slowly; and where all connections are taken, who
-# has had one for that long makes room. Anybody on this machine may connect, and /healthz must be answered.
-_LONGEST_SECONDS, _LONG_SECONDS = 20.0, 1.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of the server those who connect may take, since anybody on this machine may, in seconds.
+
+    `connections` are those at a time, a thread each. `longest` is how long one may take: a byte now and then
+    keeps it no longer. Where all are taken, the oldest makes room once it has taken `long`: /healthz must be
+    answered.
+    """
+
+    connections: int = 32
+    longest: float = 20.0
+    long: float = 1.0
 
 
 @dataclass
@@ -228,10 +237,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     allow_reuse_address = True
-    request_queue_size = _MOST
 
-    def __init__(self, listen: Listen, handler: type[_Handler]) -> None:
-        self._slots = threading.BoundedSemaphore(_MOST)
+    def __init__(self, listen: Listen, handler: type[_Handler], limits: Limits) -> None:
+        self.request_queue_size = limits.connections
+        self._limits = limits
+        self._slots = threading.BoundedSemaphore(limits.connections)
         self._open: dict[socket.socket, float] = {}
         self._opening = threading.Lock()
         self._path: Path | None = None
@@ -263,7 +273,7 @@ class _Server(ThreadingHTTPServer):
         """Answer in a thread; where all are busy, instead of the oldest, or hang up."""
         assert isinstance(request, socket.socket)
         if not self._slots.acquire(blocking=False):
-            self._hang_up(_LONG_SECONDS, at_most=1)
+            self._hang_up(self._limits.long, at_most=1)
             if not self._slots.acquire(timeout=0.5):
                 self.shutdown_request(request)
                 return
@@ -287,9 +297,9 @@ class _Server(ThreadingHTTPServer):
 
     def service_actions(self) -> None:
         """Twice a second: hang up on who takes too long, byte by byte as well."""
-        self._hang_up(_LONGEST_SECONDS)
+        self._hang_up(self._limits.longest)
 
-    def _hang_up(self, seconds: float, at_most: int = _MOST) -> None:
+    def _hang_up(self, seconds: float, at_most: int | None = None) -> None:
         """Of those that have been connected for so long, the oldest first; their threads then end."""
         with self._opening:
             now = time.monotonic()
@@ -331,12 +341,12 @@ def _take_over(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def serving(listen: Listen, published: Published) -> Iterator[str]:
+def serving(listen: Listen, published: Published, limits: Limits = Limits()) -> Iterator[str]:
     """Serve until the block ends; gives the address. Raises ConfigError where that is not possible."""
     handler = type("Handler", (_Handler,), {"published": published})
     where = str(listen) if isinstance(listen, Path) else f"{listen[0]}:{listen[1]}"
     try:
-        server = _Server(listen, handler)
+        server = _Server(listen, handler, limits)
     except OSError as error:
         said = f"the status page cannot be served at {where}: {error.strerror}"
         raise ConfigError(said, hint="see listen in [status]") from None

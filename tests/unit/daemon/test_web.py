@@ -17,11 +17,11 @@ import httpx
 import pytest
 
 from drkit.config.fields import Listen, listening
-from drkit.daemon import web as web_module
-from drkit.daemon.web import Published, Service, serving
+from drkit.daemon.web import Limits, Published, Service, serving
 from drkit.errors import ConfigError, ToolFailed
 
 HOUR = timedelta(hours=1)
+ORDINARY = Limits()
 
 
 class Looking:
@@ -55,8 +55,8 @@ class Looking:
 
 
 @contextmanager
-def client(listen: Listen, published: Published) -> Iterator[httpx.Client]:
-    with serving(listen, published):
+def client(listen: Listen, published: Published, limits: Limits = ORDINARY) -> Iterator[httpx.Client]:
+    with serving(listen, published, limits):
         path = str(listen) if isinstance(listen, Path) else None
         base = "http://drkit" if path else f"http://{listen[0]}:{listen[1]}"  # type: ignore[index]  # a pair
         with httpx.Client(base_url=base, transport=httpx.HTTPTransport(uds=path), timeout=30) as found:
@@ -178,22 +178,23 @@ def test_a_socket_of_a_killed_daemon_is_taken_over_and_no_other(looking: Looking
     assert path.read_text() == "somebody's"
 
 
-def test_who_holds_every_connection_keeps_nobody_out(
-    looking: Looking, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_holds_every_connection_keeps_nobody_out(looking: Looking, path: Path) -> None:
     """Anybody on this machine may connect and send nothing, or a byte at a time."""
-    monkeypatch.setattr(web_module, "_LONG_SECONDS", 0.0)
-    with client(path, looking.published()) as web, ExitStack() as stack:
-        for number in range(web_module._MOST):
+    with client(path, looking.published(), Limits(connections=4, long=0.0)) as web, ExitStack() as stack:
+        for number in range(8):
             idle = stack.enter_context(socket.socket(socket.AF_UNIX))
             idle.connect(str(path))
             idle.sendall(b"GET / HTTP/1.1\r\nX: y"[: number + 1])
         assert web.get("/healthz").status_code == 200
-        # The others are let go in their turn, long before each pause between two bytes is too long.
-        monkeypatch.setattr(web_module, "_LONGEST_SECONDS", 0.0)
-        idle.settimeout(30)
+
+
+def test_who_sends_too_slowly_is_let_go(looking: Looking, path: Path) -> None:
+    with client(path, looking.published(), Limits(longest=0.0)), socket.socket(socket.AF_UNIX) as slow:
+        slow.connect(str(path))
+        slow.sendall(b"GET / HT")
+        slow.settimeout(60)
         with contextlib.suppress(ConnectionResetError):
-            assert idle.recv(1) == b""
+            assert slow.recv(1) == b""
 
 
 def test_what_else_is_asked(looking: Looking, path: Path) -> None:
