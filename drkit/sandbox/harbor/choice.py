@@ -42,13 +42,20 @@ def choose(here: Collection[str], schema: int, wanted: str | None = None) -> Ima
         cores = [name for name in cores if versions.release(_tag(name)) == versions.release(wanted)]
         if not cores:
             return _absent(f"there is no image {_CORE} of Harbor {wanted} on this machine", wanted)
-    if not cores:
-        return _absent(f"there is no image {_CORE} on this machine", "")
+    if lacking := missing(here):
+        return lacking
     fitting = [name for name in cores if _fits(name, schema)]
     if not fitting:
         return _misfit(cores, schema)
     # The wanted one may be here under several names; of one release any will do.
     return _complete(max(sorted(fitting), key=_release), here)
+
+
+def missing(here: Iterable[str]) -> NoImages | None:
+    """That there is no core of any release, if so."""
+    if any(_base(name) == _CORE for name in here):
+        return None
+    return _absent(f"there is no image {_CORE} on this machine", "")
 
 
 def _complete(core: str, here: Collection[str]) -> Images | NoImages:

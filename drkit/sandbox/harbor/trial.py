@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -48,6 +49,7 @@ from drkit.tools.process.command import which
 _SUBJECT = "Harbor itself"
 _SOCKET = ".s.PGSQL.5432"
 _ROBOT_PREFIX = "robot$"
+_HEALTH_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,18 @@ def look(settings: config.Drill, manifest: PointManifest, level: Level) -> Image
     return not_started(settings, found)
 
 
+def refuse_without_any() -> None:
+    """Raise DrillError where this machine cannot start any Harbor, whatever a point's schema is."""
+    found = _machine_lacks()
+    if found is None:
+        try:
+            found = choice.missing(docker.images())
+        except ToolFailed as error:
+            found = NoImages(error.message, error.hint)
+    if found:
+        raise DrillError(f"Harbor cannot be started: {found.reason}", hint=found.hint)
+
+
 def not_started(settings: config.Drill, why: NoImages) -> Statement:
     """What the report says of it; raises DrillError where it is required."""
     if settings.harbor == "required":
@@ -96,6 +110,10 @@ def _why_not(settings: config.Drill, manifest: PointManifest, level: Level) -> N
         return NoImages("a quick drill does not start it", "run a full drill")
     if not manifest.images or not manifest.part("secrets"):
         return NoImages("images or secrets are not in this point", "see [blobs] and [secrets]")
+    return _machine_lacks()
+
+
+def _machine_lacks() -> NoImages | None:
     if os.geteuid() != 0:
         return NoImages("drkit is not root here, and its files need other owners", "run drkit as root")
     for program in ("docker", "nsenter"):
@@ -106,6 +124,8 @@ def _why_not(settings: config.Drill, manifest: PointManifest, level: Level) -> N
 
 def _images(settings: config.Drill, schema: int) -> Images | NoImages:
     try:
+        if not docker.is_local():
+            return NoImages("docker's daemon is on another machine", "run drills where it is")
         return choice.choose(docker.images(), schema, settings.harbor_version)
     except ToolFailed as error:
         return NoImages(error.message, error.hint)
@@ -195,7 +215,7 @@ def _made_up() -> Made:
 def _starts(box: Box, core: Core, images: Images, planted: Planted) -> Finding:
     def look() -> Finding:
         box.start(core)
-        health = harbor_checks.healthy(core)
+        health = _health(core)
         login = Login(planted.user.name, planted.user.password)
         said = str(core.ask("GET", "/api/v2.0/systeminfo", login.header).json().get("harbor_version"))
         if health.outcome is not Outcome.PASSED:
@@ -203,6 +223,16 @@ def _starts(box: Box, core: Core, images: Images, planted: Planted) -> Finding:
         return passed(f"{said} from the images of {images.tag}: {health.detail}; its network leads nowhere")
 
     return harbor_checks.judged(look)
+
+
+def _health(core: Core) -> Finding:
+    """What core says of itself: it looks every few seconds, and knows nothing before its first look."""
+    end = time.monotonic() + _HEALTH_SECONDS
+    while True:
+        found = harbor_checks.healthy(core)
+        if found.outcome is Outcome.PASSED or time.monotonic() > end:
+            return found
+        time.sleep(0.2)
 
 
 def _running(core: Core, planted: Planted, mark: str, found: Materials, restored: Restored) -> Running:
