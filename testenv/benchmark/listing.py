@@ -68,11 +68,14 @@ def _restic(way: WithDrkit, repository: Path, cache: Path) -> tuple[str | Path, 
 def _lists(way: WithDrkit, directory: Path) -> tuple[_Pair, _Pair]:
     cache, log = directory / "cache", directory / "log"
     words = _restic(way, way.directory / "repository", cache)
-    state = way.directory / "state"
+    # Another host's: without its state directory this one would be another machine, whose points none are.
+    state, config = directory / "elsewhere", directory / "elsewhere.toml"
     for path in (cache, state):
         shutil.rmtree(path, ignore_errors=True)
+    config.write_text(way.config.read_text().replace(str(way.directory / "state"), str(state)))
+    config.chmod(0o600)
     listed = [*words, "snapshots", "--json", "--no-lock"]
-    points: list[str | Path] = [drkit_program(), "--config", way.config, "points", "--json"]
+    points: list[str | Path] = [drkit_program(), "--config", config, "points", "--json"]
     new = _Pair("points, never seen", measure(listed, log), measure(points, log), NEW_AIM)
     return new, _Pair("points, seen before", measure(listed, log), measure(points, log), AGAIN_AIM)
 
