@@ -51,6 +51,21 @@ def choose(here: Collection[str], schema: int, wanted: str | None = None) -> Ima
     return _complete(max(sorted(fitting), key=_release), here)
 
 
+def choose_newer(here: Collection[str], schema: int, wanted: str) -> Images | NoImages:
+    """The images of a release that shall take over from the point's own, and migrates its schema."""
+    release = versions.release(wanted)
+    cores = [name for name in here if _base(name) == _CORE and versions.release(_tag(name)) == release]
+    if release is None or not cores:
+        return _absent(f"there is no image {_CORE} of Harbor {wanted} on this machine", wanted)
+    brings = versions.schema_of(release)
+    if brings is not None and brings < schema:
+        return NoImages(
+            f"Harbor {wanted} is older than the point: its schema is {brings}, the point's is {schema}",
+            "name a newer release: core takes no schema that it does not know",
+        )
+    return _complete(min(cores), here)
+
+
 def missing(here: Iterable[str]) -> NoImages | None:
     """That there is no core of any release, if so."""
     if any(_base(name) == _CORE for name in here):

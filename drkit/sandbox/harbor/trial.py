@@ -16,10 +16,10 @@ from drkit.blobs.dangling import Known
 from drkit.checks import harbor as harbor_checks
 from drkit.checks import keys as key_checks
 from drkit.checks import named
-from drkit.checks.finding import Check, Control, Finding, Unplanted, passed
+from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, passed
 from drkit.checks.harbor import Running
 from drkit.errors import DrillError, ToolFailed
-from drkit.harbor import planting, secretkey
+from drkit.harbor import planting, secretkey, versions
 from drkit.harbor.installation import Installation
 from drkit.harbor.planting import Planted, TaggedImage
 from drkit.logs import register_secret
@@ -44,6 +44,7 @@ from drkit.secrets.classify import SecretKind
 from drkit.tools import docker, jwt
 from drkit.tools.harbor_core import Core, Login
 from drkit.tools.postgres import sessions
+from drkit.tools.postgres.targets import Target
 from drkit.tools.process.command import which
 
 _SUBJECT = "Harbor itself"
@@ -70,15 +71,23 @@ def not_reached(manifest: PointManifest) -> Trial:
     return Trial(unproved=(Statement(_SUBJECT, "it was not started: the drill did not come so far"),))
 
 
-def look(settings: config.Drill, manifest: PointManifest, level: Level) -> Images | Statement | None:
+def look(
+    settings: config.Drill, manifest: PointManifest, level: Level, newer: str | None
+) -> Images | Statement | None:
     """The images to start Harbor from, or why it is not started; None where there is no Harbor.
 
-    Raises DrillError where it is required and cannot be.
+    `newer` is the release to upgrade to, which is as good as required. Raises DrillError where what is
+    required cannot be.
     """
     schema = next((d.harbor_schema for d in manifest.databases if d.harbor_schema is not None), None)
-    if schema is None:
+    if schema is None and newer is None:
         return None
-    found = _why_not(settings, manifest, level) or _images(settings, schema)
+    if schema is None:
+        found: Images | NoImages = NoImages(
+            "no database of Harbor's is in this point", "leave --upgrade-to out"
+        )
+    else:
+        found = _why_not(settings, manifest, level) or _images(settings, schema, newer)
     if isinstance(found, Images):
         return found
     return not_started(settings, found)
@@ -122,11 +131,14 @@ def _machine_lacks() -> NoImages | None:
     return None
 
 
-def _images(settings: config.Drill, schema: int) -> Images | NoImages:
+def _images(settings: config.Drill, schema: int, newer: str | None) -> Images | NoImages:
     try:
         if not docker.is_local():
             return NoImages("docker's daemon is on another machine", "run drills where it is")
-        return choice.choose(docker.images(), schema, settings.harbor_version)
+        here = docker.images()
+        if newer is not None:
+            return choice.choose_newer(here, schema, newer)
+        return choice.choose(here, schema, settings.harbor_version)
     except ToolFailed as error:
         return NoImages(error.message, error.hint)
 
@@ -178,7 +190,8 @@ def run(
         with stage("start Harbor"):
             with sessions.connect(database.target) as session:
                 planted = planting.plant(session, mark, found.keys.secret_key)
-            results = [Check(CheckKind.HARBOR_START, partial(_starts, box, core, images, planted)).run()]
+            start = partial(_starts, box, core, images, planted, database.target)
+            results = [Check(CheckKind.HARBOR_START, start).run()]
         if results[0].outcome is not Outcome.PASSED:
             return Trial(tuple(results), unproved=_rest(core, started=False), tag=images.tag)
         with stage("checks of Harbor"):
@@ -212,17 +225,29 @@ def _made_up() -> Made:
     )
 
 
-def _starts(box: Box, core: Core, images: Images, planted: Planted) -> Finding:
+def _starts(box: Box, core: Core, images: Images, planted: Planted, database: Target) -> Finding:
     def look() -> Finding:
+        before = _schema(database)
         box.start(core)
         health = _health(core)
         login = Login(planted.user.name, planted.user.password)
         said = str(core.ask("GET", "/api/v2.0/systeminfo", login.header).json().get("harbor_version"))
         if health.outcome is not Outcome.PASSED:
             return health
-        return passed(f"{said} from the images of {images.tag}: {health.detail}; its network leads nowhere")
+        after = _schema(database)
+        brings = versions.schema_of(release) if (release := versions.release(images.tag)) else None
+        if brings is not None and after < brings:
+            return failed(f"{said} runs on schema {after}, and has not migrated it to its own, {brings}")
+        migrated = f"; schema {before} migrated to {after}" if after != before else ""
+        health_said = f"{health.detail}{migrated}; its network leads nowhere"
+        return passed(f"{said} from the images of {images.tag}: {health_said}")
 
     return harbor_checks.judged(look)
+
+
+def _schema(database: Target) -> int:
+    with sessions.connect(database) as session:
+        return int(session.value("SELECT max(version) FROM public.schema_migrations"))
 
 
 def _health(core: Core) -> Finding:
