@@ -11,7 +11,9 @@ from drkit.cli.options import Json, Junit, RepositoryName
 from drkit.cli.run import Run, perform
 
 if TYPE_CHECKING:
+    from drkit.actions.drills.history import DrillList
     from drkit.actions.drills.summary import PeriodReport
+    from drkit.actions.drills.verify import FolderVerified
 
 
 def drills(
@@ -33,7 +35,10 @@ def drills(
     junit: Junit = None,
     key: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="With `verify`: a public key; may be repeated. Default: [drill]."),
+        typer.Option(
+            metavar="FILE",
+            help="A public key to verify with; may be repeated. `verify` takes that of [drill] by default.",
+        ),
     ] = None,
     repository: RepositoryName = None,
     json: Json = False,
@@ -44,30 +49,51 @@ def drills(
     from drkit.cli.views import drills as show
     from drkit.errors import UsageError
 
+    given = {
+        "--period": period,
+        "--report": report,
+        "--junit": junit,
+        "--key": key,
+        "--repository": repository,
+    }
+
+    def only(form: str, *allowed: str) -> None:
+        for name, value in given.items():
+            if value and name not in allowed:
+                raise UsageError(
+                    f"{name} does not go with {form}", hint="`drkit drills --help` shows the forms"
+                )
+
     match what or []:
         case [] if period is not None:
             wanted = period
 
             def summary(run: Run) -> PeriodReport:
-                return folder.of_period(run.settings, parse(wanted), repository, report, run.listener)
+                only("--period", "--period", "--report", "--key", "--repository")
+                return folder.of_period(
+                    run.settings, parse(wanted), repository, report, key or (), run.listener
+                )
 
             perform(context, "drills", json, summary, show.period)
         case []:
-            perform(
-                context, "drills", json, lambda run: history.drills(run.settings, repository), show.drills
-            )
+
+            def every(run: Run) -> DrillList:
+                only("a list of all drills", "--repository")
+                return history.drills(run.settings, repository)
+
+            perform(context, "drills", json, every, show.drills)
         case ["verify", directory]:
-            perform(
-                context,
-                "drills",
-                json,
-                lambda run: folder.verified(None if key else run.settings, Path(directory), key or ()),
-                show.verified,
-            )
+
+            def verified(run: Run) -> FolderVerified:
+                only("`drills verify`", "--key")
+                return folder.verified(None if key else run.settings, Path(directory), key or ())
+
+            perform(context, "drills", json, verified, show.verified)
         case [drill] if drill != "verify":
 
             def again(run: Run) -> folder.DrillShown:
-                return folder.again(run.settings, drill, repository, report, junit)
+                only("a drill's id", "--report", "--junit", "--key", "--repository")
+                return folder.again(run.settings, drill, repository, report, junit, key or ())
 
             perform(context, "drills", json, again, show.again)
         case _:

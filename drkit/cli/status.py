@@ -16,13 +16,20 @@ if TYPE_CHECKING:
     from drkit.reports.nagios import Answer
 
 _EVERY = 60.0
+# Whoever wants it less often than each day has timers.
+_SELDOM = 86_400.0
 
 
 def status(
     context: typer.Context,
     seconds: Annotated[
         float | None,
-        typer.Argument(metavar="SECONDS", help=f"How often with --watch; default: {_EVERY:.0f}.", min=1),
+        typer.Argument(
+            metavar="SECONDS",
+            help=f"How often with --watch; default: {_EVERY:.0f}.",
+            min=1,
+            max=_SELDOM,
+        ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Again and again, until Ctrl-C.")] = False,
     nagios: Annotated[

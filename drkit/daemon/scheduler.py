@@ -79,7 +79,7 @@ def run(work: Work, memory: Memory, around: Surroundings, beginning: Beginning =
     check(work.plan)
     asked = _Asked()
     with _told(asked), ExitStack() as services:
-        loop = _Loop(work, memory, around)
+        loop = Loop(work, memory, around)
         loop.begin(beginning)
         loop.serve(services)
         around.supervisor.ready(loop.status())
@@ -107,7 +107,7 @@ def check(plan: Plan) -> None:
 
 
 @dataclass
-class _Loop:
+class Loop:
     """What one second does: begin what is due, where nothing runs."""
 
     work: Work
@@ -115,7 +115,8 @@ class _Loop:
     around: Surroundings
     _beside: Beside = field(init=False)
     _stopping: bool = False
-    _thread: threading.Thread | None = None
+    # The job that runs, until the tick that finds it ended.
+    running: threading.Thread | None = None
     _ran: set[str] = field(default_factory=set)
     _failure: Exception | None = None
     _since: datetime | None = None
@@ -169,10 +170,10 @@ class _Loop:
         now = self.around.clock()
         # Also while a job runs: it may take hours, in which others are due.
         self._heed_clock(now)
-        if self._thread is not None:
-            if self._thread.is_alive():
+        if self.running is not None:
+            if self.running.is_alive():
                 return
-            self._thread = None
+            self.running = None
             self.around.supervisor.status(self.status())
         due = choose(overdue(self.work.plan, self.memory.runs, now), self._ran)
         if due is not None:
@@ -180,8 +181,8 @@ class _Loop:
             if due.job in self._ran:
                 self._ran.clear()
             self._ran.add(due.job)
-            self._thread = threading.Thread(target=self._run, args=(due.job, now), name=due.job)
-            self._thread.start()
+            self.running = threading.Thread(target=self._run, args=(due.job, now), name=due.job)
+            self.running.start()
             self.around.supervisor.status(f"{due.job} runs since {now.astimezone(self.work.plan.zone):%H:%M}")
 
     def _tell_of_lost(self, due: Due) -> None:
@@ -228,9 +229,9 @@ class _Loop:
         """End what runs, and wait for it."""
         self._stopping = True
         self.around.stop()
-        if self._thread is not None:
-            while self._thread.is_alive():
-                self._thread.join(_LOOK_SECONDS)
+        if self.running is not None:
+            while self.running.is_alive():
+                self.running.join(_LOOK_SECONDS)
                 self.around.supervisor.alive()
         self._beside.end(_GRACE_SECONDS)
 

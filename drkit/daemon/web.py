@@ -38,8 +38,20 @@ METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _PATIENCE_SECONDS = 8.0
 # The loop looks each second, and says so each twenty.
 _DEAD_SECONDS = 120.0
-# Connections at a time: a thread each, and more of them are somebody's mistake.
-_MOST = 32
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of the server those who connect may take, since anybody on this machine may, in seconds.
+
+    `connections` are those at a time, a thread each. `longest` is how long one may take: a byte now and then
+    keeps it no longer. Where all are taken, the oldest makes room once it has taken `long`: /healthz must be
+    answered.
+    """
+
+    connections: int = 32
+    longest: float = 20.0
+    long: float = 1.0
 
 
 @dataclass
@@ -225,10 +237,13 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     allow_reuse_address = True
-    request_queue_size = _MOST
 
-    def __init__(self, listen: Listen, handler: type[_Handler]) -> None:
-        self._slots = threading.BoundedSemaphore(_MOST)
+    def __init__(self, listen: Listen, handler: type[_Handler], limits: Limits) -> None:
+        self.request_queue_size = limits.connections
+        self._limits = limits
+        self._slots = threading.BoundedSemaphore(limits.connections)
+        self._open: dict[socket.socket, float] = {}
+        self._opening = threading.Lock()
         self._path: Path | None = None
         self._bound = False
         if isinstance(listen, Path):
@@ -255,18 +270,43 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = "drkit", 0
 
     def process_request(self, request: object, client_address: object) -> None:
-        """Answer in a thread; where too many are asked already, hang up."""
+        """Answer in a thread; where all are busy, instead of the oldest, or hang up."""
+        assert isinstance(request, socket.socket)
         if not self._slots.acquire(blocking=False):
-            self.shutdown_request(request)  # type: ignore[arg-type]  # a socket
-            return
-        super().process_request(request, client_address)  # type: ignore[arg-type]  # a socket, an address
+            self._hang_up(self._limits.long, at_most=1)
+            if not self._slots.acquire(timeout=0.5):
+                self.shutdown_request(request)
+                return
+        with self._opening:
+            self._open[request] = time.monotonic()
+        super().process_request(request, client_address)
 
     def process_request_thread(self, request: object, client_address: object) -> None:
         """Answer; whoever comes next may then."""
+        assert isinstance(request, socket.socket)
         try:
-            super().process_request_thread(request, client_address)  # type: ignore[arg-type]  # as above
+            self.finish_request(request, client_address)
+        except Exception:  # noqa: BLE001 - one of them ends no other
+            self.handle_error(request, client_address)
         finally:
+            # Before it is closed: what is closed must not be hung up on.
+            with self._opening:
+                self._open.pop(request, None)
+            self.shutdown_request(request)
             self._slots.release()
+
+    def service_actions(self) -> None:
+        """Twice a second: hang up on who takes too long, byte by byte as well."""
+        self._hang_up(self._limits.longest)
+
+    def _hang_up(self, seconds: float, at_most: int | None = None) -> None:
+        """Of those that have been connected for so long, the oldest first; their threads then end."""
+        with self._opening:
+            now = time.monotonic()
+            late = [request for request, began in self._open.items() if now - began > seconds]
+            for request in late[:at_most]:
+                with contextlib.suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - http.server's
         """Log it: who asks has gone, as a rule."""
@@ -288,8 +328,12 @@ def _take_over(path: Path) -> None:
     if not stat.S_ISSOCK(mode):
         raise OSError(errno.EEXIST, "it is there, and no socket")
     with socket.socket(socket.AF_UNIX) as probe:
+        # Where nobody accepts, a connection waits.
+        probe.setblocking(False)
         try:
             probe.connect(str(path))
+        except BlockingIOError:
+            pass
         except ConnectionRefusedError:
             path.unlink()
             return
@@ -297,12 +341,12 @@ def _take_over(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def serving(listen: Listen, published: Published) -> Iterator[str]:
+def serving(listen: Listen, published: Published, limits: Limits = Limits()) -> Iterator[str]:
     """Serve until the block ends; gives the address. Raises ConfigError where that is not possible."""
     handler = type("Handler", (_Handler,), {"published": published})
     where = str(listen) if isinstance(listen, Path) else f"{listen[0]}:{listen[1]}"
     try:
-        server = _Server(listen, handler)
+        server = _Server(listen, handler, limits)
     except OSError as error:
         said = f"the status page cannot be served at {where}: {error.strerror}"
         raise ConfigError(said, hint="see listen in [status]") from None

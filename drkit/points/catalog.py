@@ -214,7 +214,7 @@ class Catalog:
         if signed is not None:
             (directory / ENVELOPE_FILE).write_bytes(signed.envelope)
             names.append(ENVELOPE_FILE)
-            tags.append(seals.STATEMENT + signed.sha256)
+            tags += [seals.STATEMENT + signed.sha256, *(seals.AFTER + each for each in signed.after)]
         saved = self.repository.save_files(directory, names, self.tags(report.point, *tags), self.site)
         self._reader.keep(saved.snapshot, data)
         return saved.snapshot
@@ -231,9 +231,18 @@ class Catalog:
         return data.decode("utf-8", "replace")
 
     def drill_report(self, snapshot: Snapshot) -> DrillReport:
-        """A drill's report, signed or not; raises the repository's errors, and RestoreDamaged."""
+        """A drill's report, signed or not; raises the repository's errors, and RestoreDamaged.
+
+        Its id is that of the snapshot's tag, and the name of a folder.
+        """
         data = b"".join(self.repository.read(snapshot.id, f"/{REPORT_FILE}", locked=False))
         found = parse(DrillReport, data)
+        drill = seals.value(snapshot, seals.DRILL)
+        if found is not None and (found.id != drill or not seals.is_name(found.id)):
+            raise RestoreDamaged(
+                f"the report in snapshot {snapshot.id[:8]} is not that of drill {drill}",
+                hint="see who can write to the repository",
+            )
         if found is None:
             raise RestoreDamaged(
                 f"the report in snapshot {snapshot.id[:8]} is not understood",

@@ -1,4 +1,4 @@
-"""Reports of drills in a repository: which is the last that was signed, and which need not be kept; pure."""
+"""Reports of drills in a repository: which the next one names, and which need not be kept; pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,25 @@ from drkit.reports.attestation import Previous
 from drkit.tools.restic.output import Snapshot
 
 
-def last_signed(snapshots: Iterable[Snapshot]) -> Previous | None:
-    """The report that the next one names, of a site's snapshots, the oldest first."""
-    found = None
+def unnamed(snapshots: Iterable[Snapshot]) -> tuple[Previous, ...]:
+    """The signed reports of a site that no other names, of its snapshots: the next one names them.
+
+    By what they name and not by time: a clock that was set back must not leave one out.
+    """
+    found: dict[str, str] = {}
+    named: set[str] = set()
     for snapshot in snapshots:
         drill, digest = seals.value(snapshot, seals.DRILL), seals.value(snapshot, seals.STATEMENT)
         if drill and digest:
-            found = Previous(drill, digest)
-    return found
+            found[digest] = drill
+            named.update(seals.values(snapshot, seals.AFTER))
+    return tuple(Previous(drill, digest) for digest, drill in found.items() if digest not in named)
+
+
+def statements(snapshots: Iterable[Snapshot]) -> dict[str, Snapshot]:
+    """The snapshots of signed reports by the hashes of their statements, the oldest first."""
+    found = ((seals.value(snapshot, seals.STATEMENT), snapshot) for snapshot in snapshots)
+    return {digest: snapshot for digest, snapshot in found if digest}
 
 
 def outlived(listing: Listing, gone: Iterable[str], keep: timedelta, now: datetime) -> tuple[str, ...]:

@@ -34,8 +34,27 @@ class Listing:
     @property
     def reports(self) -> dict[str, Snapshot]:
         """The snapshots of drills' reports by the drills' ids, the oldest first."""
-        found = ((seals.value(snapshot, seals.DRILL), snapshot) for snapshot in self.snapshots)
-        return {drill: snapshot for drill, snapshot in found if drill}
+        return of_drills(self.snapshots)
+
+    @property
+    def unread(self) -> dict[str, Snapshot]:
+        """Those of drills of which nothing else is known here: their reports cannot be read."""
+        known = {note.id for note in self.drills}
+        return {drill: snapshot for drill, snapshot in self.reports.items() if drill not in known}
+
+
+def of_drills(snapshots: Iterable[Snapshot]) -> dict[str, Snapshot]:
+    """The reports among snapshots, oldest first, by the ids of their drills.
+
+    Of two of one drill it is the first that was signed, if one was: what comes later replaces nothing.
+    """
+    found: dict[str, Snapshot] = {}
+    for snapshot in snapshots:
+        if drill := seals.value(snapshot, seals.DRILL):
+            known = found.setdefault(drill, snapshot)
+            if not seals.value(known, seals.STATEMENT) and seals.value(snapshot, seals.STATEMENT):
+                found[drill] = snapshot
+    return found
 
 
 @dataclass(frozen=True)
@@ -60,7 +79,7 @@ def grouped(snapshots: Iterable[Snapshot], only: str = "") -> Groups:
         else:
             groups.setdefault(point, []).append(snapshot)
     sealing = tuple(s for group in groups.values() for s in group if seals.SEAL in s.tags)
-    return Groups(groups, sealing, tuple(reports))
+    return Groups(groups, sealing, tuple(of_drills(reports).values()))
 
 
 def listing(

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import SchemaValidator
 
 from drkit.errors import ToolFailed
 from drkit.model import MANIFEST_SCHEMA, DrillNote, PointManifest
 from drkit.points import history, seal_files, seals
+from drkit.tools import foreign
 from drkit.tools.parallel import in_order
 from drkit.tools.restic.output import Snapshot
 from drkit.tools.restic.repository import Repository
@@ -39,6 +41,7 @@ _HISTORIES = 2
 
 _making = threading.Lock()
 _adapters: dict[type, TypeAdapter[Any]] = {}
+_validators: dict[type, SchemaValidator] = {}
 
 
 def dump(kind: type[T], value: T) -> bytes:
@@ -49,9 +52,10 @@ def dump(kind: type[T], value: T) -> bytes:
 def parse(kind: type[T], data: bytes) -> T | None:
     """What the bytes say, or None for bytes that are not of that kind."""
     try:
-        return _adapter(kind).validate_json(data)
+        value: T = _validator(kind).validate_json(data)
     except ValidationError:
         return None
+    return value
 
 
 @dataclass(frozen=True)
@@ -119,9 +123,11 @@ class Reader:
 
     def _note(self, snapshot: Snapshot) -> DrillNote | str:
         """What is kept in mind of a drill, read from its report, or why it cannot be had."""
-        note = self._read(DrillNote, snapshot, REPORT_FILE)
+        note, drill = self._read(DrillNote, snapshot, REPORT_FILE), seals.value(snapshot, seals.DRILL)
         if isinstance(note, str):
-            return f"the report of drill {seals.value(snapshot, seals.DRILL)} {note}"
+            return f"the report of drill {drill} {note}"
+        if (note.id, note.point) != (drill, seals.value(snapshot, seals.POINT)) or not seals.is_name(note.id):
+            return f"the report of drill {drill} (snapshot {snapshot.id[:8]}) is that of another"
         return note
 
     def _read(self, kind: type[T], snapshot: Snapshot, name: str) -> T | str:
@@ -182,3 +188,12 @@ def _adapter(kind: type[T]) -> TypeAdapter[T]:
         if kind not in _adapters:
             _adapters[kind] = TypeAdapter(kind)
         return _adapters[kind]
+
+
+def _validator(kind: type[T]) -> SchemaValidator:
+    """The same, for what comes in."""
+    adapter = _adapter(kind)
+    with _making:
+        if kind not in _validators:
+            _validators[kind] = foreign.validator(adapter)
+        return _validators[kind]

@@ -19,6 +19,8 @@ POINT = "drkit:point:"
 DRILL = "drkit:drill:"
 # Of a drill's report that was signed: the hash by which the next one names it.
 STATEMENT = "drkit:statement:"
+# Of the same: a tag for each that it names.
+AFTER = "drkit:after:"
 SITE = "drkit:site:"
 MACHINE = "drkit:machine:"
 # Of the snapshot that says which points an `expire` has removed: a tag for each.
@@ -29,6 +31,11 @@ CONFIRMED = "drkit:confirmed:"
 _NAME = re.compile(r"[\w@+.-]*[\w@+-][\w@+.-]*", re.ASCII)
 _SNAPSHOT = re.compile(r"\w[^/:\0]*")
 _SHOWN = 80
+
+
+def is_name(text: str) -> bool:
+    """Whether a text may be a part of a path: it leads nowhere."""
+    return _NAME.fullmatch(text) is not None
 
 
 def value(snapshot: Snapshot, prefix: str) -> str | None:
@@ -132,7 +139,7 @@ def unsafe(manifest: PointManifest) -> str:
         paths.append(manifest.blobs_root)
     if manifest.configuration is not None:
         paths.append(manifest.configuration.path)
-    odd = [name for name in names if not _NAME.fullmatch(name)]
+    odd = [name for name in names if not is_name(name)]
     odd += [p.snapshot for p in manifest.parts if p.snapshot and not _SNAPSHOT.fullmatch(p.snapshot)]
     odd += [path for path in paths if not _is_straight(path)]
     return repr(odd[0][:_SHOWN]) if odd else ""

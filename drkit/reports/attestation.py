@@ -1,15 +1,16 @@
 """A drill's report as an in-toto statement, and whether a set of them is whole; pure.
 
 The subject of a statement is the recovery point's seal: restic names a snapshot by the SHA-256 of its file
-in the repository, so that the file itself, `snapshots/ID`, is what cosign is shown. Each statement names the
-one before it in the same repository by its hash.
+in the repository, so that the file itself, `snapshots/ID`, is what cosign is shown. Each statement names, by
+their hashes, those in the same repository that none had named yet: one, or two after two drills at once. That
+makes their order, whatever clocks said.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from drkit.errors import ReportAltered
 from drkit.model import DrillReport
 from drkit.reports.jsonable import jsonable
+from drkit.tools import foreign
 
 # The type of an envelope's payload, and the statement's own, by the specifications of in-toto.
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -27,7 +29,7 @@ PREDICATE_TYPE = "drkit://drill-report/v1"
 
 @dataclass(frozen=True)
 class Previous:
-    """The signed report before this one: the drill's id, and the SHA-256 of its statement in hex."""
+    """A signed report before this one: the drill's id, and the SHA-256 of its statement in hex."""
 
     drill: str
     sha256: str
@@ -43,7 +45,7 @@ class Predicate:
     report: DrillReport
     repository: str
     page: str
-    previous: Previous | None
+    previous: tuple[Previous, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,11 @@ class Attested:
 
 @dataclass(frozen=True)
 class Signed:
-    """A report in its envelope, and the hash of its statement in hex."""
+    """A report in its envelope, the hash of its statement in hex, and those of the ones that it names."""
 
     envelope: bytes
     sha256: str
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class Chain:
-    """The signed reports of one site in one repository, oldest first.
+    """The signed reports of one site in one repository, each after those that it names.
 
     `begins_after` is the drill before the first of them, where there was one; `gaps` are reports that are
     missing in between.
@@ -95,7 +98,7 @@ class Chain:
     gaps: tuple[Gap, ...]
 
 
-_STATEMENT = TypeAdapter(Predicate)
+_STATEMENT = foreign.validator(TypeAdapter(Predicate))
 
 
 def digest(payload: bytes) -> str:
@@ -130,7 +133,7 @@ def parse(payload: bytes, key: str) -> Attested:
         if subject["name"] != f"{report.site}/{report.point}":
             raise ValueError("another subject")
         return Attested(predicate, subject["digest"]["sha256"], digest(payload), key)
-    except (ValidationError, ValueError, KeyError, TypeError) as error:
+    except (ValidationError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ReportAltered(
             "it is signed, and is no report of a drill that this drkit understands",
             hint="a newer drkit may have made it",
@@ -148,20 +151,58 @@ def chains(every: Iterable[Attested]) -> tuple[Chain, ...]:
     return tuple(_chain(site, repository, group) for (site, repository), group in sorted(groups.items()))
 
 
+def missing(reports: Sequence[Attested], there: Collection[str], first: Attested) -> Iterator[Gap]:
+    """What these reports name that is not `there`, by hashes; what the first one names was before all."""
+    before = {each.sha256 for each in first.predicate.previous}
+    for one in reports:
+        for each in one.predicate.previous:
+            if each.sha256 not in there and each.sha256 not in before:
+                yield Gap(each.drill, one.report.id)
+
+
 def _chain(site: str, repository: str, group: Sequence[Attested]) -> Chain:
-    ordered = sorted(group, key=_when)
-    there = {one.sha256 for one in ordered}
-    first, *rest = ordered
-    gaps = tuple(
-        Gap(one.predicate.previous.drill, one.report.id)
-        for one in rest
-        if one.predicate.previous is not None and one.predicate.previous.sha256 not in there
-    )
-    # A second beginning is a gap as well: what says that nothing was before it was signed after the first.
-    gaps += tuple(Gap("", one.report.id) for one in rest if one.predicate.previous is None)
-    before = first.predicate.previous
-    begins = before.drill if before and before.sha256 not in there else None
+    there = {one.sha256: one for one in sorted(group, key=_when)}
+    ordered = _in_order(there)
+    first = _first(ordered, there.keys())
+    gaps = (*missing(ordered, there, first), *_second_beginnings(ordered, first))
+    begins = next((each.drill for each in first.predicate.previous if each.sha256 not in there), None)
     return Chain(site, repository, tuple(one.report.id for one in ordered), begins, gaps)
+
+
+def _in_order(there: Mapping[str, Attested]) -> list[Attested]:
+    """Each after those that it names, else by time."""
+    found: dict[str, Attested] = {}
+    for start in there:
+        waiting = [start]
+        while waiting:
+            name = waiting[-1]
+            earlier = [p.sha256 for p in there[name].predicate.previous if p.sha256 in there]
+            if open_ := [each for each in earlier if each not in found]:
+                waiting += open_
+            else:
+                found[waiting.pop()] = there[name]
+    return list(found.values())
+
+
+def _first(ordered: Sequence[Attested], there: Set[str]) -> Attested:
+    """Where they begin: with the one that names none, else with the oldest that names what is not there."""
+    beginnings = [one for one in ordered if not one.predicate.previous]
+    if len(beginnings) == 1:
+        return beginnings[0]
+    roots = [one for one in ordered if not there & {each.sha256 for each in one.predicate.previous}]
+    return min(beginnings or roots, key=_when)
+
+
+def _second_beginnings(ordered: Sequence[Attested], first: Attested) -> Iterator[Gap]:
+    """What says that nothing was before it, of a host that had signed one already.
+
+    Hosts that may not write to the repository do not know of one another's.
+    """
+    hosts = {first.report.host}
+    for one in ordered:
+        if one is not first and not one.predicate.previous and one.report.host in hosts:
+            yield Gap("", one.report.id)
+        hosts.add(one.report.host)
 
 
 def _when(one: Attested) -> tuple[datetime, str]:

@@ -22,11 +22,15 @@ _EARLIER = 12
 
 
 def write(report: DrillReport, directory: Path, text: str, envelope: bytes | None) -> None:
-    """Write them into a directory, which is made if need be; raises ConfigError. `text` is the page."""
+    """Write them into a directory, which is made if need be; raises ConfigError.
+
+    `text` is the page; empty where there is none that anybody should read.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / DATA).write_text(json.dumps(jsonable(report), indent=1), encoding="utf-8")
-        (directory / PAGE).write_text(text, encoding="utf-8")
+        if text:
+            (directory / PAGE).write_text(text, encoding="utf-8")
         if envelope is not None:
             (directory / ENVELOPE).write_bytes(envelope)
     except OSError as error:

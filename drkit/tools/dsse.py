@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -19,6 +19,7 @@ from drkit.errors import ConfigError, ReportAltered
 from drkit.logs import register_secret
 
 if TYPE_CHECKING:
+    from securesystemslib.dsse import Envelope
     from securesystemslib.signer import Key, SSlibKey
 
 
@@ -37,9 +38,14 @@ def read_private(path: Path) -> Ed25519PrivateKey:
         found = serialization.load_pem_private_key(path.read_bytes(), None)
     except OSError as error:
         raise ConfigError(f"cannot read the signing key {path}: {error.strerror}", hint=_HINT) from None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, UnsupportedAlgorithm):
         found = None
     if not isinstance(found, Ed25519PrivateKey):
+        if is_public(path) and parse_public(path.read_bytes()):
+            raise ConfigError(
+                f"{path} is the public half of a key, which signs nothing",
+                hint="where drills run, signing_key in [drill] names the private half",
+            )
         raise ConfigError(f"{path} is no ed25519 key in PEM without a passphrase", hint=_HINT)
     return found
 
@@ -52,13 +58,19 @@ def read_public(path: Path) -> str:
         raise ConfigError(f"cannot read the key {path}: {error.strerror}", hint=_HINT) from None
     if b"PRIVATE KEY" in data:
         return public(read_private(path))
+    found = parse_public(data)
+    if found is None:
+        raise ConfigError(f"{path} is no ed25519 key in PEM", hint=_HINT)
+    return found
+
+
+def parse_public(data: bytes) -> str | None:
+    """A public key as this module writes it; None for anything else, wherever that comes from."""
     try:
         found = serialization.load_pem_public_key(data)
-    except ValueError:
-        found = None
-    if not isinstance(found, Ed25519PublicKey):
-        raise ConfigError(f"{path} is no ed25519 key in PEM", hint=_HINT)
-    return _pem(found)
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        return None
+    return _pem(found) if isinstance(found, Ed25519PublicKey) else None
 
 
 def is_public(path: Path) -> bool:
@@ -95,13 +107,9 @@ def open_envelope(data: bytes, payload_type: str, keys: Sequence[str]) -> tuple[
 
     Raises ReportAltered where it is no envelope, of another type, or signed by none of them.
     """
-    from securesystemslib.dsse import Envelope
     from securesystemslib.exceptions import VerificationError
 
-    try:
-        envelope = Envelope.from_dict(json.loads(data))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ReportAltered("it is no signed report", hint="it was cut short, or is another file") from None
+    envelope = _parse(data)
     if envelope.payload_type != payload_type:
         raise ReportAltered(f"it holds {envelope.payload_type[:80]!r}, no report", hint="it is another file")
     known: dict[str, Key] = {(key := _library_key(pem)).keyid: key for pem in keys}
@@ -119,6 +127,36 @@ def open_envelope(data: bytes, payload_type: str, keys: Sequence[str]) -> tuple[
         ) from None
     signer = next(iter(signers))
     return envelope.payload, next(pem for pem in keys if key_id(pem) == signer)
+
+
+def is_signed_by(data: bytes, keys: Sequence[str]) -> bool:
+    """Whether an envelope says that one of these public keys (PEM) has signed it; it may lie.
+
+    Raises ReportAltered where it is no envelope.
+    """
+    return not _parse(data).signatures.keys().isdisjoint(map(key_id, keys))
+
+
+def payload(data: bytes) -> tuple[bytes, str]:
+    """What an envelope of our own holds, and the id of a key that it says has signed it: neither is verified.
+
+    Raises ReportAltered where it is no envelope.
+    """
+    envelope = _parse(data)
+    return envelope.payload, next(iter(envelope.signatures), "")
+
+
+def _parse(data: bytes) -> Envelope:
+    from securesystemslib.dsse import Envelope
+
+    try:
+        envelope = Envelope.from_dict(json.loads(data))
+        if not isinstance(envelope.payload_type, str):
+            raise TypeError("a type is a text")
+    # JSON may be nested as deep as its writer likes.
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ReportAltered("it is no signed report", hint="it was cut short, or is another file") from None
+    return envelope
 
 
 _HINT = "make one with `drkit keys generate --signing`"

@@ -119,7 +119,8 @@ def test_a_period_for_the_auditor(drilled: Drilled) -> None:
     page = (drilled.folder / "drills.html").read_text()
     assert found["verdict"] in page
     assert "ISO/IEC 27001:2022 A.8.13" in page
-    assert "http" not in page
+    assert "://" not in page
+    assert "default-src 'none'" in page
     # The report's own path is known only once there is one.
     assert json.loads((drilled.folder / "drills.json").read_text()) == found
 
@@ -277,3 +278,65 @@ def test_reports_outlive_their_points_as_long_as_they_are_kept(
     drkit.change(lambda document: document["retention"].update(keep_drill_reports="1s"))
     assert drkit.ask("expire")["removed"] == 1
     assert len(drkit.ask("drills")["drills"]) == 1
+
+
+def test_what_somebody_else_has_stored_among_the_reports(
+    drilled: Drilled, new_home: Callable[[], Path], tmp_path: Path
+) -> None:
+    """Whoever can write to the repository can store a report, with any names in it."""
+    drkit, (first, failed, last) = clone(drilled.drkit, new_home()), drilled.ids
+    report = json.loads((drilled.report(2) / "report.json").read_text())
+    outside, naive = "../../outside", "20261101-000000-aaaaaa"
+    for name, change in (
+        (outside, {}),
+        (naive, {"finished_at": report["finished_at"][:19]}),
+        (failed, {"outcome": "passed"}),
+    ):
+        forged = tmp_path / "forged.json"
+        forged.write_text(json.dumps({**report, **change, "id": name}))
+        tags = f"drkit:site:{report['site']},drkit:point:{report['point']},drkit:drill:{name}"
+        into = ("--tag", tags, "--stdin-filename", "drill.json", "--stdin-from-command")
+        drkit.restic("backup", *into, "--", "cat", str(forged))
+    found = drkit.ask("drills")
+    assert [(drill["id"], drill["outcome"]) for drill in found["drills"]] == [
+        (last, "passed"),
+        (failed, "failed"),
+        (first, "passed"),
+    ]
+    assert [name in warning for name, warning in zip((outside, naive), found["warnings"], strict=True)]
+    folder = tmp_path / "a" / "b" / "folder"
+    period = drkit.ask("drills", "--period", f"{utc_now():%Y}", "--report", str(folder))
+    assert (period["good"], len(period["drills"])) == (False, 3)
+    assert "Not everything could be looked at" in period["verdict"]
+    assert "not as it was signed" not in drkit.run("drills", failed).stdout
+    assert drkit.run("drills", outside, "--report", str(folder / "one")).code == 7
+    fails(drkit, ("drills", outside), 7, "restore_damaged", ".* is not that of drill .*", ".*who can write.*")
+    assert {path.name for path in (tmp_path / "a").rglob("*") if "outside" in path.name} == set()
+
+
+def test_another_key_is_said_to_be_another(drilled: Drilled, new_home: Callable[[], Path]) -> None:
+    """What an earlier key has signed was not altered: nobody can tell without its public half."""
+    drkit, last = clone(drilled.drkit, new_home()), drilled.ids[2]
+    bare = drkit.home / "bare.toml"
+    text = drkit.config.read_text()
+    drkit.ask("keys", "generate", "--signing", "--output", str(drkit.home / "new.pem"))
+    bare.write_text(text.replace(str(drkit.home / "signing.pem"), str(drkit.home / "new.pem")))
+    # The seal names it as long as it is there.
+    found = drkit.run("drills", last, "--json", config=bare).result
+    assert found["signature"]["said"] == "verified by a key that the repository itself names"
+    for seal in json.loads(drkit.restic("snapshots", "--tag", "drkit:manifest", "--json")):
+        drkit.restic("forget", seal["id"])
+    found = drkit.run("drills", last, "--json", config=bare).result
+    assert found["signature"]["verified"] is None
+    assert "none of the keys at hand" in found["signature"]["said"]
+    public = f"{drilled.key}.pub"
+    found = drkit.run("drills", last, "--key", public, "--json", config=bare).result
+    assert found["signature"]["said"] == f"verified by the key in {public}"
+
+
+def test_options_that_would_do_nothing_are_refused(drilled: Drilled, tmp_path: Path) -> None:
+    for words in (
+        ("--period", "2026", "--junit", str(tmp_path / "j.xml")),
+        (drilled.ids[0], "--period", "2026"),
+    ):
+        fails(drilled.drkit, ("drills", *words), 2, "usage_error", ".* does not go with .*", ".*--help.*")

@@ -30,12 +30,14 @@ def keep(
 ) -> DrillReport:
     """Store a report with its page in the repository, signed where there is a key, and write it to `homes`.
 
+    The first of them is its folder beside this machine's other reports.
+
     Returns the report as it was written: where the repository does not take it, that is a problem of it.
     """
     report = replace(report, report=str(homes[-1] / page.PAGE))
     signer: Signer | None = None
     try:
-        signer = signing.signer(key, catalog, point) if key else None
+        signer = signing.signer(key, catalog, point, homes[0].parent) if key else None
         text, signed = _rendered(report, signer, earlier)
         with private_directory(settings.sandboxes, f"{report.id}.report") as directory:
             catalog.keep_drill(report, text, signed, directory)

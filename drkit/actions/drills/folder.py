@@ -31,17 +31,22 @@ class DrillShown:
 
 
 def again(
-    settings: config.Config, wanted: str, repository: str | None, report: Path | None, junit_file: Path | None
+    settings: config.Config,
+    wanted: str,
+    repository: str | None,
+    report: Path | None,
+    junit_file: Path | None,
+    keys: Sequence[Path] = (),
 ) -> DrillShown:
     """The report of a drill, written where it is asked for.
 
     Raises NoSuchDrill, ConfigError, and ReportAltered with the report where it is not as it was signed.
     """
-    found = history.again(settings, wanted, repository, whole=report is not None)
+    found = history.again(settings, wanted, repository, keys, whole=report is not None)
     written: tuple[Path, ...] = ()
     if report is not None:
         page.write(found.report, report, found.page, found.envelope)
-        written = (report / page.PAGE,)
+        written = (report / (page.PAGE if found.page else page.DATA),)
     if junit_file is not None:
         junit.write(found.report, junit_file)
         written = (*written, junit_file)
@@ -60,13 +65,16 @@ def of_period(
     period: Period,
     repository: str | None,
     directory: Path | None,
+    keys: Sequence[Path] = (),
     listener: Listener = silent,
 ) -> PeriodReport:
     """A period's summary; into a directory go its page, its data and all of its reports.
 
     Raises ReportAltered with the summary where a report is not as it was signed.
     """
-    found, reports = history.of_period(settings, period, repository, listener, whole=directory is not None)
+    found, reports = history.of_period(
+        settings, period, repository, keys, listener, whole=directory is not None
+    )
     if directory is not None:
         found = replace(found, report=str(directory / period_page.PAGE))
         _write(found, reports, directory)

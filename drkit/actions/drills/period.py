@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from drkit.errors import UsageError
 
-_FORM = re.compile(r"(\d{4})(?:Q([1-4])|-(\d{2}))?")
+_FORM = re.compile(r"(\d{4})(?:Q([1-4])|-(\d{2}))?", re.ASCII)
 
 
 @dataclass(frozen=True)

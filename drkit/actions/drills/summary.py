@@ -9,15 +9,19 @@ from datetime import datetime
 from drkit.actions.drills.period import Period
 from drkit.actions.drills.trend import Trend, trend
 from drkit.config import Objectives
-from drkit.model import DrillNote, DrillReport, Objective, Outcome, Point
+from drkit.model import CLOCK_SKEW, DrillNote, DrillReport, Objective, Outcome, Point
 from drkit.reports import controls
 
 _NAMED = 20
+IN_THE_FUTURE = "dated in the future, and counted for nothing"
 
 
 @dataclass(frozen=True)
 class Signature:
-    """Whether a report was signed: `verified` is None for one without a signature; `said` is for people."""
+    """Whether a report was signed: `verified` is None where nothing could be verified; `said` is for people.
+
+    `key` is the id of the key; empty for one without a signature.
+    """
 
     verified: bool | None
     said: str
@@ -94,7 +98,10 @@ class Proof:
 
 @dataclass(frozen=True)
 class PeriodReport:
-    """A period's drills at a glance; `undrilled` names up to twenty of its points that no drill has tried."""
+    """A period's drills at a glance; `undrilled` names up to twenty of its points that no drill has tried.
+
+    `warnings` are what nobody could look at: repositories, and reports.
+    """
 
     site: str
     period: str
@@ -124,10 +131,20 @@ def summarize(
     now: datetime,
     warnings: Sequence[str] = (),
 ) -> PeriodReport:
-    """The period's page, from its reports and from what is known of all repositories."""
-    notes = [note for each in known for note in each.drills]
-    drills = tuple(_drill(each, notes) for each in sorted(held, key=lambda each: each.report.finished_at))
-    good, verdict = _verdict(drills, period, now)
+    """The period's page, from its reports and from what is known of all repositories.
+
+    A drill that is dated in the future counts for nothing, as everywhere.
+    """
+    today = now + CLOCK_SKEW
+    by_repository = {
+        each.repository: [note for note in each.drills if note.finished_at <= today] for each in known
+    }
+    notes = [note for each in by_repository.values() for note in each]
+    drills = tuple(
+        _drill(each, by_repository.get(each.repository, ()), today)
+        for each in sorted(held, key=lambda each: each.report.finished_at)
+    )
+    good, verdict = _verdict(drills, period, now, warnings)
     taken = {point.id for each in known for point in each.sealed if point.taken_at in period}
     tried = {note.point for note in notes}
     untried = sorted(taken - tried, reverse=True)
@@ -151,12 +168,14 @@ def summarize(
     )
 
 
-def _drill(held: Held, notes: Iterable[DrillNote]) -> PeriodDrill:
+def _drill(held: Held, notes: Iterable[DrillNote], today: datetime) -> PeriodDrill:
+    """`notes` are those of its repository: a drill of another shows nothing of what this one has."""
     report = held.report
     wrong = [check.name for check in report.checks if check.outcome in (Outcome.FAILED, Outcome.ERROR)]
     wrong += [f"control not caught: {control.name}" for control in report.controls if not control.caught]
     wrong += [f"objective missed: {goal.name}" for goal in report.objectives if not goal.met]
     wrong += report.problems
+    wrong += [IN_THE_FUTURE] if report.finished_at > today else []
     return PeriodDrill(
         id=report.id,
         repository=held.repository,
@@ -186,10 +205,12 @@ def _followed(report: DrillReport, notes: Iterable[DrillNote]) -> str | None:
     return next((note.id for note in sorted(good, key=lambda note: note.finished_at)), None)
 
 
-def _verdict(drills: Sequence[PeriodDrill], period: Period, now: datetime) -> tuple[bool, str]:
+def _verdict(
+    drills: Sequence[PeriodDrill], period: Period, now: datetime, unknown: Sequence[str]
+) -> tuple[bool, str]:
     """Whether the period's restore tests are what an auditor wants, and that in one sentence."""
     so_far = " so far" if now < period.end else ""
-    full = [drill for drill in drills if drill.level == "full"]
+    full = [drill for drill in drills if drill.level == "full" and IN_THE_FUTURE not in drill.wrong]
     passed = [drill for drill in full if drill.outcome is Outcome.PASSED]
     missed = [drill for drill in passed if not all(goal.met for goal in drill.objectives)]
     open_ = [d for d in drills if d.outcome is not Outcome.PASSED and d.followed is None]
@@ -202,8 +223,19 @@ def _verdict(drills: Sequence[PeriodDrill], period: Period, now: datetime) -> tu
         return False, f"Drill {open_[-1].id} did not pass, and no drill that shows as much has passed since."
     if missed:
         return False, f"Everything came back, but drill {missed[-1].id} missed an objective."
+    if unknown:
+        return False, f"Not everything could be looked at: {unknown[0]}."
     times = "once" if len(passed) == 1 else f"{len(passed)} times"
-    return True, f"Everything came back from backup {times} in {period.name}{so_far}, within the objectives."
+    said = f"Everything came back from backup {times} in {period.name}{so_far}, within the objectives."
+    return True, said + _unverified([drill.signature for drill in drills])
+
+
+def _unverified(signatures: Sequence[Signature]) -> str:
+    """Of a site that signs its reports: how many of them may be anybody's."""
+    count = sum(signature.verified is None for signature in signatures)
+    if not count or not any(signature.key for signature in signatures):
+        return ""
+    return f" Of {len(signatures)} reports {count} cannot be verified: see below which."
 
 
 def _objectives(drills: Iterable[PeriodDrill]) -> Iterator[ObjectiveCount]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,13 +12,14 @@ from pathlib import Path
 
 from drkit.errors import ConfigError, ReportAltered
 from drkit.model import Outcome
-from drkit.reports import attestation, page
+from drkit.reports import attestation, page, period_page
 from drkit.reports.attestation import PAYLOAD_TYPE, Attested, Chain
 from drkit.reports.jsonable import jsonable
 from drkit.tools import dsse
 
 # A report of a database with ten thousand tables has some two megabytes.
 _LARGEST = 64 * 1024 * 1024
+_SUMMARIES = (period_page.PAGE, period_page.DATA)
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,17 @@ class ReportVerified:
 
 @dataclass(frozen=True)
 class FolderVerified:
-    """What a folder's reports are worth; `good` if each is as it was signed and none between is missing."""
+    """What a folder's reports are worth; `good` if each is as it was signed and none between is missing.
+
+    `unsigned` are summaries, which nobody signs.
+    """
 
     directory: Path
     reports: tuple[ReportVerified, ...]
     chains: tuple[Chain, ...]
     keys: tuple[str, ...]
     good: bool
+    unsigned: tuple[Path, ...] = ()
 
 
 def verify(directory: Path, keys: Sequence[Path]) -> FolderVerified:
@@ -51,8 +58,7 @@ def verify(directory: Path, keys: Sequence[Path]) -> FolderVerified:
     Raises ReportAltered with the result where something is wrong; ConfigError for a folder without reports.
     """
     public = tuple(dict.fromkeys(dsse.read_public(path) for path in keys))
-    files = sorted(_files(directory))
-    found = [_verified(file, public) for file in files]
+    found = [_verified(file, public) for file in _files(directory)]
     good = [attested for _, attested in found if attested is not None]
     result = FolderVerified(
         directory,
@@ -60,6 +66,7 @@ def verify(directory: Path, keys: Sequence[Path]) -> FolderVerified:
         attestation.chains({one.sha256: one for one in good}.values()),
         tuple(dsse.key_id(pem) for pem in public),
         good=True,
+        unsigned=tuple(p for name in _SUMMARIES if os.path.lexists(p := directory / name)),
     )
     faults = tuple(_faults(result))
     if faults:
@@ -71,33 +78,45 @@ def verify(directory: Path, keys: Sequence[Path]) -> FolderVerified:
     return result
 
 
-def _files(directory: Path) -> Iterator[Path]:
-    """The envelopes below a folder, and reports that have none beside them; raises ConfigError."""
+def _files(directory: Path) -> Iterator[ReportVerified | Path]:
+    """The envelopes below a folder, pages and data that have none beside them, and what cannot be looked at.
+
+    Raises ConfigError.
+    """
     if not directory.is_dir():
         raise ConfigError(f"{directory} is no directory", hint="name the folder that has the reports")
-    envelopes = set(directory.rglob("*.dsse.json"))
-    alone = {path for path in directory.rglob(page.DATA) if path.with_name(page.ENVELOPE) not in envelopes}
-    if not envelopes | alone:
+    found: list[ReportVerified | Path] = []
+    closed: list[OSError] = []
+    for place, folders, names in os.walk(directory, onerror=closed.append):
+        envelopes = [name for name in names if name.endswith(".dsse.json")]
+        alone = [] if page.ENVELOPE in names else [name for name in (page.DATA, page.PAGE) if name in names]
+        # One of both says what there is to say.
+        found += [Path(place, name) for name in (*envelopes, *alone[:1])]
+        links = (Path(place, name) for name in folders if Path(place, name).is_symlink())
+        found += [ReportVerified(link, False, "it is a link, which was not followed") for link in links]
+    found += [
+        ReportVerified(Path(error.filename), False, f"it cannot be read: {error.strerror}")
+        for error in closed
+    ]
+    if not found:
         raise ConfigError(
             f"there is no report of a drill below {directory}",
             hint="`drkit drills ID --report DIR` writes one from the repository",
         )
-    yield from envelopes | alone
+    yield from found
 
 
-def _verified(file: Path, keys: Sequence[str]) -> tuple[ReportVerified, Attested | None]:
+def _verified(file: ReportVerified | Path, keys: Sequence[str]) -> tuple[ReportVerified, Attested | None]:
     """A report, and what it says where it is as it was signed."""
+    if isinstance(file, ReportVerified):
+        return file, None
     try:
-        if file.name == page.DATA:
+        if file.name in (page.DATA, page.PAGE):
             raise ReportAltered("it is not signed", hint="")
-        if file.stat().st_size > _LARGEST:
-            raise ReportAltered("it is too long to be a report", hint="")
-        payload, key = dsse.open_envelope(file.read_bytes(), PAYLOAD_TYPE, keys)
+        payload, key = dsse.open_envelope(_bytes(file), PAYLOAD_TYPE, keys)
         attested = attestation.parse(payload, dsse.key_id(key))
     except ReportAltered as error:
         return ReportVerified(file, False, error.message), None
-    except OSError as error:
-        return ReportVerified(file, False, f"it cannot be read: {error.strerror}"), None
     report = attested.report
     said = "; ".join(_beside(file, attested))
     good = ReportVerified(
@@ -114,21 +133,45 @@ def _verified(file: Path, keys: Sequence[str]) -> tuple[ReportVerified, Attested
     return good, attested
 
 
+def _bytes(file: Path) -> bytes:
+    """What is in a file; raises ReportAltered for what is none, or longer than any report.
+
+    Somebody else has made the folder: nothing in it may keep us waiting, or take all of the memory.
+    """
+    try:
+        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as opened:
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                raise ReportAltered("it is no file", hint="")
+            data = opened.read(_LARGEST + 1)
+    except OSError as error:
+        raise ReportAltered(f"it cannot be read: {error.strerror}", hint="") from None
+    if len(data) > _LARGEST:
+        raise ReportAltered("it is too long to be a report", hint="")
+    return data
+
+
 def _beside(file: Path, attested: Attested) -> Iterator[str]:
     """What people read, and what programs read, must say the same as what was signed."""
     if file.name != page.ENVELOPE:
         return
     shown, data = file.with_name(page.PAGE), file.with_name(page.DATA)
-    if shown.exists() and attestation.digest(shown.read_bytes()) != attested.predicate.page:
-        yield f"the page beside it ({page.PAGE}) was altered"
-    if data.exists() and _json(data) != json.loads(json.dumps(jsonable(attested.report))):
-        yield f"the data beside it ({page.DATA}) was altered"
+    for path, what, same in (
+        (shown, "page", lambda found: attestation.digest(found) == attested.predicate.page),
+        (data, "data", lambda found: _json(found) == json.loads(json.dumps(jsonable(attested.report)))),
+    ):
+        if not os.path.lexists(path):
+            continue
+        try:
+            if not same(_bytes(path)):
+                yield f"the {what} beside it ({path.name}) was altered"
+        except ReportAltered as error:
+            yield f"the {what} beside it ({path.name}): {error.message}"
 
 
-def _json(path: Path) -> object:
+def _json(data: bytes) -> object:
     try:
-        return json.loads(path.read_bytes())
-    except ValueError:
+        return json.loads(data)
+    except (ValueError, RecursionError):
         return None
 
 

@@ -208,6 +208,9 @@ def rotate(
             listener(Update(f"secrets in {repository.name}", finished=True))
             if options.prune:
                 catalog.repository.prune(everything=True)
+    # In the order of the plan.
+    order = {(line.repository, line.point): number for number, line in enumerate(found.points)}
+    lines.sort(key=lambda line: order[line.repository, line.point])
     return replace(found, points=tuple(lines), done=True, swept=swept)
 
 

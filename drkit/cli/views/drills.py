@@ -147,6 +147,10 @@ def verified(paper: Output, found: FolderVerified) -> None:
             paper.print(f"They begin after {chain.begins_after}, which is not here.")
         for gap in chain.gaps:
             paper.print(Text(f"left out: {gap.missing or 'a beginning'}, before {gap.after}", style="red"))
+    if found.unsigned:
+        paper.print()
+        names = " and ".join(path.name for path in found.unsigned)
+        paper.print(f"A summary is not signed: {names} may say anything, and was not looked at.")
     if found.good:
         paper.print()
         paper.print(

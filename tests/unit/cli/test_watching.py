@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
+import typer
 
 from drkit.cli.output import Output
 from drkit.cli.watching import watch
 from drkit.errors import Interrupted, NotGreen, ToolFailed
+from tests.unit.manual.command_line import COMMANDS
 
 
 def rounds(*what: str | Exception) -> Callable[[], str]:
@@ -72,3 +74,9 @@ def test_a_plugin_has_no_exit_code_of_drkits_own() -> None:
     assert ended.returncode == 3
     assert ended.stdout.startswith("DRKIT UNKNOWN - there is no configuration at /nowhere/drkit.toml\n")
     assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "1e12", "0"])
+def test_intervals_that_no_clock_can_wait_for(seconds: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        COMMANDS["status"].make_context("status", [seconds, "--watch"])

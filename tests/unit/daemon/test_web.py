@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -16,10 +17,11 @@ import httpx
 import pytest
 
 from drkit.config.fields import Listen, listening
-from drkit.daemon.web import Published, Service, serving
+from drkit.daemon.web import Limits, Published, Service, serving
 from drkit.errors import ConfigError, ToolFailed
 
 HOUR = timedelta(hours=1)
+ORDINARY = Limits()
 
 
 class Looking:
@@ -53,8 +55,8 @@ class Looking:
 
 
 @contextmanager
-def client(listen: Listen, published: Published) -> Iterator[httpx.Client]:
-    with serving(listen, published):
+def client(listen: Listen, published: Published, limits: Limits = ORDINARY) -> Iterator[httpx.Client]:
+    with serving(listen, published, limits):
         path = str(listen) if isinstance(listen, Path) else None
         base = "http://drkit" if path else f"http://{listen[0]}:{listen[1]}"  # type: ignore[index]  # a pair
         with httpx.Client(base_url=base, transport=httpx.HTTPTransport(uds=path), timeout=30) as found:
@@ -174,6 +176,35 @@ def test_a_socket_of_a_killed_daemon_is_taken_over_and_no_other(looking: Looking
     with pytest.raises(ConfigError, match="it is there, and no socket"):
         serving(path, looking.published()).__enter__()
     assert path.read_text() == "somebody's"
+
+
+def test_who_holds_every_connection_keeps_nobody_out(looking: Looking, path: Path) -> None:
+    """Anybody on this machine may connect and send nothing, or a byte at a time."""
+    with client(path, looking.published(), Limits(connections=4, long=0.0)) as web, ExitStack() as stack:
+        for number in range(8):
+            idle = stack.enter_context(socket.socket(socket.AF_UNIX))
+            idle.connect(str(path))
+            idle.sendall(b"GET / HTTP/1.1\r\nX: y"[: number + 1])
+        assert web.get("/healthz").status_code == 200
+
+
+def test_who_sends_too_slowly_is_let_go(looking: Looking, path: Path) -> None:
+    with client(path, looking.published(), Limits(longest=0.0)), socket.socket(socket.AF_UNIX) as slow:
+        slow.connect(str(path))
+        slow.sendall(b"GET / HT")
+        slow.settimeout(60)
+        with contextlib.suppress(ConnectionResetError):
+            assert slow.recv(1) == b""
+
+
+def test_what_else_is_asked(looking: Looking, path: Path) -> None:
+    with client(path, looking.published()) as web:
+        head = web.head("/")
+        assert (head.status_code, head.content) == (200, b"")
+        assert int(head.headers["content-length"]) == len(web.get("/").content)
+        for strange in ("//etc/passwd", "/../status.json", "/%2e%2e/status.json", "/status.json", "/status/"):
+            assert web.get(strange).status_code == 404
+        assert web.post("/", content=b"x").status_code == 501
 
 
 def test_a_port_that_is_taken(looking: Looking) -> None:

@@ -23,7 +23,7 @@ import pytest
 from drkit.config import Retention
 from drkit.daemon.memory import Memory
 from drkit.daemon.planner import Due, Plan
-from drkit.daemon.scheduler import Surroundings, Work, _Loop, last_runs
+from drkit.daemon.scheduler import Loop, Surroundings, Work, last_runs
 from drkit.model import Point, cron
 from drkit.points import retention
 from tests.samples import drill_note, sealed
@@ -76,14 +76,14 @@ class Year:
     def plan(self) -> Plan:
         return Plan("registry.example.com", JOBS, self.zone, timedelta(minutes=20))
 
-    def loop(self) -> _Loop:
+    def loop(self) -> Loop:
         """A scheduler that starts now."""
         around = Surroundings(
             lambda: None,
             clock=lambda: self.now,
             missed=lambda due: self.told.append((self.now, due)),
         )
-        loop = _Loop(Work(self.plan, self.act), Memory(self.memory), around)
+        loop = Loop(Work(self.plan, self.act), Memory(self.memory), around)
         loop.begin(last_runs)
         return loop
 
@@ -145,18 +145,18 @@ class Year:
                 self.end_job(loop)
             before = len(self.runs)
             loop.tick()
-            if loop._thread is not None:
+            if loop.running is not None:
                 # Until it has begun, and says how long it takes.
                 assert self.began.wait(60)
             assert len(self.runs) <= before + 1
             self.true_now += STEP
         self.end_job(loop)
 
-    def end_job(self, loop: _Loop) -> None:
+    def end_job(self, loop: Loop) -> None:
         """Let the job end that runs, if there is one."""
-        if loop._thread is not None:
+        if loop.running is not None:
             self.gate.set()
-            loop._thread.join()
+            loop.running.join()
             self.began.clear()
 
     def set_clock(self) -> None:

@@ -26,11 +26,24 @@ def outlived(*snapshots: Snapshot, gone: tuple[str, ...] = ()) -> tuple[str, ...
     return drill_reports.outlived(listing(*snapshots), gone, timedelta(days=100), NOW)
 
 
-def test_the_last_that_was_signed_is_named() -> None:
-    signed = report("b", "p", 2, "drkit:statement:ab")
-    snapshots = [report("a", "p", 3, "drkit:statement:cd"), signed, report("c", "p", 1)]
-    assert drill_reports.last_signed(snapshots) == Previous("b", "ab")
-    assert drill_reports.last_signed([snapshots[2]]) is None
+def test_the_next_names_what_no_other_names() -> None:
+    first = report("a", "p", 3, "drkit:statement:cd")
+    second = report("b", "p", 2, "drkit:statement:ab", "drkit:after:cd")
+    unsigned = report("c", "p", 1, "drkit:after:ab")
+    assert drill_reports.unnamed([first, second, unsigned]) == (Previous("b", "ab"),)
+    # With the clock set back between them, the later one is dated before.
+    assert drill_reports.unnamed([second, first]) == (Previous("b", "ab"),)
+    # Two hosts at once: whichever follows names both.
+    twin = report("t", "p", 2, "drkit:statement:ef", "drkit:after:cd")
+    assert drill_reports.unnamed([first, second, twin]) == (Previous("b", "ab"), Previous("t", "ef"))
+    assert drill_reports.unnamed([unsigned]) == ()
+
+
+def test_what_is_stored_later_does_not_replace_a_signed_report() -> None:
+    signed, forged = report("a", "p", 3, "drkit:statement:cd"), report("a", "p", 2)
+    assert listing(signed, forged).reports == {"a": signed}
+    assert listing(forged, signed).reports == {"a": signed}
+    assert listing(signed).unread == {"a": signed}
 
 
 def test_reports_go_by_their_age_once_their_points_have_gone() -> None:

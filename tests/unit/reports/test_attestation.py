@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,14 +24,20 @@ def predicate(
     name: str, at: datetime = AT, previous: Previous | None = None, repository: str = "r"
 ) -> Predicate:
     return Predicate(
-        drill_report(name, at, checks=(CHECK,), controls=(CONTROL,)), repository, "ef" * 32, previous
+        drill_report(name, at, checks=(CHECK,), controls=(CONTROL,)),
+        repository,
+        "ef" * 32,
+        (previous,) if previous else (),
     )
 
 
 def attested(
-    name: str, at: datetime = AT, previous: Previous | None = None, repository: str = "r"
+    name: str, at: datetime = AT, *previous: Attested, repository: str = "r", host: str = "h"
 ) -> Attested:
-    payload = attestation.statement(predicate(name, at, previous, repository), SEAL)
+    stated = predicate(name, at, repository=repository)
+    named = tuple(Previous(each.report.id, each.sha256) for each in previous)
+    stated = replace(stated, report=replace(stated.report, host=host), previous=named)
+    payload = attestation.statement(stated, SEAL)
     return attestation.parse(payload, "key")
 
 
@@ -38,8 +45,7 @@ def chained(count: int) -> list[Attested]:
     """Drills a week apart, each of which names the one before it."""
     made: list[Attested] = []
     for number in range(count):
-        before = Previous(made[-1].report.id, made[-1].sha256) if made else None
-        made.append(attested(f"d{number}", AT + timedelta(weeks=number), before))
+        made.append(attested(f"d{number}", AT + timedelta(weeks=number), *made[-1:]))
     return made
 
 
@@ -79,7 +85,7 @@ def test_other_statements_are_refused(place: tuple[str | int, ...], value: objec
         attestation.parse(json.dumps(made).encode(), "key")
 
 
-@pytest.mark.parametrize("payload", [b"", b"[]", b"null", b'"text"', b"{}"])
+@pytest.mark.parametrize("payload", [b"", b"[]", b"null", b'"text"', b"{}", b"[" * 100_000])
 def test_what_is_no_statement_is_refused(payload: bytes) -> None:
     with pytest.raises(ReportAltered):
         attestation.parse(payload, "key")
@@ -105,7 +111,7 @@ def test_the_oldest_may_have_gone() -> None:
 def test_an_altered_one_that_was_signed_again_is_missed() -> None:
     """Whoever has the key can sign another report; the next one names the hash of the first."""
     every = chained(3)
-    every[1] = attested("d1", every[1].report.finished_at + timedelta(seconds=1), every[1].predicate.previous)
+    every[1] = attested("d1", every[1].report.finished_at + timedelta(seconds=1), every[0])
     (found,) = attestation.chains(every)
     assert found.gaps == (Gap("d1", "d2"),)
 
@@ -117,12 +123,50 @@ def test_a_second_beginning_is_a_gap() -> None:
     assert found.gaps == (Gap("", "late"),)
 
 
-def test_two_that_ran_at_the_same_time_follow_the_same_one() -> None:
-    every = chained(2)
-    first = Previous(every[0].report.id, every[0].sha256)
-    every.append(attested("twin", every[1].report.finished_at, first))
+def test_hosts_that_know_nothing_of_one_another_begin_each_for_itself() -> None:
+    """A drill host may read the repository and not write it: it knows of its own reports alone."""
+    every = [*chained(2), other := attested("other", AT + timedelta(weeks=1), host="i")]
+    every.append(attested("next", AT + timedelta(weeks=2), other, host="i"))
     (found,) = attestation.chains(every)
     assert found.gaps == ()
+
+
+def test_two_that_ran_at_the_same_time_are_both_missed() -> None:
+    first, second = chained(2)
+    twin = attested("twin", second.report.finished_at, first)
+    after = attested("after", AT + timedelta(weeks=9), second, twin)
+    (found,) = attestation.chains([first, second, twin, after])
+    assert (found.drills, found.gaps) == (("d0", "d1", "twin", "after"), ())
+    for lacking, name in ((second, "d1"), (twin, "twin")):
+        (found,) = attestation.chains(one for one in (first, second, twin, after) if one is not lacking)
+        assert found.gaps == (Gap(name, "after"),)
+    # Both may be where the folder begins.
+    (found,) = attestation.chains([second, twin, after])
+    assert (found.begins_after, found.gaps) == ("d0", ())
+
+
+def test_their_order_is_what_they_name_and_not_what_a_clock_said() -> None:
+    """The clock was a month ahead at the first drill."""
+    first = attested("first", AT + timedelta(days=30))
+    second = attested("second", AT, first)
+    third = attested("third", AT + timedelta(days=1), second)
+    (found,) = attestation.chains([third, second, first])
+    assert (found.drills, found.begins_after, found.gaps) == (("first", "second", "third"), None, ())
+    (found,) = attestation.chains([first, third])
+    assert found.gaps == (Gap("second", "third"),)
+
+
+def test_thousands() -> None:
+    (found,) = attestation.chains(chained(1500))
+    assert (len(found.drills), found.gaps) == (1500, ())
+
+
+@pytest.mark.parametrize("at", ["2026-11-01T00:00:00", "9999-12-31T23:59:59Z", "NaN"])
+def test_times_that_cannot_be_compared_are_refused(at: str) -> None:
+    made = json.loads(attestation.statement(predicate("d1"), SEAL))
+    made["predicate"]["report"]["finished_at"] = at
+    with pytest.raises(ReportAltered):
+        attestation.parse(json.dumps(made).encode(), "key")
 
 
 def test_each_repository_has_its_own() -> None:

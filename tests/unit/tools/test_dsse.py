@@ -80,6 +80,8 @@ def test_a_signature_that_takes_anothers_name_is_refused(envelope: bytes) -> Non
         b"{}",
         b'{"payload": 1}',
         b'{"payload": "%%", "payloadType": "x", "signatures": []}',
+        b'{"payload": "", "payloadType": 1, "signatures": []}',
+        b"[" * 100_000,
     ],
 )
 def test_what_is_no_envelope(data: bytes) -> None:
@@ -110,6 +112,24 @@ def test_a_file_without_a_key(tmp_path: Path, text: str) -> None:
         with pytest.raises(ConfigError) as caught:
             read(path)
         assert "keys generate --signing" in caught.value.hint
+
+
+def test_the_public_half_signs_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text(PUBLIC)
+    with pytest.raises(ConfigError, match="is the public half of a key, which signs nothing"):
+        dsse.read_private(path)
+
+
+def test_who_says_to_have_signed(envelope: bytes) -> None:
+    assert dsse.is_signed_by(envelope, [dsse.generate()[1], PUBLIC])
+    assert not dsse.is_signed_by(envelope, [dsse.generate()[1]])
+    assert dsse.payload(envelope) == (b'{"a": 1}', dsse.key_id(PUBLIC))
+    assert [dsse.parse_public(data) for data in (PUBLIC.encode(), b"garbage", PRIVATE.encode())] == [
+        PUBLIC,
+        None,
+        None,
+    ]
 
 
 def test_a_key_that_is_not_there(tmp_path: Path) -> None:

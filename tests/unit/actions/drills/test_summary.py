@@ -132,3 +132,45 @@ def test_evidence_counts_what_was_tried_and_what_held() -> None:
     assert (lines["the recovery, with its time"].tried, lines["the recovery, with its time"].held) == (1, 1)
     assert (lines["the images"].tried, lines["the images"].held) == (0, 0)
     assert summary([report]).drills[0].wrong == (bad.name, "control not caught: a dropped row")
+
+
+def test_what_another_repository_shows_proves_nothing_of_this_one() -> None:
+    good = drill_report("good", MID - timedelta(days=1))
+    failed = drill_report("failed", MID, outcome=Outcome.FAILED)
+    later = drill_report("later", MID + timedelta(days=1))
+    found = summarize(
+        "site",
+        Q4,
+        [held(good), held(failed, "offsite"), held(later)],
+        [known([good, later]), known([failed], repository="offsite")],
+        Objectives(),
+        AFTER,
+    )
+    assert not found.good
+    assert found.drills[1].followed is None
+
+
+def test_what_is_dated_in_the_future_counts_for_nothing() -> None:
+    failed = drill_report("failed", MID, outcome=Outcome.FAILED)
+    ahead = drill_report("ahead", MID + timedelta(days=9))
+    found = summary([failed, ahead], now=MID + timedelta(days=1))
+    assert found.verdict == "No full recovery drill has passed in 2026Q4 so far."
+    assert [drill.followed for drill in found.drills] == [None, None]
+    assert "dated in the future" in found.drills[1].wrong[0]
+
+
+def test_what_nobody_could_look_at_is_not_good() -> None:
+    report = drill_report("d", MID)
+    found = summarize("site", Q4, [held(report)], [known([report])], Objectives(), AFTER, ["it is unread"])
+    assert (found.good, found.verdict) == (False, "Not everything could be looked at: it is unread.")
+
+
+def test_where_reports_are_signed_it_is_said_which_may_be_anybodys() -> None:
+    reports = [drill_report(f"d{number}", MID + timedelta(days=number)) for number in range(3)]
+    signatures = [Signature(True, "verified", "a"), Signature(None, "by another key", "b"), UNSIGNED]
+    every = [held(r, signature=s) for r, s in zip(reports, signatures, strict=True)]
+    found = summarize("site", Q4, every, [known(reports)], Objectives(), AFTER)
+    assert found.verdict.endswith(
+        "within the objectives. Of 3 reports 2 cannot be verified: see below which."
+    )
+    assert "verified" not in summary(reports).verdict
