@@ -194,7 +194,7 @@ def confined(seen: dict[str, dict[str, Any]], site: Site) -> None:
 
 
 def core_begins(drkit: Drkit) -> bool:
-    """Whether all else runs, and core is just being made: told by a file, for docker itself is slow to tell."""
+    """Whether all else runs, and core is just being made: a file tells it sooner than docker."""
     return bool(list(drkit.sandboxes.glob("*/harbor/core-*/environment")))
 
 

@@ -28,7 +28,7 @@ _STORAGE = "/storage"
 # A core that migrates a large database takes its time; one that hangs is not waited for for ever.
 CORE_SECONDS = 600.0
 _START_SECONDS = 60.0
-_PAUSE_SECONDS = 0.1
+_PAUSE_SECONDS = 0.2
 _LAST_LINES = 5
 _PROCESSORS = 2
 # What docker's volume options would take for their own.
@@ -198,10 +198,11 @@ class Box:
 
     def _all_run(self) -> None:
         """Raise CoreRefuses where core has ended, ToolFailed where another container has."""
-        for name, made in self._ids.items():
-            state = docker.ask("inspect", "--format={{.State.Running}} {{.State.ExitCode}}", made).split()
-            if state[0] != "true":
-                said = f"{name} ended with exit code {state[-1]}: {self._words(name)}"
+        states = docker.ask("inspect", "--format={{.State.Running}} {{.State.ExitCode}}", *self._ids.values())
+        for name, state in zip(self._ids, states.splitlines(), strict=True):
+            runs, code = state.split()
+            if runs != "true":
+                said = f"{name} ended with exit code {code}: {self._words(name)}"
                 raise CoreRefuses(said) if name == "core" else ToolFailed(f"the sandbox's {said}")
 
     def _words(self, name: str) -> str:
