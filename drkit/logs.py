@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TextIO
 
-_CREDENTIALS_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
+_CREDENTIALS_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):([^/\s]+)@")
 _MASK = "***"
 registered: set[str] = set()
 
@@ -86,7 +86,22 @@ class _Text(logging.Formatter):
         super().__init__(f"%(asctime)s {run_id} %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z")
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        return _harmless(redact(super().format(record)))
+
+
+def _harmless(text: str) -> str:
+    """One event that can be seen to be one: nothing in it moves the cursor, and further lines are indented.
+
+    What is logged may come from the name of a file or from another program, which else could write lines that
+    look like drkit's own.
+    """
+    if text.isprintable():
+        return text
+    lines = encodable(text).replace("\r\n", "\n").split("\n")
+    return "\n    ".join(
+        "".join(letter if letter.isprintable() or letter == "\t" else "?" for letter in line)
+        for line in lines
+    )
 
 
 class _Ecs(logging.Formatter):
