@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,10 +16,10 @@ from drkit.blobs.dangling import Known
 from drkit.checks import harbor as harbor_checks
 from drkit.checks import keys as key_checks
 from drkit.checks import named
-from drkit.checks.finding import Check, Control, Finding, Unplanted, passed
+from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, passed
 from drkit.checks.harbor import Running
 from drkit.errors import DrillError, ToolFailed
-from drkit.harbor import planting, secretkey
+from drkit.harbor import planting, secretkey, versions
 from drkit.harbor.installation import Installation
 from drkit.harbor.planting import Planted, TaggedImage
 from drkit.logs import register_secret
@@ -43,11 +44,13 @@ from drkit.secrets.classify import SecretKind
 from drkit.tools import docker, jwt
 from drkit.tools.harbor_core import Core, Login
 from drkit.tools.postgres import sessions
+from drkit.tools.postgres.targets import Target
 from drkit.tools.process.command import which
 
 _SUBJECT = "Harbor itself"
 _SOCKET = ".s.PGSQL.5432"
 _ROBOT_PREFIX = "robot$"
+_HEALTH_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -68,18 +71,38 @@ def not_reached(manifest: PointManifest) -> Trial:
     return Trial(unproved=(Statement(_SUBJECT, "it was not started: the drill did not come so far"),))
 
 
-def look(settings: config.Drill, manifest: PointManifest, level: Level) -> Images | Statement | None:
+def look(
+    settings: config.Drill, manifest: PointManifest, level: Level, newer: str | None
+) -> Images | Statement | None:
     """The images to start Harbor from, or why it is not started; None where there is no Harbor.
 
-    Raises DrillError where it is required and cannot be.
+    `newer` is the release to upgrade to, which is as good as required. Raises DrillError where what is
+    required cannot be.
     """
     schema = next((d.harbor_schema for d in manifest.databases if d.harbor_schema is not None), None)
-    if schema is None:
+    if schema is None and newer is None:
         return None
-    found = _why_not(settings, manifest, level) or _images(settings, schema)
+    if schema is None:
+        found: Images | NoImages = NoImages(
+            "no database of Harbor's is in this point", "leave --upgrade-to out"
+        )
+    else:
+        found = _why_not(settings, manifest, level) or _images(settings, schema, newer)
     if isinstance(found, Images):
         return found
     return not_started(settings, found)
+
+
+def refuse_without_any() -> None:
+    """Raise DrillError where this machine cannot start any Harbor, whatever a point's schema is."""
+    found = _machine_lacks()
+    if found is None:
+        try:
+            found = choice.missing(docker.images())
+        except ToolFailed as error:
+            found = NoImages(error.message, error.hint)
+    if found:
+        raise DrillError(f"Harbor cannot be started: {found.reason}", hint=found.hint)
 
 
 def not_started(settings: config.Drill, why: NoImages) -> Statement:
@@ -96,6 +119,10 @@ def _why_not(settings: config.Drill, manifest: PointManifest, level: Level) -> N
         return NoImages("a quick drill does not start it", "run a full drill")
     if not manifest.images or not manifest.part("secrets"):
         return NoImages("images or secrets are not in this point", "see [blobs] and [secrets]")
+    return _machine_lacks()
+
+
+def _machine_lacks() -> NoImages | None:
     if os.geteuid() != 0:
         return NoImages("drkit is not root here, and its files need other owners", "run drkit as root")
     for program in ("docker", "nsenter"):
@@ -104,9 +131,14 @@ def _why_not(settings: config.Drill, manifest: PointManifest, level: Level) -> N
     return None
 
 
-def _images(settings: config.Drill, schema: int) -> Images | NoImages:
+def _images(settings: config.Drill, schema: int, newer: str | None) -> Images | NoImages:
     try:
-        return choice.choose(docker.images(), schema, settings.harbor_version)
+        if not docker.is_local():
+            return NoImages("docker's daemon is on another machine", "run drills where it is")
+        here = docker.images()
+        if newer is not None:
+            return choice.choose_newer(here, schema, newer)
+        return choice.choose(here, schema, settings.harbor_version)
     except ToolFailed as error:
         return NoImages(error.message, error.hint)
 
@@ -158,7 +190,8 @@ def run(
         with stage("start Harbor"):
             with sessions.connect(database.target) as session:
                 planted = planting.plant(session, mark, found.keys.secret_key)
-            results = [Check(CheckKind.HARBOR_START, partial(_starts, box, core, images, planted)).run()]
+            start = partial(_starts, box, core, images, planted, database.target)
+            results = [Check(CheckKind.HARBOR_START, start).run()]
         if results[0].outcome is not Outcome.PASSED:
             return Trial(tuple(results), unproved=_rest(core, started=False), tag=images.tag)
         with stage("checks of Harbor"):
@@ -192,17 +225,39 @@ def _made_up() -> Made:
     )
 
 
-def _starts(box: Box, core: Core, images: Images, planted: Planted) -> Finding:
+def _starts(box: Box, core: Core, images: Images, planted: Planted, database: Target) -> Finding:
     def look() -> Finding:
+        before = _schema(database)
         box.start(core)
-        health = harbor_checks.healthy(core)
+        health = _health(core)
         login = Login(planted.user.name, planted.user.password)
         said = str(core.ask("GET", "/api/v2.0/systeminfo", login.header).json().get("harbor_version"))
         if health.outcome is not Outcome.PASSED:
             return health
-        return passed(f"{said} from the images of {images.tag}: {health.detail}; its network leads nowhere")
+        after = _schema(database)
+        brings = versions.schema_of(release) if (release := versions.release(images.tag)) else None
+        if brings is not None and after < brings:
+            return failed(f"{said} runs on schema {after}, and has not migrated it to its own, {brings}")
+        migrated = f"; schema {before} migrated to {after}" if after != before else ""
+        health_said = f"{health.detail}{migrated}; its network leads nowhere"
+        return passed(f"{said} from the images of {images.tag}: {health_said}")
 
     return harbor_checks.judged(look)
+
+
+def _schema(database: Target) -> int:
+    with sessions.connect(database) as session:
+        return int(session.value("SELECT max(version) FROM public.schema_migrations"))
+
+
+def _health(core: Core) -> Finding:
+    """What core says of itself: it looks every few seconds, and knows nothing before its first look."""
+    end = time.monotonic() + _HEALTH_SECONDS
+    while True:
+        found = harbor_checks.healthy(core)
+        if found.outcome is Outcome.PASSED or time.monotonic() > end:
+            return found
+        time.sleep(0.2)
 
 
 def _running(core: Core, planted: Planted, mark: str, found: Materials, restored: Restored) -> Running:
