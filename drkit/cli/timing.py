@@ -91,6 +91,9 @@ def _install(settings: Config, files: Files, directory: Path) -> Timers:
     state = State(settings.site.state)
     state.prepare()
     installation.remember(state.root, directory)
+    found = installation.find(files.site, installation.directories(state.root))
+    if others := sorted({str(each.path.parent) for each in found if each.form != files.form}):
+        log.warning("this site's schedule is in %s as well: each job would run twice", " and ".join(others))
     names = " ".join(units.to_enable(files.texts))
     command = "" if files.form == "cron" else f"systemctl daemon-reload && systemctl enable --now {names}"
     return Timers("", tuple(files.texts), changed, removed, str(directory), command)

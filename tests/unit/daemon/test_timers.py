@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from drkit.cli import timing
+from drkit.cli.run import Options, Run
 from drkit.config import Config, parse_config
 from drkit.daemon import confinement, crontab, installation, units
 from drkit.daemon.installation import Files, Form
@@ -284,6 +286,21 @@ def test_and_then_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         installation.install(files({"drkit-a.service": "x\n", "drkit-b.service": "y\n"}), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["drkit-b.service"]
+
+
+def test_a_schedule_that_is_kept_twice_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "drkit.toml"
+    file.write_text(
+        f'[site]\nname = "twice.invalid"\nstate = "{tmp_path}/state"\n[schedule]\nbackup = "0 2 * * *"\n'
+        '[[repository]]\nname = "primary"\nurl = "/backup"\npassword_file = "/p"\n'
+    )
+    run = Run(Options(file, verbose=False))
+    for form, times in (("timers", 0), ("timers", 0), ("cron", 1)):
+        (tmp_path / form).mkdir(exist_ok=True)
+        timing.make_timers(run, form, install=True, remove=False, directory=tmp_path / form)  # type: ignore[arg-type]
+        assert (
+            caplog.text.count(f"schedule is in {tmp_path}/timers as well: each job would run twice") == times
+        )
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
