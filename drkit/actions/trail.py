@@ -14,7 +14,10 @@ from drkit.points.catalog import open_catalog
 from drkit.state import trail
 from drkit.state.directory import State
 
-_HINT = "see who changed it; `drkit trail --confirm` takes note of it, and leaves it as it is"
+_HINT = (
+    "see who changed it, or whether another host works with a copy of this state directory;"
+    " `drkit trail --confirm` takes note of it, and leaves it as it is"
+)
 
 
 @dataclass(frozen=True)

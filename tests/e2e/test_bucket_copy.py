@@ -78,6 +78,14 @@ def test_the_first_repository_and_the_first_vault_are_lost(
     assert buckets.versions(second) == before, "no lease stays, and nothing is copied twice"
     assert [point["vault"] for point in copies.points(drkit)] == [f"s3://{second.bucket}/{second.prefix}"] * 2
 
+    # After a copy that lost its lease when its points were there, all that they need is looked for again.
+    (known,) = (drkit.state / "known").glob(f"{copies.OFFSITE}.*inventory*")
+    unproven = known.with_name(".".join(known.name.split(".")[:2]) + ".unproven")
+    assert not unproven.exists()
+    unproven.touch()
+    (result,) = drkit.ask("copy")["copies"]
+    assert (result["points"], result["vault"]["blobs"], unproven.exists()) == ([], 0, False)
+
     # Each vault keeps what the points of its repositories need.
     drkit.config.write_text(drkit.config.read_text().replace("keep_last = 2", "keep_last = 1"))
     result = drkit.ask("expire", *ELSEWHERE)

@@ -26,6 +26,7 @@ from drkit.blobs.vault.leases import HeldLease
 from drkit.blobs.vault.object_lock import locking_of
 from drkit.blobs.vault.pending_copies import PendingCopies
 from drkit.blobs.vault.repositories import Recorded, Reliant
+from drkit.files import make_directory
 from drkit.logs import redact
 from drkit.model import PointManifest, utc_now
 from drkit.points.catalog import Catalog
@@ -86,8 +87,9 @@ def bringing(
         work = _Bringing(settings.at(target.name), source, target, ends, listener)
         known = repositories.recorded(ends.vault, ends.vault_place)
         streams = [work.lines(source, each.manifest) for each in wanted if each.manifest.bucket]
-        if not work.recorded(known):
-            # What was copied before it had this vault.
+        if not work.recorded(known) or work.unproven.exists():
+            # What was copied before it had this vault, or by a copy that lost its lease: an expire may have
+            # removed meanwhile what that had brought.
             streams += [work.lines(target, each) for each in _bucketed(there)]
         if not streams:
             yield None
@@ -97,8 +99,11 @@ def bringing(
         machine = target.state.machine
         stack.enter_context(leases.reading(ends.source, ends.source_place, run, "copy", machine))
         lease = stack.enter_context(leases.held(ends.vault, ends.vault_place, run, "copy", machine))
+        make_directory(work.unproven.parent, 0o700, exist_ok=True)
+        work.unproven.touch(0o600)
         yield work.bring(lease, directory, known, wanted, streams, shared=own.shared)
         lease.check()
+        work.unproven.unlink(missing_ok=True)
 
 
 def _bucketed(there: Listing) -> Iterator[PointManifest]:
@@ -192,10 +197,18 @@ class _Bringing:
                 )
 
     @property
+    def unproven(self) -> Path:
+        """There until the points of a copy are there, and nobody can have removed a blob meanwhile."""
+        return self._of_place("unproven")
+
+    @property
     def _known(self) -> Path:
         """The inventory of the second vault as this machine left it: how long what is locked there."""
+        return self._of_place(inventory.FILE_NAME)
+
+    def _of_place(self, name: str) -> Path:
         place = hashlib.sha256(repr(self.ends.vault_place).encode()).hexdigest()[:16]
-        return self.target.state.known / f"{self.target.name}.{place}.{inventory.FILE_NAME}"
+        return self.target.state.known / f"{self.target.name}.{place}.{name}"
 
     def _before(self) -> Iterator[Entry]:
         """Without it everything is locked anew, and nothing else changes."""
