@@ -24,7 +24,7 @@ from drkit.harbor import secretkey
 from drkit.model import clock_changes, utc_now
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
-from drkit.sandbox.harbor import trial
+from drkit.sandbox.harbor import readiness
 from drkit.secrets import capture
 from drkit.state.directory import State
 from drkit.tools.process.command import find_program
@@ -260,7 +260,7 @@ def _sandbox(settings: config.Config) -> Iterator[Finding]:
             hint="set directory in [drill] to one that is open to it",
         )
     if settings.drill.harbor == "required":
-        trial.refuse_without_any()
+        readiness.refuse_without_any()
     yield disk.look("sandbox", path)
 
 

@@ -44,7 +44,7 @@ from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, silent
 from drkit.reports import junit, statements
 from drkit.sandbox.build import Builder, Restored
-from drkit.sandbox.harbor import trial
+from drkit.sandbox.harbor import readiness, trial
 from drkit.sandbox.harbor.choice import Images, NoImages
 from drkit.sandbox.harbor.trial import Trial
 from drkit.sandbox.hiding import hide
@@ -221,7 +221,9 @@ class _Run:
                 own = private_directory(sandbox.parent, sandbox.name, passable=True)
                 directory = stack.enter_context(own)
                 # Before terabytes are fetched for a drill that shall start Harbor and cannot.
-                images = trial.look(self._harbor, self.manifest, self.options.level, self.options.upgrade_to)
+                images = readiness.look(
+                    self._harbor, self.manifest, self.options.level, self.options.upgrade_to
+                )
                 restored = self._restore(directory, stack)
                 recovery = stopwatch.seconds
                 vault = restored.blobs.vault.where if restored.blobs and restored.blobs.vault else None
@@ -290,10 +292,10 @@ class _Run:
             return Trial(unproved=(images,))
         if restored.harbor is None or restored.blobs is None or restored.bundle_damage:
             missing = NoImages("not all that it needs was restored", "see the other checks")
-            return Trial(unproved=(trial.not_started(self._harbor, missing),))
-        found = trial.materials(restored, self.manifest.secret_paths)
+            return Trial(unproved=(readiness.not_started(self._harbor, missing),))
+        found = readiness.materials(restored, self.manifest.secret_paths)
         if isinstance(found, NoImages):
-            return Trial(unproved=(trial.not_started(self._harbor, found),))
+            return Trial(unproved=(readiness.not_started(self._harbor, found),))
         return trial.run(images, found, restored, directory, self.stopwatch.stage)
 
     def _taken(self) -> Iterator[tuple[str, Path]]:

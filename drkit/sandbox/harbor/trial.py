@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import time
 from collections.abc import Callable
@@ -11,16 +10,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from drkit import config
 from drkit.blobs.dangling import Known
 from drkit.checks import harbor as harbor_checks
-from drkit.checks import keys as key_checks
-from drkit.checks import named
-from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, passed
+from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, passed, undecided
 from drkit.checks.harbor import Running
-from drkit.errors import DrillError, ToolFailed
-from drkit.harbor import planting, secretkey, versions
-from drkit.harbor.installation import Installation
+from drkit.errors import Failure, ToolFailed
+from drkit.harbor import planting, versions
 from drkit.harbor.planting import Planted, TaggedImage
 from drkit.logs import register_secret
 from drkit.model import (
@@ -28,7 +23,6 @@ from drkit.model import (
     CheckResult,
     ControlResult,
     InventoryFacts,
-    Level,
     Outcome,
     PointManifest,
     Statement,
@@ -36,18 +30,16 @@ from drkit.model import (
 from drkit.registry import image_manifests, storage
 from drkit.sandbox.build import Restored
 from drkit.sandbox.harbor import box as boxes
-from drkit.sandbox.harbor import choice, plan
+from drkit.sandbox.harbor import plan
 from drkit.sandbox.harbor.box import Box
-from drkit.sandbox.harbor.choice import Images, NoImages
-from drkit.sandbox.harbor.plan import Keys, Made
-from drkit.secrets.classify import SecretKind
-from drkit.tools import docker, jwt
+from drkit.sandbox.harbor.choice import Images
+from drkit.sandbox.harbor.plan import Made
+from drkit.sandbox.harbor.readiness import SUBJECT, Materials
+from drkit.tools import jwt
 from drkit.tools.harbor_core import Core, Login
 from drkit.tools.postgres import sessions
 from drkit.tools.postgres.targets import Target
-from drkit.tools.process.command import which
 
-_SUBJECT = "Harbor itself"
 _SOCKET = ".s.PGSQL.5432"
 _ROBOT_PREFIX = "robot$"
 _HEALTH_SECONDS = 60.0
@@ -68,106 +60,7 @@ def not_reached(manifest: PointManifest) -> Trial:
     """What there is to say where a drill ends before it comes to that."""
     if all(database.harbor_schema is None for database in manifest.databases):
         return Trial()
-    return Trial(unproved=(Statement(_SUBJECT, "it was not started: the drill did not come so far"),))
-
-
-def look(
-    settings: config.Drill, manifest: PointManifest, level: Level, newer: str | None
-) -> Images | Statement | None:
-    """The images to start Harbor from, or why it is not started; None where there is no Harbor.
-
-    `newer` is the release to upgrade to, which is as good as required. Raises DrillError where what is
-    required cannot be.
-    """
-    schema = next((d.harbor_schema for d in manifest.databases if d.harbor_schema is not None), None)
-    if schema is None and newer is None:
-        return None
-    if schema is None:
-        found: Images | NoImages = NoImages(
-            "no database of Harbor's is in this point", "leave --upgrade-to out"
-        )
-    else:
-        found = _why_not(settings, manifest, level) or _images(settings, schema, newer)
-    if isinstance(found, Images):
-        return found
-    return not_started(settings, found)
-
-
-def refuse_without_any() -> None:
-    """Raise DrillError where this machine cannot start any Harbor, whatever a point's schema is."""
-    found = _machine_lacks()
-    if found is None:
-        try:
-            found = choice.missing(docker.images())
-        except ToolFailed as error:
-            found = NoImages(error.message, error.hint)
-    if found:
-        raise DrillError(f"Harbor cannot be started: {found.reason}", hint=found.hint)
-
-
-def not_started(settings: config.Drill, why: NoImages) -> Statement:
-    """What the report says of it; raises DrillError where it is required."""
-    if settings.harbor == "required":
-        raise DrillError(f"Harbor cannot be started: {why.reason}", hint=why.hint)
-    return Statement(_SUBJECT, f"it was not started: {why.reason}; its login, pages and jobs were not tried")
-
-
-def _why_not(settings: config.Drill, manifest: PointManifest, level: Level) -> NoImages | None:
-    if settings.harbor == "off":
-        return NoImages("harbor in [drill] is off", "set it to auto")
-    if level != "full":
-        return NoImages("a quick drill does not start it", "run a full drill")
-    if not manifest.images or not manifest.part("secrets"):
-        return NoImages("images or secrets are not in this point", "see [blobs] and [secrets]")
-    return _machine_lacks()
-
-
-def _machine_lacks() -> NoImages | None:
-    if os.geteuid() != 0:
-        return NoImages("drkit is not root here, and its files need other owners", "run drkit as root")
-    for program in ("docker", "nsenter"):
-        if which(program) is None:
-            return NoImages(f"{program} is not installed here", "install it")
-    return None
-
-
-def _images(settings: config.Drill, schema: int, newer: str | None) -> Images | NoImages:
-    try:
-        if not docker.is_local():
-            return NoImages("docker's daemon is on another machine", "run drills where it is")
-        here = docker.images()
-        if newer is not None:
-            return choice.choose_newer(here, schema, newer)
-        return choice.choose(here, schema, settings.harbor_version)
-    except ToolFailed as error:
-        return NoImages(error.message, error.hint)
-
-
-@dataclass(frozen=True)
-class Materials:
-    """What the restored secrets have for a Harbor."""
-
-    installation: Installation
-    keys: Keys
-
-
-def materials(restored: Restored, secret_paths: tuple[str, ...]) -> Materials | NoImages:
-    """The restored harbor.yml and keys, or what is missing."""
-    members = restored.bundle.members
-    found = named.find(members, secret_paths)
-    if found.installation is None:
-        return NoImages(
-            found.fault or "no harbor.yml is among the restored secrets", "see paths in [secrets]"
-        )
-    by_kind = {member.what: member.data for member in members if member.kind == "file"}
-    secret_key = key_checks.secret_key(key_checks.contents(members))
-    token_key = by_kind.get(SecretKind.TOKEN_KEY)
-    if secret_key is None or token_key is None:
-        which_one = secretkey.PLACE if secret_key is None else "secret/core/private_key.pem"
-        return NoImages(f"{which_one} is not among the restored secrets", "see paths in [secrets]")
-    register_secret(secret_key.decode("utf-8", "replace"))
-    certificate = by_kind.get(SecretKind.TOKEN_CERTIFICATE)
-    return Materials(found.installation, Keys(secret_key, token_key, certificate))
+    return Trial(unproved=(Statement(SUBJECT, "it was not started: the drill did not come so far"),))
 
 
 def run(
@@ -188,14 +81,20 @@ def run(
     with boxes.prepared(wanted, directory, restored.root, socket) as box:
         core = box.core(found.installation.public_host)
         with stage("start Harbor"):
-            with sessions.connect(database.target) as session:
-                planted = planting.plant(session, mark, found.keys.secret_key)
+            try:
+                with sessions.connect(database.target) as session:
+                    planted = planting.plant(session, mark, found.keys.secret_key)
+            except Failure as error:
+                return _stuck(images, [], f"nobody can be planted in the database: {error.message}")
             start = partial(_starts, box, core, images, planted, database.target)
             results = [Check(CheckKind.HARBOR_START, start).run()]
         if results[0].outcome is not Outcome.PASSED:
             return Trial(tuple(results), unproved=_rest(core, started=False), tag=images.tag)
         with stage("checks of Harbor"):
-            running = _running(core, planted, mark, found, restored)
+            try:
+                running = _running(core, planted, mark, found, restored)
+            except Failure as error:
+                return _stuck(images, results, f"what to try cannot be found out: {error.message}")
             results += [check.run() for check in harbor_checks.checks(running)]
             unproved = _rest(core, started=True)
         with stage("controls of Harbor"):
@@ -223,6 +122,13 @@ def _made_up() -> Made:
     return Made(
         password, hashed, register_secret(secrets.token_hex(8)), register_secret(secrets.token_hex(16))
     )
+
+
+def _stuck(images: Images, results: list[CheckResult], why: str) -> Trial:
+    """What there is to say where the checks cannot begin: that is no verdict."""
+    stuck = Check(CheckKind.HARBOR_LOGIN, lambda: undecided(why)).run()
+    said = Statement(SUBJECT, "its login, pulls and pushes were not tried")
+    return Trial((*results, stuck), unproved=(said,), tag=images.tag)
 
 
 def _starts(box: Box, core: Core, images: Images, planted: Planted, database: Target) -> Finding:
@@ -311,7 +217,7 @@ def _short_key(
 def _rest(core: Core, *, started: bool) -> tuple[Statement, ...]:
     """What of Harbor was not tried."""
     if not started:
-        return (Statement(_SUBJECT, "it did not start: its login, pulls and pushes were not tried"),)
+        return (Statement(SUBJECT, "it did not start: its login, pulls and pushes were not tried"),)
     with contextlib.suppress(ToolFailed):
         absent = [name for name, state in harbor_checks.components(core).items() if state != "healthy"]
         if absent:
