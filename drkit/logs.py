@@ -86,7 +86,14 @@ class _Text(logging.Formatter):
         super().__init__(f"%(asctime)s {run_id} %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z")
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        text = redact(super().format(record))
+        # A name in a repository is anybody's: it must not move the cursor of whoever reads this.
+        return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - as logging has it
+        """What comes on further lines stands to the right: it is no entry of its own."""
+        record.message = record.message.replace("\n", "\n  ")
+        return super().formatMessage(record)
 
 
 class _Ecs(logging.Formatter):

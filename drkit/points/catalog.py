@@ -249,7 +249,7 @@ class Catalog:
         drill = seals.value(snapshot, seals.DRILL)
         if found is not None and (found.id != drill or not seals.is_name(found.id)):
             raise RestoreDamaged(
-                f"the report in snapshot {snapshot.id[:8]} is not that of drill {drill}",
+                f"the report in snapshot {snapshot.id[:8]} is not that of drill {seals.shown(drill)}",
                 hint="see who can write to the repository",
             )
         if found is None:

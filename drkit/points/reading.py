@@ -143,9 +143,9 @@ class Reader:
         """What is kept in mind of a drill, read from its report, or why it cannot be had."""
         note, drill = self._read(DrillNote, snapshot, REPORT_FILE), seals.value(snapshot, seals.DRILL)
         if isinstance(note, str):
-            return f"the report of drill {drill} {note}"
+            return f"the report of drill {seals.shown(drill)} {note}"
         if (note.id, note.point) != (drill, seals.value(snapshot, seals.POINT)) or not seals.is_name(note.id):
-            return f"the report of drill {drill} (snapshot {snapshot.id[:8]}) is that of another"
+            return f"the report of drill {seals.shown(drill)} (snapshot {snapshot.id[:8]}) is that of another"
         return note
 
     def _read(self, kind: type[T], snapshot: Snapshot, name: str) -> T | str:

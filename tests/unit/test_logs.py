@@ -175,3 +175,11 @@ def test_the_tail_is_text(capsys: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("drkit").warning("the last words")
     assert logs.tail().endswith(" run WARNING the last words")
     assert "the last words" in capsys.readouterr().err
+
+
+def test_names_move_no_cursor_and_make_no_entries(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("status[1]")
+    logging.getLogger("drkit.test").warning("drill \x1b[31mred\n2026-11-30T00:00:00+0000 all is well")
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith("WARNING drill ?[31mred")
+    assert second == "  2026-11-30T00:00:00+0000 all is well"

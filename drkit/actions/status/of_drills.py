@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from drkit.model import CLOCK_SKEW, DrillNote, Outcome, Point, Problem, ProblemKind
+from drkit.points import seals
 from drkit.points.listing import Listing
 from drkit.tools.recipient import named, short
 
@@ -43,10 +44,11 @@ def unread(listing: Listing, repository: str, now: datetime) -> Iterator[Problem
     proofs = (note.finished_at for note in listing.drills if note.proves)
     proved = max((at for at in proofs if at <= now + CLOCK_SKEW), default=None)
     for drill, snapshot in listing.unread.items():
-        said = f"the report of drill {drill} in {repository} cannot be read: nobody knows whether it passed"
+        name = seals.shown(drill)
+        said = f"the report of drill {name} in {repository} cannot be read: nobody knows whether it passed"
         hint = "run `drkit drill`; `drkit verify` says what is damaged"
         red = proved is None or proved < snapshot.time
-        yield Problem(ProblemKind.DRILL, said, hint, red=red, subject=f"{repository}/{drill}", cause=drill)
+        yield Problem(ProblemKind.DRILL, said, hint, red=red, subject=f"{repository}/{name}", cause=name)
 
 
 def _keys_unproven(sealed: Sequence[Point], drills: Sequence[DrillNote]) -> Iterator[Problem]:
