@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TextIO
 
-_CREDENTIALS_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
+_CREDENTIALS_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):([^/\s]+)@")
 _MASK = "***"
 registered: set[str] = set()
 
@@ -86,14 +86,22 @@ class _Text(logging.Formatter):
         super().__init__(f"%(asctime)s {run_id} %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z")
 
     def format(self, record: logging.LogRecord) -> str:
-        text = redact(super().format(record))
-        # A name in a repository is anybody's: it must not move the cursor of whoever reads this.
-        return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
+        return _harmless(redact(super().format(record)))
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - as logging has it
-        """What comes on further lines stands to the right: it is no entry of its own."""
-        record.message = record.message.replace("\n", "\n  ")
-        return super().formatMessage(record)
+
+def _harmless(text: str) -> str:
+    """One event that can be seen to be one: nothing in it moves the cursor, and further lines are indented.
+
+    What is logged may come from the name of a file or from another program, which else could write lines that
+    look like drkit's own.
+    """
+    if text.isprintable():
+        return text
+    lines = encodable(text).replace("\r\n", "\n").split("\n")
+    return "\n    ".join(
+        "".join(letter if letter.isprintable() or letter == "\t" else "?" for letter in line)
+        for line in lines
+    )
 
 
 class _Ecs(logging.Formatter):

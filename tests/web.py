@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,10 +22,11 @@ class Asked:
 class Service:
     """Listens on a free port of this machine while the block runs; `answers` are given in turn, then 200.
 
-    Where it `hangs`, it takes each request and says nothing until the block ends.
+    Where it `hangs`, it takes each request and says nothing until the block ends. Where it is `endless`, what
+    it answers has no end.
     """
 
-    def __init__(self, *answers: int, hangs: bool = False) -> None:
+    def __init__(self, *answers: int, hangs: bool = False, endless: bool = False) -> None:
         self.asked: list[Asked] = []
         left = list(answers)
         over = self._over = threading.Event()
@@ -38,6 +40,9 @@ class Service:
                     over.wait()
                 self.send_response(left.pop(0) if left else 200)
                 self.end_headers()
+                with contextlib.suppress(OSError):
+                    while endless and not over.is_set():
+                        self.wfile.write(b"x" * 65536)
 
             def log_message(self, *_arguments: object) -> None:
                 pass

@@ -94,7 +94,7 @@ def _why_not(hook: config.Hook, told: Mapping[str, str], *, late: bool) -> str:
     # What runs after the verb runs also where that was interrupted.
     command = Command(together, told, tidying=late, nothing_behind=True, called=hook.command[0])
     with tempfile.TemporaryFile() as output:
-        done = execute.into_file_within(command, output, hook.timeout.total_seconds())
+        done = execute.into_file_within(command, output, hook.timeout.total_seconds(), _SHOWN_BYTES)
         output.seek(0)
         said = output.read(_SHOWN_BYTES).decode("utf-8", "replace").splitlines()
     for line in said[:_SHOWN_LINES]:

@@ -49,13 +49,13 @@ def show(settings: config.Config, last: int, *, confirm: bool = False) -> TrailR
 
 
 def _look(settings: config.Config, last: int) -> TrailReport:
-    checked = trail.read(settings.site.state)
+    checked = trail.read(settings.site.state, last)
     faults, not_asked = checked.faults, ""
     try:
         faults += of_points(checked, settings, open_catalog(settings).impatient().look().points)
     except Failure as error:
         not_asked = error.message
-    return TrailReport(checked.entries[-last:] if last else (), len(checked.entries), faults, not_asked)
+    return TrailReport(checked.entries, checked.total, faults, not_asked)
 
 
 def of_points(checked: Checked, settings: config.Config, points: Sequence[Point]) -> tuple[TrailFault, ...]:
@@ -68,16 +68,14 @@ def of_points(checked: Checked, settings: config.Config, points: Sequence[Point]
 
 def examine(settings: config.Config) -> Iterator[Finding]:
     """For doctor; an OSError means that it cannot be read."""
-    checked = trail.read(settings.site.state)
+    checked = trail.read(settings.site.state, 0)
     faults = checked.faults + of_points(checked, settings, open_catalog(settings).look().points)
     wrong = [fault for fault in faults if not fault.confirmed]
     for fault in wrong[:_SHOWN]:
         yield Finding("audit trail", "problem", f"{fault.place}: {fault.said}", _HINT)
     if not wrong:
         torn = "; the last line was cut off, which the next run writes down" if checked.torn else ""
-        yield Finding(
-            "audit trail", "ok", f"{len(checked.entries):,} entries that follow from one another{torn}"
-        )
+        yield Finding("audit trail", "ok", f"{checked.total:,} entries that follow from one another{torn}")
 
 
 _SHOWN = 3

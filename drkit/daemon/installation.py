@@ -82,14 +82,16 @@ def install(files: Files, directory: Path) -> tuple[tuple[str, ...], tuple[str, 
     """
     ours = {each.path.name: each for each in find(files.site, [directory])}
     changed = []
+    # Before anything is written: a part of a schedule is none.
+    for name in files.marked:
+        if (path := directory / name).exists() and name not in ours:
+            raise ConfigError(
+                f"{path} is there already, and was not written by drkit for this site",
+                hint="move it away, or name another --directory",
+            )
     try:
         for name, text in files.marked.items():
             path = directory / name
-            if path.exists() and name not in ours:
-                raise ConfigError(
-                    f"{path} is there already, and was not written by drkit for this site",
-                    hint="move it away, or name another --directory",
-                )
             if name not in ours or path.read_text(encoding="utf-8") != text:
                 replace_file(path, text, mode=0o644)
                 changed.append(name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -64,9 +65,15 @@ class TrailFault:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a trail holds; `hashes` are those of its entries, by number. `torn` is a last line cut off."""
+    """What a trail holds; `hashes` are those of its entries, by number. `torn` is a last line cut off.
+
+    Of the entries only the newest are kept, for a trail of many years need not be in memory; `total` counts
+    them all, and `first` is the number of the oldest (0: there is none).
+    """
 
     entries: tuple[TrailEntry, ...]
+    total: int
+    first: int
     hashes: Mapping[int, str]
     faults: tuple[TrailFault, ...]
     torn: bytes = b""
@@ -101,27 +108,41 @@ def parse(line: bytes) -> tuple[TrailEntry, str] | None:
         previous = found.pop("previous")
         found["arguments"] = tuple(found.get("arguments", ()))
         entry = TrailEntry(**found)
-        datetime.fromisoformat(entry.at)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        if datetime.fromisoformat(entry.at).tzinfo is None:
+            return None
+        texts = (previous, *(value for name, value in vars(entry).items() if name not in _NO_TEXTS))
+        lists = (*entry.arguments, *entry.who, *entry.who.values())
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    texts = (previous, *(value for name, value in vars(entry).items() if name not in _NO_TEXTS))
-    sound = all(isinstance(text, str) for text in texts) and isinstance(entry.who, dict)
-    return (entry, previous) if sound and isinstance(entry.number, int) else None
+    sound = all(isinstance(text, str) for text in (*texts, *lists))
+    return (entry, previous) if sound and type(entry.number) is int else None
 
 
-def check(lines: Iterable[tuple[str, bytes]]) -> Checked:
-    """Follow the chain through lines in their order, each with its place (`trail.jsonl:7`)."""
-    found = _Following()
+def check(lines: Iterable[tuple[str, bytes]], keep: int) -> Checked:
+    """Follow the chain through lines in their order, each with its place (`trail.jsonl:7`).
+
+    The last `keep` entries are kept.
+    """
+    found = _Following(deque(maxlen=keep))
     for place, line in lines:
         found.take(place, line)
-    return Checked(tuple(found.entries), found.hashes, tuple(found.faults), found.pending, found.confirmed)
+    return Checked(
+        tuple(found.entries),
+        found.total,
+        found.first,
+        found.hashes,
+        tuple(found.faults),
+        found.pending,
+        found.confirmed,
+    )
 
 
 class _Following:
     """Where the check of a chain is."""
 
-    def __init__(self) -> None:
-        self.entries: list[TrailEntry] = []
+    def __init__(self, entries: deque[TrailEntry]) -> None:
+        self.entries = entries
+        self.total = self.first = self._last = 0
         self.hashes: dict[int, str] = {}
         self.faults: list[TrailFault] = []
         self.confirmed: datetime | None = None
@@ -144,15 +165,15 @@ class _Following:
             self.faults = [TrailFault(f.place, f.said, confirmed=True) for f in self.faults]
             self.confirmed = datetime.fromisoformat(entry.at)
         self.entries.append(entry)
+        self.total, self.first, self._last = self.total + 1, self.first or entry.number, entry.number
         self._hash = self.hashes[entry.number] = hash_of(line)
 
     def _follow(self, place: str, entry: TrailEntry, previous: str) -> None:
-        last = self.entries[-1].number if self.entries else 0
-        if not self.entries and entry.number > 1:
-            # Older files have been put elsewhere.
+        if not self.total and entry.number > 1:
+            # Older files have been put elsewhere; `against` asks what recovery points have seen.
             return
-        if entry.number != last + 1:
-            said = f"entry {entry.number} stands after entry {last}: what was between them is gone"
+        if entry.number != self._last + 1:
+            said = f"entry {entry.number} stands after entry {self._last}: what was between them is gone"
         elif previous != self._hash:
             said = f"entry {entry.number} does not follow from what stands before it: that was changed"
         else:
@@ -168,13 +189,14 @@ class _Following:
 def against(checked: Checked, seen: Sequence[tuple[str, datetime, TrailHead]]) -> tuple[TrailFault, ...]:
     """What recovery points have seen of the trail and it has not: (point, when, head); pure.
 
-    All of this state directory. What is older than somebody's confirmation is confirmed.
+    All of this state directory. What is older than somebody's confirmation is confirmed. Older files may have
+    been put elsewhere, but not what the newest point has seen: else whoever writes a trail anew need only
+    begin with a high number.
     """
     found = []
-    first = checked.entries[0].number if checked.entries else 1
+    newest = max((at for _, at, _ in seen), default=None)
     for point, at, head in seen:
-        if head.number < first and checked.entries:
-            # In a file that was put elsewhere.
+        if head.number < checked.first and at != newest:
             continue
         confirmed = checked.confirmed_at is not None and at < checked.confirmed_at
         there = checked.hashes.get(head.number)
@@ -185,5 +207,7 @@ def against(checked: Checked, seen: Sequence[tuple[str, datetime, TrailHead]]) -
             if there is None
             else f"entry {head.number} is another one than point {point} has seen"
         )
+        if head.number < checked.first:
+            said += f": it begins with entry {checked.first}"
         found.append(TrailFault(f"entry {head.number}", said, confirmed))
     return tuple(found)

@@ -41,7 +41,8 @@ _LOCK_SECONDS = 30.0
 _LONGEST_LINE, _LONGEST_WORD, _MOST_WORDS = 1 << 16, 300, 40
 _LOGIN = Path("/proc/self/loginuid")
 _NO_LOGIN = 0xFFFFFFFF
-_PASSWORD = re.compile(r"(password\s*=\s*)(?:'[^']*'|\S+)", re.IGNORECASE)
+# In quotes as libpq reads them, where a backslash takes the next character as it is.
+_PASSWORD = re.compile(r"(password\s*=\s*)(?:'(?:\\.|[^'\\])*'?|(?:\\.|\S)+)", re.IGNORECASE)
 
 
 def append(root: Path, entry: TrailEntry) -> TrailHead:
@@ -64,9 +65,16 @@ def append(root: Path, entry: TrailEntry) -> TrailHead:
             gap = replace(entry, number=number, verb=GAP, outcome="", torn=hash_of(torn), arguments=())
             lines.append(line_of(gap, previous))
             previous = hash_of(lines[-1])
-        lines.append(line_of(replace(entry, number=number + 1), previous))
+        lines.append(_line(replace(entry, number=number + 1), previous))
         _write(root / FILE, (b"\n" if rest else b"") + b"".join(line + b"\n" for line in lines))
         return TrailHead(entry.machine, number + 1, hash_of(lines[-1]))
+
+
+def _line(entry: TrailEntry, previous: str) -> bytes:
+    """The line of an entry, so short that it is found again: of too many words the first ones are kept."""
+    while len(line := line_of(entry, previous)) >= _LONGEST_LINE and len(entry.arguments) > 1:
+        entry = replace(entry, arguments=(*entry.arguments[: len(entry.arguments) // 2 - 1], "..."))
+    return line
 
 
 def files(root: Path) -> tuple[Path, ...]:
@@ -76,9 +84,9 @@ def files(root: Path) -> tuple[Path, ...]:
     return (*older, newest) if newest.exists() else tuple(older)
 
 
-def read(root: Path) -> Checked:
-    """Everything that is there, and whether its chain holds; raises OSError."""
-    return check(_lines(root))
+def read(root: Path, keep: int) -> Checked:
+    """What is there, with the newest `keep` entries, and whether its chain holds; raises OSError."""
+    return check(_lines(root), keep)
 
 
 def head(root: Path, machine: str) -> TrailHead | None:

@@ -99,6 +99,11 @@ def hide(url: str) -> None:
         register_secret(unquote(piece))
 
 
+def holds_secret(url: str) -> bool:
+    """Whether there is a password or a token in an address."""
+    return any(_secrets_in(url))
+
+
 def _secrets_in(url: str) -> Iterator[str]:
     _scheme, _, rest = url.partition("://")
     yield from (piece for piece in re.split(r"[/:@?&=#,]+", rest) if _TOKEN.fullmatch(piece))

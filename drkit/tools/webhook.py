@@ -85,14 +85,17 @@ def _tries(address: Address, url: str, body: bytes, content_type: str, seconds: 
     for _ in range(_ATTEMPTS):
         try:
             # A proxy of the environment holds: these are services of the web.
-            answer = httpx.post(url, content=body, headers=headers, timeout=seconds / _ATTEMPTS)
+            within_it = httpx.Timeout(seconds / _ATTEMPTS)
+            with httpx.stream("POST", url, content=body, headers=headers, timeout=within_it) as answer:
+                # Only whether it was taken: what it has to say may have no end.
+                code, taken = answer.status_code, answer.is_success
         except httpx.HTTPError as error:
             why = redact(str(error) or type(error).__name__)
             continue
-        if answer.is_success:
+        if taken:
             return None
-        why = f"{address.shown} answered {answer.status_code}"
-        if answer.status_code < 500 and answer.status_code != 429:
+        why = f"{address.shown} answered {code}"
+        if code < 500 and code != 429:
             break
     return why
 

@@ -178,9 +178,6 @@ FAULTS: dict[str, Callable[[Drkit], AbstractContextManager[object]]] = {
     "the password was changed": password_revoked,
 }
 
-# What was told cannot be written down on a full disk, nor that it works again be known.
-FORGOTTEN = ("the state directory's disk is full",)
-
 
 def hears_more(inbox: Inbox, heard: int, what: str) -> None:
     wait_for(lambda: len(inbox.titles) > heard, what)
@@ -199,8 +196,7 @@ def test_each_fault_is_told_within_a_period_and_gone_with_its_cause(watched: Wat
             hears_more(inbox, heard, f"somebody was told: {name}")
         heard = len(inbox.titles)
         assert watched.let_a_day_pass() == 0, name
-        if name not in FORGOTTEN:
-            hears_more(inbox, heard, f"it was told that it works again: {name}")
+        hears_more(inbox, heard, f"it was told that it works again: {name}")
         newest, *rest = drkit.sealed()
         assert rest == sealed, name
         sealed = [newest, *rest]

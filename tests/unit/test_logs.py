@@ -50,6 +50,7 @@ def test_short_words_are_left_alone() -> None:
         ("rest:https://me:xyzzy1@backup.example.com/r", "rest:https://me:***@backup.example.com/r"),
         ("postgresql://postgres:xyzzy2@db/registry", "postgresql://postgres:***@db/registry"),
         ("redis://:xyzzy3@cache", "redis://:***@cache"),
+        ("redis://:xy@zz:y@cache", "redis://:***@cache"),
         ("see https://example.com:8080/a@b and me@example.com", None),
         ("sftp://backup@host:22//srv", None),
     ],
@@ -69,6 +70,15 @@ def test_a_line_bears_the_run_and_no_secret(capsys: pytest.CaptureFixture[str]) 
         r"said \*\*\* to https://u:\*\*\*@host\n",
         captured.err,
     )
+
+
+def test_a_name_forges_no_line_and_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("run")
+    name = "a\n2026-11-30T00:00:00+0000 run INFO all is well\x1b[2J\r\udcff\u2028b"
+    logging.getLogger("drkit").warning("cannot read %s", name)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith("WARNING cannot read a")
+    assert second == "    2026-11-30T00:00:00+0000 run INFO all is well?[2J?\\udcff?b"
 
 
 def test_tracebacks_are_redacted_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,11 +185,3 @@ def test_the_tail_is_text(capsys: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("drkit").warning("the last words")
     assert logs.tail().endswith(" run WARNING the last words")
     assert "the last words" in capsys.readouterr().err
-
-
-def test_names_move_no_cursor_and_make_no_entries(capsys: pytest.CaptureFixture[str]) -> None:
-    set_up("status[1]")
-    logging.getLogger("drkit.test").warning("drill \x1b[31mred\n2026-11-30T00:00:00+0000 all is well")
-    first, second = capsys.readouterr().err.splitlines()
-    assert first.endswith("WARNING drill ?[31mred")
-    assert second == "  2026-11-30T00:00:00+0000 all is well"

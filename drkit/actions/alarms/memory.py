@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -21,6 +23,8 @@ log = logging.getLogger(__name__)
 
 _FILE, _LOCK = "alarms.json", "alarms.lock"
 _MODE = 0o600
+# Spaces at the file's end, for what may have to be remembered when the disk is full.
+_SPARE = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,33 @@ def read(state: Path) -> Memories:
 
 
 def write(state: Path, memories: Memories) -> None:
-    """Remember it; that this fails is logged, and means that it is told again."""
+    """Remember it; that this fails is logged, and means that it is told again.
+
+    On a full disk it goes into the room that the file has already: else a full disk would be told of at every
+    look, and never that there is room again.
+    """
     path = state / _FILE
+    text = _ADAPTER.dump_json(memories, indent=1).decode()
     try:
-        replace_file(path, _ADAPTER.dump_json(memories, indent=1).decode(), mode=_MODE)
+        replace_file(path, text.ljust(len(text) + _SPARE), mode=_MODE)
     except OSError as error:
-        log.warning("cannot write down in %s what has been told: %s", path, error.strerror)
+        if error.errno not in (ENOSPC, EDQUOT) or not _in_place(path, text.encode()):
+            log.warning("cannot write down in %s what has been told: %s", path, error.strerror)
+
+
+def _in_place(path: Path, data: bytes) -> bool:
+    """Write over what is there, where that is long enough; a crash meanwhile may leave it damaged."""
+    try:
+        with path.open("r+b") as file:
+            room = path.stat().st_size
+            if len(data) > room:
+                return False
+            file.write(data.ljust(room))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from drkit.errors import ConfigError
 from drkit.logs import register_secret
 from drkit.secrets import capture
 from drkit.secrets.bundle import Member
-from drkit.tools import age, dsse
+from drkit.tools import age, dsse, notify
 from drkit.tools.recipient import named
 
 # A shorter one could stand in a file by chance.
@@ -35,6 +35,9 @@ def private_files(settings: config.Config) -> Iterator[Finding]:
     own += (told.urls_file, told.critical_urls_file, told.webhook_file)
     if settings.drill.signing_key and not dsse.is_public(settings.drill.signing_key):
         own += (settings.drill.signing_key,)
+    if any(map(notify.holds_secret, told.urls)):
+        said = "an address of urls in [notify] contains a secret, and the configuration is no place for one"
+        yield Finding("private files", "warning", said, "move it to a file that urls_file in [notify] names")
     files += [path for path in (*own, *settings.ping.files.values()) if path is not None]
     open_ones = []
     for path in files:

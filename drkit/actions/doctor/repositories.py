@@ -109,10 +109,20 @@ def _all(settings: config.Config) -> Iterator[Finding]:
     found = [open_catalog(settings, each.name).repository.removals() for each in settings.repositories]
     safe = [each.name for each, may in zip(settings.repositories, found, strict=True) if may.safe]
     if safe:
-        yield Finding("all copies", "ok", f"this host cannot destroy {', '.join(safe)}")
+        yield Finding("all copies", "ok", out_of_reach(settings, safe))
     elif any(may.allowed is None for may in found):
-        yield Finding("all copies", "ok", "it is not known whether any is safe from this host")
+        yield Finding("all copies", "warning", "it is not known whether any is safe from this host", _SAFE)
     else:
         which = "both repositories" if len(found) == 2 else "every repository"
         said = "the only repository" if len(found) == 1 else which
         yield Finding("all copies", "warning", f"{said} can be destroyed from this host", _SAFE)
+
+
+def out_of_reach(settings: config.Config, safe: Sequence[str]) -> str:
+    """That these are safe from this host; their image blobs may be in a vault, which is told of elsewhere."""
+    said = f"this host cannot destroy {', '.join(safe)}"
+    if settings.vault is None:
+        return said
+    vaults = [settings.repository(name).vault or settings.vault for name in safe]
+    where = ", ".join(dict.fromkeys(vault.where for vault in vaults))
+    return f"{said}; the images are in {where}, of which the lines about locks tell"

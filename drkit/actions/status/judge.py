@@ -58,6 +58,7 @@ def judge(
         *of_runs.overdue(settings.schedule, known, sealed, _elsewhere(sealed, drills, copied), now),
         *of_vault.ended_locks(newest, now),
         *of_vault.moved(settings.vault, newest),
+        *of_vault.relied_on_by_copies(settings, further),
     )
     own = Further(settings.primary.name, settings.objectives.rpo, tuple(points) if listed else None)
     return Status(

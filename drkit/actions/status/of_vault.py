@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from drkit import config
+from drkit.actions.status.of_copies import Further
 from drkit.blobs.ends import place_of_vault
 from drkit.blobs.opening import impatient
 from drkit.blobs.vault import damage, reading
 from drkit.errors import Failure
-from drkit.model import Point, Problem, ProblemKind
+from drkit.model import Point, PointStatus, Problem, ProblemKind
 from drkit.tools.s3.bucket import Bucket
 
 # The subject of the problem that nobody can look at all.
@@ -57,6 +58,29 @@ def moved(configured: config.Vault | None, newest: Point | None) -> Iterator[Pro
             said,
             "correct [vault]; or run `drkit backup`, which copies them there",
             subject="place",
+        )
+
+
+def relied_on_by_copies(settings: config.Config, further: Sequence[Further]) -> Iterator[Problem]:
+    """Copies whose image blobs are in the first vault alone: with that their images are lost as well; pure.
+
+    They are copies of all else, and whoever trusts that vault may leave it so: it is said, and is not red.
+    """
+    own = {repository.name for repository in settings.with_vaults}
+    for each in further:
+        sealed = (p for p in each.points or () if p.status is PointStatus.SEALED and p.manifest)
+        newest = next(sealed, None)
+        bucketed = newest.manifest.bucket if newest and newest.manifest else None
+        if bucketed is None or each.name in own:
+            continue
+        yield Problem(
+            ProblemKind.VAULT,
+            f"the points in {each.name} have their image blobs in the vault {bucketed.vault.where} alone,"
+            f" like those in {settings.primary.name}: if it is lost, none of them has any images",
+            f"give {each.name} a vault of its own, [repository.vault] in the configuration, then run"
+            f" `drkit copy --to {each.name}`",
+            red=False,
+            subject=f"{each.name}/alone",
         )
 
 

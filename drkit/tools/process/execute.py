@@ -9,6 +9,8 @@ import contextlib
 import fcntl
 import inspect
 import io
+import logging
+import os
 import signal
 import threading
 import time
@@ -23,10 +25,13 @@ from drkit.tools.process.children import NOTHING, PIPE, Child
 from drkit.tools.process.command import Command, Completed, Owner, failure
 from drkit.tools.process.stalling import StallWatch
 
+log = logging.getLogger(__name__)
+
 _STDERR_LINES = 40
 _CHUNK = 1 << 20
 _LITTLE = _CHUNK // 8
 _MOMENT_SECONDS = 0.01
+_TRIM_SECONDS = 0.1
 
 
 def run(command: Command, *, stdin: bytes | None = None) -> Completed:
@@ -76,9 +81,13 @@ def into_file(command: Command, target: IO[bytes]) -> Completed:
         return running.finish(b"")
 
 
-def into_file_within(command: Command, target: IO[bytes], seconds: float) -> Completed | None:
-    """`into_file`, but None where it took longer than so many seconds: it was killed with its group."""
-    late = threading.Event()
+def into_file_within(command: Command, target: IO[bytes], seconds: float, keep: int) -> Completed | None:
+    """`into_file`, but None where it took longer than so many seconds: it was killed with its group.
+
+    Of what it writes the first `keep` bytes are sure to be kept; of more the disk holds no more than what is
+    written within a moment.
+    """
+    late, done = threading.Event(), threading.Event()
     with _started(command, stdin=NOTHING, stdout=target) as running:
 
         def end() -> None:
@@ -88,11 +97,29 @@ def into_file_within(command: Command, target: IO[bytes], seconds: float) -> Com
         timer = threading.Timer(seconds, end)
         timer.daemon = True
         timer.start()
+        threading.Thread(target=_keep_short, args=(target.fileno(), keep, done), daemon=True).start()
         try:
             completed = running.finish(b"")
         finally:
             timer.cancel()
+            done.set()
     return None if late.is_set() else completed
+
+
+def _keep_short(descriptor: int, keep: int, done: threading.Event) -> None:
+    """Give back, until it is done, the room of what was written behind; the writer goes on after a hole."""
+    try:
+        own = os.dup(descriptor)
+    except OSError:
+        return
+    try:
+        while not done.wait(_TRIM_SECONDS):
+            if os.fstat(own).st_blocks * 512 > 2 * keep:
+                os.ftruncate(own, keep)
+    except OSError as error:
+        log.debug("what a program has written cannot be cut: %s", error)
+    finally:
+        os.close(own)
 
 
 def check_into(command: Command, target: IO[bytes]) -> None:

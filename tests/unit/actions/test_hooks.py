@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from drkit.actions.hooks import Ending
 from drkit.config import Hook
 from drkit.errors import ConfigError, HookFailed, Interrupted, ToolFailed, ToolMissing
 from drkit.files import writable_by_others
+from drkit.tools.process import execute
+from drkit.tools.process.command import Command
 from tests.unit.tools.living import soon
 
 
@@ -128,6 +131,17 @@ def test_one_that_leaves_a_process_behind_is_not_waited_for(tmp_path: Path) -> N
     settings = site(tmp_path, hook("after", program, more='timeout = "30s"\nrequired = true'))
     assert hooks.after(settings, "backup", Ending(None)) is None
     os.kill(int((tmp_path / "child").read_text()), 9)
+
+
+def test_one_that_never_stops_writing_fills_no_disk(tmp_path: Path) -> None:
+    """It writes on until what it has written was cut, and a second more."""
+    command = Command(("sh", "-c", "echo first; yes >&2 & yes"), called="yes")
+    with tempfile.TemporaryFile(dir=tmp_path) as output:
+        assert execute.into_file_within(command, output, 1.5, 4096) is None
+        status = os.fstat(output.fileno())
+        assert status.st_blocks * 512 < status.st_size, "there is a hole where most of it was"
+        output.seek(0)
+        assert output.read(8) == b"first\ny\n"
 
 
 def test_a_command_is_a_list_with_a_path(tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ def test_a_message_that_cannot_be_sent_changes_nothing(tmp_path: Path) -> None:
     assert last(tmp_path).message == "restic failed"
     assert run(tmp_path, "return 'done'", port=1).returncode == 0
     assert last(tmp_path).good
-    found = trail.read(tmp_path / "state")
+    found = trail.read(tmp_path / "state", 500)
     assert [(each.verb, each.outcome, each.error) for each in found.entries] == [
         ("backup", "began", ""),
         ("backup", "failed", "tool_failed"),
@@ -386,5 +386,5 @@ def test_a_signal_that_comes_while_the_trail_is_written_loses_nothing(tmp_path: 
     assert ended.returncode == 130
     assert "error: interrupted" in ended.stderr
     assert not last(tmp_path).good
-    found = trail.read(tmp_path / "state")
+    found = trail.read(tmp_path / "state", 500)
     assert [each.outcome for each in found.entries] == ["began", "succeeded"]

@@ -278,6 +278,13 @@ def test_a_file_of_that_name_that_is_not_drkits_stays(tmp_path: Path) -> None:
     assert (tmp_path / "drkit-site-backup.timer").read_text() == "somebody's own\n"
 
 
+def test_and_then_nothing_is_written(tmp_path: Path) -> None:
+    (tmp_path / "drkit-b.service").write_text("mine")
+    with pytest.raises(ConfigError):
+        installation.install(files({"drkit-a.service": "x\n", "drkit-b.service": "y\n"}), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["drkit-b.service"]
+
+
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         installation.install(files({"drkit-site-backup.timer": ""}), tmp_path / "none")

@@ -56,6 +56,18 @@ def test_nobody_waits_for_a_service_that_hangs(tmp_path: Path) -> None:
         assert send(address(tmp_path, service.url), 0.5)
 
 
+def test_nor_for_the_end_of_what_it_answers(tmp_path: Path) -> None:
+    with Service(endless=True) as service:
+        assert send(address(tmp_path, service.url)) is None
+
+
+def test_an_address_that_has_moved_gets_nothing_elsewhere(tmp_path: Path) -> None:
+    """What is sent may be for this service alone; who has moved it says so in the file."""
+    with Service(301) as service:
+        assert send(address(tmp_path, f"{service.url}/{SECRET}")) == f"{service.url} answered 301"
+    assert len(service.asked) == 1
+
+
 def test_a_service_that_is_away(tmp_path: Path) -> None:
     why = send(address(tmp_path, f"http://127.0.0.1:1/{SECRET}"))
     assert why

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import subprocess
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +22,7 @@ from drkit.logs import register_secret
 from drkit.model import Attempt, Problem, ProblemKind
 from drkit.state import attempts
 from drkit.state.directory import State
+from tests import needs
 from tests.inbox import Inbox
 from tests.web import Service
 
@@ -121,6 +125,30 @@ def test_a_memory_that_cannot_be_written_means_the_same(
         tell(settings, FAILED)
     assert len(inbox.titles) == 2
     assert "cannot write down in" in caplog.text
+
+
+def test_a_full_disk_is_told_once_and_that_there_is_room_again(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        needs.missing("only root mounts")
+    state = tmp_path / "small"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "none", state], check=True)
+    try:
+        State(state).prepare()
+        with Inbox() as inbox:
+            settings = site(state, address(inbox))
+            tell(settings)
+            with contextlib.suppress(OSError), (state / "ballast").open("wb", buffering=0) as file:
+                while file.write(bytes(4096)):
+                    pass
+            assert [len(tell(settings, FAILED)) for _ in range(3)] == [1, 0, 0]
+            # Also while it is full still.
+            assert len(tell(settings)) == 1
+            assert tell(settings) == []
+        assert inbox.titles[1] == "drkit site: OK: backup works again"
+        assert (state / "alarms.json").stat().st_mode & 0o777 == 0o600
+    finally:
+        subprocess.run(["umount", "--lazy", state], check=True)
 
 
 def test_a_target_that_is_new_is_told_what_is_wrong_already(state: Path) -> None:
