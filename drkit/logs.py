@@ -51,7 +51,8 @@ _TAIL = 8000
 
 def tail() -> str:
     """The last lines of the log, redacted."""
-    return "\n".join(_recent)[-_TAIL:]
+    # Once more, for a secret may have become known since: a hook has printed it before drkit read it, say.
+    return redact("\n".join(_recent))[-_TAIL:]
 
 
 class _Handler(logging.StreamHandler[TextIO]):

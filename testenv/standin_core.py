@@ -11,6 +11,7 @@ that is not empty, nor without what `prepare` would have set in its environment.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import os
@@ -73,25 +74,33 @@ def fatal(words: str) -> None:
 
 
 def connect() -> psycopg.Connection[dict[str, Any]]:
-    """The database, as the environment names it."""
+    """The database, as the environment names it: one connection, which waits for its turn."""
     given = os.environ
+    return _connection(
+        given["POSTGRESQL_HOST"], given["POSTGRESQL_PORT"], given["POSTGRESQL_USERNAME"],
+        given["POSTGRESQL_PASSWORD"], given["POSTGRESQL_DATABASE"],
+        given.get("POSTGRESQL_SSLMODE", "disable"),
+    )  # fmt: skip
+
+
+@functools.cache
+def _connection(
+    host: str, port: str, user: str, password: str, dbname: str, sslmode: str
+) -> psycopg.Connection[dict[str, Any]]:
     return psycopg.connect(
-        host=given["POSTGRESQL_HOST"], port=given["POSTGRESQL_PORT"], user=given["POSTGRESQL_USERNAME"],
-        password=given["POSTGRESQL_PASSWORD"], dbname=given["POSTGRESQL_DATABASE"],
-        sslmode=given.get("POSTGRESQL_SSLMODE", "disable"), row_factory=dict_row, autocommit=True,
+        host=host, port=port, user=user, password=password, dbname=dbname, sslmode=sslmode,
+        row_factory=dict_row, autocommit=True,
     )  # fmt: skip
 
 
 def rows(query: str, *values: object) -> list[dict[str, Any]]:
     """The rows of a query."""
-    with connect() as connection:
-        return connection.execute(query.encode(), values).fetchall()
+    return connect().execute(query.encode(), values).fetchall()
 
 
 def run(query: str, *values: object) -> None:
     """A statement without rows."""
-    with connect() as connection:
-        connection.execute(query.encode(), values)
+    connect().execute(query.encode(), values)
 
 
 def cache(database: int, *words: str) -> str:

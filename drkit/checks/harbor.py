@@ -143,7 +143,7 @@ def _entries(running: Running, path: str) -> Iterator[tuple[str, str]]:
     if answer.status == 404:
         # The newer of the two logs is there from Harbor 2.13 on.
         return
-    for entry in answer.json():
+    for entry in answer.json() or ():
         when = str(entry.get("op_time", ""))[:16].replace("T", " ")
         kind, resource = entry.get("resource_type"), entry.get("resource")
         yield when, f"{entry.get('operation')} of {kind} {resource} by {entry.get('username')}"

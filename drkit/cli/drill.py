@@ -37,6 +37,10 @@ def drill(
     in_turn: Annotated[
         bool, typer.Option("--in-turn", help="The repository whose last drill is longest ago.")
     ] = False,
+    upgrade_to: Annotated[
+        str | None,
+        typer.Option("--upgrade-to", metavar="TAG", help="Let this newer Harbor migrate the restored copy."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Restore a recovery point into a sandbox, check it and measure how long it takes."""
@@ -44,7 +48,9 @@ def drill(
     from drkit.actions.drill import turn
     from drkit.cli.views import drill as show
 
-    options = action.DrillOptions(point, random, oldest, level, report, identity, repository, junit)
+    options = action.DrillOptions(
+        point, random, oldest, level, report, identity, repository, junit, upgrade_to
+    )
 
     def recorded(run: Run) -> Recorded:
         nonlocal options

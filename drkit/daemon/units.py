@@ -21,6 +21,8 @@ Wants=network-online.target
 [Service]
 Type=oneshot
 ExecStart={command}
+# Where it stands whom to tell if the configuration is gone.
+Environment={state}
 # The last resort: what moves nothing is ended by drkit long before.
 TimeoutStartSec=3d
 {common}"""
@@ -93,6 +95,7 @@ def timers(settings: config.Config, program: Path, config_path: Path) -> dict[st
             site=site,
             after=_after(before),
             command=_command(program, config_path, words(job, several=several)),
+            state=_word(f"DRKIT_STATE={settings.site.state}"),
             common=_COMMON.format(confined=confined(settings)),
         )
         units[f"{name}.timer"] = _TIMER.format(

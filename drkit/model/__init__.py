@@ -27,6 +27,7 @@ from drkit.model.drill import (
     ObjectiveName,
     Stage,
     Statement,
+    Upgrade,
 )
 from drkit.model.evidence import (
     DatabaseEvidence,
@@ -126,6 +127,7 @@ __all__ = [
     "Status",
     "TableEvidence",
     "Unplanted",
+    "Upgrade",
     "Volume",
     "in_seal",
     "is_told",

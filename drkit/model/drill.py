@@ -57,6 +57,27 @@ class DatabaseSummary:
 
 
 @dataclass(frozen=True)
+class Upgrade:
+    """What came of a newer Harbor on what was restored: a trial of that release, not of the point.
+
+    `tag` is that of its images; the outcome is told by its own checks and controls alone.
+    """
+
+    tag: str
+    outcome: Outcome
+    checks: tuple[CheckResult, ...]
+    controls: tuple[ControlResult, ...] = ()
+    unplanted: tuple[Unplanted, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """What keeps it from being good, in a few words; nothing where it is."""
+        bad = [c for c in self.checks if c.outcome in (Outcome.FAILED, Outcome.ERROR)]
+        missed = [f"{c.name} was not caught" for c in self.controls if not c.caught]
+        return "; ".join([*(f"{check.name}: {check.detail}" for check in bad), *missed])
+
+
+@dataclass(frozen=True)
 class DrillReport:
     """Everything that a drill found out; `vault` says where image blobs came from, if from a vault."""
 
@@ -90,6 +111,8 @@ class DrillReport:
     # What the configuration calls the repository, and the user who started the drill.
     repository: str = ""
     started_by: str = ""
+    # With `--upgrade-to`.
+    upgrade: Upgrade | None = None
 
 
 @dataclass(frozen=True)

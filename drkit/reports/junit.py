@@ -18,6 +18,11 @@ _ALLOWED_CONTROL = "\t\n"
 def render(report: DrillReport) -> str:
     """The report as XML, with its declaration."""
     cases = [*map(_check, report.checks), *map(_control, report.controls)]
+    if report.upgrade is not None:
+        found = [*map(_check, report.upgrade.checks), *map(_control, report.upgrade.controls)]
+        for case in found:
+            case.set("classname", f"drkit.upgrade.{_plain(report.upgrade.tag)}")
+        cases += found
     suite = ElementTree.Element(
         "testsuite",
         name=f"drkit drill of {_plain(report.site)}",

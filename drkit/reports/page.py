@@ -45,6 +45,8 @@ def render(report: DrillReport, sentence: str, earlier: Sequence[DrillNote] = ()
     `sentence` is the verdict; `earlier` are the drills before this one, the oldest first.
     """
     good = report.outcome is Outcome.PASSED and all(objective.met for objective in report.objectives)
+    if report.upgrade is not None:
+        good = good and report.upgrade.outcome is Outcome.PASSED
     environment = templates(
         duration=duration,
         moment=moment,

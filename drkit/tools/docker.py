@@ -156,6 +156,12 @@ def _not_there(name: str) -> ConfigError:
     )
 
 
+def is_local() -> bool:
+    """Whether its daemon is on this machine; raises ToolMissing, ToolFailed."""
+    host = ask("context", "inspect", "--format={{.Endpoints.docker.Host}}", stall_limit=_SHORT_LIMIT)
+    return host.strip().startswith("unix://")
+
+
 def images() -> tuple[str, ...]:
     """The names of all images that have one, as in `postgres:15`; raises ToolMissing, ToolFailed."""
     listed = ask("image", "ls", "--format={{.Repository}}:{{.Tag}}", stall_limit=_SHORT_LIMIT).split()

@@ -134,7 +134,7 @@ def watch(process: subprocess.Popen[str], engine: Engine) -> dict[str, dict[str,
             with contextlib.suppress(ServerError):
                 (seen[made],) = json.loads(engine.docker("inspect", made))
         # To ask docker without end would be most of the work.
-        time.sleep(0.2)
+        time.sleep(0.5)
     return seen
 
 
@@ -193,41 +193,67 @@ def confined(seen: dict[str, dict[str, Any]], site: Site) -> None:
             assert secret not in json.dumps(about), what
 
 
-def test_killed_and_then_a_core_that_does_not_start(drkit: Drkit, engine: Engine, core: str) -> None:
-    """What a killed drill leaves, the next one removes; it fails, for this core knows no such schema."""
-    running = f"--filter=ancestor={core}"
-    assert kill_when(drkit, lambda: engine.docker("ps", "--quiet", running), "core runs", "drill")
-    nothing_survives(drkit)
-    assert len(left(engine)) >= 3
-    with older_core(engine, core):
-        ended = drkit.run("drill", "--json")
-    assert ended.code == 5, ended
-    result = ended.envelope["result"]
-    (failed,) = [check for check in result["checks"] if check["outcome"] == "failed"]
-    assert failed["kind"] == "harbor_start"
-    assert "core ended with exit code 1" in failed["detail"]
-    assert f"no migration found for version {SCHEMA}" in failed["detail"]
-    assert any("removed the sandbox that the killed drill" in problem for problem in result["problems"])
+def core_begins(drkit: Drkit) -> bool:
+    """Whether all else runs, and core is just being made: a file tells it sooner than docker."""
+    return bool(list(drkit.sandboxes.glob("*/harbor/core-*/environment")))
+
+
+NEWER = "v2.15.0"
+
+
+@pytest.fixture
+def newer(engine: Engine, core: str) -> Iterator[str]:
+    """The images of a newer release."""
+    yield harbor_images.build(engine, NEWER, 180)
+    harbor_images.remove(engine, NEWER)
+
+
+@pytest.fixture
+def newer_that_fails(engine: Engine, core: str) -> Iterator[str]:
+    """The same, but its migration breaks off in the middle."""
+    yield harbor_images.build(engine, NEWER, 180, MIGRATION_FAILS="yes")
+    harbor_images.remove(engine, NEWER)
+
+
+@pytest.mark.usefixtures("newer")
+def test_an_upgrade(drkit: Drkit, engine: Engine) -> None:
+    result = drkit.ask("drill", "--upgrade-to", NEWER)
+    assert result["outcome"] == "passed"
+    assert not any(check["kind"] in KINDS for check in result["checks"]), "they stand apart"
+    upgrade = result["upgrade"]
+    assert (upgrade["tag"], upgrade["outcome"]) == (NEWER, "passed")
+    found = {check["kind"]: check for check in upgrade["checks"]}
+    assert {kind: check["outcome"] for kind, check in found.items()} == dict.fromkeys(KINDS, "passed")
+    assert f"schema {SCHEMA} migrated to 180" in found["harbor_start"]["detail"]
+    assert all(control["caught"] for control in upgrade["controls"])
     assert left(engine) == []
 
 
-@contextlib.contextmanager
-def older_core(engine: Engine, core: str) -> Iterator[None]:
-    """A core of an older schema under the name of the right one."""
-    engine.docker("tag", core, "kept:core")
-    made = engine.docker("create", core)
-    engine.docker("commit", "--change", "ENV HARBOR_SCHEMA=160", made, core)
-    engine.docker("rm", made)
-    yield
-    engine.docker("tag", "kept:core", core)
-    engine.docker("rmi", "kept:core")
+@pytest.mark.usefixtures("newer_that_fails")
+def test_killed_and_then_an_upgrade_that_fails(drkit: Drkit, engine: Engine) -> None:
+    """What a killed drill leaves, the next one removes; the point is good, whatever becomes of an upgrade."""
+    assert kill_when(drkit, lambda: core_begins(drkit), "core begins", "drill")
+    nothing_survives(drkit)
+    assert len(left(engine)) >= 3
+    ended = drkit.run("drill", "--upgrade-to", NEWER, "--json")
+    assert ended.code == 5, ended
+    message = (
+        f"point .* restores whole, but Harbor {NEWER} does not run on it: Harbor starts: core ended with .*"
+    )
+    assert_error(ended, "drill_failed", message, "do not upgrade production .*")
+    result = ended.envelope["result"]
+    assert (result["outcome"], result["upgrade"]["outcome"]) == ("passed", "failed")
+    assert "failed to migrate the database" in result["upgrade"]["checks"][0]["detail"]
+    assert any("removed the sandbox that the killed drill" in problem for problem in result["problems"])
+    assert left(engine) == []
+    newest = drkit.points()[0]
+    assert newest["last_drill"]["outcome"] == "passed"
 
 
-def test_interrupted_twice(drkit: Drkit, engine: Engine, core: str) -> None:
+def test_interrupted_twice(drkit: Drkit, engine: Engine) -> None:
     process = drkit.start("drill")
-    running = f"--filter=ancestor={core}"
     try:
-        wait_for(lambda: engine.docker("ps", "--quiet", running) or process.poll() is not None, "core runs")
+        wait_for(lambda: core_begins(drkit) or process.poll() is not None, "core begins")
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)
     finally:
@@ -246,10 +272,10 @@ def test_where_it_cannot_be_started(drkit: Drkit, tmp_path: Path) -> None:
     assert_error(ended, "drill_error", message, "see .*")
     stages = [stage["name"] for stage in ended.envelope["result"]["stages"]]
     assert "load registry" not in stages
-    away = drkit.in_environment(DOCKER_HOST=f"unix://{tmp_path}/none.sock").run("drill", "--json")
-    message = "the drill came to no verdict: Harbor cannot be started: docker does not answer: .*"
-    assert away.code == 6
-    assert_error(away, "drill_error", message, "see .*")
+    nobody = drkit.in_environment(DOCKER_HOST=f"unix://{tmp_path}/none.sock")
+    message = "1 problem; the first: Harbor cannot be started: docker does not answer: .*"
+    doctor = nobody.run("doctor", "--json")
+    assert_error(doctor, "drill_error", message, "systemctl start docker; .*")
 
 
 def test_without_images_it_is_not_proved(drilled: Drilled) -> None:

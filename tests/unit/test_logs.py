@@ -180,6 +180,16 @@ def test_json_is_for_the_journal(tmp_path: Path) -> None:
             logs.form_of({"DRKIT_LOG_FORMAT": "xml"}, file.fileno())
 
 
+def test_nobody_is_sent_what_was_said_before_it_was_known_to_be_secret(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    set_up("run")
+    logging.getLogger("drkit").warning("a hook: open-barley")
+    register_secret("open-barley")
+    capsys.readouterr()
+    assert logs.tail().endswith("a hook: ***")
+
+
 def test_the_tail_is_text(capsys: pytest.CaptureFixture[str]) -> None:
     set_up("run")
     logging.getLogger("drkit").warning("the last words")

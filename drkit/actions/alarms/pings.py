@@ -32,8 +32,9 @@ class Started:
             self._thread.start()
 
     def _ping(self, verb: str, file: Path) -> None:
-        if why := _ping(self._settings, verb, file, "start", b"").why:
-            log.warning("%s", why)
+        ended = _ping(self._settings, verb, file, "start", b"")
+        if ended.why:
+            log.warning("the %s that it starts: %s", ended.target, ended.why)
 
     def wait(self) -> None:
         """Wait until it has arrived or failed, so that the end is not told before the start."""

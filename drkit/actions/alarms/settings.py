@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -24,6 +25,8 @@ from drkit.errors import ConfigError
 from drkit.files import replace_file
 
 log = logging.getLogger(__name__)
+
+S = TypeVar("S", config.Notify, config.Ping)
 
 _Section = dict[str, Any] | None
 _FILE = "alarm_settings.json"
@@ -105,23 +108,31 @@ def salvaged(file: Path) -> AlarmSettings | None:
         ping = config.Ping.model_validate_json(_json(sections.get("ping", {})))
         found = AlarmSettings(name, state, notify, ping)
     except ValidationError:
-        return kept or _of_what_is_sound(name, state, sections)
+        # Those that name nobody, as before there was anybody to tell, are of no use.
+        return kept if kept and kept.anybody else _of_what_is_sound(name, state, sections)
     return found if found.anybody or kept is None else kept
 
 
 def _of_what_is_sound(site: str, state: Path, sections: Mapping[str, _Section]) -> AlarmSettings:
-    """One of the two is broken, and nothing was kept: then the other."""
-    notify, ping = config.Notify(), config.Ping()
-    with contextlib.suppress(ValidationError):
-        notify = config.Notify.model_validate_json(_json(sections.get("notify", {})))
-    with contextlib.suppress(ValidationError):
-        ping = config.Ping.model_validate_json(_json(sections.get("ping", {})))
-    return AlarmSettings(site, state, notify, ping)
+    """Of the two, where nothing was kept: each key that is sound by itself."""
+    notify = _sound_keys(config.Notify, sections.get("notify"))
+    return AlarmSettings(site, state, notify, _sound_keys(config.Ping, sections.get("ping")))
+
+
+def _sound_keys(kind: type[S], section: _Section) -> S:
+    sound: dict[str, Any] = {}
+    for key, value in (section or {}).items():
+        with contextlib.suppress(ValidationError):
+            kind.model_validate_json(_json({key: value}))
+            sound[key] = value
+    return kind.model_validate_json(_json(sound))
 
 
 def _last_good(file: Path, text: str) -> AlarmSettings | None:
     stated = _STATE.search(text)
-    state = Path(stated[1]) if stated else Path(config.Site.model_fields["state"].default)
+    # Of a file that is gone nothing else says where; the units of `drkit timers` do.
+    otherwise = os.environ.get("DRKIT_STATE") or config.Site.model_fields["state"].default
+    state = Path(stated[1] if stated else otherwise)
     try:
         kept = _ADAPTER.validate_json((state / _FILE).read_bytes())
     except (OSError, ValueError):

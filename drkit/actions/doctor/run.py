@@ -24,6 +24,7 @@ from drkit.harbor import secretkey
 from drkit.model import clock_changes, utc_now
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
+from drkit.sandbox.harbor import readiness
 from drkit.secrets import capture
 from drkit.state.directory import State
 from drkit.tools.process.command import find_program
@@ -258,6 +259,8 @@ def _sandbox(settings: config.Config) -> Iterator[Finding]:
             f"the user {settings.drill.user} cannot pass through {closed}",
             hint="set directory in [drill] to one that is open to it",
         )
+    if settings.drill.harbor == "required":
+        readiness.refuse_without_any()
     yield disk.look("sandbox", path)
 
 

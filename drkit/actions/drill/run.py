@@ -21,6 +21,7 @@ from drkit.blobs.vault import reading as vault_reading
 from drkit.checks import production
 from drkit.checks.binding import Binding
 from drkit.errors import DrillError, Failure, ToolFailed, UsageError, of_system
+from drkit.harbor import versions
 from drkit.model import (
     CLOCK_SKEW,
     CheckResult,
@@ -33,6 +34,7 @@ from drkit.model import (
     PointManifest,
     Statement,
     Unplanted,
+    Upgrade,
     utc_now,
 )
 from drkit.points import collapse
@@ -42,7 +44,7 @@ from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, silent
 from drkit.reports import junit, statements
 from drkit.sandbox.build import Builder, Restored
-from drkit.sandbox.harbor import trial
+from drkit.sandbox.harbor import readiness, trial
 from drkit.sandbox.harbor.choice import Images, NoImages
 from drkit.sandbox.harbor.trial import Trial
 from drkit.sandbox.hiding import hide
@@ -53,6 +55,8 @@ from drkit.stopwatch import Stopwatch
 from drkit.tools import age
 from drkit.tools.age import Identity
 from drkit.tools.restic import repository
+
+_OTHER_VERSION = Statement("Harbor in its own version", "it was not started: this drill tried a newer one")
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class DrillOptions:
     identity: Path | None = None
     repository: str | None = None
     junit: Path | None = None
+    upgrade_to: str | None = None
 
 
 def drill(settings: config.Config, options: DrillOptions, listener: Listener = silent) -> DrillReport:
@@ -76,6 +81,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
     where it could not even begin; UsageError, NoSuchPoint and the repository's errors.
     """
     _refuse_several(options)
+    _refuse_upgrade(options)
     settings = settings.at(options.repository)
     # What is wrong with it shows before an hour of work.
     key = signing.read_key(settings)
@@ -127,6 +133,18 @@ def _refuse_several(options: DrillOptions) -> None:
     ways += ["--oldest"] if options.oldest else []
     if len(ways) > 1:
         raise UsageError(f"{' and '.join(ways)} choose different points", hint="leave all but one out")
+
+
+def _refuse_upgrade(options: DrillOptions) -> None:
+    """Raise UsageError for an upgrade that cannot be meant."""
+    if options.upgrade_to is None:
+        return
+    if versions.release(options.upgrade_to) is None:
+        raise UsageError(
+            f'"{options.upgrade_to}" is no release of Harbor', hint="give --upgrade-to a tag such as v2.15.2"
+        )
+    if options.level != "full":
+        raise UsageError("--upgrade-to starts Harbor, which a quick drill does not", hint="leave --level out")
 
 
 def choose(points: Sequence[Point], options: DrillOptions) -> Point:
@@ -203,7 +221,9 @@ class _Run:
                 own = private_directory(sandbox.parent, sandbox.name, passable=True)
                 directory = stack.enter_context(own)
                 # Before terabytes are fetched for a drill that shall start Harbor and cannot.
-                images = trial.look(self.settings.drill, self.manifest, self.options.level)
+                images = readiness.look(
+                    self._harbor, self.manifest, self.options.level, self.options.upgrade_to
+                )
                 restored = self._restore(directory, stack)
                 recovery = stopwatch.seconds
                 vault = restored.blobs.vault.where if restored.blobs and restored.blobs.vault else None
@@ -230,8 +250,10 @@ class _Run:
             problems.append(known.message)
         if sandbox.exists():
             problems.append(f"the sandbox {sandbox} is still there")
-        checks, controls = (*checks, *tried.checks), (*controls, *tried.controls)
-        unplanted = (*unplanted, *tried.unplanted)
+        upgrade = self._upgrade(tried)
+        if upgrade is None:
+            checks, controls = (*checks, *tried.checks), (*controls, *tried.controls)
+            unplanted = (*unplanted, *tried.unplanted)
         report = self._report(checks, controls, problems, recovery)
         return replace(
             report,
@@ -240,12 +262,27 @@ class _Run:
             unproved=(
                 *statements.unproved(self.manifest, checks, unplanted, self.options.level),
                 *tried.unproved,
+                *((_OTHER_VERSION,) if upgrade else ()),
                 statements.held_outside(self._taken()),
             ),
             databases=tuple(map(statements.summary, self.manifest.databases)),
             vault=vault,
             versions=report.versions | ({"Harbor in the sandbox": tried.tag} if tried.tag else {}),
+            upgrade=upgrade,
         )
+
+    @property
+    def _harbor(self) -> config.Drill:
+        """Whether Harbor is to be started: who names a release wants it to be."""
+        found = self.settings.drill
+        return found.model_copy(update={"harbor": "required"}) if self.options.upgrade_to else found
+
+    def _upgrade(self, tried: Trial) -> Upgrade | None:
+        """What came of a newer release: it says nothing of the point, which came back or did not."""
+        if self.options.upgrade_to is None or not tried.tag:
+            return None
+        outcome = verdict.decide(tried.checks, tried.controls, ())
+        return Upgrade(tried.tag, outcome, tried.checks, tried.controls, tried.unplanted)
 
     def _try_harbor(self, images: Images | Statement | None, restored: Restored, directory: Path) -> Trial:
         """Harbor itself on what was restored, or the statement why it was not started."""
@@ -255,10 +292,10 @@ class _Run:
             return Trial(unproved=(images,))
         if restored.harbor is None or restored.blobs is None or restored.bundle_damage:
             missing = NoImages("not all that it needs was restored", "see the other checks")
-            return Trial(unproved=(trial.not_started(self.settings.drill, missing),))
-        found = trial.materials(restored, self.manifest.secret_paths)
+            return Trial(unproved=(readiness.not_started(self._harbor, missing),))
+        found = readiness.materials(restored, self.manifest.secret_paths)
         if isinstance(found, NoImages):
-            return Trial(unproved=(trial.not_started(self.settings.drill, found),))
+            return Trial(unproved=(readiness.not_started(self._harbor, found),))
         return trial.run(images, found, restored, directory, self.stopwatch.stage)
 
     def _taken(self) -> Iterator[tuple[str, Path]]:

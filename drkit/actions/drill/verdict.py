@@ -33,7 +33,7 @@ def sentence(report: DrillReport) -> str:
             what = "the sample" if report.level == "quick" else "everything in this recovery point"
             time = f" in {duration(report.recovery_time_seconds)}" if report.recovery_time_seconds else ""
             but = f", but an objective is missed ({', '.join(missed)})" if missed else ""
-            return f"{what} came back{time}, and every planted fault was caught{but}"
+            return f"{what} came back{time}, and every planted fault was caught{but}{_upgraded(report)}"
         case Outcome.FAILED:
             return _why_failed(report)[0]
         case _:
@@ -51,12 +51,38 @@ def judge(report: DrillReport) -> None:
                 result=report,
             )
         case Outcome.PASSED:
-            return
+            _judge_upgrade(report)
         case Outcome.FAILED:
             message, hint = _why_failed(report)
             raise DrillFailed(message, hint=hint, result=report)
         case _:
             raise DrillError(_why_error(report), hint=f"see {report.report}", result=report)
+
+
+def _judge_upgrade(report: DrillReport) -> None:
+    """Raise where a newer Harbor was tried and is not good: nothing is wrong with the point."""
+    found = report.upgrade
+    if found is None or found.outcome is Outcome.PASSED:
+        return
+    if found.outcome is Outcome.FAILED:
+        raise DrillFailed(
+            f"point {report.point} restores whole, but Harbor {found.tag} does not run on it: {found.said}",
+            hint=f"do not upgrade production to it before that is understood; see {report.report}",
+            result=report,
+        )
+    why = found.said or "nothing was checked"
+    said = f"point {report.point} restores whole, but Harbor {found.tag} came to no verdict: {why}"
+    raise DrillError(said, hint=f"see {report.report}", result=report)
+
+
+def _upgraded(report: DrillReport) -> str:
+    found = report.upgrade
+    if found is None:
+        return ""
+    if found.outcome is Outcome.PASSED:
+        return f"; Harbor {found.tag} runs on it"
+    ended = "does not run on it" if found.outcome is Outcome.FAILED else "came to no verdict"
+    return f"; but Harbor {found.tag} {ended}: {found.said}"
 
 
 def _why_failed(report: DrillReport) -> tuple[str, str]:

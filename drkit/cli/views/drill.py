@@ -13,15 +13,18 @@ from drkit.reports import statements
 from drkit.reports.units import duration, moment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from drkit.cli.output import Output
-    from drkit.model import DrillReport
+    from drkit.model import CheckResult, ControlResult, DrillReport, Unplanted
 
 
 def drill(paper: Output, report: DrillReport) -> None:
     """A drill; its verdict comes last, where the eye is."""
-    _checks(paper, report)
+    _checks(paper, report.checks)
     _came_back(paper, report)
-    _controls(paper, report)
+    _controls(paper, report.controls, report.unplanted)
+    _upgrade(paper, report)
     _stages(paper, report)
     if report.unproved:
         layout.heading(paper, "what could not be proved")
@@ -34,13 +37,26 @@ def drill(paper: Output, report: DrillReport) -> None:
     missed = ", ".join(goal.name for goal in report.objectives if not goal.met)
     if missed and report.outcome is Outcome.PASSED:
         said.append(f", but missed: {missed}", style="red")
+    if report.upgrade:
+        said.append(f"; Harbor {report.upgrade.tag} on it: ")
+        said.append_text(layout.outcome(report.upgrade.outcome))
     paper.print(said)
 
 
-def _checks(paper: Output, report: DrillReport) -> None:
+def _upgrade(paper: Output, report: DrillReport) -> None:
+    found = report.upgrade
+    if found is None:
+        return
+    layout.heading(paper, f"upgrade to Harbor {found.tag}")
+    _checks(paper, found.checks)
+    if found.controls or found.unplanted:
+        _controls(paper, found.controls, found.unplanted)
+
+
+def _checks(paper: Output, checks: Sequence[CheckResult]) -> None:
     table = Table("check", "", ">time", "found")
     order = {Outcome.PASSED: 0, Outcome.NOT_PROVABLE: 1, Outcome.ERROR: 2, Outcome.FAILED: 3}
-    for check in sorted(statements.fold(report.checks), key=lambda check: order[check.outcome]):
+    for check in sorted(statements.fold(checks), key=lambda check: order[check.outcome]):
         word = layout.outcome(check.outcome)
         table.add_row(check.name, word, duration(check.seconds), check.detail)
     paper.print(table)
@@ -56,13 +72,13 @@ def _came_back(paper: Output, report: DrillReport) -> None:
         layout.facts(paper, lines)
 
 
-def _controls(paper: Output, report: DrillReport) -> None:
+def _controls(paper: Output, controls: Sequence[ControlResult], unplanted: Sequence[Unplanted]) -> None:
     paper.print()
     table = Table("control", "", "planted")
-    for control in report.controls:
+    for control in controls:
         word = Text("caught", style="green") if control.caught else Text("NOT CAUGHT", style="red")
         table.add_row(control.name, word, control.detail)
-    for fault in report.unplanted:
+    for fault in unplanted:
         table.add_row(fault.name, Text("not planted", style="yellow"), fault.reason)
     paper.print(table)
 

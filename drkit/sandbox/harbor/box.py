@@ -28,8 +28,9 @@ _STORAGE = "/storage"
 # A core that migrates a large database takes its time; one that hangs is not waited for for ever.
 CORE_SECONDS = 600.0
 _START_SECONDS = 60.0
-_PAUSE_SECONDS = 0.1
+_PAUSE_SECONDS = 0.2
 _LAST_LINES = 5
+_PROCESSORS = 2
 # What docker's volume options would take for their own.
 _SPECIAL = ',:\\"'
 
@@ -128,9 +129,11 @@ class Box:
             f"--name=drkit-{self._sandbox.name}-{container.name}-{self._starts}",
             *self._labels,
             f"--network={network}",
-            *("--pull=never", "--restart=no", "--no-healthcheck", "--pids-limit=1024", "--cpus=2"),
+            *("--pull=never", "--restart=no", "--no-healthcheck", "--pids-limit=1024"),
+            f"--cpus={min(_PROCESSORS, os.cpu_count() or 1)}",
             *(f"--memory={container.memory}", f"--memory-swap={container.memory}"),
-            *("--cap-drop=ALL", "--security-opt=no-new-privileges"),
+            # The files are drkit's own: no label of SELinux's would let a container read them.
+            *("--cap-drop=ALL", "--security-opt=no-new-privileges", "--security-opt=label=disable"),
             *(f"--cap-add={name}" for name in container.capabilities),
             *("--log-driver=json-file", "--log-opt=max-size=8m"),
             *(f"--tmpfs={place}:mode=1777" for place in container.empty_directories),
@@ -140,7 +143,7 @@ class Box:
             _write(source, file.data, file.owner)
             words.append(f"--mount=type=bind,source={source},target={file.target},readonly")
         if container.storage:
-            words.append(f"--mount=type=volume,source={self._volume},target={_STORAGE}")
+            words.append(f"--mount=type=volume,source={self._volume},target={_STORAGE},volume-nocopy")
         if container.environment:
             variables = directory / "environment"
             lines = "".join(f"{name}={value}\n" for name, value in container.environment.items())
@@ -195,10 +198,11 @@ class Box:
 
     def _all_run(self) -> None:
         """Raise CoreRefuses where core has ended, ToolFailed where another container has."""
-        for name, made in self._ids.items():
-            state = docker.ask("inspect", "--format={{.State.Running}} {{.State.ExitCode}}", made).split()
-            if state[0] != "true":
-                said = f"{name} ended with exit code {state[-1]}: {self._words(name)}"
+        states = docker.ask("inspect", "--format={{.State.Running}} {{.State.ExitCode}}", *self._ids.values())
+        for name, state in zip(self._ids, states.splitlines(), strict=True):
+            runs, code = state.split()
+            if runs != "true":
+                said = f"{name} ended with exit code {code}: {self._words(name)}"
                 raise CoreRefuses(said) if name == "core" else ToolFailed(f"the sandbox's {said}")
 
     def _words(self, name: str) -> str:

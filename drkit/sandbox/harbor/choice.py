@@ -42,13 +42,35 @@ def choose(here: Collection[str], schema: int, wanted: str | None = None) -> Ima
         cores = [name for name in cores if versions.release(_tag(name)) == versions.release(wanted)]
         if not cores:
             return _absent(f"there is no image {_CORE} of Harbor {wanted} on this machine", wanted)
-    if not cores:
-        return _absent(f"there is no image {_CORE} on this machine", "")
+    if lacking := missing(here):
+        return lacking
     fitting = [name for name in cores if _fits(name, schema)]
     if not fitting:
         return _misfit(cores, schema)
     # The wanted one may be here under several names; of one release any will do.
     return _complete(max(sorted(fitting), key=_release), here)
+
+
+def choose_newer(here: Collection[str], schema: int, wanted: str) -> Images | NoImages:
+    """The images of a release that shall take over from the point's own, and migrates its schema."""
+    release = versions.release(wanted)
+    cores = [name for name in here if _base(name) == _CORE and versions.release(_tag(name)) == release]
+    if release is None or not cores:
+        return _absent(f"there is no image {_CORE} of Harbor {wanted} on this machine", wanted)
+    brings = versions.schema_of(release)
+    if brings is not None and brings < schema:
+        return NoImages(
+            f"Harbor {wanted} is older than the point: its schema is {brings}, the point's is {schema}",
+            "name a newer release: core takes no schema that it does not know",
+        )
+    return _complete(min(cores), here)
+
+
+def missing(here: Iterable[str]) -> NoImages | None:
+    """That there is no core of any release, if so."""
+    if any(_base(name) == _CORE for name in here):
+        return None
+    return _absent(f"there is no image {_CORE} on this machine", "")
 
 
 def _complete(core: str, here: Collection[str]) -> Images | NoImages:

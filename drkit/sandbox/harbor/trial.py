@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from drkit import config
 from drkit.blobs.dangling import Known
 from drkit.checks import harbor as harbor_checks
-from drkit.checks import keys as key_checks
-from drkit.checks import named
-from drkit.checks.finding import Check, Control, Finding, Unplanted, passed
+from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, passed, undecided
 from drkit.checks.harbor import Running
-from drkit.errors import DrillError, ToolFailed
-from drkit.harbor import planting, secretkey
-from drkit.harbor.installation import Installation
+from drkit.errors import Failure, ToolFailed
+from drkit.harbor import planting, versions
 from drkit.harbor.planting import Planted, TaggedImage
 from drkit.logs import register_secret
 from drkit.model import (
@@ -27,7 +23,6 @@ from drkit.model import (
     CheckResult,
     ControlResult,
     InventoryFacts,
-    Level,
     Outcome,
     PointManifest,
     Statement,
@@ -35,19 +30,19 @@ from drkit.model import (
 from drkit.registry import image_manifests, storage
 from drkit.sandbox.build import Restored
 from drkit.sandbox.harbor import box as boxes
-from drkit.sandbox.harbor import choice, plan
+from drkit.sandbox.harbor import plan
 from drkit.sandbox.harbor.box import Box
-from drkit.sandbox.harbor.choice import Images, NoImages
-from drkit.sandbox.harbor.plan import Keys, Made
-from drkit.secrets.classify import SecretKind
-from drkit.tools import docker, jwt
+from drkit.sandbox.harbor.choice import Images
+from drkit.sandbox.harbor.plan import Made
+from drkit.sandbox.harbor.readiness import SUBJECT, Materials
+from drkit.tools import jwt
 from drkit.tools.harbor_core import Core, Login
 from drkit.tools.postgres import sessions
-from drkit.tools.process.command import which
+from drkit.tools.postgres.targets import Target
 
-_SUBJECT = "Harbor itself"
 _SOCKET = ".s.PGSQL.5432"
 _ROBOT_PREFIX = "robot$"
+_HEALTH_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -65,77 +60,7 @@ def not_reached(manifest: PointManifest) -> Trial:
     """What there is to say where a drill ends before it comes to that."""
     if all(database.harbor_schema is None for database in manifest.databases):
         return Trial()
-    return Trial(unproved=(Statement(_SUBJECT, "it was not started: the drill did not come so far"),))
-
-
-def look(settings: config.Drill, manifest: PointManifest, level: Level) -> Images | Statement | None:
-    """The images to start Harbor from, or why it is not started; None where there is no Harbor.
-
-    Raises DrillError where it is required and cannot be.
-    """
-    schema = next((d.harbor_schema for d in manifest.databases if d.harbor_schema is not None), None)
-    if schema is None:
-        return None
-    found = _why_not(settings, manifest, level) or _images(settings, schema)
-    if isinstance(found, Images):
-        return found
-    return not_started(settings, found)
-
-
-def not_started(settings: config.Drill, why: NoImages) -> Statement:
-    """What the report says of it; raises DrillError where it is required."""
-    if settings.harbor == "required":
-        raise DrillError(f"Harbor cannot be started: {why.reason}", hint=why.hint)
-    return Statement(_SUBJECT, f"it was not started: {why.reason}; its login, pages and jobs were not tried")
-
-
-def _why_not(settings: config.Drill, manifest: PointManifest, level: Level) -> NoImages | None:
-    if settings.harbor == "off":
-        return NoImages("harbor in [drill] is off", "set it to auto")
-    if level != "full":
-        return NoImages("a quick drill does not start it", "run a full drill")
-    if not manifest.images or not manifest.part("secrets"):
-        return NoImages("images or secrets are not in this point", "see [blobs] and [secrets]")
-    if os.geteuid() != 0:
-        return NoImages("drkit is not root here, and its files need other owners", "run drkit as root")
-    for program in ("docker", "nsenter"):
-        if which(program) is None:
-            return NoImages(f"{program} is not installed here", "install it")
-    return None
-
-
-def _images(settings: config.Drill, schema: int) -> Images | NoImages:
-    try:
-        return choice.choose(docker.images(), schema, settings.harbor_version)
-    except ToolFailed as error:
-        return NoImages(error.message, error.hint)
-
-
-@dataclass(frozen=True)
-class Materials:
-    """What the restored secrets have for a Harbor."""
-
-    installation: Installation
-    keys: Keys
-
-
-def materials(restored: Restored, secret_paths: tuple[str, ...]) -> Materials | NoImages:
-    """The restored harbor.yml and keys, or what is missing."""
-    members = restored.bundle.members
-    found = named.find(members, secret_paths)
-    if found.installation is None:
-        return NoImages(
-            found.fault or "no harbor.yml is among the restored secrets", "see paths in [secrets]"
-        )
-    by_kind = {member.what: member.data for member in members if member.kind == "file"}
-    secret_key = key_checks.secret_key(key_checks.contents(members))
-    token_key = by_kind.get(SecretKind.TOKEN_KEY)
-    if secret_key is None or token_key is None:
-        which_one = secretkey.PLACE if secret_key is None else "secret/core/private_key.pem"
-        return NoImages(f"{which_one} is not among the restored secrets", "see paths in [secrets]")
-    register_secret(secret_key.decode("utf-8", "replace"))
-    certificate = by_kind.get(SecretKind.TOKEN_CERTIFICATE)
-    return Materials(found.installation, Keys(secret_key, token_key, certificate))
+    return Trial(unproved=(Statement(SUBJECT, "it was not started: the drill did not come so far"),))
 
 
 def run(
@@ -156,13 +81,20 @@ def run(
     with boxes.prepared(wanted, directory, restored.root, socket) as box:
         core = box.core(found.installation.public_host)
         with stage("start Harbor"):
-            with sessions.connect(database.target) as session:
-                planted = planting.plant(session, mark, found.keys.secret_key)
-            results = [Check(CheckKind.HARBOR_START, partial(_starts, box, core, images, planted)).run()]
+            try:
+                with sessions.connect(database.target) as session:
+                    planted = planting.plant(session, mark, found.keys.secret_key)
+            except Failure as error:
+                return _stuck(images, [], f"nobody can be planted in the database: {error.message}")
+            start = partial(_starts, box, core, images, planted, database.target)
+            results = [Check(CheckKind.HARBOR_START, start).run()]
         if results[0].outcome is not Outcome.PASSED:
             return Trial(tuple(results), unproved=_rest(core, started=False), tag=images.tag)
         with stage("checks of Harbor"):
-            running = _running(core, planted, mark, found, restored)
+            try:
+                running = _running(core, planted, mark, found, restored)
+            except Failure as error:
+                return _stuck(images, results, f"what to try cannot be found out: {error.message}")
             results += [check.run() for check in harbor_checks.checks(running)]
             unproved = _rest(core, started=True)
         with stage("controls of Harbor"):
@@ -192,17 +124,46 @@ def _made_up() -> Made:
     )
 
 
-def _starts(box: Box, core: Core, images: Images, planted: Planted) -> Finding:
+def _stuck(images: Images, results: list[CheckResult], why: str) -> Trial:
+    """What there is to say where the checks cannot begin: that is no verdict."""
+    stuck = Check(CheckKind.HARBOR_LOGIN, lambda: undecided(why)).run()
+    said = Statement(SUBJECT, "its login, pulls and pushes were not tried")
+    return Trial((*results, stuck), unproved=(said,), tag=images.tag)
+
+
+def _starts(box: Box, core: Core, images: Images, planted: Planted, database: Target) -> Finding:
     def look() -> Finding:
+        before = _schema(database)
         box.start(core)
-        health = harbor_checks.healthy(core)
+        health = _health(core)
         login = Login(planted.user.name, planted.user.password)
         said = str(core.ask("GET", "/api/v2.0/systeminfo", login.header).json().get("harbor_version"))
         if health.outcome is not Outcome.PASSED:
             return health
-        return passed(f"{said} from the images of {images.tag}: {health.detail}; its network leads nowhere")
+        after = _schema(database)
+        brings = versions.schema_of(release) if (release := versions.release(images.tag)) else None
+        if brings is not None and after < brings:
+            return failed(f"{said} runs on schema {after}, and has not migrated it to its own, {brings}")
+        migrated = f"; schema {before} migrated to {after}" if after != before else ""
+        health_said = f"{health.detail}{migrated}; its network leads nowhere"
+        return passed(f"{said} from the images of {images.tag}: {health_said}")
 
     return harbor_checks.judged(look)
+
+
+def _schema(database: Target) -> int:
+    with sessions.connect(database) as session:
+        return int(session.value("SELECT max(version) FROM public.schema_migrations"))
+
+
+def _health(core: Core) -> Finding:
+    """What core says of itself: it looks every few seconds, and knows nothing before its first look."""
+    end = time.monotonic() + _HEALTH_SECONDS
+    while True:
+        found = harbor_checks.healthy(core)
+        if found.outcome is Outcome.PASSED or time.monotonic() > end:
+            return found
+        time.sleep(0.2)
 
 
 def _running(core: Core, planted: Planted, mark: str, found: Materials, restored: Restored) -> Running:
@@ -256,7 +217,7 @@ def _short_key(
 def _rest(core: Core, *, started: bool) -> tuple[Statement, ...]:
     """What of Harbor was not tried."""
     if not started:
-        return (Statement(_SUBJECT, "it did not start: its login, pulls and pushes were not tried"),)
+        return (Statement(SUBJECT, "it did not start: its login, pulls and pushes were not tried"),)
     with contextlib.suppress(ToolFailed):
         absent = [name for name, state in harbor_checks.components(core).items() if state != "healthy"]
         if absent:

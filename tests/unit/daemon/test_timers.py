@@ -48,6 +48,7 @@ def test_units() -> None:
     assert value(timer, "RandomizedDelaySec") == []
     service = found[f"{NAME}-drill-quick.service"]
     assert value(service, "ExecStart") == [f"{PROGRAM} --config {CONFIG} drill --level quick"]
+    assert value(service, "Environment") == [f"DRKIT_STATE={site().site.state}"]
     assert value(service, "After")[-1] == f"{NAME}-backup.service", "one after the other, after an outage"
     assert value(found[f"{NAME}-backup.service"], "After") == value(service, "After")[:1]
     assert units.to_enable(found) == (f"{NAME}-backup.timer", f"{NAME}-drill-quick.timer")

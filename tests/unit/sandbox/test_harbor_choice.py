@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drkit.harbor import versions
-from drkit.sandbox.harbor.choice import Images, NoImages, choose
+from drkit.sandbox.harbor.choice import Images, NoImages, choose, choose_newer
 
 
 def images(*tags: str, place: str = "goharbor/", cache: str = "redis-photon") -> list[str]:
@@ -131,3 +131,28 @@ def test_every_schema_that_is_told_can_be_chosen() -> None:
         assert own is not None
         assert versions.fits(release, own)
         assert f"{release[0]}.{release[1]}" in versions.named(own)
+
+
+def test_a_newer_one_to_upgrade_to() -> None:
+    here = images("v2.14.0", "v2.15.2", "v2.99.0")
+    for tag in ("v2.15.2", "2.15.2"):
+        found = choose_newer(here, 170, tag)
+        assert isinstance(found, Images)
+        assert found.tag == "v2.15.2"
+    # What drkit does not know yet is newer than all that it knows.
+    assert isinstance(choose_newer(here, 170, "v2.99.0"), Images)
+    # The same schema is no upgrade of the database, and may be tried all the same.
+    assert isinstance(choose_newer(here, 180, "v2.15.2"), Images)
+
+
+@pytest.mark.parametrize(
+    ("schema", "tag", "reason"),
+    [
+        (170, "v2.16.0", "there is no image harbor-core of Harbor v2.16.0 on this machine"),
+        (190, "v2.15.2", "Harbor v2.15.2 is older than the point: its schema is 180, the point's is 190"),
+    ],
+)
+def test_none_to_upgrade_to(schema: int, tag: str, reason: str) -> None:
+    found = choose_newer(images("v2.15.2"), schema, tag)
+    assert isinstance(found, NoImages)
+    assert found.reason == reason

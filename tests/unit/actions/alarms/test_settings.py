@@ -75,10 +75,33 @@ def test_the_last_good_ones_are_kept(file: Path, tmp_path: Path) -> None:
 
 def test_where_nothing_was_kept_the_section_that_is_sound_holds(file: Path) -> None:
     text = file.read_text()
+    ping = {"copy": Path("/etc/drkit/ping-copy")}
     file.write_text(text.replace("[ping]", "[ping]\nbackup = 3"))
     found = alarms.salvaged(file)
     assert found is not None
-    assert (found.notify.urls, found.ping.files) == (("json://one",), {})
+    assert (found.notify.urls, found.ping.files) == (("json://one",), ping)
+
+    # Nor do those that were kept before there was anybody to tell.
+    file.write_text(text[: text.index("[notify]")])
+    nobody = config.load_config(file)
+    assert not alarms.of(nobody).anybody
+    alarms.keep(nobody)
+    file.write_text(text.replace('mail = ["root"]', 'mail = ["-oQ/tmp/x", "two\\nlines"]\nmial = 3'))
+    found = alarms.salvaged(file)
+    assert found is not None
+    assert (found.notify.urls, found.notify.mail, found.ping.files) == (("json://one",), (), ping)
+
+
+def test_of_a_file_that_is_gone_a_unit_knows_where_they_are_kept(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config.load_config(file)
+    alarms.keep(settings)
+    file.unlink()
+    assert alarms.salvaged(file) is None
+    monkeypatch.setenv("DRKIT_STATE", str(tmp_path / "state"))
+    assert alarms.salvaged(file) == alarms.of(settings)
+    assert alarms.salvaged(tmp_path / "another.toml") is None
 
 
 def test_another_sites_people_are_not_told(file: Path, tmp_path: Path) -> None:

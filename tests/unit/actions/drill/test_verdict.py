@@ -9,7 +9,16 @@ import pytest
 
 from drkit.actions.drill.verdict import decide, judge, sentence
 from drkit.errors import DrillError, DrillFailed
-from drkit.model import CheckKind, CheckResult, ControlResult, DrillReport, Objective, Outcome, Reason
+from drkit.model import (
+    CheckKind,
+    CheckResult,
+    ControlResult,
+    DrillReport,
+    Objective,
+    Outcome,
+    Reason,
+    Upgrade,
+)
 
 NOW = datetime(2026, 11, 24, 2, tzinfo=UTC)
 GOOD = CheckResult(CheckKind.TABLES, Outcome.PASSED, "seen", 0.1, "registry")
@@ -106,3 +115,53 @@ def test_the_verdict_in_a_sentence() -> None:
     assert sentence(missed).endswith("caught, but an objective is missed (rto)")
     assert sentence(report(GOOD, BAD)) == "point p does not restore whole: closure"
     assert "were not caught" in sentence(report(GOOD, controls=(replace(CAUGHT, caught=False),)))
+
+
+def upgraded(check: CheckResult, *controls: ControlResult) -> DrillReport:
+    upgrade = Upgrade("v2.15.0", decide([check], controls, ()), (check,), controls)
+    return replace(report(GOOD), upgrade=upgrade)
+
+
+STARTS = CheckResult(CheckKind.HARBOR_START, Outcome.PASSED, "schema 170 migrated to 180", 1.0)
+
+
+def test_an_upgrade_that_works() -> None:
+    good = upgraded(STARTS, CAUGHT)
+    judge(good)
+    assert sentence(good).endswith("; Harbor v2.15.0 runs on it")
+
+
+def test_an_upgrade_that_fails_says_nothing_against_the_point() -> None:
+    ended = replace(STARTS, outcome=Outcome.FAILED, detail="core ended with exit code 1: no such column")
+    found = upgraded(ended)
+    with pytest.raises(DrillFailed) as caught:
+        judge(found)
+    assert caught.value.message == (
+        "point p restores whole, but Harbor v2.15.0 does not run on it: Harbor starts:"
+        " core ended with exit code 1: no such column"
+    )
+    assert "do not upgrade production" in caught.value.hint
+    assert found.outcome is Outcome.PASSED
+    assert "; but Harbor v2.15.0 does not run on it: Harbor starts: core ended" in sentence(found)
+
+
+@pytest.mark.parametrize(
+    ("check", "controls", "why"),
+    [
+        (replace(STARTS, outcome=Outcome.ERROR, detail="no answer"), (), "Harbor starts: no answer"),
+        (STARTS, (MISSED,), "emptied link was not caught"),
+        (STARTS, (), "nothing was checked"),
+    ],
+)
+def test_an_upgrade_without_a_verdict(
+    check: CheckResult, controls: tuple[ControlResult, ...], why: str
+) -> None:
+    with pytest.raises(DrillError) as caught:
+        judge(upgraded(check, *controls))
+    assert caught.value.message == (f"point p restores whole, but Harbor v2.15.0 came to no verdict: {why}")
+
+
+def test_a_bad_point_comes_before_an_upgrade() -> None:
+    both = replace(report(BAD), upgrade=Upgrade("v2.15.0", Outcome.FAILED, (STARTS,)))
+    with pytest.raises(DrillFailed, match="does not restore whole"):
+        judge(both)

@@ -1,0 +1,123 @@
+"""Whether Harbor can be started on a restored point: images, rights and keys, and why not where it cannot."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from drkit import config
+from drkit.checks import keys as key_checks
+from drkit.checks import named
+from drkit.errors import DrillError, ToolFailed
+from drkit.harbor import secretkey
+from drkit.harbor.installation import Installation
+from drkit.logs import register_secret
+from drkit.model import Level, PointManifest, Statement
+from drkit.sandbox.build import Restored
+from drkit.sandbox.harbor import choice
+from drkit.sandbox.harbor.choice import Images, NoImages
+from drkit.sandbox.harbor.plan import Keys
+from drkit.secrets.classify import SecretKind
+from drkit.tools import docker
+from drkit.tools.process.command import which
+
+SUBJECT = "Harbor itself"
+
+
+def look(
+    settings: config.Drill, manifest: PointManifest, level: Level, newer: str | None
+) -> Images | Statement | None:
+    """The images to start Harbor from, or why it is not started; None where there is no Harbor.
+
+    `newer` is the release to upgrade to, which is as good as required. Raises DrillError where what is
+    required cannot be.
+    """
+    schema = next((d.harbor_schema for d in manifest.databases if d.harbor_schema is not None), None)
+    if schema is None and newer is None:
+        return None
+    if schema is None:
+        found: Images | NoImages = NoImages(
+            "no database of Harbor's is in this point", "leave --upgrade-to out"
+        )
+    else:
+        found = _why_not(settings, manifest, level) or _images(settings, schema, newer)
+    if isinstance(found, Images):
+        return found
+    return not_started(settings, found)
+
+
+def refuse_without_any() -> None:
+    """Raise DrillError where this machine cannot start any Harbor, whatever a point's schema is."""
+    found = _machine_lacks()
+    if found is None:
+        try:
+            found = choice.missing(docker.images())
+        except ToolFailed as error:
+            found = NoImages(error.message, error.hint)
+    if found:
+        raise DrillError(f"Harbor cannot be started: {found.reason}", hint=found.hint)
+
+
+def not_started(settings: config.Drill, why: NoImages) -> Statement:
+    """What the report says of it; raises DrillError where it is required."""
+    if settings.harbor == "required":
+        raise DrillError(f"Harbor cannot be started: {why.reason}", hint=why.hint)
+    return Statement(SUBJECT, f"it was not started: {why.reason}; its login, pages and jobs were not tried")
+
+
+def _why_not(settings: config.Drill, manifest: PointManifest, level: Level) -> NoImages | None:
+    if settings.harbor == "off":
+        return NoImages("harbor in [drill] is off", "set it to auto")
+    if level != "full":
+        return NoImages("a quick drill does not start it", "run a full drill")
+    if not manifest.images or not manifest.part("secrets"):
+        return NoImages("images or secrets are not in this point", "see [blobs] and [secrets]")
+    return _machine_lacks()
+
+
+def _machine_lacks() -> NoImages | None:
+    if os.geteuid() != 0:
+        return NoImages("drkit is not root here, and its files need other owners", "run drkit as root")
+    for program in ("docker", "nsenter"):
+        if which(program) is None:
+            return NoImages(f"{program} is not installed here", "install it")
+    return None
+
+
+def _images(settings: config.Drill, schema: int, newer: str | None) -> Images | NoImages:
+    try:
+        if not docker.is_local():
+            return NoImages("docker's daemon is on another machine", "run drills where it is")
+        here = docker.images()
+        if newer is not None:
+            return choice.choose_newer(here, schema, newer)
+        return choice.choose(here, schema, settings.harbor_version)
+    except ToolFailed as error:
+        return NoImages(error.message, error.hint)
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What the restored secrets have for a Harbor."""
+
+    installation: Installation
+    keys: Keys
+
+
+def materials(restored: Restored, secret_paths: tuple[str, ...]) -> Materials | NoImages:
+    """The restored harbor.yml and keys, or what is missing."""
+    members = restored.bundle.members
+    found = named.find(members, secret_paths)
+    if found.installation is None:
+        return NoImages(
+            found.fault or "no harbor.yml is among the restored secrets", "see paths in [secrets]"
+        )
+    by_kind = {member.what: member.data for member in members if member.kind == "file"}
+    secret_key = key_checks.secret_key(key_checks.contents(members))
+    token_key = by_kind.get(SecretKind.TOKEN_KEY)
+    if secret_key is None or token_key is None:
+        which_one = secretkey.PLACE if secret_key is None else "secret/core/private_key.pem"
+        return NoImages(f"{which_one} is not among the restored secrets", "see paths in [secrets]")
+    register_secret(secret_key.decode("utf-8", "replace"))
+    certificate = by_kind.get(SecretKind.TOKEN_CERTIFICATE)
+    return Materials(found.installation, Keys(secret_key, token_key, certificate))
