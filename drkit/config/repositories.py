@@ -28,6 +28,12 @@ class Retention(Section):
     # Three years, and the quarter that is being closed.
     keep_drill_reports: Duration = timedelta(days=1190)
 
+    @property
+    def keeps_all(self) -> bool:
+        """Whether no rule says which points to keep: then all of them are kept."""
+        counts = (self.keep_last, self.keep_hourly, self.keep_daily)
+        return not any((*counts, self.keep_weekly, self.keep_monthly, self.keep_yearly))
+
 
 class Repository(Section):
     """`[[repository]]`: a restic repository.

@@ -38,6 +38,8 @@ METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _PATIENCE_SECONDS = 8.0
 # The loop looks each second, and says so each twenty.
 _DEAD_SECONDS = 120.0
+# Whoever is answered when the scheduler ends may have that long to go.
+_PARTING_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -313,8 +315,12 @@ class _Server(ThreadingHTTPServer):
         log.debug("a request was not answered", exc_info=True)
 
     def server_close(self) -> None:
-        """Close, and leave no socket of ours behind."""
+        """Close, hang up on who is still connected, and leave no socket of ours behind."""
         super().server_close()
+        self._hang_up(0.0)
+        end = time.monotonic() + _PARTING_SECONDS
+        for _ in range(self._limits.connections):
+            self._slots.acquire(timeout=max(0.0, end - time.monotonic()))
         if self._path is not None and self._bound:
             self._path.unlink(missing_ok=True)
 

@@ -148,9 +148,18 @@ class Catalog:
             self, repository=Repository(access), cache=directory / "catalog", alike={}, histories=False
         )
 
+    def by_own_seals(self) -> Catalog:
+        """The same, where no seal and no other repository is believed what it says of a snapshot not its own.
+
+        For whoever removes what lists say that nobody needs. It costs a restic for each that this machine has
+        not read yet.
+        """
+        return replace(self, alike={}, histories=False)
+
     def manifests(self, snapshots: Iterable[Snapshot]) -> dict[str, Path]:
         """Where the manifests of seals are kept here, for `alike` of another repository's catalog."""
-        return {s.tree: self.cache / f"{s.id}.json" for s in snapshots if s.tree and seals.SEAL in s.tags}
+        sealing = (s for s in snapshots if s.tree and seals.SEAL in s.tags)
+        return {s.tree: self._reader.known(s) for s in sealing}
 
     def impatient(self) -> Catalog:
         """The same where others are waited for in vain if this one does not answer."""
@@ -240,7 +249,7 @@ class Catalog:
         drill = seals.value(snapshot, seals.DRILL)
         if found is not None and (found.id != drill or not seals.is_name(found.id)):
             raise RestoreDamaged(
-                f"the report in snapshot {snapshot.id[:8]} is not that of drill {drill}",
+                f"the report in snapshot {snapshot.id[:8]} is not that of drill {seals.shown(drill)}",
                 hint="see who can write to the repository",
             )
         if found is None:

@@ -4,7 +4,8 @@ A list of recovery points needs the manifest of every seal and the report of eve
 snapshot of its own: restic would be started once for each. So a seal has them beside its own, a line each,
 with the tree that it was read from. By that hash restic names everything in a snapshot, so that a line holds
 for a snapshot with that tree, here or in any repository that it was copied to, and for no other. It is for
-lists alone; whoever restores or verifies a point reads its own seal.
+lists alone, for whoever can write to the repository can store a seal that says anything: whoever restores or
+verifies a point reads its own seal, and so does whoever removes points.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from drkit.model import DrillNote, Point, PointManifest
 from drkit.points import seals
@@ -31,12 +32,12 @@ class Listing:
         """The ids of the sealed points."""
         return frozenset(point.id for point in self.points if point.manifest)
 
-    @property
+    @cached_property
     def reports(self) -> dict[str, Snapshot]:
         """The snapshots of drills' reports by the drills' ids, the oldest first."""
         return of_drills(self.snapshots)
 
-    @property
+    @cached_property
     def unread(self) -> dict[str, Snapshot]:
         """Those of drills of which nothing else is known here: their reports cannot be read."""
         known = {note.id for note in self.drills}

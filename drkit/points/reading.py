@@ -1,7 +1,8 @@
 """Manifests of seals and reports of drills, each read once.
 
 What was read is kept in the state directory under its snapshot's id, which names content that never changes.
-Of what is not there, many are found together in the history of a seal; the others cost a restic each.
+Of what is not there, many are found together in the history of a seal; the others cost a restic each. What a
+history says of another snapshot is its writer's word, and is kept apart: nothing is removed by it.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class Reader:
     """Reads what snapshots of a repository say, and keeps it in the directory `kept`.
 
     `alike` has files with manifests by the hash of everything in their seals: one that is a copy need not be
-    read. Without `histories` each is read from its own seal, as a proof asks for.
+    read. Without `histories` each is read from its own seal, as a proof asks for, and whoever removes points.
     """
 
     repository: Repository
@@ -81,18 +82,24 @@ class Reader:
         notes = in_order(reports, self._note, _READERS)
         return dict(zip((s.id for s in sealing), manifests, strict=True)), tuple(notes)
 
-    def keep(self, snapshot: str, data: bytes) -> None:
+    @property
+    def told(self) -> Path:
+        """Where is kept what others say of a snapshot: a history, or another repository's seal."""
+        return self.kept / "told"
+
+    def keep(self, snapshot: str, data: bytes, *, told: bool = False) -> None:
         """Keep what a snapshot says; that only saves time, so that a full disk does not stop a restore."""
+        directory = self.told if told else self.kept
         with contextlib.suppress(OSError):
-            self.kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-            partial = self.kept / f".{snapshot}.part"
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            partial = directory / f".{snapshot}.part"
             partial.write_bytes(data)
-            partial.replace(self._file(snapshot))
+            partial.replace(directory / f"{snapshot}.json")
 
     def forget_but(self, known: set[str]) -> None:
         """Keep nothing of snapshots that are gone."""
         with contextlib.suppress(OSError):
-            for path in self.kept.glob("*.json"):
+            for path in (*self.kept.glob("*.json"), *self.told.glob("*.json")):
                 if path.stem not in known:
                     path.unlink()
 
@@ -101,16 +108,27 @@ class Reader:
         yield history.Entry("", "manifest", own)
         for snapshot in (s for s in snapshots if s.tree):
             with contextlib.suppress(OSError):
+                file = self.known(snapshot)
                 if seals.SEAL in snapshot.tags:
-                    if parse(PointManifest, data := self._file(snapshot.id).read_bytes()):
+                    if parse(PointManifest, data := file.read_bytes()):
                         yield history.Entry(snapshot.tree, "manifest", data)
-                elif seals.value(snapshot, seals.DRILL) and (
-                    note := parse(DrillNote, self._file(snapshot.id).read_bytes())
-                ):
+                elif seals.value(snapshot, seals.DRILL) and (note := parse(DrillNote, file.read_bytes())):
                     yield history.Entry(snapshot.tree, "drill", _adapter(DrillNote).dump_json(note))
+
+    def known(self, snapshot: Snapshot) -> Path:
+        """The file that is kept of a snapshot; one that is not there, if none is."""
+        return next((file for file in self._files(snapshot) if file.exists()), self._file(snapshot.id))
 
     def _file(self, snapshot: str) -> Path:
         return self.kept / f"{snapshot}.json"
+
+    def _files(self, snapshot: Snapshot) -> Iterator[Path]:
+        """Where something may be kept of it, its own words first."""
+        yield self._file(snapshot.id)
+        if self.histories:
+            yield self.told / f"{snapshot.id}.json"
+            if alike := self.alike.get(snapshot.tree):
+                yield alike
 
     def _manifest(self, snapshot: Snapshot) -> PointManifest | str:
         """The manifest of a seal, or why it cannot be had."""
@@ -125,19 +143,19 @@ class Reader:
         """What is kept in mind of a drill, read from its report, or why it cannot be had."""
         note, drill = self._read(DrillNote, snapshot, REPORT_FILE), seals.value(snapshot, seals.DRILL)
         if isinstance(note, str):
-            return f"the report of drill {drill} {note}"
+            return f"the report of drill {seals.shown(drill)} {note}"
         if (note.id, note.point) != (drill, seals.value(snapshot, seals.POINT)) or not seals.is_name(note.id):
-            return f"the report of drill {drill} (snapshot {snapshot.id[:8]}) is that of another"
+            return f"the report of drill {seals.shown(drill)} (snapshot {snapshot.id[:8]}) is that of another"
         return note
 
     def _read(self, kind: type[T], snapshot: Snapshot, name: str) -> T | str:
         """What a snapshot's file says, from what is kept or the repository; or what is wrong with it."""
-        for file in (self._file(snapshot.id), self.alike.get(snapshot.tree)):
+        for file in self._files(snapshot):
             with contextlib.suppress(OSError):
                 # A copy that a power cut has emptied says nothing of what is in the repository.
-                if file and (known := parse(kind, data := file.read_bytes())) is not None:
-                    if file.parent != self.kept:
-                        self.keep(snapshot.id, data)
+                if (known := parse(kind, data := file.read_bytes())) is not None:
+                    if file.parent not in (self.kept, self.told):
+                        self.keep(snapshot.id, data, told=True)
                     return known
         try:
             data = b"".join(self.repository.read(snapshot.id, f"/{name}", locked=False))
@@ -160,7 +178,7 @@ class Reader:
                     wanted.pop(snapshot, None)
 
     def _has(self, snapshot: Snapshot) -> bool:
-        return self._file(snapshot.id).exists() or snapshot.tree in self.alike
+        return any(file.exists() for file in self._files(snapshot))
 
     def _keep_history(self, seal: Snapshot, wanted: Iterable[Snapshot]) -> tuple[str, ...]:
         """Keep what a seal's history tells of snapshots; returns of which: none, if it cannot be read."""
@@ -171,7 +189,7 @@ class Reader:
             for entry in history.entries(pieces):
                 place = places.get((entry.kind, entry.tree or seal.tree))
                 if place is not None:
-                    self.keep(place, entry.data)
+                    self.keep(place, entry.data, told=True)
                     found.append(place)
         except ToolFailed as error:
             log.info("the history in seal %s cannot be read: %s", seal.id[:8], error.message)

@@ -59,7 +59,7 @@ def plan(
     dated.sort(key=lambda d: (d.at, d.point.id), reverse=True)
     past = [d for d in dated if d.at <= now]
     reasons: dict[str, list[str]] = {d.point.id: [] for d in dated}
-    if rules == Retention():
+    if rules.keeps_all:
         for d in dated:
             reasons[d.point.id].append(NO_RULE_SET)
         return _decisions(dated, reasons)

@@ -38,6 +38,11 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
+def shown(text: str | None) -> str:
+    """A name as it can stand in a sentence: one that is none in quotes, on one line."""
+    return text if text and is_name(text) else ascii(text)[:_SHOWN]
+
+
 def value(snapshot: Snapshot, prefix: str) -> str | None:
     """What a snapshot's tag of that kind says, None where it has none."""
     return next((tag.removeprefix(prefix) for tag in snapshot.tags if tag.startswith(prefix)), None)

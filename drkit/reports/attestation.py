@@ -153,10 +153,11 @@ def chains(every: Iterable[Attested]) -> tuple[Chain, ...]:
 
 def missing(reports: Sequence[Attested], there: Collection[str], first: Attested) -> Iterator[Gap]:
     """What these reports name that is not `there`, by hashes; what the first one names was before all."""
-    before = {each.sha256 for each in first.predicate.previous}
+    known = {each.sha256 for each in first.predicate.previous}
     for one in reports:
         for each in one.predicate.previous:
-            if each.sha256 not in there and each.sha256 not in before:
+            if each.sha256 not in there and each.sha256 not in known:
+                known.add(each.sha256)
                 yield Gap(each.drill, one.report.id)
 
 

@@ -157,3 +157,32 @@ def test_append_only(many: Drkit) -> None:
 
 def new_recipient() -> str:
     return str(pyrage.x25519.Identity.generate().to_public())
+
+
+def test_what_another_seal_says_of_a_point_removes_nothing(many: Drkit, tmp_path: Path) -> None:
+    """Whoever can write to the repository can store a seal that tells of every other point what they like."""
+    newest, proven, oldest = many.sealed()
+    seals = json.loads(many.restic("snapshots", "--tag", "drkit:manifest", "--json"))
+    lines = []
+    for seal in seals:
+        told = json.loads(many.restic("dump", seal["id"], "/manifest.json"))
+        # As if the newest were of the last century, and the oldest of tomorrow.
+        year = {newest: "1999", oldest: "2026"}.get(told["id"], told["consistent_at"][:4])
+        told["consistent_at"] = year + told["consistent_at"][4:]
+        lines.append(f'{{"tree":"{seal["tree"]}","manifest":{json.dumps(told)}}}\n')
+    history = tmp_path / "history.jsonl"
+    history.write_text("".join(lines))
+    site = next(tag for tag in seals[0]["tags"] if tag.startswith("drkit:site:"))
+    tags = f"{site},drkit:point:20990101-000000-aaaaaa,drkit:manifest"
+    into = ("--tag", tags, "--stdin-filename", history.name, "--stdin-from-command")
+    many.restic("backup", *into, "--", "cat", str(history))
+    shutil.rmtree(many.state / "catalog")
+    assert [point["id"] for point in many.points() if (point["consistent_at"] or "")[:4] == "1999"] == [
+        newest
+    ]
+    keep(many, keep_last=1)
+    decisions = {line["point"]: line["keep"] for line in many.ask("expire")["decisions"]}
+    assert decisions == {newest: True, proven: True, oldest: False}
+    assert many.sealed() == [newest, proven]
+    # What was read of each itself is believed from then on.
+    assert all((point["consistent_at"] or "")[:4] != "1999" for point in many.points())

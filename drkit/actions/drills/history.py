@@ -189,7 +189,7 @@ def _try_to_read(
 
 
 def _unread(each: _Looked, drill: str) -> str:
-    return f"the report of drill {drill} in {each.catalog.name} cannot be read"
+    return f"the report of drill {seals.shown(drill)} in {each.catalog.name} cannot be read"
 
 
 def _left_out(each: _Looked, reports: Iterable[DrillAgain], keys: Mapping[str, str]) -> Iterator[str]:

@@ -150,7 +150,8 @@ class _Expiry:
                     f" `drkit expire --repository {self.name}` on one that may"
                 )
                 return
-        listing = catalog.look(locked=True, strict=True)
+        # What others say of a point must not be why it goes, or another in its place.
+        listing = catalog.by_own_seals().look(locked=True, strict=True)
         _refuse_missing(known_points.look(catalog, listing))
         now = utc_now()
         own = hosts.ownership(self.settings).own(listing.points)
@@ -194,13 +195,13 @@ def remove(catalog: Catalog, points: Sequence[Point], listing: Listing, reports:
     That they were removed is recorded in the repository; of the earlier records those go that nobody needs.
     Reports of their drills stay as long as `reports` says: they are the auditor's.
     """
-    if not points:
-        return
     ids = {point.id for point in points}
     older = {snapshot for point in points for snapshot in point.superseded}
     sealing = {point.manifest_snapshot for point in points if point.manifest_snapshot}
     parts = [snapshot for point in points for snapshot in point.snapshots]
     drills = drill_reports.outlived(listing, ids, reports, utc_now())
+    if not points and not drills:
+        return
     records = [record.id for record in listing.records if _outlived(record, ids)]
     # An older seal of the same point would count again as soon as the newer one is gone.
     catalog.repository.forget(sorted(older))

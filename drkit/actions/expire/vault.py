@@ -141,7 +141,7 @@ def _needed(
     seen = set()
     for number, repository in enumerate(settings.repositories):
         catalog = open_catalog(settings, repository.name)
-        listing = catalog.look(locked=number == 0)
+        listing = catalog.by_own_seals().look(locked=number == 0)
         if missed := known_points.look(catalog, listing):
             raise PointsMissing(missed.problems[0].message)
         for point in listing.points:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from drkit import config
 from drkit.actions import hosts, known_points
+from drkit.actions.status import of_drills
 from drkit.actions.status.of_copies import Further
 from drkit.errors import Failure
 from drkit.model import Problem, ProblemKind, utc_now
@@ -31,5 +32,6 @@ def _one(settings: config.Config, repository: config.Repository, mine: Ownership
     noticed = (
         *(missed.problems if missed else ()),
         *hosts.problems(mine, listing.points, repository.name, utc_now()),
+        *of_drills.unread(listing, repository.name, utc_now()),
     )
     return Further(repository.name, repository.rpo, mine.counted(listing.points), noticed)

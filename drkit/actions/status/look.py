@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from drkit import config
 from drkit.actions import collapsed, hosts, known_points, room
-from drkit.actions.status import further, of_vault
+from drkit.actions.status import further, of_drills, of_vault
 from drkit.actions.status.judge import judge
 from drkit.errors import Failure
 from drkit.model import Attempt, Point, Problem, ProblemKind, Status, utc_now
@@ -48,7 +48,8 @@ def look(settings: config.Config, known: Sequence[Attempt] | None = None) -> Loo
             listing = catalog.look()
             missed = known_points.look(catalog, listing)
             seen = hosts.problems(mine, listing.points, catalog.name, utc_now())
-            of_primary = (*(missed.problems if missed else ()), *seen)
+            unread = of_drills.unread(listing, catalog.name, utc_now())
+            of_primary = (*(missed.problems if missed else ()), *seen, *unread)
             listing = replace(listing, points=mine.counted(listing.points))
         except Failure as failure:
             error = failure

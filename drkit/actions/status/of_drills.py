@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from drkit.model import CLOCK_SKEW, DrillNote, Outcome, Point, Problem, ProblemKind
+from drkit.points import seals
+from drkit.points.listing import Listing
 from drkit.tools.recipient import named, short
 
 
@@ -32,6 +34,21 @@ def problems(sealed: Sequence[Point], drills: Sequence[DrillNote]) -> Iterator[P
             yield Problem(
                 ProblemKind.DRILL, bad, "newer points are not concerned", red=False, subject=point.id
             )
+
+
+def unread(listing: Listing, repository: str, now: datetime) -> Iterator[Problem]:
+    """Drills whose reports cannot be read: whether they passed nobody can tell.
+
+    What a full drill has proved since makes good for one.
+    """
+    proofs = (note.finished_at for note in listing.drills if note.proves)
+    proved = max((at for at in proofs if at <= now + CLOCK_SKEW), default=None)
+    for drill, snapshot in listing.unread.items():
+        name = seals.shown(drill)
+        said = f"the report of drill {name} in {repository} cannot be read: nobody knows whether it passed"
+        hint = "run `drkit drill`; `drkit verify` says what is damaged"
+        red = proved is None or proved < snapshot.time
+        yield Problem(ProblemKind.DRILL, said, hint, red=red, subject=f"{repository}/{name}", cause=name)
 
 
 def _keys_unproven(sealed: Sequence[Point], drills: Sequence[DrillNote]) -> Iterator[Problem]:

@@ -21,7 +21,7 @@ def lock_horizon(retention: Retention, schedule: Schedule, now: datetime) -> tim
     A rule that keeps one point for each of the newest n periods lets one go when n newer ones have come: n
     periods later, or n backups later where backups are rarer than periods, and one backup more.
     """
-    if retention == Retention():
+    if retention.keeps_all:
         return None
     interval = longest_interval(schedule.backup, now)
     periods = (

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from drkit import config
+from drkit.actions.status import of_drills
 from drkit.actions.status.judge import judge
 from drkit.config import Objectives
 from drkit.model import (
@@ -26,6 +27,8 @@ from drkit.model import (
     SchemaFault,
     Status,
 )
+from drkit.points.listing import Listing
+from drkit.tools.restic.output import Snapshot
 from tests.samples import drill_note, incomplete, sealed
 
 NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
@@ -287,3 +290,19 @@ def test_a_schedule_that_nothing_keeps_is_red(settings: config.Config) -> None:
     assert judge(weekly, points, NOW, [taken, attempt("verify", ago=5 * DAY)]).green
     assert judge(weekly, points[:1], NOW, [taken]).green, "it has not been due yet"
     assert judge(weekly, points, NOW).green, "another machine keeps the schedule"
+
+
+def test_a_drill_whose_report_cannot_be_read_may_have_failed() -> None:
+    lost = Snapshot(id="s", time=NOW - DAY, tags=("drkit:drill:lost",), host="h", paths=())
+
+    def red(*proved: datetime) -> bool:
+        notes = tuple(drill_note("p", at) for at in proved)
+        (found,) = of_drills.unread(Listing((), snapshots=(lost,), drills=notes), "primary", NOW)
+        assert (found.kind, "drill lost in primary cannot be read" in found.message) == ("drill", True)
+        return found.red
+
+    assert red()
+    assert red(NOW - 2 * DAY)
+    assert not red(NOW - HOUR)
+    # What is dated in the future counts for nothing.
+    assert red(NOW + DAY)

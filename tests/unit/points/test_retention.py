@@ -36,6 +36,13 @@ def test_without_rules_everything_is_kept() -> None:
     assert {decision.reasons for decision in decisions} == {("no retention rule is set",)}
 
 
+def test_how_long_reports_are_kept_is_no_rule_for_points() -> None:
+    """Nor is it where it stands alone, in the section of one repository for example."""
+    points = [sealed(f"p{number}", NOW - timedelta(days=number)) for number in range(5)]
+    rules = Retention.model_validate({"keep_drill_reports": "1d"})
+    assert kept(points, rules) == {point.id for point in points}
+
+
 def test_the_reasons_of_a_month_of_daily_points() -> None:
     points = [sealed(f"d{days:02}", NOW - timedelta(days=days, hours=4)) for days in range(30)]
     rules = Retention(keep_last=3, keep_daily=4, keep_weekly=2, keep_monthly=2)
