@@ -36,7 +36,8 @@ T = TypeVar("T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _LATER_SECONDS = 0.01
 # Options of drkit itself, which people write after the verb.
-_BEFORE = ("--config", "--verbose", "-v", "--quiet", "-q")
+_BEFORE = ("--config", "--verbose", "-v", "--quiet", "-q", "--log-format")
+_WITH_VALUE = {"--config": " FILE", "--log-format": " FORMAT"}
 
 
 @dataclass(frozen=True)
@@ -277,14 +278,14 @@ def _config_in(arguments: Sequence[str]) -> Path | None:
 
 
 def _verb(arguments: Sequence[str]) -> str:
-    """The first word that is neither an option nor the value of `--config`; empty if there is none.
+    """The first word that is neither an option nor the value of one; empty if there is none.
 
     With the second, where the first is the name of a group.
     """
     found: list[str] = []
     words = iter(arguments)
     for word in words:
-        if word == "--config":
+        if word in _WITH_VALUE:
             next(words, None)
         elif not word.startswith("-"):
             found.append(word)
@@ -302,7 +303,7 @@ def _usage_message(error: Exception) -> str:
 def _usage_hint(error: Exception) -> str:
     option = getattr(error, "option_name", None)
     if option in _BEFORE and getattr(getattr(error, "ctx", None), "parent", None) is not None:
-        return f"it belongs before the command: drkit {option}{' FILE' if option == '--config' else ''} VERB"
+        return f"it belongs before the command: drkit {option}{_WITH_VALUE.get(option, '')} VERB"
     if option == "--json":
         return "it belongs after the command: drkit COMMAND --json"
     context = getattr(error, "ctx", None)

@@ -388,3 +388,20 @@ def test_a_signal_that_comes_while_the_trail_is_written_loses_nothing(tmp_path: 
     assert not last(tmp_path).good
     found = trail.read(tmp_path / "state", 500)
     assert [each.outcome for each in found.entries] == ["began", "succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("words", "command", "hint"),
+    [
+        (["--log-format", "json", "keys", "list", "--bogus"], "keys list", "see `drkit keys list --help`"),
+        (["trail", "--log-format", "json"], "trail", "before the command: drkit --log-format FORMAT VERB"),
+    ],
+)
+def test_a_wrong_command_line_names_the_command_that_was_meant(
+    words: list[str], command: str, hint: str
+) -> None:
+    line = [sys.executable, "-m", "drkit", *words, "--json"]
+    ended = subprocess.run(line, capture_output=True, text=True, check=False)
+    envelope = json.loads(ended.stdout)
+    assert (ended.returncode, envelope["command"], envelope["error"]["kind"]) == (2, command, "usage_error")
+    assert hint in envelope["error"]["hint"]
