@@ -111,7 +111,7 @@ def _found(program: str, path: str) -> str:
 
 def site_locked(drkit: Drkit) -> Gate:
     """The run holds the site, and has not looked at the repository yet."""
-    return before(drkit, " snapshots --json ")
+    return before(drkit, " snapshots --json")
 
 
 def databases_held(drkit: Drkit) -> Gate:
