@@ -239,9 +239,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     allow_reuse_address = True
+    # Who comes while all threads are taken waits; at a Unix socket the kernel would turn him away at once.
+    request_queue_size = 128
 
     def __init__(self, listen: Listen, handler: type[_Handler], limits: Limits) -> None:
-        self.request_queue_size = limits.connections
         self._limits = limits
         self._slots = threading.BoundedSemaphore(limits.connections)
         self._open: dict[socket.socket, float] = {}
