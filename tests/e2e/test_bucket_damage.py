@@ -110,7 +110,8 @@ def test_production_that_is_damaged(
     """A blob of wrong bytes is not spread, one that is gone is missed; both by name, and the rest is kept."""
     drkit, vault = locking
     site, images = bucket_site, bucketed.images(bucket_site)
-    digest = testenv.push_image(site, "library", "rotten", "v1", [b"rot-1" * 20, b"rot-2" * 20, b"rot-3" * 20])
+    layers = [b"rot-1" * 20, b"rot-2" * 20, b"rot-3" * 20]
+    digest = testenv.push_image(site, "library", "rotten", "v1", layers)
     flipped, gone, cut = damage.layers_of(site, digest)
     names = [damage.blob_name(each) for each in (flipped, gone, cut)]
     before = [buckets.get(images, name) for name in names]
