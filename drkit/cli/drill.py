@@ -46,11 +46,10 @@ def drill(
     """Restore a recovery point into a sandbox, check it and measure how long it takes."""
     from drkit.actions.drill import run as action
     from drkit.actions.drill import turn
+    from drkit.actions.drill.options import DrillOptions
     from drkit.cli.views import drill as show
 
-    options = action.DrillOptions(
-        point, random, oldest, level, report, identity, repository, junit, upgrade_to
-    )
+    options = DrillOptions(point, random, oldest, level, report, identity, repository, junit, upgrade_to)
 
     def recorded(run: Run) -> Recorded:
         nonlocal options

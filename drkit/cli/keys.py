@@ -63,7 +63,7 @@ def generate(
 
     def work() -> action.Generated:
         if name is None:
-            raise UsageError("an identity has a NAME", hint="such as operator, drill host or offline")
+            raise UsageError("an identity has a NAME", hint="such as operator; or give --signing")
         return action.generate(name, output)
 
     perform(context, "keys generate", json, lambda _run: work(), show.generate)

@@ -117,7 +117,7 @@ def _targets(settings: config.Config, wanted: str | None) -> tuple[str, ...]:
     if not further:
         raise UsageError(
             "there is no repository to copy to: the configuration has one [[repository]]",
-            hint="add a second one; its restic repository is made with the chunker parameters of the first",
+            hint="add one with `drkit init --copy-to URL`",
         )
     if wanted is None:
         return further

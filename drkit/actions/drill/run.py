@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import platform
 import random
-import secrets
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import drkit
-from drkit import config, tidying
+from drkit import config
 from drkit.actions import hosts, leftovers
 from drkit.actions.drill import keeping, scratch, signing, verdict
+from drkit.actions.drill.options import DrillOptions, refuse_several, refuse_upgrade
+from drkit.actions.drill.sandboxed import SandboxedDrill
 from drkit.blobs.vault import reading as vault_reading
-from drkit.checks import production
 from drkit.checks.binding import Binding
-from drkit.errors import DrillError, Failure, ToolFailed, UsageError, of_system
-from drkit.harbor import versions
+from drkit.errors import DrillError, ToolFailed
 from drkit.model import (
-    CLOCK_SKEW,
-    CheckResult,
-    Collapse,
-    ControlResult,
     DrillReport,
-    Level,
-    Objective,
     Point,
     PointManifest,
-    Statement,
-    Unplanted,
-    Upgrade,
     utc_now,
 )
 from drkit.points import collapse
@@ -42,36 +26,12 @@ from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.choice import pick
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, silent
-from drkit.reports import junit, statements
-from drkit.sandbox.build import Builder, Restored
-from drkit.sandbox.harbor import readiness, trial
-from drkit.sandbox.harbor.choice import Images, NoImages
-from drkit.sandbox.harbor.trial import Trial
-from drkit.sandbox.hiding import hide
-from drkit.sandbox.proof import Proof
-from drkit.state import trail
+from drkit.reports import junit
 from drkit.state.directory import State, new_id, private_directory
 from drkit.stopwatch import Stopwatch
 from drkit.tools import age
 from drkit.tools.age import Identity
 from drkit.tools.restic import repository
-
-_OTHER_VERSION = Statement("Harbor in its own version", "it was not started: this drill tried a newer one")
-
-
-@dataclass(frozen=True)
-class DrillOptions:
-    """What the command line says."""
-
-    point: str | None = None
-    random: bool = False
-    oldest: bool = False
-    level: Level = "full"
-    report: Path | None = None
-    identity: Path | None = None
-    repository: str | None = None
-    junit: Path | None = None
-    upgrade_to: str | None = None
 
 
 def drill(settings: config.Config, options: DrillOptions, listener: Listener = silent) -> DrillReport:
@@ -80,8 +40,8 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
     Raises DrillFailed or DrillError with the DrillReport where it did not pass, and DrillError without one
     where it could not even begin; UsageError, NoSuchPoint and the repository's errors.
     """
-    _refuse_several(options)
-    _refuse_upgrade(options)
+    refuse_several(options)
+    refuse_upgrade(options)
     settings = settings.at(options.repository)
     # What is wrong with it shows before an hour of work.
     key = signing.read_key(settings)
@@ -112,7 +72,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         other = next((p.manifest for p in points if p.manifest and p.id != point.id), None)
         binding = Binding(manifest, lambda: bare.snapshots_of(point.id), other)
         lost = collapse.without_images(collapse.of_point(point.id, points, listing.confirmed))
-        run = _Run(
+        run = SandboxedDrill(
             settings, bare, files, binding, options, name, started, identities, listener, stopwatch, lost
         )
         newest = point.id == next(p.id for p in points if p.manifest)
@@ -124,27 +84,6 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         junit.write(report, options.junit)
     verdict.judge(report)
     return report
-
-
-def _refuse_several(options: DrillOptions) -> None:
-    """Raise UsageError for several ways to choose the point: they may mean different ones."""
-    ways = [*(["a POINT"] if options.point is not None else [])]
-    ways += ["--random"] if options.random else []
-    ways += ["--oldest"] if options.oldest else []
-    if len(ways) > 1:
-        raise UsageError(f"{' and '.join(ways)} choose different points", hint="leave all but one out")
-
-
-def _refuse_upgrade(options: DrillOptions) -> None:
-    """Raise UsageError for an upgrade that cannot be meant."""
-    if options.upgrade_to is None:
-        return
-    if versions.release(options.upgrade_to) is None:
-        raise UsageError(
-            f'"{options.upgrade_to}" is no release of Harbor', hint="give --upgrade-to a tag such as v2.15.2"
-        )
-    if options.level != "full":
-        raise UsageError("--upgrade-to starts Harbor, which a quick drill does not", hint="leave --level out")
 
 
 def choose(points: Sequence[Point], options: DrillOptions) -> Point:
@@ -178,219 +117,3 @@ def _identities(settings: config.Config, options: DrillOptions, manifest: PointM
             hint="set identity_file in [secrets], or give --identity FILE",
         )
     return age.read_identities(path)
-
-
-@dataclass(frozen=True)
-class _Run:
-    settings: config.Config
-    catalog: Catalog
-    files: SealFiles
-    binding: Binding
-    options: DrillOptions
-    id: str
-    started_at: datetime
-    identities: Sequence[Identity]
-    listener: Listener
-    stopwatch: Stopwatch
-    # That production has lost all images, where nobody has confirmed it.
-    lost: Collapse | None = None
-
-    def unread(self, reason: str) -> DrillReport:
-        """The report of a drill that ended with the seal."""
-        return self._report((), (), [f"the seal cannot be read: {reason}"], None)
-
-    @property
-    def manifest(self) -> PointManifest:
-        """What binds the point together."""
-        return self.files.manifest
-
-    def drill(self, *, newest: bool) -> DrillReport:
-        """Restore, check, plant faults, tear down; what stops it on the way becomes the report's outcome."""
-        stopwatch = self.stopwatch
-        checks: tuple[CheckResult, ...] = ()
-        controls: tuple[ControlResult, ...] = ()
-        unplanted: tuple[Unplanted, ...] = ()
-        problems: list[str] = []
-        recovery: float | None = None
-        vault: str | None = None
-        tried = trial.not_reached(self.manifest)
-        # PostgreSQL's user passes through it, and nobody else shall guess its name.
-        sandbox = self.settings.sandboxes / secrets.token_hex(10)
-        try:
-            with _torn_down(stopwatch) as stack:
-                own = private_directory(sandbox.parent, sandbox.name, passable=True)
-                directory = stack.enter_context(own)
-                # Before terabytes are fetched for a drill that shall start Harbor and cannot.
-                images = readiness.look(
-                    self._harbor, self.manifest, self.options.level, self.options.upgrade_to
-                )
-                restored = self._restore(directory, stack)
-                recovery = stopwatch.seconds
-                vault = restored.blobs.vault.where if restored.blobs and restored.blobs.vault else None
-                proof = Proof(
-                    self.manifest,
-                    restored,
-                    directory,
-                    self.options.level,
-                    self.binding,
-                    self.settings.secrets,
-                )
-                with stopwatch.stage("checks"):
-                    checks = (*proof.check(), *production.checks(self.lost))
-                with stopwatch.stage("controls"):
-                    controls, unplanted = proof.plant_faults(checks)
-                # Last, for it changes the database that all others look at.
-                tried = self._try_harbor(images, restored, directory)
-        except Failure as error:
-            problems.append(error.message)
-        except OSError as error:
-            known = of_system(error)
-            if known is None:
-                raise
-            problems.append(known.message)
-        if sandbox.exists():
-            problems.append(f"the sandbox {sandbox} is still there")
-        upgrade = self._upgrade(tried)
-        if upgrade is None:
-            checks, controls = (*checks, *tried.checks), (*controls, *tried.controls)
-            unplanted = (*unplanted, *tried.unplanted)
-        report = self._report(checks, controls, problems, recovery)
-        return replace(
-            report,
-            objectives=self._objectives(report, newest=newest),
-            unplanted=unplanted,
-            unproved=(
-                *statements.unproved(self.manifest, checks, unplanted, self.options.level),
-                *tried.unproved,
-                *((_OTHER_VERSION,) if upgrade else ()),
-                statements.held_outside(self._taken()),
-            ),
-            databases=tuple(map(statements.summary, self.manifest.databases)),
-            vault=vault,
-            versions=report.versions | ({"Harbor in the sandbox": tried.tag} if tried.tag else {}),
-            upgrade=upgrade,
-        )
-
-    @property
-    def _harbor(self) -> config.Drill:
-        """Whether Harbor is to be started: who names a release wants it to be."""
-        found = self.settings.drill
-        return found.model_copy(update={"harbor": "required"}) if self.options.upgrade_to else found
-
-    def _upgrade(self, tried: Trial) -> Upgrade | None:
-        """What came of a newer release: it says nothing of the point, which came back or did not."""
-        if self.options.upgrade_to is None or not tried.tag:
-            return None
-        outcome = verdict.decide(tried.checks, tried.controls, ())
-        return Upgrade(tried.tag, outcome, tried.checks, tried.controls, tried.unplanted)
-
-    def _try_harbor(self, images: Images | Statement | None, restored: Restored, directory: Path) -> Trial:
-        """Harbor itself on what was restored, or the statement why it was not started."""
-        if images is None:
-            return Trial()
-        if isinstance(images, Statement):
-            return Trial(unproved=(images,))
-        if restored.harbor is None or restored.blobs is None or restored.bundle_damage:
-            missing = NoImages("not all that it needs was restored", "see the other checks")
-            return Trial(unproved=(readiness.not_started(self._harbor, missing),))
-        found = readiness.materials(restored, self.manifest.secret_paths)
-        if isinstance(found, NoImages):
-            return Trial(unproved=(readiness.not_started(self._harbor, found),))
-        return trial.run(images, found, restored, directory, self.stopwatch.stage)
-
-    def _taken(self) -> Iterator[tuple[str, Path]]:
-        """What this drill took from this machine and is not in the point: what it is, and its file."""
-        chosen = self.settings.repository(self.options.repository)
-        yield "the password of the repository", chosen.password_file
-        if chosen.credentials_file:
-            yield "the credentials of the repository", chosen.credentials_file
-        vault = self.settings.vault
-        if self.manifest.bucket and vault and vault.credentials_file:
-            yield "the credentials of the vault", vault.credentials_file
-        identity = self.options.identity or self.settings.secrets.identity_file
-        if self.identities and identity:
-            yield "the age identity", identity
-
-    def _restore(self, directory: Path, stack: contextlib.ExitStack) -> Restored:
-        builder = Builder(
-            self.catalog.repository,
-            self.files,
-            directory,
-            stack,
-            user=self.settings.drill.user,
-            hidden=hide(self.settings, directory),
-            image=self.settings.drill.database_image,
-            level=self.options.level,
-            identities=self.identities,
-            open_vault=partial(vault_reading.opened, self.settings, work="drill"),
-            stopwatch=self.stopwatch,
-            listener=self.listener,
-        )
-        return builder.run()
-
-    def _report(
-        self,
-        checks: tuple[CheckResult, ...],
-        controls: tuple[ControlResult, ...],
-        problems: list[str],
-        recovery: float | None,
-    ) -> DrillReport:
-        return DrillReport(
-            id=self.id,
-            site=self.manifest.site,
-            point=self.manifest.id,
-            level=self.options.level,
-            outcome=verdict.decide(checks, controls, problems),
-            started_at=self.started_at,
-            finished_at=utc_now(),
-            consistent_at=self.manifest.consistent_at,
-            checks=checks,
-            controls=controls,
-            stages=self.stopwatch.stages,
-            recovery_time_seconds=recovery,
-            recovery_point_age_seconds=round(
-                (self.started_at - self.manifest.consistent_at).total_seconds(), 3
-            ),
-            objectives=(),
-            versions={
-                "drkit": drkit.__version__,
-                **{f"point: {k}": v for k, v in self.manifest.versions.items()},
-            },
-            host=platform.node(),
-            point_bytes=self.manifest.bytes,
-            problems=tuple(problems),
-            revision=self.manifest.revision,
-            opened=age.opened(self.manifest.recipients, self.identities),
-            repository=self.catalog.name,
-            started_by=", ".join(f"{how} {name}" for how, name in trail.who(os.environ).items()),
-        )
-
-    def _objectives(self, report: DrillReport, *, newest: bool) -> tuple[Objective, ...]:
-        """RTO of a full drill; RPO where the point is the newest, for an old one was young once."""
-        goals = self.settings.objectives
-        found = []
-        if goals.rto and report.level == "full":
-            target, actual = goals.rto.total_seconds(), report.recovery_time_seconds
-            found.append(Objective("rto", target, actual, actual is not None and actual <= target))
-        chosen = self.settings.repository(self.options.repository)
-        rpo = goals.rpo if chosen is self.settings.primary else chosen.rpo
-        if rpo and newest:
-            target, actual = rpo.total_seconds(), report.recovery_point_age_seconds
-            # Of a point from the future nobody knows how old it is.
-            found.append(Objective("rpo", target, actual, -CLOCK_SKEW.total_seconds() <= actual <= target))
-        return tuple(found)
-
-
-@contextlib.contextmanager
-def _torn_down(stopwatch: Stopwatch) -> Iterator[contextlib.ExitStack]:
-    """Servers end when the block does; how long that takes is a stage like any other."""
-    stack = contextlib.ExitStack()
-    try:
-        try:
-            yield stack
-        finally:
-            with tidying.undisturbed(), stopwatch.stage("tear down"):
-                stack.close()
-    finally:
-        # Where a signal came just before that.
-        stack.close()
