@@ -113,6 +113,8 @@ class DrillReport:
     started_by: str = ""
     # With `--upgrade-to`.
     upgrade: Upgrade | None = None
+    # When the first image had been pulled, where that was while others were still being restored.
+    first_pull_seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,11 +17,15 @@ from drkit.model import CheckKind, CheckResult, ControlResult, Level, PointManif
 from drkit.registry import storage
 from drkit.registry.ledger import Ledger
 from drkit.sandbox.blobs import FromVault
-from drkit.sandbox.build import Restored
+from drkit.sandbox.build import Parts, Restored
 from drkit.sandbox.secret_proof import SecretProof
-from drkit.tools.parallel import all_of
+from drkit.stopwatch import Stopwatch
+from drkit.tools.parallel import Tasks, all_of
 from drkit.tools.postgres import sessions
 from drkit.tools.postgres.targets import Target
+
+# The groups of checks, by name: each waits for its results.
+Checking = Mapping[str, Callable[[], list[CheckResult]]]
 
 
 @dataclass(frozen=True)
@@ -35,21 +38,44 @@ class Proof:
     level: Level
     binding: Binding
     settings: config.Secrets
+    stopwatch: Stopwatch
 
     @cached_property
     def _secrets(self) -> SecretProof:
         return SecretProof(self.manifest, self.restored, self.directory, self.settings, utc_now())
 
-    def check(self) -> tuple[CheckResult, ...]:
-        """Run every check: databases, images and secrets side by side, the checks of each in turn."""
-        ledger = Ledger(self.directory / "ledger.db")
-        try:
-            with contextlib.ExitStack() as stack:
-                groups = self._groups(_Images(self.restored, ledger, self.level), stack)
-                outcomes = all_of({name: partial(_run_all, group) for name, group in groups.items()})
-        finally:
-            ledger.close()
-        return tuple(result for results in outcomes.values() for result in results)
+    def begin(self, tasks: Tasks[str], parts: Parts) -> Checking:
+        """Begin every check: each group when what it looks at is restored, the checks of each in turn."""
+        groups: dict[str, tuple[tuple[str, ...], Callable[[], list[CheckResult]]]] = {
+            "the point": ((), partial(_run_all, self.binding.checks()))
+        }
+        for evidence in self.manifest.databases:
+            looked = partial(self._look_at_database, evidence.name)
+            groups[f"database {evidence.name}"] = (("databases",), looked)
+        if self.manifest.images:
+            found = _Images(self.restored, self.restored.ledger, self.level)
+            tree_checks = _Tree(self.restored, self.directory, self.level)
+            both = ("databases", "blobs")
+            groups["images"] = (both, lambda: _run_all(found.checks()))
+            if self.manifest.bucket:
+                groups["vault"] = (both, lambda: _run_all(self._vault_checks()))
+            groups["tree"] = (both, lambda: _run_all(tree_checks.checks()))
+        if self.manifest.part("secrets"):
+            groups["secrets"] = (tuple(parts), lambda: _run_all(self._secrets.checks()))
+        return {
+            name: tasks.begin(f"check {name}", self._when_there(parts, *group, name))
+            for name, group in groups.items()
+        }
+
+    def _when_there(
+        self, parts: Parts, needs: Sequence[str], look: Callable[[], list[CheckResult]], name: str
+    ) -> Callable[[], list[CheckResult]]:
+        def work() -> list[CheckResult]:
+            parts.wait(*needs)
+            with self.stopwatch.stage(f"check {name}"):
+                return look()
+
+        return work
 
     def plant_faults(
         self, checks: Sequence[CheckResult]
@@ -63,25 +89,20 @@ class Proof:
         unplanted = tuple(control for control in every if isinstance(control, Unplanted))
         return tuple(caught.values()), unplanted
 
-    def _groups(self, found: _Images, stack: contextlib.ExitStack) -> Mapping[str, Sequence[Check]]:
-        groups: dict[str, list[Check]] = {"point": list(self.binding.checks())}
-        for database in self.restored.databases.values():
-            name = f"database {database.evidence.name}"
-            groups[name] = list(tables.checks(database.target, database.evidence))
-            if database.harbor:
-                session = stack.enter_context(sessions.connect(database.target))
-                groups[name] += relations.checks(session, database.evidence)
-                groups[name] += lists.checks(database.target, *self._lists)
-            if database.harbor or database.evidence.schema_fault:
-                groups[name] += schema.checks(database.target, database.evidence)
-        if self.restored.blobs_root is not None:
-            groups["images"] = list(found.checks())
-            if (came := self._vault) is not None:
-                groups["vault"] = [Check(CheckKind.VAULT, partial(vault.came, came.fetched, came.where))]
-            groups["tree"] = list(_Tree(self.restored, self.directory, self.level).checks())
-        if self.manifest.part("secrets"):
-            groups["secrets"] = list(self._secrets.checks())
-        return groups
+    def _look_at_database(self, name: str) -> list[CheckResult]:
+        database = self.restored.databases[name]
+        done = _run_all(tables.checks(database.target, database.evidence))
+        if database.harbor:
+            with sessions.connect(database.target) as session:
+                done += _run_all(relations.checks(session, database.evidence))
+            done += _run_all(lists.checks(database.target, *self._lists))
+        if database.harbor or database.evidence.schema_fault:
+            done += _run_all(schema.checks(database.target, database.evidence))
+        return done
+
+    def _vault_checks(self) -> Iterator[Check]:
+        if (came := self._vault) is not None:
+            yield Check(CheckKind.VAULT, partial(vault.came, came.fetched, came.where))
 
     def _controls(self, checks: Sequence[CheckResult]) -> Iterator[Control | Unplanted]:
         yield from self.binding.controls()

@@ -37,7 +37,7 @@ from drkit.points.catalog import Catalog
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener
 from drkit.reports import statements
-from drkit.sandbox.build import Builder, Restored
+from drkit.sandbox.build import Builder, Parts, Restored
 from drkit.sandbox.harbor import readiness, trial
 from drkit.sandbox.harbor.choice import Images, NoImages
 from drkit.sandbox.harbor.trial import Trial
@@ -48,6 +48,7 @@ from drkit.state.directory import private_directory
 from drkit.stopwatch import Stopwatch
 from drkit.tools import age
 from drkit.tools.age import Identity
+from drkit.tools.parallel import side_by_side
 
 _OTHER_VERSION = Statement("Harbor in its own version", "it was not started: this drill tried a newer one")
 
@@ -87,6 +88,7 @@ class SandboxedDrill:
         problems: list[str] = []
         recovery: float | None = None
         vault: str | None = None
+        restored: Restored | None = None
         tried = trial.not_reached(self.manifest)
         # PostgreSQL's user passes through it, and nobody else shall guess its name.
         sandbox = self.settings.sandboxes / secrets.token_hex(10)
@@ -98,9 +100,8 @@ class SandboxedDrill:
                 images = readiness.look(
                     self._harbor, self.manifest, self.options.level, self.options.upgrade_to
                 )
-                restored = self._restore(directory, stack)
-                recovery = stopwatch.seconds
-                vault = restored.blobs.vault.where if restored.blobs and restored.blobs.vault else None
+                builder = self._builder(directory, stack)
+                restored = builder.restored
                 proof = Proof(
                     self.manifest,
                     restored,
@@ -108,9 +109,16 @@ class SandboxedDrill:
                     self.options.level,
                     self.binding,
                     self.settings.secrets,
+                    stopwatch,
                 )
-                with stopwatch.stage("checks"):
-                    checks = (*proof.check(), *production.checks(self.lost))
+                with side_by_side() as tasks:
+                    parts = builder.begin(tasks)
+                    recovered = tasks.begin("recovered", partial(_recovered, parts, stopwatch))
+                    groups = proof.begin(tasks, parts)
+                recovery = recovered()
+                checks = tuple(result for results in groups.values() for result in results())
+                checks = (*checks, *production.checks(self.lost))
+                vault = restored.blobs.vault.where if restored.blobs and restored.blobs.vault else None
                 with stopwatch.stage("controls"):
                     controls, unplanted = proof.plant_faults(checks)
                 # Last, for it changes the database that all others look at.
@@ -143,6 +151,7 @@ class SandboxedDrill:
             vault=vault,
             versions=report.versions | ({"Harbor in the sandbox": tried.tag} if tried.tag else {}),
             upgrade=upgrade,
+            first_pull_seconds=restored.first_pull_seconds if restored else None,
         )
 
     @property
@@ -185,8 +194,8 @@ class SandboxedDrill:
         if self.identities and identity:
             yield "the age identity", identity
 
-    def _restore(self, directory: Path, stack: contextlib.ExitStack) -> Restored:
-        builder = Builder(
+    def _builder(self, directory: Path, stack: contextlib.ExitStack) -> Builder:
+        return Builder(
             self.catalog.repository,
             self.files,
             directory,
@@ -200,7 +209,6 @@ class SandboxedDrill:
             stopwatch=self.stopwatch,
             listener=self.listener,
         )
-        return builder.run()
 
     def _report(
         self,
@@ -253,6 +261,12 @@ class SandboxedDrill:
             # Of a point from the future nobody knows how old it is.
             found.append(Objective("rpo", target, actual, -CLOCK_SKEW.total_seconds() <= actual <= target))
         return tuple(found)
+
+
+def _recovered(parts: Parts, stopwatch: Stopwatch) -> float:
+    """When everything was back; raises the first part's error."""
+    parts.wait(*parts)
+    return stopwatch.seconds
 
 
 @contextlib.contextmanager

@@ -101,6 +101,11 @@ def _figures(paper: Output, report: DrillReport) -> None:
         [
             ("point", f"consistent at {moment(report.consistent_at)}"),
             *([("image blobs from", report.vault)] if report.vault else []),
+            *(
+                [("first image pulled", f"after {duration(report.first_pull_seconds)}")]
+                if report.first_pull_seconds is not None
+                else []
+            ),
             ("recovery time", duration(report.recovery_time_seconds)),
             ("age of the point", duration(report.recovery_point_age_seconds)),
             *missed,
