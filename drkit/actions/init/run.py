@@ -96,6 +96,8 @@ def init(options: InitOptions) -> InitResult:
         written.append(plan.output)
         # Last, for what was made somewhere else is not easily taken back.
         made = _make_repository(settings)
+        if made and plan.directory / RESTIC_PASSWORD in written:
+            warnings += further.open_at_once(open_catalog(settings).repository)
         stack.pop_all()
     result = InitResult(
         config=plan.output,
