@@ -66,6 +66,8 @@ class Restored:
     blobs: RestoredBlobs | None = None
     hidden: Hidden = NOTHING_HIDDEN
     registry_socket: Path | None = None
+    # Which program serves the images, and its version.
+    registry_version: str = ""
     bundle: Bundle = field(default_factory=Bundle)
     sealed: bytes = b""
     bundle_damage: str = ""
@@ -130,6 +132,7 @@ class Builder:
     open_vault: OpenVault
     stopwatch: Stopwatch
     listener: Listener
+    registry_program: Path | None = None
 
     def __post_init__(self) -> None:
         ledger = self.stack.enter_context(contextlib.closing(Ledger(self.directory / "ledger.db")))
@@ -286,7 +289,9 @@ class Builder:
     def _serve(self, root: Path) -> Path:
         """Start a registry on the tree that is being restored; its socket."""
         with self.stopwatch.stage("start registry"):
-            serving = sandbox_registry.serving(root, self.directory, self.hidden)
+            program = sandbox_registry.find(self.registry_program)
+            self.restored.registry_version = sandbox_registry.version(program)
+            serving = sandbox_registry.serving(root, self.directory, self.hidden, program)
             self.restored.registry_socket = self.stack.enter_context(serving)
         return self.restored.registry_socket
 

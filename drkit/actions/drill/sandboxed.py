@@ -149,7 +149,13 @@ class SandboxedDrill:
             ),
             databases=tuple(map(statements.summary, self.manifest.databases)),
             vault=vault,
-            versions=report.versions | ({"Harbor in the sandbox": tried.tag} if tried.tag else {}),
+            versions=report.versions
+            | (
+                {"registry in the sandbox": restored.registry_version}
+                if restored and restored.registry_version
+                else {}
+            )
+            | ({"Harbor in the sandbox": tried.tag} if tried.tag else {}),
             upgrade=upgrade,
             first_pull_seconds=restored.first_pull_seconds if restored else None,
         )
@@ -208,6 +214,7 @@ class SandboxedDrill:
             open_vault=partial(vault_reading.opened, self.settings, work="drill"),
             stopwatch=self.stopwatch,
             listener=self.listener,
+            registry_program=self.settings.drill.registry_program,
         )
 
     def _report(
