@@ -50,11 +50,15 @@ class FromVault:
 
 @dataclass(frozen=True)
 class RestoredBlobs:
-    """The registry's root directory, what was no part of it, and what is to be said of a vault."""
+    """The registry's root directory, what was no part of it, and what is to be said of a vault.
+
+    Blobs that were `streamed` are on no disk: the root is a mount of the repository.
+    """
 
     root: Path
     cleaned: Cleaned
     vault: FromVault | None = None
+    streamed: bool = False
 
 
 @dataclass(frozen=True)

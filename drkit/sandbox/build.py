@@ -22,10 +22,12 @@ from drkit.progress import Listener
 from drkit.registry.ledger import Ledger
 from drkit.registry.storage import Tag
 from drkit.sandbox import container as sandbox_container
+from drkit.sandbox import early, streaming
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
 from drkit.sandbox.blobs import STAGE, BlobsBuilder, OpenVault, RestoredBlobs
 from drkit.sandbox.hiding import NOTHING_HIDDEN, Hidden
+from drkit.sandbox.streaming import StreamedBlobs
 from drkit.secrets import capture
 from drkit.secrets.bundle import Bundle
 from drkit.stopwatch import Stopwatch
@@ -133,6 +135,7 @@ class Builder:
     stopwatch: Stopwatch
     listener: Listener
     registry_program: Path | None = None
+    streamed: bool = False
 
     def __post_init__(self) -> None:
         ledger = self.stack.enter_context(contextlib.closing(Ledger(self.directory / "ledger.db")))
@@ -233,6 +236,28 @@ class Builder:
             self.restored.sealed = sealed
 
     def _every_blob(self) -> None:
+        """Restore the blobs; where there is no room for them, read and serve them from the repository."""
+        if self.streamed:
+            self._stream()
+        else:
+            self._restore_blobs()
+
+    def _stream(self) -> None:
+        builder = StreamedBlobs(
+            self.repository, self.files, self.directory, self.stack, self.restored.ledger, self.listener
+        )
+        with self.stopwatch.stage("mount the repository"):
+            root = builder.open()
+        listed, known = self.restored.image_list, self.restored.dangling
+        first = early.bring_one(root, listed, known, lambda _repositories, _digests: None)
+        socket = self._serve(root)
+        with side_by_side() as tasks:
+            if first is not None:
+                tasks.begin("pull", partial(self._pull_first, socket, first))
+            with self.stopwatch.stage(streaming.STAGE):
+                self.restored.blobs = builder.read(root)
+
+    def _restore_blobs(self) -> None:
         """Restore one image, serve it, and restore all the others meanwhile."""
         builder = self._blobs_builder()
         with self.stopwatch.stage("restore the first image"):

@@ -64,7 +64,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         bare = catalog.without_copies(copies)
         files, unread = _read(bare, point, copies / "seal", stopwatch)
         manifest = files.manifest
-        scratch.refuse_small(settings.sandboxes, manifest, options.level)
+        streamed = scratch.must_stream(settings.sandboxes, manifest, options.level)
         identities = _identities(settings, options, manifest)
         if manifest.bucket is not None:
             # Before a sandbox is built for a drill that nobody has configured.
@@ -73,7 +73,18 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         binding = Binding(manifest, lambda: bare.snapshots_of(point.id), other)
         lost = collapse.without_images(collapse.of_point(point.id, points, listing.confirmed))
         run = SandboxedDrill(
-            settings, bare, files, binding, options, name, started, identities, listener, stopwatch, lost
+            settings,
+            bare,
+            files,
+            binding,
+            options,
+            name,
+            started,
+            identities,
+            listener,
+            stopwatch,
+            lost,
+            streamed,
         )
         newest = point.id == next(p.id for p in points if p.manifest)
         report = run.unread(unread) if unread else run.drill(newest=newest)

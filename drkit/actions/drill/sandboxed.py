@@ -53,6 +53,13 @@ from drkit.tools.parallel import side_by_side
 _OTHER_VERSION = Statement("Harbor in its own version", "it was not started: this drill tried a newer one")
 
 
+_STREAMED = Statement(
+    "Restoring the images to a disk",
+    "the sandbox's disk has no room for them: every blob was read from the repository once, as a stream, and"
+    " served from it; the recovery time is not that of a restore to a disk",
+)
+
+
 @dataclass(frozen=True)
 class SandboxedDrill:
     """One drill of one point, read as a bare host would: what it takes, and how it comes to its report."""
@@ -69,6 +76,8 @@ class SandboxedDrill:
     stopwatch: Stopwatch
     # That production has lost all images, where nobody has confirmed it.
     lost: Collapse | None = None
+    # There is no room for the images.
+    streamed: bool = False
 
     def unread(self, reason: str) -> DrillReport:
         """The report of a drill that ended with the seal."""
@@ -142,6 +151,7 @@ class SandboxedDrill:
             objectives=self._objectives(report, newest=newest),
             unplanted=unplanted,
             unproved=(
+                *((_STREAMED,) if self.streamed else ()),
                 *statements.unproved(self.manifest, checks, unplanted, self.options.level),
                 *tried.unproved,
                 *((_OTHER_VERSION,) if upgrade else ()),
@@ -158,6 +168,7 @@ class SandboxedDrill:
             | ({"Harbor in the sandbox": tried.tag} if tried.tag else {}),
             upgrade=upgrade,
             first_pull_seconds=restored.first_pull_seconds if restored else None,
+            streamed=self.streamed,
         )
 
     @property
@@ -181,6 +192,11 @@ class SandboxedDrill:
             return Trial(unproved=(images,))
         if restored.harbor is None or restored.blobs is None or restored.bundle_damage:
             missing = NoImages("not all that it needs was restored", "see the other checks")
+            return Trial(unproved=(readiness.not_started(self._harbor, missing),))
+        if restored.blobs.streamed:
+            missing = NoImages(
+                "the images were not restored to a disk", "make room in the sandbox's directory"
+            )
             return Trial(unproved=(readiness.not_started(self._harbor, missing),))
         found = readiness.materials(restored, self.manifest.secret_paths)
         if isinstance(found, NoImages):
@@ -215,6 +231,7 @@ class SandboxedDrill:
             stopwatch=self.stopwatch,
             listener=self.listener,
             registry_program=self.settings.drill.registry_program,
+            streamed=self.streamed,
         )
 
     def _report(

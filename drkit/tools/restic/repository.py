@@ -212,7 +212,7 @@ class Repository:
         command = self.access.command("dump", *(() if locked else ("--no-lock",)), snapshot, path)
         yield from execute.chunks(command, ended=lambda done: self.access.judge(command, done))
 
-    def archive(self, snapshot: str, path: str) -> Iterator[bytes]:
+    def archive(self, snapshot: str, path: str) -> Generator[bytes, None, None]:
         """A directory of a snapshot (`ID` or `ID:/folder`) as a tar, as a stream; its names tell the path."""
         command = self.access.command("dump", "--archive", "tar", snapshot, path)
         yield from execute.chunks(command, ended=lambda done: self.access.judge(command, done))
