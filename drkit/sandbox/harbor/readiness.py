@@ -30,17 +30,20 @@ def look(
     """The images to start Harbor from, or why it is not started; None where there is no Harbor.
 
     `newer` is the release to upgrade to, which is as good as required. Raises DrillError where what is
-    required cannot be.
+    required cannot be. A quick drill is to be quick: it never starts Harbor, and what is required is so of full
+    drills.
     """
     schema = next((d.harbor_schema for d in manifest.databases if d.harbor_schema is not None), None)
     if schema is None and newer is None:
         return None
+    if level != "full":
+        return _statement("a quick drill does not start it")
     if schema is None:
         found: Images | NoImages = NoImages(
             "no database of Harbor's is in this point", "leave --upgrade-to out"
         )
     else:
-        found = _why_not(settings, manifest, level) or _images(settings, schema, newer)
+        found = _why_not(settings, manifest) or _images(settings, schema, newer)
     if isinstance(found, Images):
         return found
     return not_started(settings, found)
@@ -62,14 +65,16 @@ def not_started(settings: config.Drill, why: NoImages) -> Statement:
     """What the report says of it; raises DrillError where it is required."""
     if settings.harbor == "required":
         raise DrillError(f"Harbor cannot be started: {why.reason}", hint=why.hint)
-    return Statement(SUBJECT, f"it was not started: {why.reason}; its login, pages and jobs were not tried")
+    return _statement(why.reason)
 
 
-def _why_not(settings: config.Drill, manifest: PointManifest, level: Level) -> NoImages | None:
+def _statement(reason: str) -> Statement:
+    return Statement(SUBJECT, f"it was not started: {reason}; its login, pages and jobs were not tried")
+
+
+def _why_not(settings: config.Drill, manifest: PointManifest) -> NoImages | None:
     if settings.harbor == "off":
         return NoImages("harbor in [drill] is off", "set it to auto")
-    if level != "full":
-        return NoImages("a quick drill does not start it", "run a full drill")
     if not manifest.images or not manifest.part("secrets"):
         return NoImages("images or secrets are not in this point", "see [blobs] and [secrets]")
     return _machine_lacks()
