@@ -36,7 +36,8 @@ class Drill(Section):
     `database_image` names an image, for a PostgreSQL major that this machine does not have; `signing_key` is
     the key that reports are signed with. `harbor` says whether Harbor's own images are started on what was
     restored, where they are here (`auto`), or a drill without that is none (`required`); `harbor_version` is
-    the tag of those images, where it shall not be found out.
+    the tag of those images, where it shall not be found out. `core` is Harbor's core as a program of this
+    machine, to be started in the place of an image, and `jobservice` its jobservice.
     """
 
     directory: AbsolutePath | None = None
@@ -45,6 +46,8 @@ class Drill(Section):
     signing_key: AbsolutePath | None = None
     harbor: Literal["auto", "required", "off"] = "auto"
     harbor_version: Annotated[str, Field(pattern=r"^v?\d+\.\d+\.\d+[A-Za-z0-9_.-]*$")] | None = None
+    core: AbsolutePath | None = None
+    jobservice: AbsolutePath | None = None
 
 
 class Restore(Section):

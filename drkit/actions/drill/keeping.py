@@ -30,8 +30,8 @@ def keep(
 ) -> DrillReport:
     """Store a report with its page in the repository, signed where there is a key, and write it to `homes`.
 
-    The first of them is its folder beside this machine's other reports. Before it come those of earlier drills
-    that the repository has not taken.
+    The first of them is its folder beside this machine's other reports. Before it come those of earlier
+    drills that the repository has not taken.
 
     Returns the report as it was written: where the repository does not take it, that is a problem of it.
     """

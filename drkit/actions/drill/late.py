@@ -1,7 +1,7 @@
 """Reports that the repository did not take when they were made: the next drill that can stores them.
 
-Such a report has a mark in its folder beside this machine's other reports. One without it was stored: where it
-is gone from the repository, `expire` or somebody has removed it, and nobody puts it back.
+Such a report has a mark in its folder beside this machine's other reports. One without it was stored: where
+it is gone from the repository, `expire` or somebody has removed it, and nobody puts it back.
 """
 
 from __future__ import annotations

@@ -39,7 +39,8 @@ from drkit.progress import Listener
 from drkit.reports import statements
 from drkit.sandbox.build import Builder, Restored
 from drkit.sandbox.harbor import readiness, trial
-from drkit.sandbox.harbor.choice import Images, NoImages
+from drkit.sandbox.harbor.choice import NoImages
+from drkit.sandbox.harbor.readiness import Source
 from drkit.sandbox.harbor.trial import Trial
 from drkit.sandbox.hiding import hide
 from drkit.sandbox.proof import Proof
@@ -158,7 +159,7 @@ class SandboxedDrill:
         outcome = verdict.decide(tried.checks, tried.controls, ())
         return Upgrade(tried.tag, outcome, tried.checks, tried.controls, tried.unplanted)
 
-    def _try_harbor(self, images: Images | Statement | None, restored: Restored, directory: Path) -> Trial:
+    def _try_harbor(self, images: Source | Statement | None, restored: Restored, directory: Path) -> Trial:
         """Harbor itself on what was restored, or the statement why it was not started."""
         if images is None:
             return Trial()

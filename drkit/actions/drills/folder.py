@@ -70,8 +70,8 @@ def of_period(
 ) -> PeriodReport:
     """A period's summary; into a directory go its page, its data and all of its reports.
 
-    Raises, with the summary, ReportAltered where a report is not as it was signed, NotGreen where the period is
-    not good for another reason.
+    Raises, with the summary, ReportAltered where a report is not as it was signed, NotGreen where the period
+    is not good for another reason.
     """
     found, reports = history.of_period(
         settings, period, repository, keys, listener, whole=directory is not None
