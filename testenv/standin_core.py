@@ -219,13 +219,23 @@ def make_token(who: Who, scopes: list[str]) -> str:
     """A token for what somebody may do of what was asked; raises OSError without the key."""
     key = token_key()
     access = [
-        {"name": name, "actions": sorted(who.actions & set(actions.split(",")))}
+        {"name": name, "actions": sorted((who.actions | public(name)) & set(actions.split(",")))}
         for _, _, rest in (scope.partition(":") for scope in scopes)
         for name, _, actions in (rest.rpartition(":"),)
     ]
     claims = {"sub": who.name, "exp": time.time() + 1800, "access": access}
     signed = ".".join(_text(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT"}, claims))
     return f"{signed}.{_text(key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+
+
+def public(repository: str) -> frozenset[str]:
+    """What anybody may do there."""
+    found = rows(
+        "SELECT FROM project_metadata m JOIN project p USING (project_id)"
+        " WHERE p.name = %s AND m.name = 'public' AND m.value = 'true'",
+        repository.partition("/")[0],
+    )
+    return frozenset(("pull",)) if found else frozenset()
 
 
 def token_allows(token: str, name: str, action: str) -> bool:
@@ -370,6 +380,8 @@ class Core(BaseHTTPRequestHandler):
         manifest, blob = _MANIFEST.fullmatch(path), _BLOB.fullmatch(path)
         found = manifest or blob
         action = "pull" if self.command in _READS else "push"
+        if path == "/v2/" and self._who.name:
+            return self._say(200, {})
         bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if found is None or not token_allows(bearer, found["name"], action):
             realm = f"{urlsplit(os.environ['EXT_ENDPOINT']).scheme}://{self.headers['Host']}/service/token"

@@ -78,8 +78,9 @@ class Processes:
 
     def start(self, part: Part, directory: Path) -> None:
         """Write its files, which a part before it of that name may have had, and start it."""
-        for place in part.empty_directories:
-            Path(place).mkdir(parents=True, exist_ok=True)
+        for place in map(Path, part.empty_directories):
+            make_directory(place.parent, 0o711, exist_ok=True)
+            place.mkdir(exist_ok=True)
             os.chown(place, HARBOR, HARBOR)
         for file in part.files:
             target = Path(file.target)
