@@ -19,6 +19,7 @@ import os
 import re
 import secrets
 import socket
+import subprocess
 import sys
 import time
 import urllib.error
@@ -520,6 +521,8 @@ def main() -> None:
     if sys.argv[1:] == ["--outward"]:
         print("\n".join(outward()))
         return
+    if os.environ.get("HANGS"):
+        subprocess.run(["sleep", "infinity"], check=False)
     print(f"{datetime.now(UTC).isoformat()} core {os.environ['HARBOR_VERSION']}", flush=True)
     boot()
     print("\n".join(outward()), flush=True)

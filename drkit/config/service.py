@@ -37,7 +37,8 @@ class Drill(Section):
     the key that reports are signed with. `harbor` says whether Harbor's own images are started on what was
     restored, where they are here (`auto`), or a drill without that is none (`required`); `harbor_version` is
     the tag of those images, where it shall not be found out. `core` is Harbor's core as a program of this
-    machine, to be started in the place of an image, and `jobservice` its jobservice.
+    machine, to be started in the place of an image, and `jobservice` its jobservice. Core
+    has `harbor_timeout` to come up, its migration included.
     """
 
     directory: AbsolutePath | None = None
@@ -48,6 +49,7 @@ class Drill(Section):
     harbor_version: Annotated[str, Field(pattern=r"^v?\d+\.\d+\.\d+[A-Za-z0-9_.-]*$")] | None = None
     core: AbsolutePath | None = None
     jobservice: AbsolutePath | None = None
+    harbor_timeout: Duration = timedelta(minutes=10)
 
 
 class Restore(Section):

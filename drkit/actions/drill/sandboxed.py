@@ -171,7 +171,8 @@ class SandboxedDrill:
         found = readiness.materials(restored, self.manifest.secret_paths)
         if isinstance(found, NoImages):
             return Trial(unproved=(readiness.not_started(self._harbor, found),))
-        return trial.run(images, found, restored, directory, self.stopwatch.stage)
+        patience = self.settings.drill.harbor_timeout
+        return trial.run(images, found, restored, directory, patience, self.stopwatch.stage)
 
     def _taken(self) -> Iterator[tuple[str, Path]]:
         """What this drill took from this machine and is not in the point: what it is, and its file."""

@@ -25,8 +25,6 @@ from drkit.tools.process import stopping
 from drkit.tools.process.command import Command
 from drkit.tools.process.server import Server
 
-# A core that migrates a large database takes its time; one that hangs is not waited for for ever.
-CORE_SECONDS = 600.0
 _START_SECONDS = 60.0
 _PAUSE_SECONDS = 0.2
 
@@ -60,14 +58,20 @@ class Runner(Protocol):
 
 
 class Box:
-    """Harbor by one plan; `sandbox` is the drill's own directory, `database` the server's socket."""
+    """Harbor by one plan; `sandbox` is the drill's own directory, `database` the server's socket.
 
-    def __init__(self, runner: Runner, plan: Plan, sandbox: Path, storage: Path, database: Path) -> None:
+    A core that migrates a large database takes its time; one that hangs is waited for so many seconds.
+    """
+
+    def __init__(
+        self, runner: Runner, plan: Plan, sandbox: Path, storage: Path, database: Path, patience: float
+    ) -> None:
         self._runner = runner
         self._plan = plan
         self._directory = sandbox / "harbor"
         self._storage = storage
         self._database = database
+        self._patience = patience
         self._started: set[str] = set()
         self._pid = 0
         self._relay: Server | None = None
@@ -103,12 +107,14 @@ class Box:
         if part.name in self._started:
             self._remove(part.name)
         self._start(part)
-        end = time.monotonic() + CORE_SECONDS
+        end = time.monotonic() + self._patience
         while not self._answers(core):
             self._all_run()
             if time.monotonic() > end:
-                said = self._said("core")
-                raise ToolFailed(f"core does not answer after {CORE_SECONDS:.0f} seconds: {said}")
+                raise ToolFailed(
+                    f"core does not answer after {self._patience:.0f} seconds: {self._said('core')}",
+                    hint="where a migration takes so long, set harbor_timeout in [drill]",
+                )
             time.sleep(_PAUSE_SECONDS)
 
     def start_jobs(self) -> None:
@@ -203,9 +209,8 @@ class Box:
 
 
 @contextlib.contextmanager
-def prepared(runner: Runner, plan: Plan, sandbox: Path, storage: Path, database: Path) -> Iterator[Box]:
-    """A box for as long as the block lasts, in which nothing runs yet; raises ToolFailed at its end."""
-    box = Box(runner, plan, sandbox, storage, database)
+def prepared(box: Box) -> Iterator[Box]:
+    """A box, in which nothing runs yet, for as long as the block lasts; raises ToolFailed at its end."""
     try:
         yield box
     finally:

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -29,9 +30,8 @@ from drkit.model import (
 )
 from drkit.registry import image_manifests, storage
 from drkit.sandbox.build import Restored
-from drkit.sandbox.harbor import box as boxes
 from drkit.sandbox.harbor import containers, held_jobs
-from drkit.sandbox.harbor.box import Box, Runner
+from drkit.sandbox.harbor.box import Box, Runner, prepared
 from drkit.sandbox.harbor.choice import Images
 from drkit.sandbox.harbor.containers import Containers
 from drkit.sandbox.harbor.plan import Made, Places, Planner
@@ -68,12 +68,17 @@ def not_reached(manifest: PointManifest) -> Trial:
 
 
 def run(
-    source: Source, found: Materials, restored: Restored, directory: Path, stage: Callable[[str], Stage]
+    source: Source,
+    found: Materials,
+    restored: Restored,
+    directory: Path,
+    patience: timedelta,
+    stage: Callable[[str], Stage],
 ) -> Trial:
     """Start Harbor below the sandbox's `directory`, check it, plant faults, and take it away.
 
-    What it is tried on is the sandbox's own, and is changed by it. Raises ToolFailed where something is
-    still there at the end.
+    What it is tried on is the sandbox's own, and is changed by it. Core has that `patience` to come up.
+    Raises ToolFailed where something is still there at the end.
     """
     database = restored.harbor
     assert database is not None
@@ -83,7 +88,8 @@ def run(
     planner = Planner(found.installation, name, found.keys, _made_up(), places, has_jobs)
     socket = Path(database.target.settings["host"]) / _SOCKET
     mark = f"drkit-{secrets.token_hex(4)}"
-    with boxes.prepared(runner, planner.plan(), directory, restored.root, socket) as box:
+    seconds = patience.total_seconds()
+    with prepared(Box(runner, planner.plan(), directory, restored.root, socket, seconds)) as box:
         core = box.core(found.installation.public_host)
         with stage("start Harbor"):
             try:
