@@ -80,7 +80,7 @@ class Jobs:
 def main() -> None:
     """Serve."""
     if os.environ.get("JOBS_FAIL"):
-        raise SystemExit("[FATAL] initialize job context error: password=of-production is wrong")
+        raise SystemExit(f"[FATAL] initialize job context error: core refuses {os.environ['CORE_SECRET']}")
     found = settings()
     jobs = Jobs(found["database"])
 

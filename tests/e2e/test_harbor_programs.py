@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from drkit.sandbox.harbor.plan import HARBOR
-from drkit.sandbox.harbor.processes import LABEL
+from drkit.sandbox.labelled import LABEL
 from testenv import Site, harbor_programs
 from tests import needs
 from tests.e2e import processes
@@ -207,7 +208,9 @@ def test_a_jobservice_that_ends_fails_the_drill(packaged: Packaged, new_home: Ca
     assert ended.code == 5, ended
     (check,) = (each for each in ended.envelope["result"]["checks"] if each["kind"] == "harbor_jobs")
     assert check["outcome"] == "failed"
-    assert check["detail"].startswith("jobservice ended with exit code 1: ")
+    said = "jobservice ended with exit code 1: [FATAL] initialize job context error: core refuses "
+    assert check["detail"].startswith(said)
+    assert not re.search(r"\b[0-9a-f]{16}\b", check["detail"].removeprefix(said)), "a secret is not told"
     assert labelled() == []
 
 

@@ -8,7 +8,6 @@ environment, by which the next drill finds what should be left all the same.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from drkit.errors import ToolFailed
 from drkit.files import make_directory
+from drkit.sandbox import labelled
 from drkit.sandbox.harbor import network
 from drkit.sandbox.harbor.box import write
 from drkit.sandbox.harbor.plan import CACHE_PORT, HARBOR, Part, Places
@@ -26,14 +26,12 @@ from drkit.sandbox.hiding import Hidden
 from drkit.tools.process.command import Command
 from drkit.tools.process.server import Server
 
-LABEL = "DRKIT_DRILL"
 _SOCKETS = Path("/run")
 _PROCESSORS = 2
 # Of a file that a part writes, its log for example.
 _LARGEST_FILE = 256 << 20
 _START_SECONDS = 60.0
 _PAUSE_SECONDS = 0.1
-_PROC = Path("/proc")
 
 
 class Processes:
@@ -58,7 +56,7 @@ class Processes:
         """Make a network, and start the cache in it."""
         ready, log = directory / "ready", directory / "network.log"
         words = ("unshare", "--net", "--", sys.executable, "-I", str(Path(network.__file__)), str(ready))
-        self._holder = Server(Command(words, self._label), log)
+        self._holder = Server(Command(words, labelled.environment(self._sandbox)), log)
         end = time.monotonic() + _START_SECONDS
         while not ready.exists():
             if not self._holder.running or time.monotonic() > end:
@@ -113,11 +111,7 @@ class Processes:
             server.stop()
         if self._holder is not None:
             self._holder.stop()
-        release(self._sandbox)
-
-    @property
-    def _label(self) -> dict[str, str]:
-        return {LABEL: self._sandbox.name}
+        labelled.release(self._sandbox)
 
     def _command(self, part: Part, temporary: Path) -> Command:
         assert self._holder is not None
@@ -135,7 +129,7 @@ class Processes:
         program, words = self._program(part.name)
         return Command(
             (*around, str(program), *words),
-            {**part.environment, "TMPDIR": str(temporary), **self._label},
+            {**part.environment, "TMPDIR": str(temporary), **labelled.environment(self._sandbox)},
             # Core looks for its migrations and views where it is.
             directory=program.parent if part.name == "core" else temporary,
             mounts=(*self._hidden.mounts, *self._storage(part)),
@@ -175,25 +169,3 @@ class Processes:
                     raise
                 time.sleep(_PAUSE_SECONDS)
         return None
-
-
-def release(sandbox: Path) -> None:
-    """End what bears a sandbox's name, and see that it is gone; raises ToolFailed."""
-    end = time.monotonic() + _START_SECONDS
-    while left := tuple(_labelled(sandbox.name)):
-        if time.monotonic() > end:
-            numbers = ", ".join(map(str, left))
-            raise ToolFailed(f"processes of the drill {sandbox.name} are still there: {numbers}")
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(_PAUSE_SECONDS)
-
-
-def _labelled(name: str) -> Iterator[int]:
-    """Those that have the name in their environment, as far as we may look."""
-    wanted = f"{LABEL}={name}".encode()
-    for entry in _PROC.glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                yield int(entry.name)

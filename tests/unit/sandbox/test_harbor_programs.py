@@ -33,8 +33,8 @@ def test_the_schema_must_be_the_points_own() -> None:
     found = programs.fit(installed(180), 170, None)
     assert found is not None
     assert found.reason == (
-        "the point's schema 170 needs Harbor 2.14.0, and /opt/harbor/harbor_core is of Harbor 2.15.0 to 2.15.2"
-        " (schema 180)"
+        "the point's schema 170 needs Harbor 2.14.0, and /opt/harbor/harbor_core is of Harbor 2.15.0 to"
+        " 2.15.2 (schema 180)"
     )
     assert "core in [drill]" in found.hint
 
