@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,6 @@ from testenv.planted.home import Home
 from testenv.planted.judge import Account, account
 from testenv.under_fire.judge import Judge
 from testenv.under_fire.scratch import Scratch, scratch_server
-from tests.weak_key import weaken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +81,7 @@ def made(top: Path, points: int = 2, *, vault: bool = False) -> Iterator[Stand]:
 
 
 def initialise(home: Home, site: Site) -> None:
-    """Let `drkit init` make configuration, keys and repository; the repository's key becomes a cheap one."""
+    """Let `drkit init` make configuration, keys and repository."""
     more = ["--secret", str(site.cosign), "--cosign-password", str(site.cosign / "cosign.password")]
     if site.vault:
         more += ["--vault", site.vault.url, "--vault-credentials", str(site.vault_credentials)]
@@ -91,8 +89,6 @@ def initialise(home: Home, site: Site) -> None:
     answer = home.guard.ask("init", "--output", str(home.top / "drkit.toml"), *map(str, words), *more)
     if answer.code != 0:
         raise processes.ServerError(f"drkit init: {answer.complaint}")
-    section = tomllib.loads((home.top / "drkit.toml").read_text())["repository"][0]
-    weaken(home.location, Path(section["password_file"]).read_text().strip())
     # restic makes a directory when it needs one: without 256 empty ones a copy is quick.
     for directory in (home.location / "data").iterdir():
         directory.rmdir()

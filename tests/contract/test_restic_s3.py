@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from drkit.tools.restic import removal_s3
+from drkit.tools.restic.bucket import place
 from drkit.tools.restic.repository import Repository
 from drkit.tools.s3.bucket import Access, Bucket
 from testenv.s3_faults import Fault, Proxy
@@ -101,5 +101,5 @@ def test_a_bucket_that_locks_by_itself(repository: Repository, s3: Service) -> N
     ],
 )
 def test_an_address(url: str, meant: tuple[str, str, str] | None) -> None:
-    found = removal_s3.place(url, {})
+    found = place(url, {})
     assert (found and (found.access.endpoint, found.access.bucket, found.prefix)) == meant

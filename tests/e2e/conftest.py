@@ -18,7 +18,6 @@ from testenv import Site
 from tests import needs
 from tests.e2e import accounts, processes
 from tests.e2e.commands import Drkit, clone
-from tests.weak_key import weaken
 
 NEW_DATABASE = "restored"
 _PROGRAMS = ("restic", "docker-registry", "age", "age-keygen", "cosign", "setpriv")
@@ -85,7 +84,7 @@ def empty(site: Site, new_home: Callable[[], Path]) -> Drkit:
 
 
 def initialise(drkit: Drkit, site: Site) -> None:
-    """Run `drkit init` for a site, and make the repository's key cheap to derive."""
+    """Run `drkit init` for a site."""
     drkit.home.mkdir(exist_ok=True)
     cosign = ("--secret", str(site.cosign), "--cosign-password", str(site.cosign / "cosign.password"))
     vault = (
@@ -101,7 +100,6 @@ def initialise(drkit: Drkit, site: Site) -> None:
         str(drkit.state),
     )
     assert drkit.ask(*words, *places)["repository_made"] is True
-    weaken(drkit.repository, drkit.restic_password.read_text().strip())
     # restic makes a directory when it needs one: without 256 empty ones a copy is quick.
     for directory in (drkit.repository / "data").iterdir():
         directory.rmdir()

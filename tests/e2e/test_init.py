@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from psycopg import Connection
 
 from testenv import Site
@@ -43,3 +45,20 @@ def test_a_repository_that_does_not_open_leaves_nothing_behind(
     ended = drkit.run(*words, "--output", str(drkit.config), "--state", str(drkit.state))
     assert ended.code == 12
     assert not drkit.home.exists()
+
+
+@pytest.mark.parametrize("by", ["drkit", "somebody"])
+def test_only_a_password_that_drkit_made_may_be_cheap_to_try(
+    site: Site, new_home: Callable[[], Path], by: str
+) -> None:
+    drkit = Drkit(new_home())
+    drkit.home.mkdir()
+    if by == "somebody":
+        drkit.restic_password.write_text("secret\n")
+        drkit.restic_password.chmod(0o600)
+    words = ("init", "--harbor", str(site.harbor_yml), "--repository", str(drkit.repository))
+    result = drkit.ask(*words, "--output", str(drkit.config), "--state", str(drkit.state))
+    assert not any("half a second" in warning for warning in result["warnings"])
+    (key,) = (drkit.repository / "keys").iterdir()
+    assert (json.loads(key.read_text())["N"] == 1 << 14) is (by == "drkit")
+    shutil.rmtree(drkit.home)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets as random_secrets
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from drkit import config
 from drkit.config import edit
-from drkit.errors import ConfigError, UsageError
+from drkit.errors import ConfigError, DrkitError, UsageError
 from drkit.files import write_new
 from drkit.logs import redact, register_secret
 from drkit.points.catalog import open_catalog
@@ -32,6 +33,7 @@ class FurtherRepository:
     url: str
     password_file: Path
     scheduled: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def add(path: Path, url: str, credentials: Path | None = None) -> FurtherRepository:
@@ -69,11 +71,21 @@ def add(path: Path, url: str, credentials: Path | None = None) -> FurtherReposit
             ) from None
         stack.callback(password_file.unlink, missing_ok=True)
         first = open_catalog(settings).repository
-        open_catalog(wanted, name).repository.initialise_like(first)
+        made = open_catalog(wanted, name).repository
+        made.initialise_like(first)
         # From here on the password opens something.
         stack.pop_all()
     edit.write(path, text)
-    return FurtherRepository(path, name, redact(url), password_file, _AT if planned else None)
+    warnings = tuple(open_at_once(made))
+    return FurtherRepository(path, name, redact(url), password_file, _AT if planned else None, warnings)
+
+
+def open_at_once(repository: restic.Repository) -> Iterator[str]:
+    """Replace the key file of a repository whose password was made by drkit; a warning if that failed."""
+    try:
+        repository.open_at_once()
+    except DrkitError as error:
+        yield f"opening the repository takes restic half a second: its key file stays: {error.message}"
 
 
 def _free_name(settings: config.Config) -> str:

@@ -32,9 +32,9 @@ from drkit.database import locked
 from drkit.errors import ConfigError, DrkitError, Failure, RepositoryMissing
 from drkit.files import make_directory, write_new
 from drkit.harbor import tables
-from drkit.harbor.installation import Needed
 from drkit.logs import register_secret
 from drkit.model import clock_changes, utc_now
+from drkit.model.needed import Needed
 from drkit.points.catalog import open_catalog
 from drkit.state.directory import State
 from drkit.tools import age
@@ -96,6 +96,8 @@ def init(options: InitOptions) -> InitResult:
         written.append(plan.output)
         # Last, for what was made somewhere else is not easily taken back.
         made = _make_repository(settings)
+        if made and plan.directory / RESTIC_PASSWORD in written:
+            warnings += further.open_at_once(open_catalog(settings).repository)
         stack.pop_all()
     result = InitResult(
         config=plan.output,

@@ -76,6 +76,7 @@ def _further(paper: Output, added: FurtherRepository) -> None:
     paper.print(f"repository {added.name} is made at {added.url}, and named in {added.config}")
     paper.print("Keep its password outside this machine, or nothing in it can be read if it is lost:")
     paper.line(f"  {added.password_file}")
+    _warn(paper, added.warnings)
     if added.scheduled:
         paper.print(f"`copy` is on the schedule ({added.scheduled}): run `drkit timers --install` again")
     paper.print()

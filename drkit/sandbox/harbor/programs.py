@@ -37,7 +37,7 @@ class Programs:
         return str(self.core)
 
 
-def find(core: Path, jobservice: Path | None) -> Programs | NoImages:
+def find(core: Path, jobservice: Path | None, registry: Path | None) -> Programs | NoImages:
     """The programs of this machine, by the paths that the configuration has, or what is missing."""
     for path in (core, jobservice):
         if path is not None and not (path.is_file() and os.access(path, os.X_OK)):
@@ -48,14 +48,14 @@ def find(core: Path, jobservice: Path | None) -> Programs | NoImages:
             f"there are no migrations in {core.parent / _MIGRATIONS}", "core wants them beside itself"
         )
     try:
-        registry = Path(sandbox_registry.find())
+        serving = Path(sandbox_registry.find(registry))
     except ToolMissing as error:
         return NoImages(error.message, error.hint)
     cache = next((found for name in _CACHES if (found := which(name))), None)
     if cache is None:
         return NoImages(f"neither {' nor '.join(_CACHES)} is installed here", "install one of them")
     tag = versions.named(schema).removeprefix("Harbor ")
-    return Programs(tag, schema, core, registry, Path(cache), jobservice)
+    return Programs(tag, schema, core, serving, Path(cache), jobservice)
 
 
 def newest(names: Iterable[str]) -> int | None:

@@ -60,7 +60,7 @@ def refuse_without_any(settings: config.Drill) -> None:
     if found is None:
         try:
             if settings.core is not None:
-                found = programs.find(settings.core, settings.jobservice)
+                found = programs.find(settings.core, settings.jobservice, settings.registry_program)
             else:
                 found = choice.missing(docker.images())
         except ToolFailed as error:
@@ -101,7 +101,7 @@ def _source(settings: config.Drill, schema: int, newer: str | None) -> Source | 
     """The programs that are named, else images: what somebody has named is what they mean."""
     if settings.core is None:
         return _images(settings, schema, newer)
-    found = programs.find(settings.core, settings.jobservice)
+    found = programs.find(settings.core, settings.jobservice, settings.registry_program)
     if isinstance(found, NoImages):
         return found
     if newer is not None:

@@ -6,16 +6,13 @@ import array
 import contextlib
 import fcntl
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote
 
-from drkit.tools.deadline import within
-from drkit.tools.restic import removal_s3
+from drkit.errors import ToolFailed
+from drkit.tools.restic import removal_s3, rest_server
 from drkit.tools.restic.removals import NOBODY, Removals
 
-_SECONDS = 20.0
 _FOLDERS = ("snapshots", "index", "data")
 # ioctl_iflags(2); `lsattr` shows them as `i` and `a`.
 _GET_FLAGS = 0x80086601
@@ -25,7 +22,7 @@ _IMMUTABLE, _APPEND = 0x10, 0x20
 def look(url: str, credentials: Mapping[str, str]) -> Removals:
     """Whether snapshots and data may be removed from a repository."""
     if url.startswith("rest:"):
-        return _ask_server(url.removeprefix("rest:"), credentials)
+        return _ask_server(url, credentials)
     if url.startswith("s3:"):
         return removal_s3.look(url, credentials)
     path = Path(url.removeprefix("local:"))
@@ -57,27 +54,10 @@ def _flags(folder: Path) -> int:
 
 def _ask_server(address: str, credentials: Mapping[str, str]) -> Removals:
     """A server that is append-only refuses to remove what is not there, too."""
-    import httpx
-
-    found = re.fullmatch(r"(https?://)(?:([^/@]*)@)?(.*)", address)
-    if found is None:
-        return Removals(None, "its address is not understood")
-    user, _, password = (found[2] or "").partition(":")
-    user = unquote(user) or credentials.get("RESTIC_REST_USERNAME", "")
-    password = unquote(password) or credentials.get("RESTIC_REST_PASSWORD", "")
     try:
-        answer = within(
-            _SECONDS,
-            lambda: httpx.request(
-                "DELETE",
-                f"{found[1]}{found[3].rstrip('/')}/{NOBODY}",
-                auth=(user, password) if user else None,
-                verify=credentials.get("RESTIC_CACERT") or True,
-                timeout=_SECONDS,
-            ),
-        )
-    except (httpx.HTTPError, OSError) as error:
-        return Removals(None, f"its server did not answer: {error}")
+        answer = rest_server.request("DELETE", address, NOBODY, credentials)
+    except ToolFailed as error:
+        return Removals(None, error.message)
     said = f"its server answers {answer.status_code} to a removal"
     match answer.status_code:
         case 403 | 405:

@@ -38,8 +38,8 @@ BAD = [
     (
         LEAST + "[drill]\nxyz = 1",
         'unknown key "xyz" in [drill]',
-        "known keys are: directory, user, database_image, signing_key, harbor, harbor_version, core,"
-        " jobservice, harbor_timeout",
+        "known keys are: directory, user, database_image, signing_key, registry_program, harbor,"
+        " harbor_version, core, jobservice, harbor_timeout",
     ),
     (
         SITE + "[site.sub]\nx = 1\n" + REPOSITORY,

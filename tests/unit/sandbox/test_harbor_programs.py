@@ -58,13 +58,13 @@ def test_an_upgrade_wants_a_newer_core() -> None:
 
 def test_what_is_no_program_is_named(tmp_path: Path) -> None:
     core = tmp_path / "harbor_core"
-    assert programs.find(core, None) == NoImages(
+    assert programs.find(core, None, None) == NoImages(
         f"{core} is no program", "see core and jobservice in [drill]"
     )
     core.touch(0o755)
-    found = programs.find(core, tmp_path / "none")
+    found = programs.find(core, tmp_path / "none", None)
     assert isinstance(found, NoImages)
     assert found.reason == f"{tmp_path}/none is no program"
-    found = programs.find(core, None)
+    found = programs.find(core, None, None)
     assert isinstance(found, NoImages)
     assert found.reason == f"there are no migrations in {tmp_path}/migrations/postgresql"
