@@ -10,7 +10,7 @@ from drkit.model.check import CheckResult, ControlResult, Outcome, Unplanted
 from drkit.model.evidence import TableEvidence
 
 Level = Literal["quick", "full"]
-ObjectiveName = Literal["rpo", "rto", "drill"]
+ObjectiveName = Literal["rpo", "rto", "drill", "reread"]
 
 
 @dataclass(frozen=True)
