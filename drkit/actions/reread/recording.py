@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from drkit.errors import Failure
@@ -19,13 +19,15 @@ from drkit.state.directory import new_id
 log = logging.getLogger(__name__)
 
 
-def open_ledger(catalog: Catalog, verb: str, directory: Path, run: str = "") -> Book:
+def open_ledger(
+    catalog: Catalog, verb: str, directory: Path, run: str = "", began: datetime | None = None
+) -> Book:
     """The ledgers of a repository, for a run of a verb that reads; raises the repository's errors.
 
-    What it reads counts as read when it began. Nothing in the repository is older than its oldest snapshot:
-    reports of drills stay for years, when their points have long gone.
+    What it reads counts as read when it `began`, by default now. Nothing in the repository is older than its
+    oldest snapshot: reports of drills stay for years, when their points have long gone.
     """
-    now = utc_now()
+    now = began or utc_now()
     every = catalog.repository.listed()[0]
     own = [each for each in every if seals.SITE + catalog.site in each.tags]
     oldest = min((each.time for each in every), default=now)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -23,6 +23,7 @@ from drkit.points.ledger.spool import Spool
 
 _PREFIXES = 256
 _HELD_BYTES = 1 << 16
+_FORGOTTEN = timedelta(days=730)
 _END: Record = (b"\xff" * (records.NAME_BYTES + 1), 0, 0)
 
 
@@ -44,7 +45,8 @@ class Round:
     """One run's work on the ledger of one store; `old` are the ledgers that there are of it.
 
     What is in none of them was not there when it was listed last; before the first ledger it may be as old as
-    `oldest`, the oldest that anything in the store can be. `directory` is the run's own, and is made.
+    `oldest`, the oldest that anything in the store can be. Without a listing it `grows` by what is read.
+    `directory` is the run's own, and is made; `spool` has what was read already.
     """
 
     def __init__(
@@ -55,10 +57,14 @@ class Round:
         reader: Reader,
         oldest: datetime,
         directory: Path,
+        *,
+        grows: bool = True,
+        spool: Spool | None = None,
     ) -> None:
         directory.mkdir(mode=0o700)
+        self.grows = grows
         self.kind, self.where = kind, where
-        self.spool = Spool(directory / "read")
+        self.spool = spool or Spool(directory / "read")
         self.estimated = False
         self._directory, self._reader = directory, reader
         self._old = [each for each in old if (each.kind, each.where) == (kind, where)]
@@ -135,6 +141,12 @@ class Round:
             self._marks.number(self._counted[mark]) if number in old.used else 0
             for number, mark in enumerate(old.marks)
         ]
+        if self.kind == "blobs":
+            # Nobody lists them: what no drill has met for long is in no point any more.
+            late = self._reader.at - _FORGOTTEN
+            old_ones = {number for number, mark in enumerate(old.marks) if mark.at < late}
+            yield from ((n, numbers[m], s) for n, m, s in old.records() if m not in old_ones)
+            return
         for name, mark, size in old.records():
             yield name, numbers[mark], size
 
@@ -151,7 +163,7 @@ class Round:
             count = len(rows)
             for name, (good, size) in self.spool.of(prefix).items():
                 # What is there no more was removed meanwhile.
-                if name in rows or not self._was_listed:
+                if name in rows or (self.grows and not self._was_listed):
                     rows[name] = (right if good else wrong, size)
             names: Iterable[bytes] = rows if len(rows) == count else sorted(rows)
             for name in names:

@@ -20,6 +20,7 @@ from drkit.points.catalog import Catalog
 from drkit.points.ledger import records
 from drkit.points.ledger.joining import Reader, Round
 from drkit.points.ledger.records import LedgerFile
+from drkit.points.ledger.spool import Spool
 from drkit.points.reading import dump, parse
 from drkit.tools.restic.output import Snapshot
 from drkit.tools.restic.repository import Repository
@@ -116,17 +117,18 @@ class Book:
         self.found = fetch(catalog.repository, current(snapshots), directory)
         self._left = superseded(snapshots)
 
-    def round(self, kind: StoreKind, where: str) -> Round:
-        """Begin to go on with the ledger of a store."""
+    def round(self, kind: StoreKind, where: str, *, grows: bool = True, spool: Spool | None = None) -> Round:
+        """Begin to go on with the ledger of a store; `grows` and `spool` as in Round."""
         directory = self._directory / f"new-{kind}"
-        made = Round(kind, where, self.found.files, self._reader, self._oldest, directory)
+        files, reader = self.found.files, self._reader
+        made = Round(kind, where, files, reader, self._oldest, directory, grows=grows, spool=spool)
         self._rounds[kind] = made
         return made
 
     @property
     def has_news(self) -> bool:
         """Whether anything was read."""
-        return any(made.spool.items for made in self._rounds.values())
+        return any(made.spool.items and (made.grows or not made.is_first) for made in self._rounds.values())
 
     def write(self) -> LedgerSummary:
         """Store the new ledger, and remove what it has taken in; raises the repository's errors.

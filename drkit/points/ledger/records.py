@@ -64,13 +64,15 @@ class LedgerFile:
 
 def name_of(digest: str) -> bytes:
     """How a record names a digest (`sha256:...`) or a pack."""
-    return bytes.fromhex(digest[-64:][: 2 * NAME_BYTES])
+    return bytes.fromhex(digest[-64 : 2 * NAME_BYTES - 64])
 
 
 def rounded(size: int) -> int:
     """A size in bytes as two bytes, a little less than it by one part in a thousand at most."""
-    power = max(0, size.bit_length() - _BITS)
-    return min(power, 31) << _BITS | (size >> power if power < 32 else (1 << _BITS) - 1)
+    power = size.bit_length() - _BITS
+    if power <= 0:
+        return size
+    return power << _BITS | size >> power if power < 32 else 0xFFFF
 
 
 def size_of(code: int) -> int:

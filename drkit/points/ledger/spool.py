@@ -28,11 +28,11 @@ class Spool:
 
     def right(self, digest: str, size: int) -> None:
         """Its bytes were read, and hash to its name."""
-        self._add(name_of(digest), size, right=True)
+        self._add(digest, size, True)
 
     def wrong(self, digest: str, size: int) -> None:
         """Its bytes are others, or are gone."""
-        self._add(name_of(digest), size, right=False)
+        self._add(digest, size, False)
 
     def of(self, prefix: int) -> dict[bytes, tuple[bool, int]]:
         """Name -> whether it was right, and its size as in a record, of those with that first byte.
@@ -47,10 +47,11 @@ class Spool:
             found[name] = (right and (known is None or known[0]), size)
         return found
 
-    def _add(self, name: bytes, size: int, *, right: bool) -> None:
+    def _add(self, digest: str, size: int, right: bool) -> None:
+        name = name_of(digest)
         line = _LINE.pack(name, rounded(size), right)
+        held = self._held[name[0]]
         with self._lock:
-            held = self._held[name[0]]
             held += line
             self.items += 1
             if len(held) >= _HELD_BYTES:
