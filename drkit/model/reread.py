@@ -57,10 +57,11 @@ class LedgerSummary:
 class Reread:
     """How far the reading of a store is at a moment.
 
-    `overdue_bytes` were not read for longer than the objective allows, or were found wrong; without an
-    objective none is. `oldest_seconds` is how long the longest unread are so, None where some are wrong.
+    `overdue_bytes`, which are `overdue_share` of all (0 to 1), were not read for longer than the objective
+    allows, or were found wrong; without an objective none is. `oldest_seconds` is how long the longest unread are so, None where some are wrong.
     `pace` is the bytes that are read a day, over the last week. `done_at` is when nothing is overdue any more
-    at that pace: None where nothing is overdue, or where that day never comes.
+    at that pace: None where nothing is overdue, or where that day never comes. `round_seconds` is how
+    long it takes to read everything once at that pace, None where nothing is read.
     """
 
     kind: StoreKind
@@ -68,23 +69,15 @@ class Reread:
     items: int
     bytes: int
     overdue_bytes: int
+    overdue_share: float
     never_bytes: int
     wrong_bytes: int
     oldest_seconds: float | None
     newest_at: datetime | None
     pace: float
     done_at: datetime | None
+    round_seconds: float | None
     estimated: bool = False
-
-    @property
-    def overdue_share(self) -> float:
-        """From 0 to 1."""
-        return self.overdue_bytes / self.bytes if self.bytes else float(self.wrong_bytes > 0)
-
-    @property
-    def round_seconds(self) -> float | None:
-        """How long it takes to read everything once at that pace; None where nothing is read."""
-        return self.bytes / self.pace * _DAY.total_seconds() if self.pace else None
 
 
 def reread(store: StoreProofs, now: datetime, target: timedelta | None, skew: timedelta) -> Reread:
@@ -100,18 +93,21 @@ def reread(store: StoreProofs, now: datetime, target: timedelta | None, skew: ti
     overdue = sum(each.bytes for each in late) + store.wrong_bytes
     pace = sum(each.bytes for each in read if now - each.at <= PACE) / (PACE / _DAY)
     oldest = max(((now - each.at).total_seconds() for each in every if each.items), default=0.0)
+    size = sum(each.bytes for each in every) + store.wrong_bytes
     return Reread(
         store.kind,
         store.where,
         sum(each.items for each in every) + store.wrong_items,
-        sum(each.bytes for each in every) + store.wrong_bytes,
+        size,
         overdue,
+        overdue / size if size else float(store.wrong_items > 0),
         sum(each.bytes for each in unread),
         store.wrong_bytes,
         None if store.wrong_items else max(oldest, 0.0),
         max((each.at for each in read if each.items), default=None),
         pace,
         now + overdue / pace * _DAY if overdue and pace else None,
+        size / pace * _DAY.total_seconds() if pace else None,
         store.estimated,
     )
 
