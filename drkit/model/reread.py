@@ -58,10 +58,10 @@ class Reread:
     """How far the reading of a store is at a moment.
 
     `overdue_bytes`, which are `overdue_share` of all (0 to 1), were not read for longer than the objective
-    allows, or were found wrong; without an objective none is. `oldest_seconds` is how long the longest unread are so, None where some are wrong.
-    `pace` is the bytes that are read a day, over the last week. `done_at` is when nothing is overdue any more
-    at that pace: None where nothing is overdue, or where that day never comes. `round_seconds` is how
-    long it takes to read everything once at that pace, None where nothing is read.
+    allows, or were found wrong; without an objective none is. `oldest_seconds` is how long the longest unread
+    are so, None where some are wrong. `pace` is the bytes that are read a day, over the last week. `done_at`
+    is when nothing is overdue any more at that pace: None where nothing is overdue, or where that day never
+    comes. `round_seconds` is how long it takes to read everything once, None where nothing is read.
     """
 
     kind: StoreKind
