@@ -59,9 +59,10 @@ class Reread:
 
     `overdue_bytes`, which are `overdue_share` of all (0 to 1), were not read for longer than the objective
     allows, or were found wrong; without an objective none is. `oldest_seconds` is how long the longest unread
-    are so, None where some are wrong. `pace` is the bytes that are read a day, over the last week. `done_at`
-    is when nothing is overdue any more at that pace: None where nothing is overdue, or where that day never
-    comes. `round_seconds` is how long it takes to read everything once, None where nothing is read.
+    are so, None where some are wrong; `half_seconds` within how long half of the bytes were read, None where
+    it never was. `pace` is the bytes that are read a day, over the last week. `done_at` is when nothing is
+    overdue any more at that pace: None where nothing is overdue, or where that day never comes.
+    `round_seconds` is how long it takes to read everything once, None where nothing is read.
     """
 
     kind: StoreKind
@@ -73,10 +74,12 @@ class Reread:
     never_bytes: int
     wrong_bytes: int
     oldest_seconds: float | None
+    half_seconds: float | None
     newest_at: datetime | None
     pace: float
     done_at: datetime | None
     round_seconds: float | None
+    target_seconds: float | None = None
     estimated: bool = False
 
 
@@ -104,12 +107,24 @@ def reread(store: StoreProofs, now: datetime, target: timedelta | None, skew: ti
         sum(each.bytes for each in unread),
         store.wrong_bytes,
         None if store.wrong_items else max(oldest, 0.0),
+        _half(read, size, now),
         max((each.at for each in read if each.items), default=None),
         pace,
         now + overdue / pace * _DAY if overdue and pace else None,
         size / pace * _DAY.total_seconds() if pace else None,
+        target.total_seconds() if target else None,
         store.estimated,
     )
+
+
+def _half(read: Iterable[Proved], size: int, now: datetime) -> float | None:
+    """Within how long half of so many bytes were read."""
+    seen = 0
+    for each in sorted(read, key=lambda proved: proved.at, reverse=True):
+        seen += each.bytes
+        if 2 * seen >= size > 0:
+            return max((now - each.at).total_seconds(), 0.0)
+    return None
 
 
 def _sums(every: Iterable[Proved]) -> tuple[int, int]:

@@ -111,9 +111,11 @@ def reread(found: Reread, now: datetime) -> str:
         said += f", {size(found.wrong_bytes)} of it damaged"
     if found.never_bytes:
         said += f", {_share(found.never_bytes, found.bytes)} never read"
+    if found.half_seconds is not None:
+        said += f", half of it read within {rough(found.half_seconds)}"
     if found.oldest_seconds is not None:
         said += f", longest unread for {rough(found.oldest_seconds)}"
-    if found.kind == "blobs":
+    if found.kind == "blobs" or found.target_seconds is None:
         return said
     if not found.overdue_bytes:
         return f"{said}; nothing is overdue"

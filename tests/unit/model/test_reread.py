@@ -33,6 +33,8 @@ def test_all_read_in_time() -> None:
     assert (found.bytes, found.overdue_bytes, found.overdue_share, found.done_at) == (1000, 0, 0, None)
     assert (found.oldest_seconds, found.never_bytes) == (89 * 86_400, 0)
     assert found.newest_at == NOW - 2 * DAY
+    assert (found.half_seconds, judged((at(89, 501), at(2, 499))).half_seconds) == (2 * 86_400, 89 * 86_400)
+    assert judged((at(2, 499),), (at(3, 501),)).half_seconds is None
 
 
 def test_a_part_is_overdue_and_done_at_the_pace_of_the_last_week() -> None:
