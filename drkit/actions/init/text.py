@@ -45,7 +45,7 @@ def _blobs(plan: Plan) -> str:
     if isinstance(plan.blobs, config.BucketBlobs):
         return _section("blobs", plan.blobs)
     assert plan.blobs is not None
-    return f'[blobs]\nkind = "filesystem"\npath = {_quoted(plan.blobs.path)}\nvolume = "auto"\n'
+    return f'[blobs]\nkind = "{plan.blobs.kind}"\npath = {_quoted(plan.blobs.path)}\nvolume = "auto"\n'
 
 
 def _section(name: str, said: config.S3) -> str:

@@ -34,7 +34,7 @@ def target(settings: config.Config, manifest: PointManifest, root: Path | None) 
     match settings.blobs:
         case config.BucketBlobs():
             return settings.blobs
-        case config.FilesystemBlobs(path=path):
+        case config.FilesystemBlobs(path=path) | config.LayoutBlobs(path=path):
             # A link stays: its target is what gets replaced.
             return path.resolve() if path.is_symlink() else path
         case None:
@@ -61,7 +61,7 @@ def is_systems(directory: str) -> bool:
 def _old_directory(settings: config.Config, manifest: PointManifest) -> str | None:
     if manifest.bucket is None:
         return manifest.blobs_root or "/data/registry"
-    return str(settings.blobs.path) if isinstance(settings.blobs, config.FilesystemBlobs) else None
+    return str(settings.blobs.path) if isinstance(settings.blobs, config.DirectoryBlobs) else None
 
 
 def obstacles(where: Path | config.BucketBlobs, point: str) -> str:
