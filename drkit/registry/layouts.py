@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,6 +111,15 @@ def index(data: bytes) -> tuple[Named, ...]:
         return tuple(_named(each) for each in document.get("manifests") or ())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ToolFailed("it is no index of images") from None
+
+
+def index_of(entries: Iterable[Named]) -> bytes:
+    """The bytes of an index.json with these entries."""
+    manifests = []
+    for each in entries:
+        notes = {"annotations": {_TAG: each.tag}} if each.tag else {}
+        manifests.append({"digest": each.digest, "size": each.size, **notes})
+    return json.dumps({"schemaVersion": 2, "manifests": manifests}).encode()
 
 
 def _named(entry: dict[str, object]) -> Named:
