@@ -27,6 +27,10 @@ class FailedError(RuntimeError):
     """Something did not hold."""
 
 
+class RefusedError(FailedError):
+    """A backup that says that too much is pushed to read the images live: nothing is sealed then."""
+
+
 @dataclass
 class Loop:
     """A registry in a directory of its own, and the drkit that protects it."""
@@ -37,10 +41,12 @@ class Loop:
 
     @property
     def url(self) -> str:
+        """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def root(self) -> Path:
+        """Where it keeps its images."""
         return self.home / "images"
 
     def run(self, backups: int) -> None:
@@ -117,13 +123,22 @@ class Loop:
 
         thread = threading.Thread(target=trouble)
         thread.start()
+        refused = 0
         try:
             for _ in range(backups):
-                self._backup()
+                try:
+                    self._backup()
+                except RefusedError as error:
+                    refused += 1
+                    self._say(f"not sealed, as it should be: {error}")
         finally:
             ended.set()
             thread.join()
         self._say(f"meanwhile {counts['pushed']} images were pushed and {counts['deleted']} deleted")
+        if refused:
+            self._say(
+                f"{refused} of {backups} backups were refused, since too much was pushed to be read live"
+            )
 
     def _pull(self, listed: list[dict[str, Any]]) -> None:
         """Every image that the point lists, with all that it needs, hashed."""
@@ -140,7 +155,7 @@ class Loop:
         file = self.home / ("config.json" if self.program.kind == "zot" else "config.yml")
         log = self.home / "log"
         environment = {"OTEL_TRACES_EXPORTER": "none"}
-        words = [self.program.path, "serve", file]
+        words: list[str | Path] = [self.program.path, "serve", file]
         pid_file = self.home / "pid"
         pid = processes.spawn(words, log=log, pid_file=pid_file, cwd=self.home, environment=environment)
         name = self.program.path.name
@@ -161,6 +176,9 @@ class Loop:
         command = [sys.executable, "-m", "drkit", "--config", config, *words, "--json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
+            error = json.loads(done.stdout)["error"] if done.stdout else {}
+            if error.get("disturbance") == "pushes":
+                raise RefusedError(error["message"])
             raise FailedError(f"drkit {words[0]} ended with {done.returncode}: {done.stdout} {done.stderr}")
         result: dict[str, Any] = json.loads(done.stdout)["result"]
         return result
