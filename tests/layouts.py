@@ -11,8 +11,8 @@ from typing import Any
 
 from tests.plain import CONFIG, IMAGE, INDEX, LAYER, Entry, digits, entry, sha256
 
-# What zot 2.1.20 kept after `skopeo copy --all` of an index, a manifest and a signature into each of two
-# repositories, with dedupe: packed as it was, cache.db too.
+# What a zot built from its source after 2.1.20 kept after `skopeo copy --all` of an index, a manifest and a
+# signature into each of two repositories, with dedupe: packed as it was, cache.db too.
 OF_ZOT = Path(__file__).parent / "data/zot.tar.gz"
 REPOSITORIES = ("other", "team/app")
 TAGS = ("one", "sig", "v1")

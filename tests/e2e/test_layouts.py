@@ -60,7 +60,7 @@ def test_it_is_doctored_shown_and_drilled(drkit: Drkit) -> None:
     assert set(outcomes.values()) == {"passed"}
     assert {"tree", "blobs", "closure", "manifests", "tag_list", "digests"} <= set(outcomes)
     assert all(control["caught"] for control in drilled["controls"])
-    unproved = [said["what"] for said in drilled["unproved"]]
+    unproved = [said["subject"] for said in drilled["unproved"]]
     assert ("tags can be pulled" in unproved) is (pulled == "not_provable")
 
 
