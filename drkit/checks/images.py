@@ -122,23 +122,29 @@ def blobs_hash(
     ledger: Ledger,
     wrong: Callable[[str], object] | None = None,
     meter: Meter | None = None,
+    judged: Callable[[str, int, bool], object] | None = None,
 ) -> Finding:
     """Every stored blob's bytes hash to its name; those that were pulled whole already are not read again.
 
-    `wrong` is told of each digest whose bytes are others, by several threads.
+    `wrong` is told of each digest whose bytes are others, and `judged` of each digest with its size and
+    whether its bytes are right; by several threads.
     """
     tally = _Tally()
 
     def look(blob: tuple[str, int]) -> None:
         digest, size = blob
+        right = True
         if not ledger.good(digest):
             found = hash_file(storage.blob_path(root, digest))
-            if found != digest:
+            right = found == digest
+            if not right:
                 tally.fault(f"the bytes of {digest} hash to {found}")
                 if wrong:
                     wrong(digest)
         tally.add()
         tally.read(size)
+        if judged:
+            judged(digest, size, right)
         if meter:
             meter.add(size)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -28,7 +28,10 @@ from drkit.tools.postgres.targets import Target
 
 @dataclass(frozen=True)
 class Proof:
-    """The checks and controls of one restored point; `directory` is the sandbox's own."""
+    """The checks and controls of one restored point; `directory` is the sandbox's own.
+
+    `judged` is told of each blob that was read: its digest, its size, and whether its bytes are right.
+    """
 
     manifest: PointManifest
     restored: Restored
@@ -36,6 +39,7 @@ class Proof:
     level: Level
     binding: Binding
     settings: config.Secrets
+    judged: Callable[[str, int, bool], object] | None = None
 
     @cached_property
     def _secrets(self) -> SecretProof:
@@ -46,7 +50,7 @@ class Proof:
         ledger = Ledger(self.directory / "ledger.db")
         try:
             with contextlib.ExitStack() as stack:
-                groups = self._groups(_Images(self.restored, ledger, self.level), stack)
+                groups = self._groups(_Images(self.restored, ledger, self.level, self.judged), stack)
                 outcomes = all_of({name: partial(_run_all, group) for name, group in groups.items()})
         finally:
             ledger.close()
@@ -133,6 +137,7 @@ class _Images:
     restored: Restored
     ledger: Ledger
     level: Level
+    judged: Callable[[str, int, bool], object] | None
 
     def checks(self) -> Iterator[Check]:
         yield Check(CheckKind.TAGS, self._pull)
@@ -154,7 +159,7 @@ class _Images:
             return pull(tags=harbor_tables.tags(session))
 
     def _hash(self) -> Finding:
-        return images.blobs_hash(self.restored.root, self.ledger)
+        return images.blobs_hash(self.restored.root, self.ledger, judged=self.judged)
 
     def _closure(self) -> Finding:
         return images.closure_holds(self.restored.root, self._listed(), self.restored.dangling)
