@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from drkit.blobs import inventory
 from drkit.blobs.bucket import links_archive
 from drkit.blobs.dangling import Known
-from drkit.blobs.directory.cleaning import Cleaned, clean
+from drkit.blobs.directory.cleaning import DISTRIBUTION, LAYOUTS, Cleaned, clean
 from drkit.blobs.inventory import Entry
 from drkit.blobs.vault import fetching as bucket_restore
 from drkit.blobs.vault import reading as vault_reading
@@ -92,7 +92,8 @@ class BlobsBuilder:
         if wanted is None:
             paths = self.repository.restored_files(*self._whence, keep=True, listener=self.listener)
             hash_arriving(paths, self.root, self.ledger)
-            clean(self.root, cut_links=False, found=self.cleaned)
+            grammar = LAYOUTS if self.files.manifest.storage == "oci" else DISTRIBUTION
+            clean(self.root, cut_links=False, grammar=grammar, found=self.cleaned)
         else:
             self._bring(None, wanted)
         return RestoredBlobs(self.root, self.cleaned)

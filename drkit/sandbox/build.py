@@ -22,7 +22,7 @@ from drkit.progress import Listener
 from drkit.registry.ledger import Ledger
 from drkit.registry.storage import Tag
 from drkit.sandbox import container as sandbox_container
-from drkit.sandbox import early, streaming
+from drkit.sandbox import early, streaming, zot
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
 from drkit.sandbox.blobs import STAGE, BlobsBuilder, OpenVault, RestoredBlobs
@@ -37,6 +37,7 @@ from drkit.tools.postgres import programs as postgres_programs
 from drkit.tools.postgres import sessions
 from drkit.tools.postgres.programs import Programs
 from drkit.tools.postgres.targets import Target
+from drkit.tools.registry import Address
 from drkit.tools.restic.repository import Repository
 
 # A quick drill restores the images of this many tags, picked by chance.
@@ -67,7 +68,7 @@ class Restored:
     databases: dict[str, RestoredDatabase] = field(default_factory=dict)
     blobs: RestoredBlobs | None = None
     hidden: Hidden = NOTHING_HIDDEN
-    registry_socket: Path | None = None
+    registry: Address | None = None
     # Which program serves the images, and its version.
     registry_version: str = ""
     bundle: Bundle = field(default_factory=Bundle)
@@ -165,6 +166,23 @@ class Builder:
             parts["blobs"] = tasks.begin("blobs", bring)
         return parts
 
+    def _serve(self, root: Path) -> None:
+        """Start the registry: zot only where it is on this machine, for its layouts can be read without."""
+        with self.stopwatch.stage("start registry"):
+            if self.files.manifest.storage == "oci":
+                found = zot.find(self.registry_program)
+                if found is None:
+                    return
+                version = zot.version(found)
+                serving = zot.serving(root, self.directory, self.hidden, found)
+                self.restored.registry = self.stack.enter_context(serving)
+            else:
+                program = sandbox_registry.find(self.registry_program)
+                version = sandbox_registry.version(program)
+                started = sandbox_registry.serving(root, self.directory, self.hidden, program)
+                self.restored.registry = self.stack.enter_context(started)
+        self.restored.registry_version = version
+
     def _databases(self) -> None:
         databases = self.files.manifest.databases
         all_of({each.name: partial(self._database, each) for each in databases})
@@ -250,31 +268,39 @@ class Builder:
             root = builder.open()
         listed, known = self.restored.image_list, self.restored.dangling
         first = early.bring_one(root, listed, known, lambda _repositories, _digests: None)
-        socket = self._serve(root)
-        with side_by_side() as tasks:
-            if first is not None:
-                tasks.begin("pull", partial(self._pull_first, socket, first))
-            with self.stopwatch.stage(streaming.STAGE):
-                self.restored.blobs = builder.read(root)
+        self._serve(root)
+        with self._pulling(first), self.stopwatch.stage(streaming.STAGE):
+            self.restored.blobs = builder.read(root)
 
     def _restore_blobs(self) -> None:
-        """Restore one image, serve it, and restore all the others meanwhile."""
+        """Restore one image, serve it, and restore all others meanwhile; of layouts all, then serve them."""
         builder = self._blobs_builder()
-        with self.stopwatch.stage("restore the first image"):
-            first = builder.bring_one(self.restored.image_list, self.restored.dangling)
-        socket = self._serve(builder.root)
-        with side_by_side() as tasks:
-            if first is not None:
-                tasks.begin("pull", partial(self._pull_first, socket, first))
+        if self.files.manifest.storage == "oci":
             with self.stopwatch.stage(STAGE):
                 self.restored.blobs = builder.restore()
+            self._serve(builder.root)
+            return
+        with self.stopwatch.stage("restore the first image"):
+            first = builder.bring_one(self.restored.image_list, self.restored.dangling)
+        self._serve(builder.root)
+        with self._pulling(first), self.stopwatch.stage(STAGE):
+            self.restored.blobs = builder.restore()
 
-    def _pull_first(self, socket: Path, tag: Tag) -> None:
+    @contextlib.contextmanager
+    def _pulling(self, first: Tag | None) -> Iterator[None]:
+        """Pull an image, where there is one, while the block goes on."""
+        with side_by_side() as tasks:
+            if first is not None:
+                tasks.begin("pull", partial(self._pull_first, first))
+            yield
+
+    def _pull_first(self, tag: Tag) -> None:
         """How soon an image can be had; whether all can be pulled is asked by a check."""
         # A ledger of its own: the check shall ask for all of it again.
         own = contextlib.closing(Ledger(self.directory / "first.db"))
         with self.stopwatch.stage("pull the first image"), own as ledger:
-            found = images.tags_pull(socket, [tag], ledger, self.restored.dangling)
+            assert self.restored.registry is not None
+            found = images.tags_pull(self.restored.registry, [tag], ledger, self.restored.dangling)
         if found.outcome is Outcome.PASSED:
             self.restored.first_pull_seconds = self.stopwatch.seconds
 
@@ -310,15 +336,6 @@ class Builder:
         )
         builder.prepare()
         return builder
-
-    def _serve(self, root: Path) -> Path:
-        """Start a registry on the tree that is being restored; its socket."""
-        with self.stopwatch.stage("start registry"):
-            program = sandbox_registry.find(self.registry_program)
-            self.restored.registry_version = sandbox_registry.version(program)
-            serving = sandbox_registry.serving(root, self.directory, self.hidden, program)
-            self.restored.registry_socket = self.stack.enter_context(serving)
-        return self.restored.registry_socket
 
 
 def _pick(tags: Iterator[Tag], count: int) -> list[Tag]:

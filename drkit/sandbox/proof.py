@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -18,6 +19,7 @@ from drkit.registry import storage
 from drkit.registry.ledger import Ledger
 from drkit.sandbox.blobs import FromVault
 from drkit.sandbox.build import Parts, Restored
+from drkit.sandbox.layout_proof import LayoutProof
 from drkit.sandbox.secret_proof import SecretProof
 from drkit.stopwatch import Stopwatch
 from drkit.tools.parallel import Tasks, all_of
@@ -30,7 +32,10 @@ Checking = Mapping[str, Callable[[], list[CheckResult]]]
 
 @dataclass(frozen=True)
 class Proof:
-    """The checks and controls of one restored point; `directory` is the sandbox's own."""
+    """The checks and controls of one restored point; `directory` is the sandbox's own.
+
+    `judged` is told of each blob that was read: its digest, its size, and whether its bytes are right.
+    """
 
     manifest: PointManifest
     restored: Restored
@@ -39,6 +44,7 @@ class Proof:
     binding: Binding
     settings: config.Secrets
     stopwatch: Stopwatch
+    judged: Callable[[str, int, bool], object] | None = None
 
     @cached_property
     def _secrets(self) -> SecretProof:
@@ -53,13 +59,13 @@ class Proof:
             looked = partial(self._look_at_database, evidence.name)
             groups[f"database {evidence.name}"] = (("databases",), looked)
         if self.manifest.images:
-            found = _Images(self.restored, self.restored.ledger, self.level)
-            tree_checks = _Tree(self.restored, self.directory, self.level)
             both = ("databases", "blobs")
-            groups["images"] = (both, lambda: _run_all(found.checks()))
+            groups["images"] = (both, self._look_at_images)
             if self.manifest.bucket:
                 groups["vault"] = (both, lambda: _run_all(self._vault_checks()))
-            groups["tree"] = (both, lambda: _run_all(tree_checks.checks()))
+            if self.manifest.storage != "oci":
+                tree_checks = _Tree(self.restored, self.directory, self.level)
+                groups["tree"] = (both, lambda: _run_all(tree_checks.checks()))
         if self.manifest.part("secrets"):
             groups["secrets"] = (tuple(parts), lambda: _run_all(self._secrets.checks()))
         return {
@@ -100,6 +106,13 @@ class Proof:
             done += _run_all(schema.checks(database.target, database.evidence))
         return done
 
+    def _look_at_images(self) -> list[CheckResult]:
+        if self._layouts is None:
+            ledger = self.restored.ledger
+            return _run_all(_Images(self.restored, ledger, self.level, self.judged).checks())
+        with contextlib.ExitStack() as stack:
+            return _run_all(self._layouts.checks(self.restored.ledger, stack))
+
     def _vault_checks(self) -> Iterator[Check]:
         if (came := self._vault) is not None:
             yield Check(CheckKind.VAULT, partial(vault.came, came.fetched, came.where))
@@ -114,7 +127,9 @@ class Proof:
                 yield from relations.controls(database.target, database.evidence)
                 yield from lists.controls(database.target, *self._lists)
                 yield from schema.controls(database.target, database.evidence)
-        if self.restored.blobs_root is not None:
+        if self._layouts is not None:
+            yield from self._layouts.controls()
+        elif self.restored.blobs_root is not None:
             yield from tree.controls(self.directory / "controls" / "tree")
             scratch = self.directory / "controls"
             yield from images.controls(self.restored.blobs_root, scratch, self.restored.dangling)
@@ -125,6 +140,13 @@ class Proof:
                 yield from manifests.controls(self.restored.blobs_root, scratch)
         if self.manifest.part("secrets"):
             yield from self._secrets.controls(checks)
+
+    @cached_property
+    def _layouts(self) -> LayoutProof | None:
+        """The proof of images that are OCI layouts, of which most of what follows here is not true."""
+        if self.restored.blobs_root is None or self.manifest.storage != "oci":
+            return None
+        return LayoutProof(self.restored, self.directory)
 
     @property
     def _lists(self) -> tuple[Path | None, Path | None]:
@@ -142,6 +164,7 @@ class _Images:
     restored: Restored
     ledger: Ledger
     level: Level
+    judged: Callable[[str, int, bool], object] | None
 
     def checks(self) -> Iterator[Check]:
         yield Check(CheckKind.TAGS, self._pull)
@@ -152,9 +175,9 @@ class _Images:
             yield Check(CheckKind.DIGESTS, partial(self._agree, self.restored.harbor.target))
 
     def _pull(self) -> Finding:
-        socket, harbor = self.restored.registry_socket, self.restored.harbor
-        assert socket is not None
-        pull = partial(images.tags_pull, socket, ledger=self.ledger, dangling=self.restored.dangling)
+        address, harbor = self.restored.registry, self.restored.harbor
+        assert address is not None
+        pull = partial(images.tags_pull, address, ledger=self.ledger, dangling=self.restored.dangling)
         if self.restored.sample is not None:
             return pull(tags=self.restored.sample)
         if harbor is None:
@@ -163,7 +186,7 @@ class _Images:
             return pull(tags=harbor_tables.tags(session))
 
     def _hash(self) -> Finding:
-        return images.blobs_hash(self.restored.root, self.ledger)
+        return images.blobs_hash(self.restored.root, self.ledger, judged=self.judged)
 
     def _closure(self) -> Finding:
         return images.closure_holds(self.restored.root, self._listed(), self.restored.dangling)

@@ -48,6 +48,8 @@ def must_stream(directory: Path, manifest: PointManifest, level: Level) -> bool:
 def _why_not(manifest: PointManifest) -> str:
     if manifest.bucket is not None:
         return "; blobs in a vault cannot be read as a stream instead"
+    if manifest.storage == "oci":
+        return "; OCI layouts cannot be read as a stream instead"
     try:
         mount.look()
     except ToolMissing as error:
