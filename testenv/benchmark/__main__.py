@@ -22,6 +22,7 @@ from testenv.benchmark import (
     evidence,
     listing,
     many,
+    proving,
     restoring,
     rounds,
     serving,
@@ -71,6 +72,8 @@ def _made(options: argparse.Namespace, size: Size, directory: Path) -> str:
         report = audit.report(directory, many.Counts(options.audit, options.audit * 5))
     elif options.buckets:
         report = buckets.report(directory, options.buckets)
+    elif options.ledger:
+        report = proving.report(directory, options.ledger)
     elif options.serve:
         report = serving.report(directory, size, options.runs)
     elif options.image:
@@ -115,6 +118,14 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const=1_000_000,
         help="instead: what planning takes with so many blobs in a bucket and its vault (default: %(const)s)",
+    )
+    parser.add_argument(
+        "--ledger",
+        type=_positive,
+        metavar="BLOBS",
+        nargs="?",
+        const=1_000_000,
+        help="instead: what a ledger of so many blobs adds to hashing them (default: %(const)s)",
     )
     parser.add_argument("--evidence", action="store_true", help="instead: what evidence adds to pg_dump")
     parser.add_argument("--serve", action="store_true", help="instead: pulls from a recovery point")

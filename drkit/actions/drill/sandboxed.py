@@ -6,7 +6,7 @@ import contextlib
 import os
 import platform
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -39,7 +39,8 @@ from drkit.progress import Listener
 from drkit.reports import statements
 from drkit.sandbox.build import Builder, Restored
 from drkit.sandbox.harbor import readiness, trial
-from drkit.sandbox.harbor.choice import Images, NoImages
+from drkit.sandbox.harbor.choice import NoImages
+from drkit.sandbox.harbor.readiness import Source
 from drkit.sandbox.harbor.trial import Trial
 from drkit.sandbox.hiding import hide
 from drkit.sandbox.proof import Proof
@@ -68,6 +69,8 @@ class SandboxedDrill:
     stopwatch: Stopwatch
     # That production has lost all images, where nobody has confirmed it.
     lost: Collapse | None = None
+    # Told of each blob that was read.
+    judged: Callable[[str, int, bool], object] | None = None
 
     def unread(self, reason: str) -> DrillReport:
         """The report of a drill that ended with the seal."""
@@ -109,6 +112,7 @@ class SandboxedDrill:
                     self.options.level,
                     self.binding,
                     self.settings.secrets,
+                    self.judged,
                 )
                 with stopwatch.stage("checks"):
                     checks = (*proof.check(), *production.checks(self.lost))
@@ -161,7 +165,7 @@ class SandboxedDrill:
         outcome = verdict.decide(tried.checks, tried.controls, ())
         return Upgrade(tried.tag, outcome, tried.checks, tried.controls, tried.unplanted)
 
-    def _try_harbor(self, images: Images | Statement | None, restored: Restored, directory: Path) -> Trial:
+    def _try_harbor(self, images: Source | Statement | None, restored: Restored, directory: Path) -> Trial:
         """Harbor itself on what was restored, or the statement why it was not started."""
         if images is None:
             return Trial()
@@ -173,7 +177,8 @@ class SandboxedDrill:
         found = readiness.materials(restored, self.manifest.secret_paths)
         if isinstance(found, NoImages):
             return Trial(unproved=(readiness.not_started(self._harbor, found),))
-        return trial.run(images, found, restored, directory, self.stopwatch.stage)
+        patience = self.settings.drill.harbor_timeout
+        return trial.run(images, found, restored, directory, patience, self.stopwatch.stage)
 
     def _taken(self) -> Iterator[tuple[str, Path]]:
         """What this drill took from this machine and is not in the point: what it is, and its file."""

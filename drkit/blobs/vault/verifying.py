@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from drkit.blobs import inventories
 from drkit.blobs.ends import below
 from drkit.blobs.inventory import Entry
-from drkit.blobs.share import share
 from drkit.blobs.vault import damage, fetching
 from drkit.blobs.vault import reading as vault_reading
 from drkit.blobs.vault.reading import WORKERS, VaultReader
@@ -62,6 +61,19 @@ class VaultVerified:
     elsewhere: str = ""
 
 
+class Reading(Protocol):
+    """Which blobs are read, and who is told what came of it."""
+
+    def wants(self, entry: Entry) -> bool:
+        """Whether to read it now; asked of each entry once, sorted by digest."""
+
+    def later(self) -> Iterable[Entry]:
+        """What is to be read when all were seen."""
+
+    def judged(self, entry: Entry, *, right: bool) -> None:
+        """It was read and is `right`, or is not; by several threads."""
+
+
 class Verification:
     """One comparison of a vault with the points that rely on it; `directory` is the run's own."""
 
@@ -89,17 +101,17 @@ class Verification:
         self._short = 0
         self._known: tuple[damage.Damage, ...] = ()
 
-    def run(self, subset: str | None) -> VaultVerified:
-        """Compare everything, and read that share; raises the bucket's errors and restic's.
+    def run(self, reading: Reading) -> VaultVerified:
+        """Compare everything, and read what is wanted; raises the bucket's errors and restic's.
 
-        What was found wrong before is read whatever the share is.
+        What was found wrong before is read in any case.
         """
-        largest = max((part.bytes for m in self._manifests if (part := m.images)), default=0)
         meter = Meter(self._listener, STAGE, None)
         self._known = damage.remembered(self._bucket, self._place)
-        doubted, chosen = damage.digests(self._known), share(subset, largest)
-        entries = self._sound(lambda entry: entry.digest in doubted or chosen(entry.digest))
-        for_each(entries, partial(self._look_into, meter), WORKERS)
+        doubted = damage.digests(self._known)
+        entries = self._sound(reading, lambda entry: reading.wants(entry) or entry.digest in doubted)
+        for_each(entries, partial(self._look_into, reading, meter), WORKERS)
+        for_each(reading.later(), partial(self._look_into, reading, meter), WORKERS)
         for_each(self._locks.entries, self._look_at_lock, WORKERS)
         self._listener(Update(STAGE, finished=True))
         return VaultVerified(
@@ -129,7 +141,7 @@ class Verification:
             return error.message
         return ""
 
-    def _sound(self, wanted: Callable[[Entry], bool]) -> Iterator[Entry]:
+    def _sound(self, reading: Reading, wanted: Callable[[Entry], bool]) -> Iterator[Entry]:
         """The entries that are there as they should be and are to be read; faults for those that are not."""
         lines = partial(vault_reading.lines_for, self._place, self._repository)
         streams = [partial(lines, manifest) for manifest in self._manifests]
@@ -145,9 +157,11 @@ class Verification:
             self._locks.offer(entry)
             if self._blobs % _TOLD == 0:
                 self._listener(Update(STAGE, self._blobs, None, "items"))
+            asked = wanted(entry)
             if found.fault:
                 self._fault(entry, found.fault)
-            elif found.another or wanted(entry):
+                reading.judged(entry, right=False)
+            elif found.another or asked:
                 yield entry
 
     def _look_at_lock(self, entry: Entry) -> None:
@@ -163,9 +177,10 @@ class Verification:
             with self._lock:
                 self._short += 1
 
-    def _look_into(self, meter: Meter, entry: Entry) -> None:
+    def _look_into(self, reading: Reading, meter: Meter, entry: Entry) -> None:
         stopping.stop_if_asked()
         fault = fetching.look(self._shelf, entry, meter)
+        reading.judged(entry, right=not fault)
         with self._lock:
             self._read += 1
             self._read_bytes += entry.size
