@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from drkit.blobs import inventory
 from drkit.blobs.bucket import links_archive
+from drkit.blobs.bucket.links_archive import Link
 from drkit.blobs.dangling import Known
 from drkit.blobs.directory.cleaning import DISTRIBUTION, LAYOUTS, Cleaned, clean
 from drkit.blobs.inventory import Entry
@@ -24,6 +25,7 @@ from drkit.registry.ledger import Ledger
 from drkit.registry.storage import Tag
 from drkit.sandbox import early
 from drkit.sandbox.arrival import hash_arriving
+from drkit.sandbox.sample import Sample
 from drkit.tools.parallel import side_by_side
 from drkit.tools.restic.repository import Repository
 
@@ -85,8 +87,8 @@ class BlobsBuilder:
         self.root.parent.mkdir(mode=0o700)
         self.root.mkdir(mode=0o755)
 
-    def restore(self, wanted: Collection[str] | None = None) -> RestoredBlobs:
-        """All blobs, or the `wanted` digests alone; all links. Raises RestoreDamaged, the tools' errors."""
+    def restore(self, wanted: Sample | None = None) -> RestoredBlobs:
+        """All blobs and links, or those of a sample alone. Raises RestoreDamaged, the tools' errors."""
         if self.files.manifest.bucket is not None:
             return self._from_vault(self.files.manifest.bucket, wanted)
         if wanted is None:
@@ -95,7 +97,7 @@ class BlobsBuilder:
             grammar = LAYOUTS if self.files.manifest.storage == "oci" else DISTRIBUTION
             clean(self.root, cut_links=False, grammar=grammar, found=self.cleaned)
         else:
-            self._bring(None, wanted)
+            self._bring(wanted.repositories, wanted.digests)
         return RestoredBlobs(self.root, self.cleaned)
 
     def bring_one(self, listed: Path | None, dangling: Known) -> Tag | None:
@@ -125,15 +127,17 @@ class BlobsBuilder:
         # At once: behind a link would be production, or nothing, and what is read there proves nothing.
         clean(self.root, cut_links=False, found=self.cleaned)
 
-    def _from_vault(self, bucketed: Bucketed, wanted: Collection[str] | None) -> RestoredBlobs:
+    def _from_vault(self, bucketed: Bucketed, wanted: Sample | None) -> RestoredBlobs:
         root = self.root
         shelf = self.stack.enter_context(self.open_vault(bucketed))
         listed = inventory.from_lines(self.files.lines("inventory", "inventory"))
-        entries = _Noting(vault_reading.checked(listed), wanted)
+        entries = _Noting(vault_reading.checked(listed), wanted.digests if wanted else None)
         total = self.files.manifest.need("inventory", "inventory").bytes if wanted is None else None
         meter = Meter(self.listener, STAGE, total)
         links = self.files.manifest.need("links", "links")
         archive = links_archive.read(self.repository.read(links.snapshot, links.path))
+        if wanted is not None:
+            archive = _of_repositories(archive, wanted.repositories)
 
         def fetch() -> Fetched:
             return bucket_restore.fetch(shelf, entries, root, meter, arrived=self.ledger.confirm)
@@ -143,6 +147,11 @@ class BlobsBuilder:
             unpacked = tasks.begin("links", lambda: links_archive.unpack(archive, root))
         fetched, _ = blobs(), unpacked()
         return RestoredBlobs(root, Cleaned(), FromVault(shelf, fetched, entries.sample))
+
+
+def _of_repositories(links: Iterable[Link], names: Collection[str]) -> Iterator[Link]:
+    tops = tuple(f"{storage.REPOSITORIES}/{name}/" for name in names)
+    return (link for link in links if link.name.startswith(tops))
 
 
 class _Noting:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,6 +24,7 @@ from drkit.sandbox import container as sandbox_container
 from drkit.sandbox import early, streaming, zot
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
+from drkit.sandbox import sample as samples
 from drkit.sandbox.blobs import STAGE, BlobsBuilder, OpenVault, RestoredBlobs
 from drkit.sandbox.hiding import NOTHING_HIDDEN, Hidden
 from drkit.sandbox.streaming import StreamedBlobs
@@ -39,10 +39,6 @@ from drkit.tools.postgres.programs import Programs
 from drkit.tools.postgres.targets import Target
 from drkit.tools.registry import Address
 from drkit.tools.restic.repository import Repository
-
-# A quick drill restores the images of this many tags, picked by chance.
-_SAMPLE = 10
-_SIGNATURES = 3
 
 
 @dataclass(frozen=True)
@@ -305,7 +301,7 @@ class Builder:
             self.restored.first_pull_seconds = self.stopwatch.seconds
 
     def _sample_of_blobs(self, parts: Parts) -> None:
-        """Restore the links, and the blobs of a few tags picked by chance."""
+        """Restore the blobs of a few tags picked by chance, and the links of their repositories."""
         parts.wait("databases")
         database = self.restored.harbor
         if database is None:
@@ -314,14 +310,11 @@ class Builder:
                 hint="run a full one: --level full",
             )
         with sessions.connect(database.target) as session, session.undone():
-            sample = tuple(_pick(tables.tags(session), _SAMPLE))
-            # A few signatures among them, so that a quick drill can try the signing keys.
-            signed = [each.digest for each in tables.signatures(session, _SIGNATURES)]
-            wanted = tables.digests_of_images(session, [*(tag.digest for tag in sample), *signed])
-        self.restored.sample = sample
+            sample = samples.choose(session)
+        self.restored.sample = sample.tags
         builder = self._blobs_builder()
         with self.stopwatch.stage(STAGE):
-            self.restored.blobs = builder.restore(frozenset(wanted))
+            self.restored.blobs = builder.restore(sample)
         self._serve(builder.root)
 
     def _blobs_builder(self) -> BlobsBuilder:
@@ -336,15 +329,3 @@ class Builder:
         )
         builder.prepare()
         return builder
-
-
-def _pick(tags: Iterator[Tag], count: int) -> list[Tag]:
-    """A few at random out of a stream (reservoir sampling): memory for the few alone."""
-    chance = random.SystemRandom()
-    kept: list[Tag] = []
-    for number, tag in enumerate(tags):
-        if number < count:
-            kept.append(tag)
-        elif (place := chance.randint(0, number)) < count:
-            kept[place] = tag
-    return kept
