@@ -86,7 +86,8 @@ def test_a_limit_of_bytes_and_the_smaller_of_two() -> None:
 def test_limits_are_shared_and_shrink() -> None:
     both = Limits(timedelta(hours=2), 1000)
     assert both.share(0.25) == Limits(timedelta(minutes=30), 250)
-    assert both.after(3600) == Limits(timedelta(hours=1), 1000)
+    assert both.after(3600, 600) == Limits(timedelta(hours=1), 400)
+    assert Budget(both.after(0, 1000)).used_up
 
 
 def test_limits_in_the_words_of_the_command_line() -> None:
