@@ -53,6 +53,14 @@ def test_every_pack_has_its_turn_within_as_many_runs_as_it_takes() -> None:
     assert sorted(read) == list(range(256))
 
 
+def test_hosts_that_read_at_the_same_time_begin_at_different_places() -> None:
+    turns = [5] * 256
+    assert choose(turns, [GIB] * 256, 1.0 * GIB, first=True, start=0) == "1/256"
+    assert choose(turns, [GIB] * 256, 1.0 * GIB, first=True, start=200) == "201/256"
+    turns[3] = 2
+    assert choose(turns, [GIB] * 256, 1.0 * GIB, first=True, start=200) == "4/256", "its turn comes first"
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 100.0
