@@ -22,7 +22,7 @@ from drkit.registry import closure, links, storage
 from drkit.registry.ledger import Ledger
 from drkit.registry.storage import Tag
 from drkit.tools.parallel import for_each
-from drkit.tools.registry import Client, Descriptor
+from drkit.tools.registry import Address, Client, Descriptor
 from drkit.tools.tally import Tally
 
 _WORKERS = min(4, os.cpu_count() or 1)
@@ -58,7 +58,7 @@ class _Tally:
         return passed(good) if self.done else not_provable(nothing)
 
 
-def tags_pull(socket: Path, tags: Iterable[Tag], ledger: Ledger, dangling: Known = NOTHING) -> Finding:
+def tags_pull(address: Address, tags: Iterable[Tag], ledger: Ledger, dangling: Known = NOTHING) -> Finding:
     """Pull every tag by digest from the running registry, as a client with an empty cache would.
 
     Each manifest, configuration and layer is read whole and hashed once; where a further image shares a
@@ -67,7 +67,7 @@ def tags_pull(socket: Path, tags: Iterable[Tag], ledger: Ledger, dangling: Known
     """
     tally = _Tally()
     there = (tag for tag in tags if not dangling.tag(tag.repository, tag.name))
-    with Client(socket) as client:
+    with Client(address) as client:
         for_each(there, _Puller(client, ledger, tally, dangling).pull, _PULLERS)
     size = f"{tally.bytes / (1 << 20):,.1f} MiB"
     said = f"{tally.done:,} tags pulled by digest, {size} read through the registry{told(dangling)}"

@@ -19,6 +19,7 @@ from drkit.registry import storage
 from drkit.registry.ledger import Ledger
 from drkit.sandbox.blobs import FromVault
 from drkit.sandbox.build import Restored
+from drkit.sandbox.layout_proof import LayoutProof
 from drkit.sandbox.secret_proof import SecretProof
 from drkit.tools.parallel import all_of
 from drkit.tools.postgres import sessions
@@ -78,7 +79,9 @@ class Proof:
                 groups[name] += lists.checks(database.target, *self._lists)
             if database.harbor or database.evidence.schema_fault:
                 groups[name] += schema.checks(database.target, database.evidence)
-        if self.restored.blobs_root is not None:
+        if self._layouts is not None:
+            groups["images"] = list(self._layouts.checks(found.ledger, stack))
+        elif self.restored.blobs_root is not None:
             groups["images"] = list(found.checks())
             if (came := self._vault) is not None:
                 groups["vault"] = [Check(CheckKind.VAULT, partial(vault.came, came.fetched, came.where))]
@@ -97,7 +100,9 @@ class Proof:
                 yield from relations.controls(database.target, database.evidence)
                 yield from lists.controls(database.target, *self._lists)
                 yield from schema.controls(database.target, database.evidence)
-        if self.restored.blobs_root is not None:
+        if self._layouts is not None:
+            yield from self._layouts.controls()
+        elif self.restored.blobs_root is not None:
             yield from tree.controls(self.directory / "controls" / "tree")
             scratch = self.directory / "controls"
             yield from images.controls(self.restored.blobs_root, scratch, self.restored.dangling)
@@ -108,6 +113,13 @@ class Proof:
                 yield from manifests.controls(self.restored.blobs_root, scratch)
         if self.manifest.part("secrets"):
             yield from self._secrets.controls(checks)
+
+    @cached_property
+    def _layouts(self) -> LayoutProof | None:
+        """The proof of images that are OCI layouts, of which most of what follows here is not true."""
+        if self.restored.blobs_root is None or self.manifest.storage != "oci":
+            return None
+        return LayoutProof(self.restored, self.directory)
 
     @property
     def _lists(self) -> tuple[Path | None, Path | None]:
@@ -136,9 +148,9 @@ class _Images:
             yield Check(CheckKind.DIGESTS, partial(self._agree, self.restored.harbor.target))
 
     def _pull(self) -> Finding:
-        socket, harbor = self.restored.registry_socket, self.restored.harbor
-        assert socket is not None
-        pull = partial(images.tags_pull, socket, ledger=self.ledger, dangling=self.restored.dangling)
+        address, harbor = self.restored.registry, self.restored.harbor
+        assert address is not None
+        pull = partial(images.tags_pull, address, ledger=self.ledger, dangling=self.restored.dangling)
         if self.restored.sample is not None:
             return pull(tags=self.restored.sample)
         if harbor is None:
