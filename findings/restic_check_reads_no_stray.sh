@@ -29,5 +29,6 @@ grep -q '1 additional files were found' <<<"$said"
 grep -q "$indexed / $indexed packs" <<<"$said"
 grep -q 'no errors were found' <<<"$said"
 if grep -q "$stray" <<<"$said"; then exit 1; fi
-restic check --verbose --read-data-subset=1/1 2>&1 | grep -q "pack $stray: not referenced in any index"
+said=$(restic check --verbose --read-data-subset=1/1 2>&1)
+grep -q "pack $stray: not referenced in any index" <<<"$said"
 echo "as recorded: a pack of noise passed, and only --verbose names it"
