@@ -24,7 +24,7 @@ def fill(root: Path) -> Layouts:
     (root / "app/.uploads/half").write_text("of an upload")
     for name in ("cache.db", "meta.db", "notes.txt"):
         (root / name).write_text(name)
-    for name in ("_trivy", ".sync", "team/.old"):
+    for name in ("_trivy", "_sessions", ".sync", "team/.old"):
         (root / name).mkdir()
         (root / name / "file").touch()
     return tree
