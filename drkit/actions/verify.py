@@ -12,7 +12,10 @@ from drkit import config
 from drkit.actions import known_points
 from drkit.blobs.ends import place_of_vault
 from drkit.blobs.opening import open_bucket
+from drkit.blobs.units import executors
+from drkit.blobs.units.sources import BucketSource
 from drkit.blobs.vault import reading as vault_reading
+from drkit.blobs.vault.reading import WORKERS
 from drkit.blobs.vault.verifying import VaultVerified, Verification
 from drkit.errors import PointsMissing, ToolFailed, UsageError, VaultDamaged
 from drkit.model import ALL_DATA, SOME_DATA, STRUCTURE, Point, PointManifest
@@ -43,12 +46,15 @@ def verify(
     repository: str | None,
     read_data_subset: str | None,
     listener: Listener = silent,
+    cluster: str | None = None,
 ) -> VerifyResult:
     """Let restic check itself, and compare the vault with what the sealed points need of it.
 
     Raises ToolFailed if anything is damaged, a seal too, of which restic knows nothing; VaultDamaged with the
     result where it is the vault, PointsMissing with it where points are gone. Without a subset only the
     structure is looked at: a damaged pack of data, or a blob of the right size, goes unseen.
+    With a cluster, the configured one or that at `cluster`, its workers read the vault; ClusterFailed and
+    ClusterUnreachable tell of it.
     """
     if read_data_subset is not None and not output.is_subset(read_data_subset):
         raise UsageError(
@@ -56,7 +62,7 @@ def verify(
             hint="for example 5%, 1/7 or 2G; 100% reads everything",
         )
     started = time.monotonic()
-    settings = settings.at(repository)
+    settings = settings.at(repository).over(cluster)
     restic.require(restic.version())
     state = State(settings.site.state)
     state.prepare()
@@ -142,7 +148,11 @@ def _vault(
     vault = vault_reading.vault_for(settings, bucketed)
     with open_bucket(vault) as bucket:
         place = place_of_vault(vault)
-        work = Verification(bucket, place, catalog.repository, manifests, directory, listener)
+        executor = executors.executor(settings.cluster, WORKERS // BucketSource.at_once, directory)
+        files = settings.cluster.credentials == "files"
+        work = Verification(
+            bucket, place, catalog.repository, manifests, directory, listener, executor, vault, files=files
+        )
         # Not in this thread: an interruption then ends the work of all the others as well.
         outcome = all_of({"vault": lambda: work.run(subset)})["vault"]
         if outcome.bad:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from drkit.cli.options import Json, RepositoryName
+from drkit.cli.options import ClusterAddress, Json, RepositoryName
 from drkit.cli.recording import Recorded
 from drkit.cli.run import perform
 
@@ -17,6 +17,7 @@ def verify(
     read_data_subset: Annotated[
         str | None, typer.Option(metavar="SUBSET", help="Read this share of the data too: 5%, 1/7 or 2G.")
     ] = None,
+    cluster: ClusterAddress = None,
     json: Json = False,
 ) -> None:
     """Check the integrity of the repository and of the vault."""
@@ -27,7 +28,7 @@ def verify(
         context,
         "verify",
         json,
-        lambda run: action.verify(run.settings, repository, read_data_subset, run.listener),
+        lambda run: action.verify(run.settings, repository, read_data_subset, run.listener, cluster),
         results.verify,
         Recorded("verify", repository or "", action.thorough(read_data_subset)),
     )

@@ -11,10 +11,14 @@ from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
+from drkit import config
 from drkit.blobs import inventories
 from drkit.blobs.ends import below
 from drkit.blobs.inventory import Entry
 from drkit.blobs.share import share
+from drkit.blobs.units.executors import Executor, Shared
+from drkit.blobs.units.sources import BucketSource
+from drkit.blobs.units.unit import Wrong
 from drkit.blobs.vault import damage, fetching
 from drkit.blobs.vault import reading as vault_reading
 from drkit.blobs.vault.reading import WORKERS, VaultReader
@@ -60,6 +64,7 @@ class VaultVerified:
     locks_short: int = 0
     unrecorded: str = ""
     elsewhere: str = ""
+    cluster: Shared | None = None
 
 
 class Verification:
@@ -73,7 +78,14 @@ class Verification:
         manifests: Sequence[PointManifest],
         directory: Path,
         listener: Listener,
+        executor: Executor,
+        settings: config.Vault,
+        *,
+        files: bool = True,
     ) -> None:
+        self._executor = executor
+        self._settings = settings
+        self._files = files
         self._bucket = bucket
         self._place = place
         self._repository = repository
@@ -99,7 +111,8 @@ class Verification:
         self._known = damage.remembered(self._bucket, self._place)
         doubted, chosen = damage.digests(self._known), share(subset, largest)
         entries = self._sound(lambda entry: entry.digest in doubted or chosen(entry.digest))
-        for_each(entries, partial(self._look_into, meter), WORKERS)
+        source = BucketSource(self._settings, self._shelf, copies=True, files=self._files)
+        self._executor.read(entries, source, self._settle, meter)
         for_each(self._locks.entries, self._look_at_lock, WORKERS)
         self._listener(Update(STAGE, finished=True))
         return VaultVerified(
@@ -114,6 +127,7 @@ class Verification:
             self._faults.first,
             len(self._locks.entries),
             self._short,
+            cluster=self._executor.shared,
         )
 
     def write_down(self) -> str:
@@ -163,20 +177,28 @@ class Verification:
             with self._lock:
                 self._short += 1
 
-    def _look_into(self, meter: Meter, entry: Entry) -> None:
-        stopping.stop_if_asked()
-        fault = fetching.look(self._shelf, entry, meter)
+    def _settle(self, entry: Entry, wrong: Wrong | None) -> None:
         with self._lock:
             self._read += 1
             self._read_bytes += entry.size
-            if not fault:
+            if wrong is None:
                 self._right.add(entry.digest)
-        if fault:
-            self._fault(entry, fault)
+        if wrong is not None:
+            self._fault(entry, _told(entry, wrong))
 
     def _fault(self, entry: Entry, sentence: str) -> None:
         self._shelf.faults.note(entry.digest)
         self._faults.add(sentence)
+
+
+def _told(entry: Entry, wrong: Wrong) -> str:
+    match wrong.kind:
+        case "gone":
+            return f"{entry.digest} is gone from the vault"
+        case "longer":
+            return f"{entry.digest} has more bytes in the vault than the {entry.size:,} that it should have"
+        case "bytes" | "unreadable":
+            return fetching.judge(entry, wrong.size, wrong.digits)
 
 
 class Sample:
