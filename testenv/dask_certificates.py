@@ -1,4 +1,4 @@
-"""Certificates of a cluster's own: an authority that nobody else trusts, and one certificate for its machines."""
+"""Certificates of a cluster's own: an authority that nobody else trusts, and one for its machines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Tls:
 
 
 def make(directory: Path) -> Tls:
-    """Make an authority and a certificate that it has signed, good for a day; the authority's key is not kept."""
+    """Make an authority and a certificate that it has signed; the authority's key is not kept."""
     directory.mkdir(parents=True, exist_ok=True)
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     name = _name("authority of a practice cluster")

@@ -62,10 +62,11 @@ class Cluster:
         machine: Machine | None = None,
         environment: Mapping[str, str] | None = None,
         threads: int = 1,
+        before: Sequence[object] = (),
     ) -> Process:
-        """Start a worker, and wait until the scheduler knows it."""
+        """Start a worker, by the command `before` it if there is one; wait until the scheduler knows it."""
         own = self.directory / name
-        argv = [*_command("worker", self.tls), self.address, "--no-nanny", "--nthreads", threads]
+        argv = [*before, *_command("worker", self.tls), self.address, "--no-nanny", "--nthreads", threads]
         argv += ["--name", name, "--local-directory", own, "--memory-limit", "0"]
         worker = self._run(name, argv, machine, environment or {})
         _wait_for(worker, "Registered to:")
@@ -101,7 +102,7 @@ class Cluster:
 
 @contextmanager
 def cluster(directory: Path, tls: Tls | None = None, machine: Machine | None = None) -> Iterator[Cluster]:
-    """A scheduler for as long as this lasts, and the workers that are started meanwhile; `directory` is new."""
+    """A scheduler and the workers that are started meanwhile, while this lasts; `directory` is new."""
     directory.mkdir(parents=True)
     made = Cluster(directory, tls, machine, PORT if machine else _free_port())
     try:

@@ -1,4 +1,4 @@
-"""A run of units as a client of a cluster has it, in a process of its own: on another machine, or to be killed.
+"""A run of units as a client of a cluster has it, in a process of its own.
 
 python -m tests.dask_client SPEC: reads a file of JSON, prints one object.
 """
@@ -50,7 +50,7 @@ def main() -> None:
             answer["shared"] = asdict(spread.shared)
         except DrkitError as error:
             answer["error"] = {"kind": error.kind, "message": error.message, "code": error.exit_code}
-    print(json.dumps({"wrong": found, "read": read, **answer}))
+    sys.stdout.write(json.dumps({"wrong": found, "read": read, **answer}))
 
 
 def _opened(spec: dict[str, Any]) -> tuple[Source, Iterator[Entry]]:

@@ -220,9 +220,12 @@ def _security(distributed: Any, address: Address) -> Any:
 
 def _refuse_other(client: Any, address: Address) -> None:
     """Schedulers of other versions understand us now and then, which is worse than never."""
+    from distributed import versions
+
     try:
-        versions = client.get_versions()
-        theirs, ours = versions["scheduler"]["packages"], versions["client"]["packages"]
+        # Of the scheduler alone: the client's own question asks every worker, and one may stand still.
+        theirs = client.run_on_scheduler(versions.get_versions)["packages"]
+        ours = versions.get_versions()["packages"]
     except (OSError, TimeoutError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise ClusterFailed(
             f"the scheduler at {address.scheduler} does not say what version it is: {_first_line(error)}",

@@ -52,6 +52,8 @@ PUBLIC = {
     "not_ours": 7,
     "no_such_drill": 4,
     "report_altered": 5,
+    "cluster_unreachable": 7,
+    "cluster_failed": 7,
     "hook_failed": 7,
     "site_locked": 7,
     "vault_damaged": 7,

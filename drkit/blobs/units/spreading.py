@@ -181,7 +181,10 @@ class Spreading:
             self._spool.add(planned.unit, self._canary(planned.unit))
             self._dispatch.fail(order, "the blob that was planted has changed meanwhile")
             return
-        self._set_aside(order.worker, "it answered wrongly for a planted blob, so that nothing it did counts")
+        self._set_aside(
+            order.worker,
+            "it answered wrongly for a planted blob, as who reads other storage; nothing that it did counts",
+        )
 
     def _set_aside(self, worker: str, why: str) -> None:
         """Give nothing to a worker any more, and what it has done to others."""
