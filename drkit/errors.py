@@ -133,6 +133,10 @@ class ConfigError(Failure):
     exit_code = 4
 
 
+class NotSupported(ConfigError):
+    """A registry that this version of drkit does not back up."""
+
+
 class IdentityRefused(ConfigError):
     """No age identity at hand opens the bundle."""
 

@@ -8,8 +8,9 @@ from pathlib import Path, PurePosixPath
 
 from drkit.checks.finding import Check, Control, Finding, Unplanted, verdict
 from drkit.errors import ConfigError
-from drkit.harbor.installation import Installation, Needed, parse_installation
+from drkit.harbor.installation import Installation, parse_installation
 from drkit.model import CheckKind, Outcome, PointManifest, Reason, is_told
+from drkit.model.needed import Needed
 from drkit.secrets import bundle_paths
 from drkit.secrets.bundle import Member
 from drkit.secrets.classify import SecretKind

@@ -55,6 +55,7 @@ def _status_page(
     if listen is None:
         return
     from drkit.daemon import web
+    from drkit.daemon.published import Published
 
     def refresh() -> None:
         """In a process of its own: the scheduler needs none of what it takes to look."""
@@ -64,7 +65,7 @@ def _status_page(
         if ended.code not in _LOOKED:
             raise ToolFailed(ended.stderr.strip() or f"it ended with exit code {ended.code}")
 
-    published = web.Published(State(settings.site.state).published, settings.status.refresh, refresh)
+    published = Published(State(settings.site.state).published, settings.status.refresh, refresh)
     yield Periodic("the status page", _BEAT, web.Service(listen, published, stack).keep)
 
 

@@ -14,6 +14,14 @@ from drkit.cli.run import perform
 def init(
     context: typer.Context,
     harbor: Annotated[Path | None, typer.Option(metavar="FILE", help="Harbor's harbor.yml.")] = None,
+    registry: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of another registry: its config.yml, or zot's config.json."),
+    ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Its root directory here, where FILE has that of a container."),
+    ] = None,
     repository: Annotated[str | None, typer.Option(metavar="URL", help="The restic repository.")] = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="The configuration to write.")] = None,
     state: Annotated[Path | None, typer.Option(metavar="DIR", help="drkit's state directory.")] = None,
@@ -58,15 +66,17 @@ def init(
 
     def work() -> action.InitResult | further.FurtherRepository:
         there = find_config(output or context.obj.config)
-        if copy_to is not None and there.exists() and not (harbor or repository):
+        if copy_to is not None and there.exists() and not (harbor or registry or repository):
             return further.add(there, copy_to, copy_credentials)
         wanted = InitOptions(
-            harbor,
-            repository,
-            output,
-            state,
-            tuple(secret or ()),
-            database_dsn,
+            harbor=harbor,
+            registry=registry,
+            root=root,
+            repository=repository,
+            output=output,
+            state=state,
+            further_secrets=tuple(secret or ()),
+            database_dsn=database_dsn,
             cosign_password=cosign_password,
             vault=vault,
             vault_credentials=vault_credentials,

@@ -25,35 +25,49 @@ def complete(options: InitOptions, config: Path | None) -> InitOptions:
     options = replace(options, output=options.output or find_config(config))
     if not sys.stdin.isatty():
         return options
-    if options.harbor is None and options.database_dsn is None:
-        answer = _ask("Harbor's harbor.yml (empty for a plain registry)")
-        options = replace(options, harbor=Path(answer) if answer else None)
-    if options.harbor is None:
-        options = _ask_for_registry(options)
+    if options.harbor is None and options.registry is None:
+        options = _ask_for_file(options)
     if options.repository is None:
         options = replace(options, repository=_ask("The restic repository for the backups") or None)
-    in_bucket = bool(options.bucket) or (options.harbor is not None and _in_bucket(options.harbor))
-    if in_bucket and options.vault is None:
+    if _in_bucket(options) and options.vault is None:
         options = _ask_for_vault(options)
     return options
 
 
+def _ask_for_file(options: InitOptions) -> InitOptions:
+    """The file that says what a registry is, or the answers to what it would have said."""
+    if options.database_dsn is None and options.root is None:
+        answer = _ask("Harbor's harbor.yml (empty for another registry)")
+        if answer:
+            return replace(options, harbor=Path(answer))
+    if options.database_dsn is None:
+        answer = _ask("The registry's own configuration, config.yml or config.json (empty for none)")
+        if answer:
+            return replace(options, registry=Path(answer))
+    return _ask_for_registry(options)
+
+
 def _ask_for_registry(options: InitOptions) -> InitOptions:
-    """What harbor.yml would have said."""
-    blobs = _ask("The registry's root directory, or https://host/bucket/root")
+    """What a configuration would have said."""
+    blobs = "" if options.root else _ask("The registry's root directory, or https://host/bucket/root")
     if "://" in blobs:
         options = replace(options, bucket=blobs, bucket_credentials=_ask_for_keys())
     elif blobs:
-        options = replace(options, blobs=Path(blobs).absolute())
+        options = replace(options, root=Path(blobs).absolute())
     site = _ask("The registry's name")
     database = options.database_dsn or _ask("Its database, as a connection string (empty for none)")
     return replace(options, site=site or None, database_dsn=database or None)
 
 
-def _in_bucket(harbor: Path) -> bool:
+def _in_bucket(options: InitOptions) -> bool:
     from drkit.harbor.installation import read_installation
+    from drkit.registry import recognising
 
-    return read_installation(harbor.absolute()).storage == "s3"
+    if options.registry is not None:
+        return recognising.read(options.registry.absolute()).bucket is not None
+    if options.harbor is not None:
+        return read_installation(options.harbor.absolute()).storage == "s3"
+    return bool(options.bucket)
 
 
 def _ask_for_vault(options: InitOptions) -> InitOptions:

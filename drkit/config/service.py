@@ -34,15 +34,17 @@ class Drill(Section):
     """`[drill]`: where sandboxes stand, and as whom their PostgreSQL runs when drkit is root.
 
     `database_image` names an image, for a PostgreSQL major that this machine does not have; `signing_key` is
-    the key that reports are signed with. `harbor` says whether Harbor's own images are started on what was
-    restored, where they are here (`auto`), or a drill without that is none (`required`); `harbor_version` is
-    the tag of those images, where it shall not be found out.
+    the key that reports are signed with. `registry_program` is the program that serves restored
+    images, where it is not the first one that is found. `harbor` says whether Harbor's own images are started
+    on what was restored, where they are here (`auto`), or a drill without that is none (`required`);
+    `harbor_version` is the tag of those images, where it shall not be found out.
     """
 
     directory: AbsolutePath | None = None
     user: str = "postgres"
     database_image: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./:@-]*$")] | None = None
     signing_key: AbsolutePath | None = None
+    registry_program: AbsolutePath | None = None
     harbor: Literal["auto", "required", "off"] = "auto"
     harbor_version: Annotated[str, Field(pattern=r"^v?\d+\.\d+\.\d+[A-Za-z0-9_.-]*$")] | None = None
 

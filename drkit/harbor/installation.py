@@ -20,6 +20,7 @@ import yaml
 from drkit.errors import ConfigError
 from drkit.harbor import storage_service
 from drkit.logs import register_secret
+from drkit.model.needed import Needed
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,6 @@ class HarborDatabase:
     user: str
     password: str | None
     ssl_mode: str
-
-
-@dataclass(frozen=True)
-class Needed:
-    """A file or directory that a restored Harbor needs, and what it is for; it may not be there."""
-
-    path: Path
-    purpose: str
 
 
 @dataclass(frozen=True)

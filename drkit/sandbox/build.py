@@ -59,6 +59,8 @@ class Restored:
     blobs: RestoredBlobs | None = None
     hidden: Hidden = NOTHING_HIDDEN
     registry_socket: Path | None = None
+    # Which program serves the images, and its version.
+    registry_version: str = ""
     bundle: Bundle = field(default_factory=Bundle)
     sealed: bytes = b""
     bundle_damage: str = ""
@@ -112,6 +114,7 @@ class Builder:
     open_vault: OpenVault
     stopwatch: Stopwatch
     listener: Listener
+    registry_program: Path | None = None
 
     def __post_init__(self) -> None:
         self.restored = Restored(hidden=self.hidden)
@@ -142,7 +145,11 @@ class Builder:
             self._sample_of_blobs()
         if self.restored.blobs_root is not None:
             with self.stopwatch.stage("start registry"):
-                serving = sandbox_registry.serving(self.restored.blobs_root, self.directory, self.hidden)
+                program = sandbox_registry.find(self.registry_program)
+                self.restored.registry_version = sandbox_registry.version(program)
+                serving = sandbox_registry.serving(
+                    self.restored.blobs_root, self.directory, self.hidden, program
+                )
                 self.restored.registry_socket = self.stack.enter_context(serving)
         return self.restored
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from drkit.errors import ToolFailed, ToolMissing
 from drkit.sandbox.hiding import NOTHING_HIDDEN, Hidden
-from drkit.tools.process.command import Command, which
+from drkit.tools.process import execute
+from drkit.tools.process.command import Command, find_program, which
 from drkit.tools.process.server import Server
 from drkit.tools.registry import Client
 
@@ -19,8 +20,10 @@ _PROGRAMS = ("docker-registry", "registry")
 _PATIENCE_SECONDS = 30.0
 
 
-def find() -> str:
-    """The registry program; raises ToolMissing."""
+def find(configured: Path | None = None) -> str:
+    """The registry program, which may be `configured`; raises ToolMissing."""
+    if configured is not None:
+        return find_program(str(configured), hint="see registry_program in [drill]")
     for name in _PROGRAMS:
         found = which(name)
         if found:
@@ -29,6 +32,12 @@ def find() -> str:
         "there is no registry program to serve restored images with",
         hint="install the package docker-registry",
     )
+
+
+def version(program: str) -> str:
+    """Which program and version it is, as it says itself; raises ToolFailed."""
+    said = execute.check(Command((program, "--version"))).text.split()
+    return f"{Path(program).name} {said[-1]}" if said else Path(program).name
 
 
 def settings(root: Path, address: Path) -> str:
@@ -51,7 +60,9 @@ def settings(root: Path, address: Path) -> str:
 
 
 @contextlib.contextmanager
-def serving(root: Path, directory: Path, hidden: Hidden = NOTHING_HIDDEN) -> Iterator[Path]:
+def serving(
+    root: Path, directory: Path, hidden: Hidden = NOTHING_HIDDEN, program: str | None = None
+) -> Iterator[Path]:
     """The socket of a registry that serves the tree below `root` and sees nothing `hidden`.
 
     Raises ToolMissing, ToolFailed.
@@ -61,7 +72,9 @@ def serving(root: Path, directory: Path, hidden: Hidden = NOTHING_HIDDEN) -> Ite
     file.write_text(settings(root, address), encoding="utf-8")
     # It takes 4 MiB for each blob that it opens: to collect that only when there is much halves its work.
     memory = {"GOGC": "off", "GOMEMLIMIT": "256MiB"}
-    command = Command((find(), "serve", str(file)), memory, mounts=hidden.mounts)
+    # From 3.0 on it sends traces to a collector, and fills its log where there is none.
+    quiet = {"OTEL_TRACES_EXPORTER": "none"}
+    command = Command((program or find(), "serve", str(file)), memory | quiet, mounts=hidden.mounts)
     server = Server(command, directory / "registry.log")
     try:
         _wait(server, address)

@@ -73,10 +73,11 @@ def _measure(site: Site, way: WithDrkit, directory: Path) -> _Restored:
     shown = json.loads(run(drkit_program(), "--config", way.config, "show", "latest", "--json"))["result"]
     snapshots = {part["kind"]: part["snapshot"] for part in shown["parts"]}
     scratch = directory / "restored"
-    log = directory / "log"
+    log, plain = directory / "log", directory / "plain"
+    *_, by_restic_password = way.without_drkit(plain)
     login = {
-        "RESTIC_REPOSITORY": str(way.directory / "repository"),
-        "RESTIC_PASSWORD_FILE": str(way.directory / "restic.password"),
+        "RESTIC_REPOSITORY": str(plain),
+        "RESTIC_PASSWORD_FILE": str(by_restic_password),
         "PGHOST": "127.0.0.1",
         "PGPORT": str(site.database_port),
         "PGUSER": site.database_user,
@@ -105,7 +106,8 @@ def _measure(site: Site, way: WithDrkit, directory: Path) -> _Restored:
                 path.unlink()
         after = measure([*restore, "--only", "blobs", "--replace"], log).seconds
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        for path in (scratch, plain):
+            shutil.rmtree(path, ignore_errors=True)
         for name in ("by_hand", "by_drkit"):
             run("dropdb", "--if-exists", name)
     return _Restored(by_hand, ours, by_restic, images, after)

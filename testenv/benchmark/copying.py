@@ -43,8 +43,8 @@ def report(directory: Path, size: Size, points: int, runs: int) -> str:
 
 
 def _by_restic(way: WithDrkit, target: Path) -> float:
-    password = way.directory / "restic.password"
-    first = way.directory / "repository"
+    plain = target.with_suffix(".plain")
+    *_, password = way.without_drkit(plain)
     words = (
         "restic",
         "--repo",
@@ -54,13 +54,13 @@ def _by_restic(way: WithDrkit, target: Path) -> float:
         "--cache-dir",
         target.with_suffix(".cache"),
     )
-    source = ("--from-repo", first, "--from-password-file", password)
+    source = ("--from-repo", plain, "--from-password-file", password)
     run(*words, "init", "--copy-chunker-params", *source)
     try:
         return measure([*words, "copy", *source], target.with_suffix(".log")).seconds
     finally:
-        shutil.rmtree(target)
-        shutil.rmtree(target.with_suffix(".cache"), ignore_errors=True)
+        for path in (target, plain, target.with_suffix(".cache")):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _by_drkit(way: WithDrkit, target: Path) -> float:

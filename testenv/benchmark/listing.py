@@ -60,14 +60,9 @@ def _row(pairs: list[_Pair]) -> tuple[str, ...]:
     return (pairs[0].name, *wall, f"{restic:.1f}", f"{drkit:.1f}", f"{drkit / restic:.2f}")
 
 
-def _restic(way: WithDrkit, repository: Path, cache: Path) -> tuple[str | Path, ...]:
-    password = ("--password-file", way.directory / "restic.password")
-    return ("restic", "--repo", repository, *password, "--cache-dir", cache)
-
-
 def _lists(way: WithDrkit, directory: Path) -> tuple[_Pair, _Pair]:
-    cache, log = directory / "cache", directory / "log"
-    words = _restic(way, way.directory / "repository", cache)
+    cache, log, plain = directory / "cache", directory / "log", directory / "plain"
+    words = (*way.without_drkit(plain), "--cache-dir", cache)
     # Another host's: without its state directory this one would be another machine, whose points none are.
     state, config = directory / "elsewhere", directory / "elsewhere.toml"
     for path in (cache, state):
@@ -77,26 +72,27 @@ def _lists(way: WithDrkit, directory: Path) -> tuple[_Pair, _Pair]:
     listed = [*words, "snapshots", "--json", "--no-lock"]
     points: list[str | Path] = [drkit_program(), "--config", config, "points", "--json"]
     new = _Pair("points, never seen", measure(listed, log), measure(points, log), NEW_AIM)
-    return new, _Pair("points, seen before", measure(listed, log), measure(points, log), AGAIN_AIM)
+    again = _Pair("points, seen before", measure(listed, log), measure(points, log), AGAIN_AIM)
+    shutil.rmtree(plain)
+    return new, again
 
 
 def _expire(way: WithDrkit, directory: Path) -> _Pair:
     """Each removes the same points from a copy of the repository."""
     repository, cache, log = way.directory / "repository", directory / "cache", directory / "log"
-    kept = directory / "kept"
-    shutil.copytree(repository, kept)
+    plain, kept = directory / "plain", directory / "kept"
     program = (drkit_program(), "--config", way.config)
+    decided = json.loads(run(*program, "expire", "--dry-run", "--json"))["result"]["decisions"]
+    doomed = {f"drkit:point:{each['point']}" for each in decided if not each["keep"]}
     try:
-        decided = json.loads(run(*program, "expire", "--dry-run", "--json"))["result"]["decisions"]
-        doomed = {f"drkit:point:{each['point']}" for each in decided if not each["keep"]}
-        words = _restic(way, kept, cache)
+        words = (*way.without_drkit(plain), "--cache-dir", cache)
         snapshots = json.loads(run(*words, "snapshots", "--json", "--no-lock"))
         ids = [each["id"] for each in snapshots if doomed & set(each["tags"])]
         by_restic = measure([*words, "forget", "--prune", "--quiet", *ids], log)
-        shutil.rmtree(kept)
         shutil.copytree(repository, kept)
         by_drkit = measure([*program, "expire", "--json"], log)
     finally:
+        shutil.rmtree(plain, ignore_errors=True)
         if kept.exists():
             shutil.rmtree(repository)
             kept.rename(repository)

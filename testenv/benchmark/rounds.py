@@ -71,7 +71,7 @@ def compare(directory: Path, size: Size, runs: int) -> Results:
         results = Results(_facts(site))
         for number in range(runs):
             by_hand = ByHand.prepare(site, directory / "by-hand")
-            both: list[Way] = [by_hand, WithDrkit.prepare(site, directory / "drkit", like=by_hand)]
+            both: list[Way] = [by_hand, WithDrkit.prepare(site, directory / "drkit")]
             in_turn = both if number % 2 == 0 else both[::-1]
             _measure(results, site, FIRST, in_turn)
             churn.grow(site, _GROWTH, seed=number + 1)

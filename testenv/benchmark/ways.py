@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -99,21 +100,28 @@ class WithDrkit:
     name: str = "drkit"
 
     @classmethod
-    def prepare(cls, site: Site, directory: Path, like: ByHand | None = None) -> WithDrkit:
-        """Run `drkit init`; with a copy of the other way's empty repository, if there is one.
-
-        How long restic takes to open a repository is settled when it is made, by how fast the machine was in
-        that moment: it must be the same for both.
-        """
+    def prepare(cls, site: Site, directory: Path) -> WithDrkit:
+        """Run `drkit init`."""
         directory.mkdir(mode=0o711)
         way = cls(directory)
-        if like:
-            shutil.copytree(like.directory / "repository", directory / "repository")
-            shutil.copy(like.directory / "restic.password", directory / "restic.password")
         where = {"repository": directory / "repository", "output": way.config, "state": directory / "state"}
         options = [word for name, value in where.items() for word in (f"--{name}", value)]
         run(drkit_program(), "init", "--harbor", site.harbor_yml, *options)
         return way
+
+    def without_drkit(self, path: Path) -> tuple[str | Path, ...]:
+        """restic for a copy of the repository, at `path`, that opens with a key of restic's own making."""
+        repository, password = self.directory / "repository", self.directory / "by-restic.password"
+        # Nobody writes into a file of a repository.
+        shutil.copytree(repository, path, copy_function=os.link)
+        if not password.exists():
+            password.touch(mode=0o600)
+            password.write_text("by hand\n")
+        words = ("restic", "--quiet", "--repo", path, "--no-cache", "--password-file")
+        (quick,) = (key.name for key in (path / "keys").iterdir())
+        run(*words, self.directory / "restic.password", "key", "add", "--new-password-file", password)
+        run(*words, password, "key", "remove", quick)
+        return ("restic", "--repo", path, "--password-file", password)
 
     @property
     def config(self) -> Path:

@@ -247,7 +247,7 @@ def _sandbox(settings: config.Config) -> Iterator[Finding]:
         yield Finding("sandbox", "ok", "not looked at: no drills are planned")
         return
     if settings.blobs:
-        sandbox_registry.find()
+        sandbox_registry.find(settings.drill.registry_program)
     # A container needs nobody of that name.
     if settings.drill.database_image is None:
         sandbox_postgres.account(settings.drill.user)

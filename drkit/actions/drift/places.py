@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from drkit import config
 from drkit.harbor.installation import HarborDatabase, Installation
-from drkit.harbor.storage_service import HarborBucket
 from drkit.model import BucketPlace, Drift
+from drkit.registry.bucket_parameters import RegistryBucket
 
 # Host -> its addresses, all of this machine's as one.
 Resolve = Callable[[str], Set[str]]
@@ -67,7 +67,7 @@ def no_own_database() -> Drift:
 
 def images(
     installation: Installation,
-    bucket: HarborBucket | None,
+    bucket: RegistryBucket | None,
     blobs: config.FilesystemBlobs | config.BucketBlobs | None,
     same_directory: SameDirectory,
     resolve: Resolve,
@@ -85,7 +85,7 @@ def images(
     return _no_images(BucketPlace(bucket.bucket, bucket.root, bucket.endpoint).where, blobs)
 
 
-def _same_bucket(bucket: HarborBucket, blobs: config.BucketBlobs, resolve: Resolve) -> bool:
+def _same_bucket(bucket: RegistryBucket, blobs: config.BucketBlobs, resolve: Resolve) -> bool:
     if (bucket.bucket, bucket.root) != (blobs.bucket, blobs.root.strip("/")):
         return False
     one, other = _service(bucket.endpoint), _service(blobs.endpoint)

@@ -87,6 +87,7 @@ class SandboxedDrill:
         problems: list[str] = []
         recovery: float | None = None
         vault: str | None = None
+        served = ""
         tried = trial.not_reached(self.manifest)
         # PostgreSQL's user passes through it, and nobody else shall guess its name.
         sandbox = self.settings.sandboxes / secrets.token_hex(10)
@@ -99,7 +100,7 @@ class SandboxedDrill:
                     self._harbor, self.manifest, self.options.level, self.options.upgrade_to
                 )
                 restored = self._restore(directory, stack)
-                recovery = stopwatch.seconds
+                recovery, served = stopwatch.seconds, restored.registry_version
                 vault = restored.blobs.vault.where if restored.blobs and restored.blobs.vault else None
                 proof = Proof(
                     self.manifest,
@@ -141,7 +142,9 @@ class SandboxedDrill:
             ),
             databases=tuple(map(statements.summary, self.manifest.databases)),
             vault=vault,
-            versions=report.versions | ({"Harbor in the sandbox": tried.tag} if tried.tag else {}),
+            versions=report.versions
+            | ({"registry in the sandbox": served} if served else {})
+            | ({"Harbor in the sandbox": tried.tag} if tried.tag else {}),
             upgrade=upgrade,
         )
 
@@ -199,6 +202,7 @@ class SandboxedDrill:
             open_vault=partial(vault_reading.opened, self.settings, work="drill"),
             stopwatch=self.stopwatch,
             listener=self.listener,
+            registry_program=self.settings.drill.registry_program,
         )
         return builder.run()
 

@@ -15,8 +15,8 @@ from drkit import config
 from drkit.blobs.ends import below, place_of_blobs, place_of_vault
 from drkit.blobs.opening import impatient
 from drkit.errors import ConfigError, UsageError
-from drkit.harbor.storage_service import HarborBucket
 from drkit.registry import storage
+from drkit.registry.bucket_parameters import RegistryBucket
 from drkit.tools.s3.bucket import Bucket
 
 _EXAMPLES = "s3://bucket/prefix at Amazon, else https://host/bucket/prefix"
@@ -25,8 +25,13 @@ _EXAMPLES = "s3://bucket/prefix at Amazon, else https://host/bucket/prefix"
 S = TypeVar("S", bound=config.S3)
 
 
-def blobs(source: HarborBucket, vault: config.Vault, credentials_file: Path | None) -> config.BucketBlobs:
-    """The section `[blobs]`; raises ConfigError, UsageError where the vault would be that very bucket."""
+def blobs(
+    source: RegistryBucket, vault: config.Vault, credentials_file: Path | None, said: str
+) -> config.BucketBlobs:
+    """The section `[blobs]` for a bucket; `said` is where it is named, for errors.
+
+    Raises ConfigError, UsageError where the vault would be that very bucket.
+    """
     if (source.bucket, source.endpoint) == (vault.bucket, vault.endpoint):
         raise UsageError(
             f"the vault would be the bucket that it protects, {source.bucket}",
@@ -34,7 +39,7 @@ def blobs(source: HarborBucket, vault: config.Vault, credentials_file: Path | No
         )
     return _section(
         config.BucketBlobs,
-        "storage_service.s3 in harbor.yml",
+        said,
         kind="s3",
         bucket=source.bucket,
         root=source.root,
@@ -68,10 +73,10 @@ def vault(address: str | None, credentials: Path | None, region: str | None) -> 
     )
 
 
-def plain_bucket(address: str) -> HarborBucket:
+def plain_bucket(address: str) -> RegistryBucket:
     """The bucket of a registry that is no Harbor; raises UsageError for what is no address of one."""
     endpoint, bucket, root = parse_address(address)
-    return HarborBucket(bucket, root, endpoint, addressing="path" if endpoint else "auto")
+    return RegistryBucket(bucket, root, endpoint, addressing="path" if endpoint else "auto")
 
 
 def look(source: config.BucketBlobs, credentials: Mapping[str, str], kept: config.Vault) -> Iterator[str]:

@@ -85,7 +85,7 @@ def open_at_once(repository: restic.Repository) -> Iterator[str]:
     try:
         repository.open_at_once()
     except DrkitError as error:
-        yield f"each command opens the repository for half a second: {error.message}"
+        yield f"opening the repository takes restic half a second: its key file stays: {error.message}"
 
 
 def _free_name(settings: config.Config) -> str:

@@ -11,9 +11,13 @@ from pathlib import Path
 from drkit import config
 from drkit.actions.init import bucket as init_bucket
 from drkit.actions.init import secret_paths
-from drkit.errors import ConfigError, DrkitError, UsageError
+from drkit.errors import ConfigError, DrkitError, NotSupported, UsageError
 from drkit.harbor import storage_service
-from drkit.harbor.installation import HarborDatabase, Installation, Needed, read_installation
+from drkit.harbor.installation import HarborDatabase, Installation, read_installation
+from drkit.model.needed import Needed
+from drkit.registry import recognising
+from drkit.registry.bucket_parameters import RegistryBucket
+from drkit.registry.installation import RegistryInstallation
 from drkit.tools import docker
 from drkit.tools.postgres import targets
 
@@ -30,13 +34,16 @@ class InitOptions:
     """What the command line or the answers say; None where nothing was said."""
 
     harbor: Path | None = None
+    # The configuration of a registry that is no Harbor.
+    registry: Path | None = None
     repository: str | None = None
     output: Path | None = None
     state: Path | None = None
     further_secrets: tuple[Path, ...] = ()
     database_dsn: str | None = None
     site: str | None = None
-    blobs: Path | None = None
+    # Its root directory on this machine, where no file says it, or says that of a container.
+    root: Path | None = None
     cosign_password: Path | None = None
     vault: str | None = None
     vault_credentials: Path | None = None
@@ -113,9 +120,12 @@ def plan(options: InitOptions) -> Plan:
     if "://" not in url and ":" not in url:
         url = str(Path(url).absolute())
     state = (options.state or _default_state()).absolute()
-    blobs = config.FilesystemBlobs(path=options.blobs) if options.blobs else None
+    _refuse_contradictions(options)
+    blobs = config.FilesystemBlobs(path=options.root.absolute()) if options.root else None
     base = Plan(options.site or "registry", options.database_dsn, None, blobs, (), url, output, state)
-    if options.harbor:
+    if options.registry:
+        base = _from_registry(base, options, recognising.read(options.registry.absolute()))
+    elif options.harbor:
         base = _from_harbor(base, options, read_installation(options.harbor.absolute()))
     elif options.bucket:
         base = _with_plain_bucket(base, options, options.bucket)
@@ -137,6 +147,15 @@ def plan(options: InitOptions) -> Plan:
             "there is nothing to protect", hint="give --harbor FILE, or answer the questions at a terminal"
         )
     return found
+
+
+def _refuse_contradictions(options: InitOptions) -> None:
+    if options.harbor and options.registry:
+        raise UsageError(
+            "--harbor and --registry name two registries", hint="give the one that is to be protected"
+        )
+    if options.harbor and options.root:
+        raise UsageError("harbor.yml says where Harbor's images are", hint="leave --root out")
 
 
 def _default_state() -> Path:
@@ -161,9 +180,35 @@ def _from_harbor(base: Plan, options: InitOptions, installation: Installation) -
         dsn=dsn,
         container=container,
         password=password,
-        secrets=secret_paths.found(installation),
-        warnings=(*base.warnings, *secret_paths.missing(installation), *_charts(installation)),
+        secrets=secret_paths.found((*installation.needed, *installation.useful)),
+        warnings=(*base.warnings, *secret_paths.missing(installation.needed), *_charts(installation)),
     )
+
+
+def _from_registry(base: Plan, options: InitOptions, found: RegistryInstallation) -> Plan:
+    """The plan for a registry without Harbor, by its own configuration."""
+    base = replace(
+        base,
+        site=base.site if base.site != "registry" else _site_name(found.host),
+        secrets=secret_paths.found(found.needed),
+        warnings=(*found.remarks, *secret_paths.missing(found.needed)),
+    )
+    if found.bucket is not None:
+        return _with_bucket(base, options, found.bucket, f"storage.s3 in {found.file.name}")
+    if found.program == "zot":
+        raise NotSupported(
+            f"{found.file} is that of zot, whose images this version of drkit does not back up",
+            hint="registries by distribution can be protected",
+        )
+    root = options.root.absolute() if options.root else found.root
+    assert root is not None
+    if not root.is_dir():
+        raise ConfigError(
+            f"there is no {root}, where {found.file} has the images",
+            hint="run init on the machine that has them; where the registry runs in a container, give the"
+            " directory of this machine with --root",
+        )
+    return replace(base, blobs=config.FilesystemBlobs(path=root))
 
 
 def _dsn(database: HarborDatabase) -> str:
@@ -210,17 +255,22 @@ def _with_blobs(base: Plan, options: InitOptions, installation: Installation) ->
             return replace(base, blobs=config.FilesystemBlobs(path=installation.root_directory))
         case "s3":
             source = storage_service.bucket(installation.service, installation.harbor_yml)
-            file = base.directory / BUCKET_CREDENTIALS if source.credentials else None
-            vault = init_bucket.vault(options.vault, options.vault_credentials, options.vault_region)
-            return replace(
-                base,
-                blobs=init_bucket.blobs(source, vault, file),
-                vault=vault,
-                bucket_credentials=source.credentials,
-                warnings=source.regrets,
-            )
+            base = replace(base, warnings=source.regrets)
+            return _with_bucket(base, options, source, "storage_service.s3 in harbor.yml")
         case other:
             return replace(base, blobs=None, warnings=(init_bucket.unknown(other),))
+
+
+def _with_bucket(base: Plan, options: InitOptions, source: RegistryBucket, said: str) -> Plan:
+    """A bucket that the registry's configuration names, with the keys that it gives."""
+    file = base.directory / BUCKET_CREDENTIALS if source.credentials else None
+    vault = init_bucket.vault(options.vault, options.vault_credentials, options.vault_region)
+    return replace(
+        base,
+        blobs=init_bucket.blobs(source, vault, file, said),
+        vault=vault,
+        bucket_credentials=source.credentials,
+    )
 
 
 def _with_plain_bucket(base: Plan, options: InitOptions, address: str) -> Plan:
@@ -228,7 +278,8 @@ def _with_plain_bucket(base: Plan, options: InitOptions, address: str) -> Plan:
     vault = init_bucket.vault(options.vault, options.vault_credentials, options.vault_region)
     keys = options.bucket_credentials
     source = init_bucket.plain_bucket(address)
-    return replace(base, blobs=init_bucket.blobs(source, vault, keys and keys.absolute()), vault=vault)
+    blobs = init_bucket.blobs(source, vault, keys and keys.absolute(), "the registry's bucket")
+    return replace(base, blobs=blobs, vault=vault)
 
 
 def _harbors_container(installation: Installation) -> str:

@@ -32,9 +32,9 @@ from drkit.database import locked
 from drkit.errors import ConfigError, DrkitError, Failure, RepositoryMissing
 from drkit.files import make_directory, write_new
 from drkit.harbor import tables
-from drkit.harbor.installation import Needed
 from drkit.logs import register_secret
 from drkit.model import clock_changes, utc_now
+from drkit.model.needed import Needed
 from drkit.points.catalog import open_catalog
 from drkit.state.directory import State
 from drkit.tools import age

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from drkit.harbor.installation import Installation, Needed
+from drkit.model.needed import Needed
 from drkit.secrets import classify, collect
 from drkit.secrets.classify import SecretKind
 
 
-def found(installation: Installation) -> tuple[Needed, ...]:
-    """What is there of all that a restored Harbor needs or may want."""
-    return tuple(each for each in (*installation.needed, *installation.useful) if each.path.exists())
+def found(needed: Iterable[Needed]) -> tuple[Needed, ...]:
+    """What is there of all that a restored registry needs or may want."""
+    return tuple(each for each in needed if each.path.exists())
 
 
-def missing(installation: Installation) -> list[str]:
-    """What harbor.yml names and what is not there: it cannot be saved, and a restored Harbor will want it."""
-    return [
-        f"{each.path} is not there: {each.purpose}" for each in installation.needed if not each.path.exists()
-    ]
+def missing(needed: Iterable[Needed]) -> list[str]:
+    """What is named and is not there: it cannot be saved, and a restored registry will want it."""
+    return [f"{each.path} is not there: {each.purpose}" for each in needed if not each.path.exists()]
 
 
 def described(path: Path) -> str:

@@ -9,7 +9,7 @@ from drkit import config
 from drkit.blobs.directory.listing import LINK_HINT
 from drkit.errors import ConfigError, SourceChanged
 from drkit.progress import Listener
-from drkit.registry import storage
+from drkit.registry import metadata_database, storage
 from drkit.tools.restic.output import Saved
 from drkit.tools.restic.repository import Repository
 from drkit.tools.tally import first_few
@@ -32,6 +32,7 @@ def look(blobs: config.FilesystemBlobs) -> None:
             f"{blobs.path} holds no registry: there is no {storage.TREE} in it",
             hint="path in [blobs] is the registry's root directory, which has `docker/` in it",
         )
+    metadata_database.refuse_tree(blobs.path)
     found = storage.special_in_trunk(blobs.path.resolve())
     if found:
         what = "a symbolic link" if found.is_symlink() else "neither a file nor a directory"

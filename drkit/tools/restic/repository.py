@@ -21,7 +21,7 @@ from drkit.logs import redact
 from drkit.progress import Listener, silent, wants_totals
 from drkit.tools.process import execute
 from drkit.tools.process.command import Command, Completed, clean_environment, find_program
-from drkit.tools.restic import copying, quick_key, removal
+from drkit.tools.restic import copying, removal
 from drkit.tools.restic.access import Access
 from drkit.tools.restic.output import (
     ListedFile,
@@ -96,6 +96,8 @@ class Repository:
 
         Only for one that was just made with a random password; whatever is raised, it opens as before.
         """
+        from drkit.tools.restic import quick_key
+
         quick_key.make(self.access)
 
     def open(self) -> str:

@@ -38,7 +38,8 @@ BAD = [
     (
         LEAST + "[drill]\ncolour = 1",
         'unknown key "colour" in [drill]',
-        "known keys are: directory, user, database_image, signing_key, harbor, harbor_version",
+        "known keys are: directory, user, database_image, signing_key, registry_program, harbor,"
+        " harbor_version",
     ),
     (
         SITE + "[site.sub]\nx = 1\n" + REPOSITORY,

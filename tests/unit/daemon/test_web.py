@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from drkit.config.fields import Listen, listening
-from drkit.daemon.web import Limits, Published, Service, serving
+from drkit.daemon.published import Published
+from drkit.daemon.web import Limits, Service, serving
 from drkit.errors import ConfigError, ToolFailed
 
 HOUR = timedelta(hours=1)

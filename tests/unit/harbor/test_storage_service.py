@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from drkit.errors import ConfigError
-from drkit.harbor.storage_service import HarborBucket, bucket
+from drkit.harbor.storage_service import bucket
 from drkit.logs import redact
+from drkit.registry.bucket_parameters import RegistryBucket
 
 YML = Path("/opt/harbor/harbor.yml")
 
@@ -26,16 +27,16 @@ s3:
 """
 
 
-def parsed(text: str) -> HarborBucket:
+def parsed(text: str) -> RegistryBucket:
     return bucket(yaml.safe_load(text), YML)
 
 
-def s3(**keys: Any) -> HarborBucket:
+def s3(**keys: Any) -> RegistryBucket:
     return bucket({"s3": {"bucket": "images", **keys}}, YML)
 
 
 def test_everything() -> None:
-    assert parsed(WHOLE) == HarborBucket(
+    assert parsed(WHOLE) == RegistryBucket(
         bucket="harbor-images",
         root="registry",
         endpoint="https://minio.example.com:9000",

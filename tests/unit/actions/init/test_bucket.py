@@ -11,9 +11,9 @@ from drkit.actions.init import bucket as init_bucket
 from drkit.actions.init import text as init_text
 from drkit.actions.init.plan import Plan
 from drkit.errors import ConfigError, UsageError
-from drkit.harbor.storage_service import HarborBucket
+from drkit.registry.bucket_parameters import RegistryBucket
 
-SOURCE = HarborBucket("images", "registry", "http://minio:9000", "eu-1", addressing="path")
+SOURCE = RegistryBucket("images", "registry", "http://minio:9000", "eu-1", addressing="path")
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,14 @@ def test_a_name_that_no_bucket_has() -> None:
 def test_a_bucket_does_not_keep_itself() -> None:
     same = init_bucket.vault("http://minio:9000/images/vault", None, None)
     with pytest.raises(UsageError, match="the bucket that it protects"):
-        init_bucket.blobs(SOURCE, same, None)
+        init_bucket.blobs(SOURCE, same, None, "it")
 
 
 def test_what_is_written_is_what_was_meant(tmp_path: Path) -> None:
     keys = tmp_path / "vault.credentials"
     keys.touch()
     vault = init_bucket.vault("https://far.example.com/vault/harbor", keys, "eu-2")
-    blobs = init_bucket.blobs(SOURCE, vault, tmp_path / "blobs.credentials")
+    blobs = init_bucket.blobs(SOURCE, vault, tmp_path / "blobs.credentials", "it")
     plan = Plan("r", None, None, blobs, (), "/backup", tmp_path / "drkit.toml", tmp_path, vault=vault)
     text = init_text.render(plan, "age1...")
     found = config.parse_config(text, "it")
@@ -80,5 +80,5 @@ def test_what_is_written_is_what_was_meant(tmp_path: Path) -> None:
 
 def test_a_plain_registrys_bucket() -> None:
     found = init_bucket.plain_bucket("https://minio.example.com/images/registry/")
-    assert found == HarborBucket("images", "registry", "https://minio.example.com", addressing="path")
+    assert found == RegistryBucket("images", "registry", "https://minio.example.com", addressing="path")
     assert init_bucket.plain_bucket("s3://images").addressing == "auto"
