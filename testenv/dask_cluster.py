@@ -72,6 +72,11 @@ class Cluster:
         _wait_for(worker, "Registered to:")
         return worker
 
+    def simulated(self, count: int) -> None:
+        """Start so many workers of the benchmark in one process."""
+        argv = [sys.executable, "-m", "testenv.benchmark.simulated", self.address, count]
+        _wait_for(self._start("simulated", argv, None, {}), "Registered to:")
+
     def stop(self) -> None:
         """End every process, one that is stopped too."""
         for process in reversed(self.processes):
@@ -84,7 +89,12 @@ class Cluster:
         self, name: str, argv: Sequence[object], machine: Machine | None, environment: Mapping[str, str]
     ) -> Process:
         host = machine.address if machine else "127.0.0.1"
-        words = [str(word) for word in [*argv, "--host", host, "--no-dashboard"]]
+        return self._start(name, [*argv, "--host", host, "--no-dashboard"], machine, environment)
+
+    def _start(
+        self, name: str, argv: Sequence[object], machine: Machine | None, environment: Mapping[str, str]
+    ) -> Process:
+        words = [str(word) for word in argv]
         log = self.directory / f"{name}.log"
         with log.open("wb") as output:
             running = subprocess.Popen(

@@ -25,6 +25,7 @@ from testenv.benchmark import (
     restoring,
     rounds,
     serving,
+    spreading,
     table,
     volumes,
 )
@@ -71,6 +72,8 @@ def _made(options: argparse.Namespace, size: Size, directory: Path) -> str:
         report = audit.report(directory, many.Counts(options.audit, options.audit * 5))
     elif options.buckets:
         report = buckets.report(directory, options.buckets)
+    elif options.cluster:
+        report = spreading.report(directory, size.blob_bytes, options.runs)
     elif options.serve:
         report = serving.report(directory, size, options.runs)
     elif options.image:
@@ -117,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         help="instead: what planning takes with so many blobs in a bucket and its vault (default: %(const)s)",
     )
     parser.add_argument("--evidence", action="store_true", help="instead: what evidence adds to pg_dump")
+    parser.add_argument("--cluster", action="store_true", help="instead: hashing by the workers of a cluster")
     parser.add_argument("--serve", action="store_true", help="instead: pulls from a recovery point")
     parser.add_argument("--image", action="store_true", help="instead: one image back into a registry")
     parser.add_argument(
