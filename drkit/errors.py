@@ -293,7 +293,13 @@ class RestoreDamaged(ToolFailed):
 
 
 class RepositoryDamaged(ToolFailed):
-    """What a repository holds is not what was stored in it."""
+    """What a repository holds is not what was stored in it; `packs` are the damaged ones, if known."""
+
+    def __init__(
+        self, message: str, *, hint: str = "", result: object = None, packs: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message, hint=hint, result=result)
+        self.packs = packs
 
 
 class PointsMissing(ToolFailed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from drkit.model import (
+    CLOCK_SKEW,
     Attempt,
     CertificateFacts,
     CheckResult,
@@ -27,6 +28,7 @@ from drkit.model import (
     Stage,
     Status,
 )
+from drkit.model.reread import Proved, Reread, StoreProofs, reread
 
 
 def manifest(name: str, at: datetime) -> PointManifest:
@@ -71,6 +73,15 @@ def incomplete(name: str, at: datetime) -> Point:
     return Point(name, PointStatus.INCOMPLETE, at, (f"snapshot-of-{name}",))
 
 
+def _reread(now: datetime) -> tuple[Reread, ...]:
+    """The reading of a repository that is done, and of a vault that is not."""
+    day = timedelta(days=1)
+    packs = StoreProofs("packs", "primary", (Proved(now - 2 * day, 60, 1 << 30),), ())
+    unread, late = (Proved(now - 3 * day, 10, 5 << 30),), Proved(now - 100 * day, 90, 10 << 30)
+    vault = StoreProofs("vault", "s3://vault/kept", (late, Proved(now - day, 900, 70 << 30)), unread)
+    return tuple(reread(each, now, 90 * day, CLOCK_SKEW) for each in (packs, vault))
+
+
 def status(now: datetime) -> Status:
     """A site of which everything is known: an objective is missed, a problem is red, another is not."""
     hour, day = timedelta(hours=1), timedelta(days=1)
@@ -112,7 +123,9 @@ def status(now: datetime) -> Status:
             Attempt("4", "drill", "quick", now - hour, now, 5),
         ),
         repositories=(
-            RepositoryStatus("primary", 7, newest, now - 4 * hour, rpo, quick, full, full, quick),
+            RepositoryStatus(
+                "primary", 7, newest, now - 4 * hour, rpo, quick, full, full, quick, _reread(now)
+            ),
             RepositoryStatus("offsite", None, None, None, far, None, None),
         ),
         sources=(

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from drkit import config
 from drkit.actions import collapsed, hosts, known_points
+from drkit.actions.reread import recording
 from drkit.model import (
     Bucketed,
     CertificateFacts,
@@ -21,7 +22,9 @@ from drkit.model import (
     SecretFile,
     Volume,
 )
+from drkit.model.reread import Reread
 from drkit.points.catalog import open_catalog
+from drkit.points.ledger import keeping
 from drkit.points.ownership import host_of
 
 
@@ -83,6 +86,8 @@ class PointDetails:
     proven: bool = False
     keys_unproven: bool = False
     losses: tuple[Loss, ...] = ()
+    # How long ago what the repository, and the vault, hold was read, by the ledger.
+    reread: tuple[Reread, ...] = ()
 
 
 def points(
@@ -118,7 +123,9 @@ def points(
 
 def show(settings: config.Config, wanted: str, repository: str | None = None) -> PointDetails:
     """One sealed recovery point; raises NoSuchPoint."""
-    point, manifest = open_catalog(settings, repository).find(wanted)
+    catalog = open_catalog(settings, repository)
+    point, manifest = catalog.find(wanted)
+    found, _ = keeping.summaries(catalog, catalog.snapshots())
     return PointDetails(
         id=point.id,
         status=point.status,
@@ -141,6 +148,7 @@ def show(settings: config.Config, wanted: str, repository: str | None = None) ->
         proven=point.proven,
         keys_unproven=point.keys_unproven,
         losses=manifest.losses,
+        reread=recording.judged(found, settings.objectives.reread) if found else (),
     )
 
 

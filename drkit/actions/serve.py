@@ -81,6 +81,7 @@ def serve(
     catalog = open_catalog(settings, options.repository)
     point, manifest = catalog.find(options.point or "latest", locked=True)
     opening.refuse_without_images(manifest)
+    opening.refuse_layouts(manifest)
     certificate, tls = None, None
     if options.tls or not address.local:
         identity = identity_file(settings, options.identity)

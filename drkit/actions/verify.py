@@ -10,16 +10,24 @@ from pathlib import Path
 
 from drkit import config
 from drkit.actions import known_points
+from drkit.actions.known_points import Missed
+from drkit.actions.reread import recording
+from drkit.actions.reread.blobs import LongestUnread, NoBlobs, ShareOfBlobs
+from drkit.actions.reread.budget import Limits
+from drkit.actions.reread.packs import Packs, PacksRead
 from drkit.blobs.ends import place_of_vault
 from drkit.blobs.opening import open_bucket
+from drkit.blobs.share import share
 from drkit.blobs.units import executors
 from drkit.blobs.units.sources import BucketSource
 from drkit.blobs.vault import reading as vault_reading
 from drkit.blobs.vault.reading import WORKERS
-from drkit.blobs.vault.verifying import VaultVerified, Verification
-from drkit.errors import PointsMissing, ToolFailed, UsageError, VaultDamaged
+from drkit.blobs.vault.verifying import Reading, VaultVerified, Verification
+from drkit.errors import Failure, PointsMissing, ToolFailed, UsageError, VaultDamaged
 from drkit.model import ALL_DATA, SOME_DATA, STRUCTURE, Point, PointManifest
+from drkit.model.reread import Reread
 from drkit.points.catalog import Catalog, open_catalog
+from drkit.points.ledger.keeping import Book
 from drkit.progress import Listener, silent
 from drkit.state.directory import State, private_directory
 from drkit.tools.parallel import all_of
@@ -32,6 +40,9 @@ class VerifyResult:
     """A repository whose structure, and as much of its data as was asked for, is sound; and its vault.
 
     `vault` is None where no point relies on one. `nothing_read`: no data is in the share that was asked for.
+    `packs` is how much of the repository was read, where that is known; `reread` how far reading is now, by
+    the ledger that was written, `unrecorded` why what was read is not in it, `doubts` why others count for
+    nothing.
     """
 
     repository: str
@@ -39,40 +50,119 @@ class VerifyResult:
     seconds: float
     vault: VaultVerified | None = None
     nothing_read: bool = False
+    packs: PacksRead | None = None
+    reread: tuple[Reread, ...] = ()
+    unrecorded: str = ""
+    doubts: tuple[str, ...] = ()
 
 
-def verify(
-    settings: config.Config,
-    repository: str | None,
-    read_data_subset: str | None,
-    listener: Listener = silent,
-    cluster: str | None = None,
-) -> VerifyResult:
+@dataclass(frozen=True)
+class VerifyOptions:
+    """What the command line says: a share of the data, or limits for what was not read for longest.
+
+    `cluster` is the address of a scheduler whose workers read the vault, instead of what [cluster] says.
+    """
+
+    repository: str | None = None
+    read_data_subset: str | None = None
+    limits: Limits | None = None
+    cluster: str | None = None
+
+    def require_sensible(self) -> None:
+        """Raise UsageError for what makes no sense."""
+        subset = self.read_data_subset
+        if subset is not None and not output.is_subset(subset):
+            raise UsageError(
+                f'"{subset}" is not a share of the data',
+                hint="for example 5%, 1/7 or 2G; 100% reads everything",
+            )
+        if subset is not None and self.limits is not None:
+            raise UsageError(
+                "--read-data-subset does not go together with --for or --bytes",
+                hint="the latter read what was not read for longest, the former a share",
+            )
+
+    @property
+    def reads(self) -> bool:
+        """Whether any data is to be read."""
+        return self.read_data_subset is not None or self.limits is not None
+
+
+def verify(settings: config.Config, options: VerifyOptions, listener: Listener = silent) -> VerifyResult:
     """Let restic check itself, and compare the vault with what the sealed points need of it.
 
     Raises ToolFailed if anything is damaged, a seal too, of which restic knows nothing; VaultDamaged with the
-    result where it is the vault, PointsMissing with it where points are gone. Without a subset only the
-    structure is looked at: a damaged pack of data, or a blob of the right size, goes unseen.
-    With a cluster, the configured one or that at `cluster`, its workers read the vault; ClusterFailed and
-    ClusterUnreachable tell of it.
+    result where it is the vault, PointsMissing with it where points are gone. Without a subset or limits only
+    the structure is looked at: a damaged pack of data, or a blob of the right size, goes unseen. Where the
+    workers of a cluster read the vault, ClusterFailed and ClusterUnreachable tell of it.
     """
-    if read_data_subset is not None and not output.is_subset(read_data_subset):
-        raise UsageError(
-            f'"{read_data_subset}" is not a share of the data',
-            hint="for example 5%, 1/7 or 2G; 100% reads everything",
-        )
-    started = time.monotonic()
-    settings = settings.at(repository).over(cluster)
+    options.require_sensible()
+    settings = settings.at(options.repository).over(options.cluster)
     restic.require(restic.version())
     state = State(settings.site.state)
     state.prepare()
     with private_directory(state.runs, f"verify-{os.getpid()}") as directory:
         # A copy of what the repository has lost is no comfort to a machine that has no copies.
-        catalog = open_catalog(settings, repository).without_copies(directory)
-        catalog.repository.check(read_data_subset)
-        nothing = read_data_subset is not None and output.is_empty_share(
-            read_data_subset, catalog.repository.packs()
-        )
+        catalog = open_catalog(settings, options.repository).without_copies(directory)
+        result, missed = _Verify(settings, options, catalog, directory, listener).run()
+    _refuse_damage(result)
+    if missed is not None:
+        problem = missed.problems[0]
+        raise PointsMissing(problem.message, hint=problem.hint, result=result)
+    return result
+
+
+@dataclass(frozen=True)
+class _Verify:
+    """One verify of a repository and its vault; `directory` is the run's own."""
+
+    settings: config.Config
+    options: VerifyOptions
+    catalog: Catalog
+    directory: Path
+    listener: Listener
+
+    def run(self) -> tuple[VerifyResult, Missed | None]:
+        """What was found, and which points are missed; raises what stops it."""
+        started, catalog, options = time.monotonic(), self.catalog, self.options
+        if not options.reads:
+            catalog.repository.check()
+            return self._look(started, None)
+        ledger = recording.open_ledger(catalog, "verify", self.directory / "ledger")
+        try:
+            packs = Packs(catalog.repository, ledger.round("packs", catalog.name))
+            if options.limits is None:
+                packs.check(options.read_data_subset)
+            else:
+                packs.check_longest_unread(options.limits.share(self._part(packs)))
+            result, missed = self._look(started, ledger)
+        except Failure:
+            # What was read and right before stays so, and what is wrong must not count as right any more.
+            recording.write(ledger, self.settings.objectives.reread)
+            raise
+        reread, unrecorded = recording.write(ledger, self.settings.objectives.reread)
+        subset = options.read_data_subset
+        found = packs.found if options.limits or subset is None or output.prefixes(subset) else None
+        nothing = subset is not None and output.is_empty_share(subset, packs.names())
+        return replace(
+            result,
+            packs=found,
+            nothing_read=nothing,
+            reread=reread,
+            unrecorded=unrecorded,
+            doubts=ledger.found.doubts,
+        ), missed
+
+    def _part(self, packs: Packs) -> float:
+        """Which part of the budget is the repository's; the vault has the rest, by their sizes."""
+        points = self.catalog.points()
+        every = [point.manifest for point in points if point.manifest and point.manifest.bucket]
+        blobs = max((part.bytes for m in every if (part := m.images)), default=0)
+        return packs.found.every_byte / max(packs.found.every_byte + blobs, 1) if blobs else 1.0
+
+    def _look(self, started: float, ledger: Book | None) -> tuple[VerifyResult, Missed | None]:
+        """The points, and the vault that they rely on."""
+        catalog = self.catalog
         listing = catalog.look()
         points = listing.points
         missed = known_points.look(catalog, listing)
@@ -80,14 +170,50 @@ def verify(
         _refuse_broken(points)
         sealed = [point.manifest for point in points if point.manifest]
         relying = [manifest for manifest in sealed if manifest.bucket is not None]
-        vault = _vault(settings, catalog, relying, read_data_subset, directory, listener) if relying else None
-    took = round(time.monotonic() - started, 3)
-    result = VerifyResult(settings.repository(repository).name, read_data_subset, took, vault, nothing)
-    _refuse_damage(result)
-    if missed is not None:
-        problem = missed.problems[0]
-        raise PointsMissing(problem.message, hint=problem.hint, result=result)
-    return result
+        vault = self._vault(relying, ledger, started) if relying else None
+        took = round(time.monotonic() - started, 3)
+        return VerifyResult(catalog.name, self.options.read_data_subset, took, vault), missed
+
+    def _vault(
+        self, manifests: Sequence[PointManifest], ledger: Book | None, started: float
+    ) -> VaultVerified:
+        bucketed = manifests[0].bucket
+        assert bucketed is not None
+        vault = vault_reading.vault_for(self.settings, bucketed)
+        with open_bucket(vault) as bucket:
+            place = place_of_vault(vault)
+            work = Verification(
+                bucket,
+                place,
+                self.catalog.repository,
+                manifests,
+                self.directory,
+                self.listener,
+                executors.executor(self.settings.cluster, WORKERS // BucketSource.at_once, self.directory),
+                vault,
+                files=self.settings.cluster.credentials == "files",
+            )
+            reading = self._reading(manifests, ledger, place.where, started)
+            # Not in this thread: an interruption then ends the work of all the others as well.
+            outcome = all_of({"vault": lambda: work.run(reading)})["vault"]
+            if outcome.bad:
+                _refuse_moving(self.catalog, manifests)
+            if elsewhere := vault_reading.elsewhere(place, manifests):
+                # What this one lacks is no damage: nobody has copied it here.
+                return replace(outcome, elsewhere=elsewhere)
+            return replace(outcome, unrecorded=work.write_down())
+
+    def _reading(
+        self, manifests: Sequence[PointManifest], ledger: Book | None, where: str, started: float
+    ) -> Reading:
+        """Which blobs are read: of what was not read for longest, as much as is left of the time."""
+        if ledger is None:
+            return NoBlobs()
+        made, limits = ledger.round("vault", where), self.options.limits
+        if limits is None:
+            largest = max((part.bytes for m in manifests if (part := m.images)), default=0)
+            return ShareOfBlobs(made, share(self.options.read_data_subset, largest))
+        return LongestUnread(made, limits.after(time.monotonic() - started), self.directory / "unread.db")
 
 
 def _refuse_damage(result: VerifyResult) -> None:
@@ -117,11 +243,12 @@ def _refuse_damage(result: VerifyResult) -> None:
         )
 
 
-def thorough(read_data_subset: str | None) -> int:
+def thorough(options: VerifyOptions) -> int:
     """How much of what is stored such a verify looks at."""
-    if read_data_subset is None:
+    if not options.reads:
         return STRUCTURE
-    return ALL_DATA if read_data_subset.strip() in ("100%", "1/1") else SOME_DATA
+    subset = options.read_data_subset or ""
+    return ALL_DATA if subset.strip() in ("100%", "1/1") else SOME_DATA
 
 
 def _refuse_broken(points: Sequence[Point]) -> None:
@@ -133,34 +260,6 @@ def _refuse_broken(points: Sequence[Point]) -> None:
             hint="a new backup makes a whole one; `restic forget` removes what is left of those,"
             " and `drkit points --forget ID` confirms that",
         )
-
-
-def _vault(
-    settings: config.Config,
-    catalog: Catalog,
-    manifests: Sequence[PointManifest],
-    subset: str | None,
-    directory: Path,
-    listener: Listener,
-) -> VaultVerified:
-    bucketed = manifests[0].bucket
-    assert bucketed is not None
-    vault = vault_reading.vault_for(settings, bucketed)
-    with open_bucket(vault) as bucket:
-        place = place_of_vault(vault)
-        executor = executors.executor(settings.cluster, WORKERS // BucketSource.at_once, directory)
-        files = settings.cluster.credentials == "files"
-        work = Verification(
-            bucket, place, catalog.repository, manifests, directory, listener, executor, vault, files=files
-        )
-        # Not in this thread: an interruption then ends the work of all the others as well.
-        outcome = all_of({"vault": lambda: work.run(subset)})["vault"]
-        if outcome.bad:
-            _refuse_moving(catalog, manifests)
-        if elsewhere := vault_reading.elsewhere(place, manifests):
-            # What this one lacks is no damage: nobody has copied it here.
-            return replace(outcome, elsewhere=elsewhere)
-        return replace(outcome, unrecorded=work.write_down())
 
 
 def _refuse_moving(catalog: Catalog, manifests: Sequence[PointManifest]) -> None:

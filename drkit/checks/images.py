@@ -22,7 +22,7 @@ from drkit.registry import closure, links, storage
 from drkit.registry.ledger import Ledger
 from drkit.registry.storage import Tag
 from drkit.tools.parallel import for_each
-from drkit.tools.registry import Client, Descriptor
+from drkit.tools.registry import Address, Client, Descriptor
 from drkit.tools.tally import Tally
 
 _WORKERS = min(4, os.cpu_count() or 1)
@@ -58,7 +58,7 @@ class _Tally:
         return passed(good) if self.done else not_provable(nothing)
 
 
-def tags_pull(socket: Path, tags: Iterable[Tag], ledger: Ledger, dangling: Known = NOTHING) -> Finding:
+def tags_pull(address: Address, tags: Iterable[Tag], ledger: Ledger, dangling: Known = NOTHING) -> Finding:
     """Pull every tag by digest from the running registry, as a client with an empty cache would.
 
     Each manifest, configuration and layer is read whole and hashed once; where a further image shares a
@@ -67,7 +67,7 @@ def tags_pull(socket: Path, tags: Iterable[Tag], ledger: Ledger, dangling: Known
     """
     tally = _Tally()
     there = (tag for tag in tags if not dangling.tag(tag.repository, tag.name))
-    with Client(socket) as client:
+    with Client(address) as client:
         for_each(there, _Puller(client, ledger, tally, dangling).pull, _PULLERS)
     size = f"{tally.bytes / (1 << 20):,.1f} MiB"
     said = f"{tally.done:,} tags pulled by digest, {size} read through the registry{told(dangling)}"
@@ -122,23 +122,29 @@ def blobs_hash(
     ledger: Ledger,
     wrong: Callable[[str], object] | None = None,
     meter: Meter | None = None,
+    judged: Callable[[str, int, bool], object] | None = None,
 ) -> Finding:
     """Every stored blob's bytes hash to its name; those that were pulled whole already are not read again.
 
-    `wrong` is told of each digest whose bytes are others, by several threads.
+    `wrong` is told of each digest whose bytes are others, and `judged` of each digest with its size and
+    whether its bytes are right; by several threads.
     """
     tally = _Tally()
 
     def look(blob: tuple[str, int]) -> None:
         digest, size = blob
+        right = True
         if not ledger.good(digest):
             found = hash_file(storage.blob_path(root, digest))
-            if found != digest:
+            right = found == digest
+            if not right:
                 tally.fault(f"the bytes of {digest} hash to {found}")
                 if wrong:
                     wrong(digest)
         tally.add()
         tally.read(size)
+        if judged:
+            judged(digest, size, right)
         if meter:
             meter.add(size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,9 +11,13 @@ import typer
 from drkit.cli.options import Json
 from drkit.cli.run import Run, perform
 from drkit.errors import UsageError
+from drkit.progress import Listener, silent
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from drkit.model import Status
+    from drkit.model.sites import Sites
     from drkit.reports.nagios import Answer
 
 _EVERY = 60.0
@@ -41,10 +46,33 @@ def status(
     write: Annotated[
         bool, typer.Option("--write", help="Write the page and metrics that the configuration names, too.")
     ] = False,
+    every: Annotated[
+        Path | None,
+        typer.Option("--all", metavar="DIR", help="All sites whose configurations are in this directory."),
+    ] = None,
+    timeout: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="With --all: how long each site may take; default: 3m."),
+    ] = None,
+    metrics: Annotated[
+        Path | None, typer.Option("--metrics", metavar="FILE", help="With --all: write metrics of all sites.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say whether the objectives are met and nothing else is wrong."""
     from drkit.cli.views import status as show
+
+    if every is not None:
+        _refuse_beside_all(context, nagios=nagios, html=html is not None, write=write)
+        many = _Many(every, timeout, metrics, watch=watch, seconds=seconds, as_json=json)
+        many.perform(context)
+        return
+    if timeout is not None or metrics is not None:
+        name = "--timeout" if timeout is not None else "--metrics"
+        raise UsageError(
+            f"{name} goes with --all",
+            hint="metrics of one site: see [metrics] in the configuration, and --write",
+        )
 
     def work(run: Run) -> Status | None:
         from drkit.actions.status import run as action
@@ -53,8 +81,7 @@ def status(
         _one_of(("--watch", watch), ("--nagios", nagios), ("--json", json))
         _one_of(("--nagios", nagios), ("--html", html is not None))
         _one_of(("--nagios", nagios), ("--write", write))
-        if seconds is not None and not watch:
-            raise UsageError("SECONDS goes with --watch", hint=f"drkit status --watch {seconds:g}")
+        _require_watch(seconds, watch=watch)
         if watch:
             _one_of(("--watch", True), ("--html", html is not None), ("--write", write))
             watching.watch(lambda: action.status(run.settings), show.status, seconds or _EVERY)
@@ -64,6 +91,76 @@ def status(
     if nagios and not (watch or json or seconds or html or write):
         _as_plugin(context)
     perform(context, "status", json, work, show.status_or_nothing, bar=not watch)
+
+
+def _refuse_beside_all(context: typer.Context, *, nagios: bool, html: bool, write: bool) -> None:
+    """Raise UsageError for what makes sense for one site alone."""
+    reasons = {
+        "--nagios": (
+            nagios,
+            "a plugin answers for one site: define a check for each, so that each can alarm",
+        ),
+        "--html": (html, "the page is one site's: run `drkit --config FILE status --html PAGE` for each"),
+        "--write": (
+            write,
+            "each site names its own files: run `drkit --config FILE status --write` for each",
+        ),
+        "--config": (context.obj.config is not None, "--config names one site, --all a directory of them"),
+    }
+    for name, (given, hint) in reasons.items():
+        if given:
+            raise UsageError(f"{name} and --all do not go together", hint=hint)
+
+
+@dataclass(frozen=True)
+class _Many:
+    """`status --all`: what the command line says."""
+
+    directory: Path
+    timeout: str | None
+    metrics: Path | None
+    watch: bool
+    seconds: float | None
+    as_json: bool
+
+    def perform(self, context: typer.Context) -> None:
+        from drkit.cli.views import sites as show
+
+        _one_of(("--watch", self.watch), ("--json", self.as_json))
+        _require_watch(self.seconds, watch=self.watch)
+        perform(context, "status", self.as_json, self._work, show.sites_or_nothing, bar=not self.watch)
+
+    def _work(self, run: Run) -> Sites | None:
+        from drkit.cli import watching
+        from drkit.cli.views import sites as show
+
+        if not self.watch:
+            return self._look(run.listener)
+        watching.watch(lambda: self._look(silent), show.sites, self.seconds or _EVERY)
+        return None
+
+    def _look(self, listener: Listener) -> Sites:
+        from drkit.actions import sites as action
+        from drkit.reports import metrics, site_metrics
+
+        found = action.look(self.directory, self._limit(), listener)
+        if self.metrics is not None:
+            metrics.write(self.metrics, site_metrics.render(found))
+        return action.judged(found)
+
+    def _limit(self) -> timedelta:
+        from drkit.actions import sites as action
+        from drkit.config.fields import parse_duration
+
+        try:
+            return parse_duration(self.timeout) if self.timeout is not None else action.TIMEOUT
+        except ValueError as error:
+            raise UsageError(f"--timeout: {error}", hint="for example --timeout 90s") from None
+
+
+def _require_watch(seconds: float | None, *, watch: bool) -> None:
+    if seconds is not None and not watch:
+        raise UsageError("SECONDS goes with --watch", hint=f"drkit status --watch {seconds:g}")
 
 
 def _one_of(*options: tuple[str, bool]) -> None:

@@ -141,7 +141,8 @@ class _Keeper:
         """Do a job in a process of its own; returns its exit code."""
         settings = self.settings
         try:
-            words = jobs.words(job, several=len(settings.repositories) > 1)
+            several, span = len(settings.repositories) > 1, settings.schedule.verify_for
+            words = jobs.words(job, several=several, verify_for=span)
             program = (sys.executable, "-m", "drkit", "--config", str(self._good_path()))
             command = Command((*program, *words), {**os.environ, "PATH": search_path()})
             code = execute.pass_through(command)

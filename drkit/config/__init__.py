@@ -12,7 +12,16 @@ from drkit.config.reading import DEFAULT_PATH, find_config, from_document, load_
 from drkit.config.repositories import Repository, Retention
 from drkit.config.service import Drill, Harbor, Registry, Restore
 from drkit.config.site import Config, ConfigurationFile, Objectives, Site
-from drkit.config.sources import S3, BucketBlobs, Database, FilesystemBlobs, Secrets, Vault
+from drkit.config.sources import (
+    S3,
+    BucketBlobs,
+    Database,
+    DirectoryBlobs,
+    FilesystemBlobs,
+    LayoutBlobs,
+    Secrets,
+    Vault,
+)
 from drkit.config.unattended import Notify, Ping, Schedule
 
 __all__ = [
@@ -23,10 +32,12 @@ __all__ = [
     "Config",
     "ConfigurationFile",
     "Database",
+    "DirectoryBlobs",
     "Drill",
     "FilesystemBlobs",
     "Harbor",
     "Hook",
+    "LayoutBlobs",
     "Limits",
     "MaxDuration",
     "Notify",

@@ -38,6 +38,7 @@ class Objectives(Section):
     rpo: Duration | None = None
     rto: Duration | None = None
     drill: Duration | None = None
+    reread: Duration | None = None
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,9 @@ class Database(Section):
     lock_wait: Duration = timedelta(seconds=30)
 
 
-class FilesystemBlobs(Section):
+class DirectoryBlobs(Section):
     """`[blobs]` in a directory: the registry's root directory, and how it is held still while it is read."""
 
-    kind: Literal["filesystem"] = "filesystem"
     path: AbsolutePath
     volume: Literal["auto", "btrfs", "zfs", "lvm", "reflink", "live"] = "auto"
 
@@ -47,6 +46,18 @@ class FilesystemBlobs(Section):
     def where(self) -> str:
         """The root directory, for a person and for the manifest."""
         return str(self.path)
+
+
+class FilesystemBlobs(DirectoryBlobs):
+    """`[blobs]` in a directory with distribution's storage tree."""
+
+    kind: Literal["filesystem"] = "filesystem"
+
+
+class LayoutBlobs(DirectoryBlobs):
+    """`[blobs]` in a directory with an OCI image layout for each repository, as zot keeps them."""
+
+    kind: Literal["oci"]
 
 
 class S3(Section):
@@ -107,11 +118,14 @@ def _kind_of_blobs(value: object) -> str:
 
 
 Blobs = Annotated[
-    Annotated[FilesystemBlobs, Tag("filesystem")] | Annotated[BucketBlobs, Tag("s3")],
+    Annotated[FilesystemBlobs, Tag("filesystem")]
+    | Annotated[LayoutBlobs, Tag("oci")]
+    | Annotated[BucketBlobs, Tag("s3")],
     Discriminator(_kind_of_blobs),
 ]
-KINDS_OF_BLOBS: dict[str, type[FilesystemBlobs | BucketBlobs]] = {
+KINDS_OF_BLOBS: dict[str, type[FilesystemBlobs | LayoutBlobs | BucketBlobs]] = {
     "filesystem": FilesystemBlobs,
+    "oci": LayoutBlobs,
     "s3": BucketBlobs,
 }
 

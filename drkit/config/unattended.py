@@ -27,6 +27,7 @@ class Schedule(Section):
     """`[schedule]`: cron expressions, in a time zone; the machine's own, where none is named.
 
     Every job is put off by up to `jitter`, always by the same: machines that share a server come one by one.
+    `verify_for` is how long a verify reads what was not read for longest; without it it reads no data.
     """
 
     backup: CronExpression | None = None
@@ -36,6 +37,7 @@ class Schedule(Section):
     drill_quick: CronExpression | None = None
     expire: CronExpression | None = None
     runbook: CronExpression | None = None
+    verify_for: Duration | None = None
     timezone: TimeZone | None = None
     jitter: Duration | None = None
 

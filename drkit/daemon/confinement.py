@@ -55,7 +55,7 @@ DeviceAllow=/dev/btrfs-control rw
 def confined(settings: config.Config) -> str:
     """The lines of [Service] that confine it."""
     blobs = settings.blobs
-    live = not isinstance(blobs, config.FilesystemBlobs) or blobs.volume == "live"
+    live = not isinstance(blobs, config.DirectoryBlobs) or blobs.volume == "live"
     lines = [_ALWAYS, "" if live else _VOLUMES]
     shared = _uses_temporary(settings)
     lines.append(f"PrivateTmp={'no' if shared else 'yes'}\n")
@@ -84,7 +84,7 @@ def written(settings: config.Config) -> Iterator[Path]:
         yield from _MAIL
     if settings.runbook.directory:
         yield settings.runbook.directory
-    if isinstance(settings.blobs, config.FilesystemBlobs):
+    if isinstance(settings.blobs, config.DirectoryBlobs):
         volume, path = settings.blobs.volume, settings.blobs.path
         if volume in ("auto", "reflink"):
             # A copy that shares its blocks stands beside the directory, or within, where that is a mount.

@@ -30,7 +30,8 @@ def lines(settings: config.Config, program: Path, config_path: Path, *, user: st
     found = []
     for job, expression in schedule.jobs.items():
         cron.read(job, expression)
-        verb = words(job, several=len(settings.repositories) > 1)
+        several = len(settings.repositories) > 1
+        verb = words(job, several=several, verify_for=schedule.verify_for)
         command = shlex.join((str(program), "--quiet", "--config", str(config_path), *verb))
         put_off = int(schedule.delay(settings.site.name, job).total_seconds())
         wait = f"sleep {put_off}; " if put_off else ""

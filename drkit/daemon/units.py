@@ -94,7 +94,9 @@ def timers(settings: config.Config, program: Path, config_path: Path) -> dict[st
             what=job.replace("_", " "),
             site=site,
             after=_after(before),
-            command=_command(program, config_path, words(job, several=several)),
+            command=_command(
+                program, config_path, words(job, several=several, verify_for=schedule.verify_for)
+            ),
             state=_word(f"DRKIT_STATE={settings.site.state}"),
             common=_COMMON.format(confined=confined(settings)),
         )

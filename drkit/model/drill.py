@@ -8,9 +8,10 @@ from typing import Literal
 
 from drkit.model.check import CheckResult, ControlResult, Outcome, Unplanted
 from drkit.model.evidence import TableEvidence
+from drkit.model.reread import Reread
 
 Level = Literal["quick", "full"]
-ObjectiveName = Literal["rpo", "rto", "drill"]
+ObjectiveName = Literal["rpo", "rto", "drill", "reread"]
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,8 @@ class DrillReport:
     started_by: str = ""
     # With `--upgrade-to`.
     upgrade: Upgrade | None = None
+    # How long ago what is stored was read, by the ledger, this drill included.
+    reread: tuple[Reread, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,14 @@ JOBS = ("backup", "copy", "verify", "drill", "drill_quick", "expire", "runbook")
 _INTERRUPTED = 130
 
 
-def words(job: str, *, several: bool) -> tuple[str, ...]:
-    """The words after `drkit` that do it; `several`: there is more than one repository to be drilled."""
+def words(job: str, *, several: bool, verify_for: timedelta | None = None) -> tuple[str, ...]:
+    """The words after `drkit` that do it; `several`: there is more than one repository to be drilled.
+
+    `verify_for` is how long a verify reads.
+    """
     match job:
+        case "verify" if verify_for is not None:
+            return ("verify", "--for", f"{verify_for.total_seconds():.0f}s")
         case "drill" | "drill_quick":
             level = "quick" if job == "drill_quick" else "full"
             return ("drill", "--level", level, *(("--in-turn",) if several else ()))

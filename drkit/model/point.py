@@ -19,6 +19,8 @@ from drkit.model.loss import Loss
 from drkit.model.trail import TrailHead
 
 MANIFEST_SCHEMA = 1
+# How images stand in their directory: distribution's tree, or an OCI image layout for each repository.
+StorageKind = Literal["distribution", "oci"]
 PartKind = Literal[
     "database",
     "roles",
@@ -183,6 +185,7 @@ class PointManifest:
     volume: Volume | None = None
     # Set where the blobs were in a bucket: their bytes are in a vault, not in the restic repository.
     bucket: Bucketed | None = None
+    storage: StorageKind = "distribution"
     schema: int = MANIFEST_SCHEMA
     # A point whose secrets were encrypted anew is sealed again: the seal of the highest revision counts, and
     # the others are to be removed.

@@ -39,6 +39,7 @@ class ProblemKind(StrEnum):
     REPOSITORY = "repository"
     NOT_COPIED = "not_copied"
     VAULT = "vault"
+    LEDGER = "ledger"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from drkit.model.closure import Closure
 from drkit.model.drill import DrillNote, Objective
 from drkit.model.point import CertificateFacts
 from drkit.model.problem import Problem
+from drkit.model.reread import Reread
 
 SourceKind = Literal["database", "images", "secrets"]
 
@@ -20,7 +21,8 @@ class RepositoryStatus:
     """A repository, the primary one first; `rpo` is None where the configuration names none for it.
 
     `points` is how many are sealed there, None where nobody can tell. Of `last_full_drill` and
-    `last_quick_drill` nobody has said that they passed.
+    `last_quick_drill` nobody has said that they passed. `reread` is how far the reading of what is stored is,
+    by the ledger there; empty where there is none.
     """
 
     name: str
@@ -32,6 +34,7 @@ class RepositoryStatus:
     last_passed_drill: DrillNote | None
     last_full_drill: DrillNote | None = None
     last_quick_drill: DrillNote | None = None
+    reread: tuple[Reread, ...] = ()
 
     @property
     def readable(self) -> bool:

@@ -127,6 +127,10 @@ class Catalog:
     def _reader(self) -> Reader:
         return Reader(self.repository, self.cache, self.alike, self.histories)
 
+    def keep(self, snapshot: Snapshot, data: bytes) -> None:
+        """Keep here what a snapshot says, for as long as that is in the repository."""
+        self._reader.keep(snapshot.id, data)
+
     def fetch_seal(self, point: Point, lists: Path | None = None) -> SealFiles:
         """The seal of a sealed point; lists, which grow with the registry, are put into `lists` or left.
 

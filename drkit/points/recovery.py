@@ -89,6 +89,8 @@ class _Blobs:
     name: str
     root: str
     target: str
+    # Whether each repository is an OCI image layout.
+    layouts: bool = False
 
 
 def files(manifest: PointManifest, seal_tags: str) -> dict[str, str]:
@@ -181,7 +183,8 @@ def _blobs(manifest: PointManifest) -> _Blobs | None:
         return _Blobs("", "", "", "registry", manifest.bucket.source.where, "/registry")
     where = PurePosixPath(part.path)
     root = manifest.blobs_root or part.path
-    return _Blobs(part.snapshot, part.tree, str(where.parent), where.name, root, root)
+    layouts = manifest.storage == "oci"
+    return _Blobs(part.snapshot, part.tree, str(where.parent), where.name, root, root, layouts)
 
 
 def _lost(manifest: PointManifest) -> _Lost | None:

@@ -27,6 +27,9 @@ MACHINE = "drkit:machine:"
 EXPIRED = "drkit:expired:"
 # Of a snapshot that says that what a point has lost is meant.
 CONFIRMED = "drkit:confirmed:"
+# Of the snapshot that says what was read and right, and when; and a tag for each such that it has taken in.
+LEDGER = "drkit:ledger"
+MERGED = "drkit:merged:"
 # Names of parts stand in paths, ids of snapshots in restic's arguments.
 _NAME = re.compile(r"[\w@+.-]*[\w@+-][\w@+.-]*", re.ASCII)
 _SNAPSHOT = re.compile(r"\w[^/:\0]*")

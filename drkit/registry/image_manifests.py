@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from drkit.errors import ManifestMissing, ToolFailed
 from drkit.registry import storage
-from drkit.tools.registry import Descriptor, parse_manifest
+from drkit.tools.registry import Descriptor, hashes_to, parse_manifest
 
 # No registry takes a longer one (distribution, registry/handlers: maxManifestBodySize).
 LARGEST = 4 << 20
@@ -55,7 +54,7 @@ def needs(digest: str, data: bytes) -> Needs:
     """What a manifest of these bytes needs; raises ToolFailed as `read` does."""
     if len(data) > LARGEST:
         raise ToolFailed(f"{digest} is longer than any manifest: more than {LARGEST >> 20} MiB")
-    if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+    if not hashes_to(data, digest):
         raise ToolFailed(f"the bytes of the manifest {digest} are not what its name says")
     try:
         found = parse_manifest(digest, data)

@@ -7,6 +7,7 @@ own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from drkit import __version__
 from drkit.errors import ConfigError
 from drkit.files import replace_file
 from drkit.model import Attempt, DrillNote, Outcome, ProblemKind, Status
+from drkit.model.reread import Reread
 
 
 def write(path: Path, text: str) -> None:
@@ -165,6 +167,8 @@ def _of_repositories(made: _Metrics, status: Status) -> None:
             made.set("repository_rpo_met", says, float(each.rpo.met), repository=name)
             says = "How old the newest point there may be."
             made.set("repository_rpo_target_seconds", says, each.rpo.target_seconds, repository=name)
+        for store in each.reread:
+            _of_reading(made, name, store)
         for level, drill in (("full", each.last_full_drill), ("quick", each.last_quick_drill)):
             _of_level(made, name, level, drill)
 
@@ -179,6 +183,33 @@ def _of_level(made: _Metrics, repository: str, level: str, drill: DrillNote | No
         says = "How long it took to bring everything back."
         seconds = drill.recovery_time_seconds
         made.set("repository_last_drill_recovery_time_seconds", says, seconds, **labels)
+
+
+def _of_reading(made: _Metrics, repository: str, store: Reread) -> None:
+    """How far the reading of a store is."""
+    done = store.done_at.timestamp() if store.done_at else math.inf if store.overdue_bytes else 0.0
+    for what, says, value in (
+        ("bytes", "What is stored there, as far as the ledger knows it.", store.bytes),
+        ("never_bytes", "What of it was never read.", store.never_bytes),
+        ("wrong_bytes", "What of it was found damaged when it was read last.", store.wrong_bytes),
+        (
+            "overdue_ratio",
+            "Which part of it was not read for longer than the objective.",
+            store.overdue_share,
+        ),
+        ("longest_seconds", "How long the longest unread bytes are so.", _or_infinite(store.oldest_seconds)),
+        ("pace_bytes_per_day", "What was read a day in the last seven days.", store.pace),
+        (
+            "done_timestamp_seconds",
+            "When nothing is overdue any more at that pace: 0 if nothing is, +Inf if that day never comes.",
+            done,
+        ),
+    ):
+        made.set(f"reread_{what}", says, value, repository=repository, store=store.kind, where=store.where)
+
+
+def _or_infinite(seconds: float | None) -> float:
+    return math.inf if seconds is None else seconds
 
 
 def _of_sources(made: _Metrics, status: Status) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from drkit.errors import ConfigError
 from drkit.logs import redact
 from drkit.model import CheckKind, DrillNote, DrillReport, Outcome
-from drkit.reports import controls, statements
+from drkit.reports import controls, sentences, statements
 from drkit.reports.jsonable import jsonable
 from drkit.reports.text import templates
 from drkit.reports.units import duration, moment, size
@@ -60,6 +60,7 @@ def render(report: DrillReport, sentence: str, earlier: Sequence[DrillNote] = ()
         good=good,
         sentence=redact(sentence),
         earlier=tuple(reversed(earlier[-_EARLIER:])),
+        reread=[sentences.reread(each, report.finished_at) for each in report.reread],
         evidence=jsonable(controls.evidence([report])),
         plain=jsonable(report),
         folded=jsonable(statements.fold(report.checks)),

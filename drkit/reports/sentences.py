@@ -8,9 +8,15 @@ from datetime import datetime, timedelta
 
 from drkit.model import Attempt, CertificateFacts, Sizes, Status
 from drkit.model.job import JOBS, is_run_of
+from drkit.model.reread import Reread, StoreKind
 from drkit.reports.units import counted, duration, size
 
-OBJECTIVES = {"rpo": "newest point is", "rto": "recovery takes", "drill": "last passed drill was"}
+OBJECTIVES = {
+    "rpo": "newest point is",
+    "rto": "recovery takes",
+    "drill": "last passed drill was",
+    "reread": "longest unread for",
+}
 # What follows runs, and is told of only where it fails.
 _TELLING = ("notify", "metrics")
 # Further away nothing has to be done about a certificate.
@@ -88,6 +94,43 @@ def sizes(found: Sizes) -> str:
         grows = "grows" if found.growth_per_week >= 0 else "shrinks"
         said += f", {grows} by {size(abs(found.growth_per_week))} a week"
     return f"{said}; {size(found.added_last_week)} stored in the last 7 days"
+
+
+_STORES: dict[StoreKind, str] = {
+    "packs": "repository {}",
+    "vault": "vault {}",
+    "blobs": "blobs in {}, restored by drills",
+}
+
+
+def reread(found: Reread, now: datetime) -> str:
+    """How far the reading of a store is, and when it will be done at the pace of the last days."""
+    about = "about " if found.estimated else ""
+    said = f"{_STORES[found.kind].format(found.where)}: {about}{size(found.bytes)}"
+    if found.wrong_bytes:
+        said += f", {size(found.wrong_bytes)} of it damaged"
+    if found.never_bytes:
+        said += f", {_share(found.never_bytes, found.bytes)} never read"
+    if found.half_seconds is not None:
+        said += f", half of it read within {rough(found.half_seconds)}"
+    if found.oldest_seconds is not None:
+        said += f", longest unread for {rough(found.oldest_seconds)}"
+    if found.kind == "blobs" or found.target_seconds is None:
+        return said
+    if not found.overdue_bytes:
+        return f"{said}; nothing is overdue"
+    said += f"; {_share(found.overdue_bytes, found.bytes)} overdue"
+    if found.done_at is None:
+        return f"{said}, and nothing was read in the last 7 days"
+    return f"{said}, done {ago(found.done_at, now)} at today's pace ({size(found.pace)} a day)"
+
+
+def _share(part: float, whole: float) -> str:
+    """`12 %`; never 0 or 100 where it is not quite that."""
+    percent = 100 * part / whole if whole else 100.0
+    if 0 < percent < 1:
+        return "less than 1 %"
+    return "more than 99 %" if 99 < percent < 100 else f"{percent:.0f} %"
 
 
 def certificates(found: tuple[CertificateFacts, ...], now: datetime) -> Iterator[str]:

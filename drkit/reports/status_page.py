@@ -68,6 +68,7 @@ def render(
         names=sentences.OBJECTIVES,
         runs=list(sentences.runs(status)),
         ago=sentences.ago,
+        reread=sentences.reread,
         sizes=sentences.sizes(status.sizes),
         soon=status.at + sentences.SOON,
         calendars=(

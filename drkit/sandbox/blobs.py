@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from drkit.blobs import inventory
 from drkit.blobs.bucket import links_archive
-from drkit.blobs.directory.cleaning import Cleaned, clean
+from drkit.blobs.directory.cleaning import DISTRIBUTION, LAYOUTS, Cleaned, clean
 from drkit.blobs.inventory import Entry
 from drkit.blobs.vault import fetching as bucket_restore
 from drkit.blobs.vault import reading as vault_reading
@@ -71,7 +71,8 @@ class BlobsBuilder:
             return self._from_vault(target / "registry", self.files.manifest.bucket, wanted)
         root = self._from_repository(target, wanted)
         # At once: behind a link would be production, or nothing, and what is read there proves nothing.
-        return RestoredBlobs(root, clean(root, cut_links=False))
+        grammar = LAYOUTS if self.files.manifest.storage == "oci" else DISTRIBUTION
+        return RestoredBlobs(root, clean(root, cut_links=False, grammar=grammar))
 
     def _from_repository(self, target: Path, wanted: Collection[str] | None) -> Path:
         part = self.files.manifest.need("blobs", "blobs")

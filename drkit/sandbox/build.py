@@ -22,6 +22,7 @@ from drkit.registry.storage import Tag
 from drkit.sandbox import container as sandbox_container
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
+from drkit.sandbox import zot
 from drkit.sandbox.blobs import STAGE, BlobsBuilder, OpenVault, RestoredBlobs
 from drkit.sandbox.hiding import NOTHING_HIDDEN, Hidden
 from drkit.secrets import capture
@@ -33,6 +34,7 @@ from drkit.tools.postgres import programs as postgres_programs
 from drkit.tools.postgres import sessions
 from drkit.tools.postgres.programs import Programs
 from drkit.tools.postgres.targets import Target
+from drkit.tools.registry import Address
 from drkit.tools.restic.repository import Repository
 
 # A quick drill restores the images of this many tags, picked by chance.
@@ -58,7 +60,7 @@ class Restored:
     databases: dict[str, RestoredDatabase] = field(default_factory=dict)
     blobs: RestoredBlobs | None = None
     hidden: Hidden = NOTHING_HIDDEN
-    registry_socket: Path | None = None
+    registry: Address | None = None
     # Which program serves the images, and its version.
     registry_version: str = ""
     bundle: Bundle = field(default_factory=Bundle)
@@ -144,14 +146,25 @@ class Builder:
         if self.level == "quick" and manifest.images:
             self._sample_of_blobs()
         if self.restored.blobs_root is not None:
-            with self.stopwatch.stage("start registry"):
-                program = sandbox_registry.find(self.registry_program)
-                self.restored.registry_version = sandbox_registry.version(program)
-                serving = sandbox_registry.serving(
-                    self.restored.blobs_root, self.directory, self.hidden, program
-                )
-                self.restored.registry_socket = self.stack.enter_context(serving)
+            self._serve(self.restored.blobs_root)
         return self.restored
+
+    def _serve(self, root: Path) -> None:
+        """Start the registry: zot only where it is on this machine, for its layouts can be read without."""
+        with self.stopwatch.stage("start registry"):
+            if self.files.manifest.storage == "oci":
+                found = zot.find(self.registry_program)
+                if found is None:
+                    return
+                version = zot.version(found)
+                serving = zot.serving(root, self.directory, self.hidden, found)
+                self.restored.registry = self.stack.enter_context(serving)
+            else:
+                program = sandbox_registry.find(self.registry_program)
+                version = sandbox_registry.version(program)
+                started = sandbox_registry.serving(root, self.directory, self.hidden, program)
+                self.restored.registry = self.stack.enter_context(started)
+        self.restored.registry_version = version
 
     def _databases(self) -> None:
         databases = self.files.manifest.databases

@@ -64,8 +64,13 @@ def hide(settings: config.Config, sandbox: Path) -> Hidden:
     if os.geteuid() != 0:
         return NOTHING_HIDDEN
     wanted = [*settings.secrets.paths, *_POSTGRES]
-    if isinstance(settings.blobs, config.FilesystemBlobs):
-        wanted.append(settings.blobs.path / storage.TREE.parts[0])
+    match settings.blobs:
+        case config.FilesystemBlobs(path=path):
+            wanted.append(path / storage.TREE.parts[0])
+        case config.LayoutBlobs(path=path):
+            wanted.append(path)
+        case _:
+            pass
     found = Hidden(tuple(_outermost(wanted, sandbox.resolve())))
     if not found.paths:
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from drkit.registry import storage
 from drkit.registry.ledger import Ledger
 from drkit.sandbox.blobs import FromVault
 from drkit.sandbox.build import Restored
+from drkit.sandbox.layout_proof import LayoutProof
 from drkit.sandbox.secret_proof import SecretProof
 from drkit.tools.parallel import all_of
 from drkit.tools.postgres import sessions
@@ -27,7 +28,10 @@ from drkit.tools.postgres.targets import Target
 
 @dataclass(frozen=True)
 class Proof:
-    """The checks and controls of one restored point; `directory` is the sandbox's own."""
+    """The checks and controls of one restored point; `directory` is the sandbox's own.
+
+    `judged` is told of each blob that was read: its digest, its size, and whether its bytes are right.
+    """
 
     manifest: PointManifest
     restored: Restored
@@ -35,6 +39,7 @@ class Proof:
     level: Level
     binding: Binding
     settings: config.Secrets
+    judged: Callable[[str, int, bool], object] | None = None
 
     @cached_property
     def _secrets(self) -> SecretProof:
@@ -45,7 +50,7 @@ class Proof:
         ledger = Ledger(self.directory / "ledger.db")
         try:
             with contextlib.ExitStack() as stack:
-                groups = self._groups(_Images(self.restored, ledger, self.level), stack)
+                groups = self._groups(_Images(self.restored, ledger, self.level, self.judged), stack)
                 outcomes = all_of({name: partial(_run_all, group) for name, group in groups.items()})
         finally:
             ledger.close()
@@ -74,7 +79,9 @@ class Proof:
                 groups[name] += lists.checks(database.target, *self._lists)
             if database.harbor or database.evidence.schema_fault:
                 groups[name] += schema.checks(database.target, database.evidence)
-        if self.restored.blobs_root is not None:
+        if self._layouts is not None:
+            groups["images"] = list(self._layouts.checks(found.ledger, stack))
+        elif self.restored.blobs_root is not None:
             groups["images"] = list(found.checks())
             if (came := self._vault) is not None:
                 groups["vault"] = [Check(CheckKind.VAULT, partial(vault.came, came.fetched, came.where))]
@@ -93,7 +100,9 @@ class Proof:
                 yield from relations.controls(database.target, database.evidence)
                 yield from lists.controls(database.target, *self._lists)
                 yield from schema.controls(database.target, database.evidence)
-        if self.restored.blobs_root is not None:
+        if self._layouts is not None:
+            yield from self._layouts.controls()
+        elif self.restored.blobs_root is not None:
             yield from tree.controls(self.directory / "controls" / "tree")
             scratch = self.directory / "controls"
             yield from images.controls(self.restored.blobs_root, scratch, self.restored.dangling)
@@ -104,6 +113,13 @@ class Proof:
                 yield from manifests.controls(self.restored.blobs_root, scratch)
         if self.manifest.part("secrets"):
             yield from self._secrets.controls(checks)
+
+    @cached_property
+    def _layouts(self) -> LayoutProof | None:
+        """The proof of images that are OCI layouts, of which most of what follows here is not true."""
+        if self.restored.blobs_root is None or self.manifest.storage != "oci":
+            return None
+        return LayoutProof(self.restored, self.directory)
 
     @property
     def _lists(self) -> tuple[Path | None, Path | None]:
@@ -121,6 +137,7 @@ class _Images:
     restored: Restored
     ledger: Ledger
     level: Level
+    judged: Callable[[str, int, bool], object] | None
 
     def checks(self) -> Iterator[Check]:
         yield Check(CheckKind.TAGS, self._pull)
@@ -131,9 +148,9 @@ class _Images:
             yield Check(CheckKind.DIGESTS, partial(self._agree, self.restored.harbor.target))
 
     def _pull(self) -> Finding:
-        socket, harbor = self.restored.registry_socket, self.restored.harbor
-        assert socket is not None
-        pull = partial(images.tags_pull, socket, ledger=self.ledger, dangling=self.restored.dangling)
+        address, harbor = self.restored.registry, self.restored.harbor
+        assert address is not None
+        pull = partial(images.tags_pull, address, ledger=self.ledger, dangling=self.restored.dangling)
         if self.restored.sample is not None:
             return pull(tags=self.restored.sample)
         if harbor is None:
@@ -142,7 +159,7 @@ class _Images:
             return pull(tags=harbor_tables.tags(session))
 
     def _hash(self) -> Finding:
-        return images.blobs_hash(self.restored.root, self.ledger)
+        return images.blobs_hash(self.restored.root, self.ledger, judged=self.judged)
 
     def _closure(self) -> Finding:
         return images.closure_holds(self.restored.root, self._listed(), self.restored.dangling)

@@ -292,6 +292,43 @@ def test_verify_compares_the_vault(original: Vaulted, drkit: Drkit) -> None:
     assert (found["read"], found["read_bytes"], found["bad"]) == (count, size, 0)
 
 
+def of_vault(status: Any) -> dict[str, Any]:
+    (found,) = (each for each in status["repositories"][0]["reread"] if each["kind"] == "vault")
+    return dict(found)
+
+
+def test_what_was_not_read_for_longest_is_read_first(original: Vaulted, drkit: Drkit) -> None:
+    """In parts, until all was read; then the first part again."""
+    drkit.change(lambda document: document.update(objectives={"reread": "90d"}))
+    count, read = len(original.inventory), 0
+    half = sum(entry["size"] for entry in original.inventory) // 2
+    sizes = [int(drkit.ask("verify", "--bytes", f"{max(half >> 10, 1)}K")["vault"]["read"])]
+    assert 0 < sizes[0] < count
+    found = of_vault(drkit.run("status", "--json").envelope["result"])
+    assert 0 < found["never_bytes"] < found["bytes"]
+    assert found["items"] == count
+    while (read := sum(sizes)) < count:
+        sizes.append(int(drkit.ask("verify", "--bytes", f"{max(half >> 10, 1)}K")["vault"]["read"]))
+        assert len(sizes) < 9
+    assert read >= count
+    found = of_vault(drkit.run("status", "--json").envelope["result"])
+    assert (found["never_bytes"], found["overdue_bytes"], found["items"]) == (0, 0, count)
+    # A drill brings back blobs of the same vault: they were read then.
+    before = found["newest_at"]
+    report = drkit.ask("drill")
+    assert "vault" in [each["kind"] for each in report["reread"]]
+    assert of_vault(drkit.run("status", "--json").envelope["result"])["newest_at"] > before
+
+
+def test_what_is_damaged_is_said_until_it_was_read_and_right(spoilt: Vaulted) -> None:
+    ended = spoilt.drkit.run("verify", "--for", "1h", "--json")
+    assert (ended.code, ended.error["kind"]) == (7, "vault_damaged")
+    found = of_vault(spoilt.drkit.run("status", "--json").envelope["result"])
+    damaged = sum(entry["size"] for entry in spoilt.inventory[:3])
+    assert found["wrong_bytes"] == pytest.approx(damaged, rel=0.001)
+    assert found["oldest_seconds"] is None
+
+
 def test_verify_names_what_is_wrong_in_the_vault(spoilt: Vaulted) -> None:
     _, second, third, *_ = spoilt.inventory
     gone, cut = (

@@ -25,7 +25,15 @@ from drkit.blobs.bucket.live import LiveBucket
 from drkit.blobs.directory.live import LiveDirectory
 from drkit.blobs.ends import place_of_blobs
 from drkit.blobs.opening import open_bucket
-from drkit.errors import ConfigError, NotGreen, RestoreDamaged, ToolFailed, ToolMissing, UsageError
+from drkit.errors import (
+    ConfigError,
+    NotGreen,
+    NotSupported,
+    RestoreDamaged,
+    ToolFailed,
+    ToolMissing,
+    UsageError,
+)
 from drkit.model import Point, utc_now
 from drkit.points.catalog import Catalog, open_catalog
 from drkit.progress import Listener, silent
@@ -167,6 +175,11 @@ def _opened(settings: config.Config) -> Iterator[Tree]:
         with open_bucket(blobs) as bucket:
             yield LiveBucket(bucket, place_of_blobs(blobs), blobs)
         return
+    if isinstance(blobs, config.LayoutBlobs):
+        raise NotSupported(
+            f"the images in {blobs.path} are OCI layouts, which this version of drkit does not audit",
+            hint="`drkit backup` proves that their indexes and manifests hold; `zot scrub` reads every byte",
+        )
     root = blobs.path.resolve()
     if not (root / storage.TREE).is_dir():
         raise ToolFailed(

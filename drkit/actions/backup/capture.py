@@ -12,6 +12,7 @@ from drkit.actions.backup.context import Context
 from drkit.actions.backup.draft import Draft
 from drkit.actions.backup.gc_watch import GarbageCollectionWatch
 from drkit.actions.backup.images import Images, Wanted
+from drkit.actions.backup.layouts import Layouts
 from drkit.actions.backup.lists import Lists
 from drkit.actions.backup.task import Task
 from drkit.actions.needed_digests import list_needed
@@ -98,11 +99,15 @@ class Capture:
     def _begin_images(
         self,
         tasks: Tasks[Task],
-        source: config.FilesystemBlobs | config.BucketBlobs,
+        source: config.FilesystemBlobs | config.LayoutBlobs | config.BucketBlobs,
         held: Sequence[LockedDatabase],
         harbor: Sequence[LockedDatabase],
     ) -> None:
         """Blobs, the digests that must be among them, and what the manifests say of that."""
+        if isinstance(source, config.LayoutBlobs):
+            # No database knows of them: their own indexes say which images there must be.
+            tasks.begin(Task("blobs"), lambda: Layouts(self._context, self._draft).take(source))
+            return
         if len(held) < len(self._settings.databases):
             # Without every database nobody knows which digests must be there, so nothing is compared.
             tasks.begin(Task("blobs"), lambda: self._images.take(source, None))

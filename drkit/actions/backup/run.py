@@ -75,9 +75,9 @@ def plan(settings: config.Config) -> tuple[PlannedPart, ...]:
 
 
 def _of_blobs(
-    blobs: config.FilesystemBlobs | config.BucketBlobs, vault: config.Vault | None
+    blobs: config.DirectoryBlobs | config.BucketBlobs, vault: config.Vault | None
 ) -> Sequence[PlannedPart]:
-    if vault is None or isinstance(blobs, config.FilesystemBlobs):
+    if vault is None or isinstance(blobs, config.DirectoryBlobs):
         return (PlannedPart("blobs", "blobs", blobs.where),)
     return (
         PlannedPart("inventory", "inventory", f"{blobs.where}, copied to {vault.where}"),

@@ -165,6 +165,7 @@ def _manifest(context: Context, draft: Draft, result: BackupResult) -> PointMani
         databases=tuple(sorted(draft.evidence, key=lambda evidence: evidence.name)),
         closure=draft.closure,
         blobs_root=settings.blobs.where if settings.blobs else None,
+        storage="oci" if isinstance(settings.blobs, config.LayoutBlobs) else "distribution",
         secret_files=draft.secret_files,
         recipients=settings.secrets.recipients if settings.secrets.paths else (),
         digest_count=draft.digest_count,

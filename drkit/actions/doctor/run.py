@@ -79,7 +79,7 @@ def _looks(settings: config.Config) -> Iterator[Look]:
     if settings.databases:
         yield "other databases", lambda: neighbours.look(settings)
     match settings.blobs:
-        case config.FilesystemBlobs():
+        case config.FilesystemBlobs() | config.LayoutBlobs():
             yield "blobs", lambda: sources.look_at_blobs(settings)
         case config.BucketBlobs() as source:
             yield "blobs", lambda: bucket.look_at_source(source)

@@ -10,6 +10,7 @@ from pathlib import Path
 from drkit import config
 from drkit.actions.doctor.finding import Finding, Verdict
 from drkit.blobs.directory import capture
+from drkit.blobs.layouts import capture as layout_capture
 from drkit.database import clients, locked, restore_needs
 from drkit.errors import ConfigError
 from drkit.harbor import schema, tables, wording
@@ -102,8 +103,12 @@ def _skew(session: Session) -> timedelta:
 
 def look_at_blobs(settings: config.Config) -> Iterator[Finding]:
     """A registry's directory, and how it will be read."""
-    assert isinstance(settings.blobs, config.FilesystemBlobs)
-    capture.look(settings.blobs)
+    assert isinstance(settings.blobs, config.DirectoryBlobs)
+    if isinstance(settings.blobs, config.LayoutBlobs):
+        layout_capture.look(settings.blobs)
+    else:
+        assert isinstance(settings.blobs, config.FilesystemBlobs)
+        capture.look(settings.blobs)
     path = settings.blobs.path
     if not os.access(path, os.R_OK | os.X_OK):
         raise ConfigError(f"drkit may not read {path}", hint="run it as root or as the registry's user")

@@ -68,14 +68,14 @@ def no_own_database() -> Drift:
 def images(
     installation: Installation,
     bucket: RegistryBucket | None,
-    blobs: config.FilesystemBlobs | config.BucketBlobs | None,
+    blobs: config.DirectoryBlobs | config.BucketBlobs | None,
     same_directory: SameDirectory,
     resolve: Resolve,
 ) -> Drift | None:
     """Whether [blobs] is where harbor.yml has the images; `bucket` is that of storage_service.s3."""
     if installation.storage == "filesystem":
         directory = installation.root_directory
-        if isinstance(blobs, config.FilesystemBlobs) and same_directory(directory, blobs.path):
+        if isinstance(blobs, config.DirectoryBlobs) and same_directory(directory, blobs.path):
             return None
         return _no_images(str(directory), blobs)
     if bucket is None:
@@ -106,7 +106,7 @@ def _service(endpoint: str | None) -> tuple[str, int] | None:
 
 
 def _of_other_driver(
-    installation: Installation, blobs: config.FilesystemBlobs | config.BucketBlobs | None
+    installation: Installation, blobs: config.DirectoryBlobs | config.BucketBlobs | None
 ) -> Drift | None:
     """Of a storage that drkit reaches by its S3 interface at most; without [blobs] that is said elsewhere."""
     section = installation.service.get(installation.storage)
@@ -117,7 +117,7 @@ def _of_other_driver(
     return _no_images(f"{installation.storage}://{name}", blobs)
 
 
-def _no_images(place: str, blobs: config.FilesystemBlobs | config.BucketBlobs | None) -> Drift:
+def _no_images(place: str, blobs: config.DirectoryBlobs | config.BucketBlobs | None) -> Drift:
     instead = f"and [blobs] is {_where(blobs)}" if blobs else "and there is no [blobs]"
     return Drift(
         f"blobs:{place}",
@@ -126,7 +126,7 @@ def _no_images(place: str, blobs: config.FilesystemBlobs | config.BucketBlobs | 
     )
 
 
-def _where(blobs: config.FilesystemBlobs | config.BucketBlobs) -> str:
+def _where(blobs: config.DirectoryBlobs | config.BucketBlobs) -> str:
     if isinstance(blobs, config.BucketBlobs):
         return BucketPlace(blobs.bucket, blobs.root, blobs.endpoint).where
     return blobs.where

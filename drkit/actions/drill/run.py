@@ -9,7 +9,7 @@ from pathlib import Path
 
 from drkit import config
 from drkit.actions import hosts, leftovers
-from drkit.actions.drill import keeping, scratch, signing, verdict
+from drkit.actions.drill import keeping, reading, scratch, signing, verdict
 from drkit.actions.drill.options import DrillOptions, refuse_several, refuse_upgrade
 from drkit.actions.drill.sandboxed import SandboxedDrill
 from drkit.blobs.vault import reading as vault_reading
@@ -72,11 +72,24 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         other = next((p.manifest for p in points if p.manifest and p.id != point.id), None)
         binding = Binding(manifest, lambda: bare.snapshots_of(point.id), other)
         lost = collapse.without_images(collapse.of_point(point.id, points, listing.confirmed))
+        read = reading.of_drill(settings, catalog, manifest, copies)
         run = SandboxedDrill(
-            settings, bare, files, binding, options, name, started, identities, listener, stopwatch, lost
+            settings,
+            bare,
+            files,
+            binding,
+            options,
+            name,
+            started,
+            identities,
+            listener,
+            stopwatch,
+            lost,
+            read.judged,
         )
         newest = point.id == next(p.id for p in points if p.manifest)
         report = run.unread(unread) if unread else run.drill(newest=newest)
+        report = read.recorded(report)
     report = replace(report, problems=(*report.problems, *swept))
     homes = [state.drills / report.id, *([options.report] if options.report else [])]
     report = keeping.keep(report, catalog, settings, point, key, homes, listing.drills)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import platform
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -68,6 +68,8 @@ class SandboxedDrill:
     stopwatch: Stopwatch
     # That production has lost all images, where nobody has confirmed it.
     lost: Collapse | None = None
+    # Told of each blob that was read.
+    judged: Callable[[str, int, bool], object] | None = None
 
     def unread(self, reason: str) -> DrillReport:
         """The report of a drill that ended with the seal."""
@@ -109,6 +111,7 @@ class SandboxedDrill:
                     self.options.level,
                     self.binding,
                     self.settings.secrets,
+                    self.judged,
                 )
                 with stopwatch.stage("checks"):
                     checks = (*proof.check(), *production.checks(self.lost))

@@ -13,6 +13,7 @@ from drkit.actions.drills import summary
 from drkit.actions.drills.period import Period
 from drkit.actions.drills.summary import Held, Known, PeriodReport, Signature
 from drkit.actions.drills.trend import Trend, trend
+from drkit.actions.status import of_ledger
 from drkit.errors import Failure, NoSuchDrill, ReportAltered
 from drkit.model import DrillReport, Level, Outcome, utc_now
 from drkit.points import drill_reports, seals
@@ -161,7 +162,12 @@ def of_period(
     unknown += [said for each in looked for said in _left_out(each, reports, known_keys)]
     found = [Held(one.repository, one.report, one.signature) for one in reports]
     known = [
-        Known(each.catalog.name, tuple(p for p in each.listing.points if p.manifest), each.listing.drills)
+        Known(
+            each.catalog.name,
+            tuple(p for p in each.listing.points if p.manifest),
+            each.listing.drills,
+            of_ledger.look(each.catalog, each.listing, settings.objectives.reread)[0],
+        )
         for each in looked
     ]
     made = summary.summarize(

@@ -10,7 +10,8 @@ from drkit.actions.drills.period import Period
 from drkit.actions.drills.trend import Trend, trend
 from drkit.config import Objectives
 from drkit.model import CLOCK_SKEW, DrillNote, DrillReport, Objective, Outcome, Point
-from drkit.reports import controls
+from drkit.model.reread import Reread
+from drkit.reports import controls, sentences
 
 _NAMED = 20
 IN_THE_FUTURE = "dated in the future, and counted for nothing"
@@ -44,6 +45,7 @@ class Known:
     repository: str
     sealed: tuple[Point, ...]
     drills: tuple[DrillNote, ...]
+    reread: tuple[Reread, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class Proof:
     at: datetime | None
     newer_points: int
     unread_bytes: int
+    # What verifies and drills have read, by the ledger, when the page was written: a sentence each.
+    reread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,7 @@ def summarize(
         points=len(taken),
         undrilled_count=len(untried),
         undrilled=tuple(untried[:_NAMED]),
-        proofs=tuple(_proof(each, min(now, period.end)) for each in known),
+        proofs=tuple(_proof(each, min(now, period.end), now) for each in known),
         evidence=controls.evidence([each.report for each in held]),
         trend=trend(notes, goals.rto, now),
         warnings=tuple(warnings),
@@ -249,7 +253,7 @@ def _objectives(drills: Iterable[PeriodDrill]) -> Iterator[ObjectiveCount]:
         yield ObjectiveCount(name, met, len(goals) - met, max(actual, default=None), goals[-1].target_seconds)
 
 
-def _proof(known: Known, at: datetime) -> Proof:
+def _proof(known: Known, at: datetime, now: datetime) -> Proof:
     """By drills and points up to that moment."""
     proofs = [note for note in known.drills if note.proves and note.finished_at <= at]
     last = max(proofs, key=lambda note: note.finished_at, default=None)
@@ -265,4 +269,5 @@ def _proof(known: Known, at: datetime) -> Proof:
         last.finished_at if last else None,
         len(newer),
         unread,
+        tuple(sentences.reread(each, now) for each in known.reread),
     )

@@ -16,6 +16,7 @@ from drkit.errors import DrkitError, Failure, NotRemoved, PointsMissing
 from drkit.model import Point, utc_now
 from drkit.points import collapse, drill_reports, retention, seals
 from drkit.points.catalog import Catalog, open_catalog
+from drkit.points.ledger import keeping
 from drkit.points.listing import Listing
 from drkit.points.ownership import host_of
 from drkit.state.directory import State
@@ -200,7 +201,9 @@ def remove(catalog: Catalog, points: Sequence[Point], listing: Listing, reports:
     sealing = {point.manifest_snapshot for point in points if point.manifest_snapshot}
     parts = [snapshot for point in points for snapshot in point.snapshots]
     drills = drill_reports.outlived(listing, ids, reports, utc_now())
-    if not points and not drills:
+    # The newest ledger is never among them: what was taken in by another is in that.
+    ledgers = keeping.superseded(listing.snapshots)
+    if not points and not drills and not ledgers:
         return
     records = [record.id for record in listing.records if _outlived(record, ids)]
     # An older seal of the same point would count again as soon as the newer one is gone.
@@ -208,7 +211,7 @@ def remove(catalog: Catalog, points: Sequence[Point], listing: Listing, reports:
     catalog.repository.forget(sorted(sealing))
     _record(catalog, [point.id for point in points if point.manifest])
     rest = [snapshot for snapshot in parts if snapshot not in older | sealing]
-    catalog.repository.forget([*rest, *drills, *records])
+    catalog.repository.forget([*rest, *drills, *records, *ledgers])
 
 
 def _outlived(record: Snapshot, gone: Collection[str]) -> bool:

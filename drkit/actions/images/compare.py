@@ -132,7 +132,7 @@ def _of_tree(settings: config.Config, lists: Lists, manifest: PointManifest) -> 
     """A plain registry has tags alone, in its tree."""
     if not isinstance(settings.blobs, config.FilesystemBlobs):
         raise ConfigError(
-            "only a registry with a database, or with its images in a directory, can be compared",
+            "only a registry with a database, or with distribution's tree in a directory, can be compared",
             hint="`drkit show POINT --images PATTERN` finds what a recovery point has",
         )
     now = TreeNames(settings.blobs.path).covered(_EVERYTHING)

@@ -11,7 +11,7 @@ from drkit import config
 from drkit.blobs.bucket import links_archive
 from drkit.blobs.vault import reading as vault_reading
 from drkit.blobs.vault.leases import Work
-from drkit.errors import ConfigError
+from drkit.errors import ConfigError, NotSupported
 from drkit.model import Part, PointManifest
 from drkit.points import seals
 from drkit.points.catalog import Catalog
@@ -38,6 +38,17 @@ def refuse_without_images(manifest: PointManifest) -> None:
     """Raise ConfigError where a point has none."""
     if not manifest.images:
         raise ConfigError(f"recovery point {manifest.id} has no images", hint="see `drkit show`")
+
+
+def refuse_layouts(manifest: PointManifest) -> None:
+    """Raise NotSupported where images stand in OCI layouts, of which none can be had alone."""
+    if manifest.storage == "oci":
+        raise NotSupported(
+            f"the images of recovery point {manifest.id} are OCI layouts, which this version of drkit can"
+            " only restore all together",
+            hint=f"`drkit restore {manifest.id} --only blobs --root DIR`, then `skopeo copy"
+            " oci:DIR/.../REPOSITORY:TAG docker://...` brings one image back",
+        )
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from drkit import config
 from drkit.actions.init import bucket as init_bucket
 from drkit.actions.init import secret_paths
-from drkit.errors import ConfigError, DrkitError, NotSupported, UsageError
+from drkit.errors import ConfigError, DrkitError, UsageError
 from drkit.harbor import storage_service
 from drkit.harbor.installation import HarborDatabase, Installation, read_installation
 from drkit.model.needed import Needed
@@ -78,7 +78,7 @@ class Plan:
     site: str
     dsn: str | None
     password: str | None
-    blobs: config.FilesystemBlobs | config.BucketBlobs | None
+    blobs: config.FilesystemBlobs | config.LayoutBlobs | config.BucketBlobs | None
     secrets: tuple[Needed, ...]
     repository: str
     output: Path
@@ -195,11 +195,6 @@ def _from_registry(base: Plan, options: InitOptions, found: RegistryInstallation
     )
     if found.bucket is not None:
         return _with_bucket(base, options, found.bucket, f"storage.s3 in {found.file.name}")
-    if found.program == "zot":
-        raise NotSupported(
-            f"{found.file} is that of zot, whose images this version of drkit does not back up",
-            hint="registries by distribution can be protected",
-        )
     root = options.root.absolute() if options.root else found.root
     assert root is not None
     if not root.is_dir():
@@ -208,6 +203,8 @@ def _from_registry(base: Plan, options: InitOptions, found: RegistryInstallation
             hint="run init on the machine that has them; where the registry runs in a container, give the"
             " directory of this machine with --root",
         )
+    if found.program == "zot":
+        return replace(base, blobs=config.LayoutBlobs(kind="oci", path=root))
     return replace(base, blobs=config.FilesystemBlobs(path=root))
 
 

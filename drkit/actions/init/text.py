@@ -29,8 +29,13 @@ def render(plan: Plan, recipient: str) -> str:
     password_file = _quoted(plan.directory / RESTIC_PASSWORD)
     url = _quoted(plan.repository)
     sections.append(f'[[repository]]\nname = "primary"\nurl = {url}\npassword_file = {password_file}\n')
-    sections.append(f"{_REST}\n{SCHEDULE}")
+    sections.append(f"{_REST}\n{SCHEDULE if plan.database else _without_quick(SCHEDULE)}")
     return "\n".join(sections)
+
+
+def _without_quick(schedule: str) -> str:
+    """A quick drill picks its sample from Harbor's database."""
+    return "".join(line for line in schedule.splitlines(True) if not line.startswith("drill_quick"))
 
 
 def _further(plan: Plan, database: FurtherDatabase) -> str:
@@ -45,7 +50,7 @@ def _blobs(plan: Plan) -> str:
     if isinstance(plan.blobs, config.BucketBlobs):
         return _section("blobs", plan.blobs)
     assert plan.blobs is not None
-    return f'[blobs]\nkind = "filesystem"\npath = {_quoted(plan.blobs.path)}\nvolume = "auto"\n'
+    return f'[blobs]\nkind = "{plan.blobs.kind}"\npath = {_quoted(plan.blobs.path)}\nvolume = "auto"\n'
 
 
 def _section(name: str, said: config.S3) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from drkit import config
 from drkit.actions.restore import lacking as restore_lacking
 from drkit.actions.restore.lacking import WrongBlobs
+from drkit.actions.restore.layouts import LayoutsRestore
 from drkit.actions.restore.snapshot_tree import STAGE, SnapshotTree
 from drkit.blobs import dangling, digests, inventory
 from drkit.blobs.bucket import links_archive
@@ -70,6 +71,9 @@ class BlobsRestore:
     def run(self, where: Path | config.BucketBlobs) -> Returned:
         """Bring them there; raises RestoreDamaged where they are not what was backed up."""
         with self.stopwatch.stage(STAGE):
+            if self.manifest.storage == "oci":
+                assert isinstance(where, Path)
+                return self._layouts(where)
             match where, self.manifest.bucket:
                 case Path(), None:
                     return self._directory_to_directory(where)
@@ -78,6 +82,12 @@ class BlobsRestore:
                 case _:
                     assert isinstance(where, config.BucketBlobs)
                     return self._to_bucket(where)
+
+    def _layouts(self, target: Path) -> Returned:
+        staging = self._staging(target)
+        restore = LayoutsRestore(self.repository, self.files, self.directory, self.stopwatch, self.listener)
+        restored, proved = restore.bring(staging)
+        return self._place(restored, staging, target, Returned(proved.verified, proved.lacking))
 
     def _directory_to_directory(self, target: Path) -> Returned:
         part = self.manifest.need("blobs", "blobs")

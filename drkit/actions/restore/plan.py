@@ -241,7 +241,7 @@ def _blobs_step(
 ) -> RestoreStep:
     to = restore_target.target(settings, manifest, options.root)
     source = restore_target.look_at_vault(settings, manifest)
-    present = restore_target.obstacles(to, manifest.id)
+    present = restore_target.obstacles(to, manifest)
     where = str(to) if isinstance(to, Path) else place_of_blobs(to).where
     step = _step("blobs", "blobs", "image blobs", where, part.bytes, present, options)
     in_bucket = isinstance(to, config.BucketBlobs)

@@ -27,14 +27,15 @@ _SYSTEM = frozenset({"/", "/etc", "/home", "/opt", "/root", "/run", "/srv", "/us
 def target(settings: config.Config, manifest: PointManifest, root: Path | None) -> Path | config.BucketBlobs:
     """Below `root`, else where the configuration has the blobs, else the directory where they were.
 
-    Raises ConfigError where nothing of that says a place.
+    Raises ConfigError where nothing of that says a place, or one for images that are kept in another way.
     """
     if root is not None:
         return below_root(root, _old_directory(settings, manifest) or _DIRECTORY)
+    _refuse_other_kind(settings, manifest)
     match settings.blobs:
         case config.BucketBlobs():
             return settings.blobs
-        case config.FilesystemBlobs(path=path):
+        case config.FilesystemBlobs(path=path) | config.LayoutBlobs(path=path):
             # A link stays: its target is what gets replaced.
             return path.resolve() if path.is_symlink() else path
         case None:
@@ -53,6 +54,18 @@ def target(settings: config.Config, manifest: PointManifest, root: Path | None) 
     return Path(directory)
 
 
+def _refuse_other_kind(settings: config.Config, manifest: PointManifest) -> None:
+    if settings.blobs is None:
+        return
+    layouts = isinstance(settings.blobs, config.LayoutBlobs)
+    if layouts != (manifest.storage == "oci"):
+        has, wants = ("OCI layouts", "distribution's tree") if layouts else ("no OCI layouts", "OCI layouts")
+        raise ConfigError(
+            f"[blobs] is for a registry with {has}, and the images of this point are {wants}",
+            hint="restore them with --root DIR, for a registry of the kind that they are from",
+        )
+
+
 def is_systems(directory: str) -> bool:
     """Whether a directory that a point names belongs to the operating system, or to somebody's login."""
     return bundle_paths.is_system(directory) or directory in _SYSTEM
@@ -61,18 +74,23 @@ def is_systems(directory: str) -> bool:
 def _old_directory(settings: config.Config, manifest: PointManifest) -> str | None:
     if manifest.bucket is None:
         return manifest.blobs_root or "/data/registry"
-    return str(settings.blobs.path) if isinstance(settings.blobs, config.FilesystemBlobs) else None
+    return str(settings.blobs.path) if isinstance(settings.blobs, config.DirectoryBlobs) else None
 
 
-def obstacles(where: Path | config.BucketBlobs, point: str) -> str:
+def obstacles(where: Path | config.BucketBlobs, manifest: PointManifest) -> str:
     """What is in the way, in a few words; empty where nothing is, or only what this restore left itself.
 
-    Raises TargetNotEmpty for a mount point further down.
+    Raises TargetNotEmpty for a mount point further down, TargetUnfit for layouts in a mount point.
 
     In a bucket that is anything in the registry's own tree: what else stands there is never written over.
     """
     if isinstance(where, Path):
         placing.refuse_mounts_below(where)
+        if manifest.storage == "oci" and placing.is_mount(where):
+            raise TargetUnfit(
+                f"{where} is a mount point, and cannot be renamed, which is how OCI layouts come back",
+                hint="use --root DIR on that file system, then move what is in that directory by hand",
+            )
         return placing.obstacles(where)
     with open_bucket(where) as bucket:
         root = below(place_of_blobs(where))
@@ -80,7 +98,7 @@ def obstacles(where: Path | config.BucketBlobs, point: str) -> str:
         if found is None:
             return ""
         start = f"{root}{MARK}"
-        if is_cut_off(bucket, place_of_blobs(where), point):
+        if is_cut_off(bucket, place_of_blobs(where), manifest.id):
             return ""
         mark = bucket.first(start)
         other = f" of an interrupted restore of {mark.key.removeprefix(start)}" if mark else ""

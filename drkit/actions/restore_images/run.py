@@ -94,6 +94,7 @@ def prepared(
     catalog = open_catalog(settings, options.repository)
     point, manifest = catalog.find(options.point, locked=True)
     opening.refuse_without_images(manifest)
+    opening.refuse_layouts(manifest)
     state = State(settings.site.state)
     state.prepare()
     with (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from drkit import config
 from drkit.actions import hosts, known_points
-from drkit.actions.status import of_drills
+from drkit.actions.status import of_drills, of_ledger
 from drkit.actions.status.of_copies import Further
 from drkit.errors import Failure
 from drkit.model import Problem, ProblemKind, utc_now
@@ -34,4 +34,6 @@ def _one(settings: config.Config, repository: config.Repository, mine: Ownership
         *hosts.problems(mine, listing.points, repository.name, utc_now()),
         *of_drills.unread(listing, repository.name, utc_now()),
     )
-    return Further(repository.name, repository.rpo, mine.counted(listing.points), noticed)
+    target = settings.objectives.reread
+    reread, doubts = of_ledger.look(catalog, listing, target)
+    return Further(repository.name, repository.rpo, mine.counted(listing.points), (*noticed, *doubts), reread)

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from drkit import config
-from drkit.actions.status import ahead, of_copies, of_drills, of_points, of_runs, of_sources, of_vault
+from drkit.actions.status import (
+    ahead,
+    of_copies,
+    of_drills,
+    of_ledger,
+    of_points,
+    of_runs,
+    of_sources,
+    of_vault,
+)
 from drkit.actions.status.of_copies import Further
 from drkit.model import (
     CLOCK_SKEW,
@@ -20,6 +29,7 @@ from drkit.model import (
     RepositoryStatus,
     Status,
 )
+from drkit.model.reread import Reread
 
 
 def judge(
@@ -29,11 +39,13 @@ def judge(
     known: Sequence[Attempt] = (),
     here: Sequence[Problem] = (),
     further: Sequence[Further] = (),
+    reread: Sequence[Reread] = (),
 ) -> Status:
     """The status at a moment, with what is wrong `here`, on this machine or in the vault.
 
     `points` are those of the primary repository, None where they cannot be listed: what that means is among
-    `here`, and no objective is met that nobody can look at. `further` are the others.
+    `here`, and no objective is met that nobody can look at. `further` are the others,
+    `reread` is how far the reading of what the primary one holds is.
 
     What never happened is infinitely late, not fine.
 
@@ -46,7 +58,7 @@ def judge(
     proof = next((drill for drill in reversed(drills) if drill.proves), None)
     newest = sealed[0] if sealed else None
     copied = tuple(of_copies.judged(each, now) for each in further)
-    objectives = tuple(_objectives(settings, newest, proof, copied, now))
+    objectives = tuple(_objectives(settings, newest, proof, copied, reread, now))
     findings = (
         # First, for they may be the cause of what follows.
         *here,
@@ -60,7 +72,9 @@ def judge(
         *of_vault.moved(settings.vault, newest),
         *of_vault.relied_on_by_copies(settings, further),
     )
-    own = Further(settings.primary.name, settings.objectives.rpo, tuple(points) if listed else None)
+    own = Further(
+        settings.primary.name, settings.objectives.rpo, tuple(points) if listed else None, (), tuple(reread)
+    )
     return Status(
         site=settings.site.name,
         at=now,
@@ -104,6 +118,7 @@ def _objectives(
     newest: Point | None,
     proof: DrillNote | None,
     copied: Sequence[RepositoryStatus],
+    reread: Sequence[Reread],
     now: datetime,
 ) -> list[Objective]:
     """The primary repository's drill says how long recovery takes; any shows that a point comes back."""
@@ -111,15 +126,18 @@ def _objectives(
     latest = max([*elsewhere, *([proof] if proof else [])], key=lambda d: d.finished_at, default=None)
     proof = proof or latest
     goals = settings.objectives
+    bucketed = newest.manifest.bucket if newest and newest.manifest else None
     actual: dict[ObjectiveName, float | None] = {
         "rpo": (now - newest.taken_at).total_seconds() if newest else None,
         "rto": proof.recovery_time_seconds if proof else None,
         "drill": (now - latest.finished_at).total_seconds() if latest else None,
+        "reread": of_ledger.unread_seconds(reread, with_vault=bool(bucketed)),
     }
     targets: dict[ObjectiveName, timedelta | None] = {
         "rpo": goals.rpo,
         "rto": goals.rto,
         "drill": goals.drill,
+        "reread": goals.reread,
     }
     found = []
     for name, target in targets.items():

@@ -8,10 +8,11 @@ from datetime import timedelta
 
 from drkit import config
 from drkit.actions import collapsed, hosts, known_points, room
-from drkit.actions.status import further, of_drills, of_vault
+from drkit.actions.status import further, of_drills, of_ledger, of_vault
 from drkit.actions.status.judge import judge
 from drkit.errors import Failure
 from drkit.model import Attempt, Point, Problem, ProblemKind, Status, utc_now
+from drkit.model.reread import Reread
 from drkit.points.catalog import open_catalog
 from drkit.points.listing import Listing
 from drkit.state import attempts, history
@@ -41,6 +42,7 @@ def look(settings: config.Config, known: Sequence[Attempt] | None = None) -> Loo
     listing, error = Listing(()), None
     mine = hosts.ownership(settings)
     of_primary: tuple[Problem, ...] = ()
+    reread: tuple[Reread, ...] = ()
     with side_by_side() as tasks:
         others = tasks.begin("others", lambda: further.look(settings, mine))
         try:
@@ -49,7 +51,8 @@ def look(settings: config.Config, known: Sequence[Attempt] | None = None) -> Loo
             missed = known_points.look(catalog, listing)
             seen = hosts.problems(mine, listing.points, catalog.name, utc_now())
             unread = of_drills.unread(listing, catalog.name, utc_now())
-            of_primary = (*(missed.problems if missed else ()), *seen, *unread)
+            reread, doubts = of_ledger.look(catalog, listing, settings.objectives.reread)
+            of_primary = (*(missed.problems if missed else ()), *seen, *unread, *doubts)
             listing = replace(listing, points=mine.counted(listing.points))
         except Failure as failure:
             error = failure
@@ -61,5 +64,5 @@ def look(settings: config.Config, known: Sequence[Attempt] | None = None) -> Loo
     of_vaults = of_vault.look(settings)
     now = utc_now()
     here = [*full, *of_primary, *of_vaults, *collapsed.problems(listing, now)]
-    found = judge(settings, None if error else listing.points, now, known, here, others())
+    found = judge(settings, None if error else listing.points, now, known, here, others(), reread)
     return Look(found, listing.points, history.read(state.attempts, now - _YEAR), error)

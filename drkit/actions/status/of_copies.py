@@ -18,6 +18,7 @@ from drkit.model import (
     ProblemKind,
     RepositoryStatus,
 )
+from drkit.model.reread import Reread
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Further:
     rpo: timedelta | None
     points: tuple[Point, ...] | None
     problems: tuple[Problem, ...] = ()
+    reread: tuple[Reread, ...] = ()
 
 
 def judged(further: Further, now: datetime) -> RepositoryStatus:
@@ -53,6 +55,7 @@ def judged(further: Further, now: datetime) -> RepositoryStatus:
         last_passed_drill=next((drill for drill in reversed(drills) if drill.proves), None),
         last_full_drill=next((drill for drill in reversed(drills) if drill.level == "full"), None),
         last_quick_drill=next((drill for drill in reversed(drills) if drill.level == "quick"), None),
+        reread=further.reread,
     )
 
 

@@ -24,11 +24,13 @@ _NEVER = {
     "rpo": "there is no sealed recovery point",
     "rto": "no full drill has passed, so nobody knows how long recovery takes",
     "drill": "no full drill has ever passed",
+    "reread": "nobody knows that everything that is stored was ever read, or some of it was found damaged",
 }
 _LATE = {
     "rpo": "the newest recovery point is too old",
     "rto": "the last drill took longer than the objective allows",
     "drill": "the last passed drill is too long ago",
+    "reread": "some of what is stored was not read for too long",
 }
 
 
@@ -48,6 +50,8 @@ def what_to_do(missed: Objective) -> str:
         return (
             "the last drill's report has its stages: make the slow ones faster, or allow more in [objectives]"
         )
+    if missed.name == "reread":
+        return "run `drkit verify --for 2h`, and see verify and verify_for in [schedule]"
     return f"run `drkit {'backup' if missed.name == 'rpo' else 'drill'}`; if it fails, it says why"
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from drkit.errors import RestoreDamaged, ToolFailed
-from drkit.registry import storage
+from drkit.registry import layouts, storage
 from drkit.tools.tally import Tally
 
 # Nothing is executed, nothing is for everybody to write to, nobody's identity is taken on.
@@ -26,6 +27,17 @@ _LINK_LENGTHS = (len("sha256:") + 64, len("sha512:") + 128)
 def is_whole_link(length: int) -> bool:
     """Whether a link of a registry can have this length."""
     return length in _LINK_LENGTHS
+
+
+class Grammar(NamedTuple):
+    """Which directories and which files a registry keeps, by their paths relative to its root directory."""
+
+    directory: Callable[[str], bool]
+    file: Callable[[str], bool]
+
+
+DISTRIBUTION = Grammar(storage.may_hold, storage.is_inside)
+LAYOUTS = Grammar(layouts.may_hold, layouts.keeps)
 
 
 @dataclass
@@ -47,10 +59,10 @@ class Cleaned:
         )
 
 
-def clean(root: Path, *, cut_links: bool = True) -> Cleaned:
+def clean(root: Path, *, cut_links: bool = True, grammar: Grammar = DISTRIBUTION) -> Cleaned:
     """Take out everything but the directories and files of a registry's tree, and make those harmless.
 
-    With `cut_links` also links that cannot be any.
+    With `cut_links` also links of distribution's tree that cannot be any.
 
     Nobody else may be able to reach the tree meanwhile. Raises RestoreDamaged where the root itself is no
     directory, ToolFailed.
@@ -63,28 +75,30 @@ def clean(root: Path, *, cut_links: bool = True) -> Cleaned:
         while pending:
             path, inside = pending.pop()
             _calm(path, os.stat(path).st_mode, _DIRECTORY | 0o700)  # noqa: PTH116 - there may be millions
-            pending += list(_below(path, inside, found, cut_links=cut_links))
+            pending += list(_below(path, inside, found, grammar, cut_links=cut_links))
     except OSError as error:
         raise ToolFailed(f"cannot look at {error.filename}: {error.strerror}") from None
     return found
 
 
-def _below(path: str, inside: str, found: Cleaned, *, cut_links: bool) -> Iterator[tuple[str, str]]:
+def _below(
+    path: str, inside: str, found: Cleaned, grammar: Grammar, *, cut_links: bool
+) -> Iterator[tuple[str, str]]:
     """The directories to go on with; `inside` is the path relative to the root."""
     with os.scandir(path) as entries:
         for entry in entries:
             name = f"{inside}/{entry.name}" if inside else entry.name
             if not entry.is_dir(follow_symlinks=False):
-                _file(entry, name, found, cut_links=cut_links)
-            elif storage.may_hold(name):
+                _file(entry, name, found, grammar, cut_links=cut_links)
+            elif grammar.directory(name):
                 yield entry.path, name
             else:
                 shutil.rmtree(entry.path)
                 found.strange.add(name)
 
 
-def _file(entry: os.DirEntry[str], name: str, found: Cleaned, *, cut_links: bool) -> None:
-    if not entry.is_file(follow_symlinks=False) or not storage.is_inside(name):
+def _file(entry: os.DirEntry[str], name: str, found: Cleaned, grammar: Grammar, *, cut_links: bool) -> None:
+    if not entry.is_file(follow_symlinks=False) or not grammar.file(name):
         os.unlink(entry.path)  # noqa: PTH108
         found.strange.add(name)
         return

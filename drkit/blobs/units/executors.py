@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,10 @@ class Spread:
 
     def read(self, entries: Iterable[Entry], source: Source, settle: Settle, meter: Meter) -> None:
         """See Executor."""
+        units = cut(entries, self.unit)
+        first = next(units, None)
+        if first is None:
+            return
         assert self.settings.scheduler is not None
         address = cluster.Address(
             self.settings.scheduler, self.settings.ca_file, self.settings.cert_file, self.settings.key_file
@@ -91,7 +96,7 @@ class Spread:
                 Spreading(engine, self.settings, source, path, meter, self.perform)
             ) as spreading,
         ):
-            spreading.run(cut(entries, self.unit))
+            spreading.run(itertools.chain([first], units))
             for unit, wrong in spreading.results():
                 for position, entry in enumerate(unit.items):
                     settle(entry, wrong.get(position))

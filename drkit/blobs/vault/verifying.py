@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from drkit import config
 from drkit.blobs import inventories
 from drkit.blobs.ends import below
 from drkit.blobs.inventory import Entry
-from drkit.blobs.share import share
 from drkit.blobs.units.executors import Executor, Shared
 from drkit.blobs.units.sources import BucketSource
 from drkit.blobs.units.unit import Wrong
@@ -48,7 +47,7 @@ class VaultVerified:
     `read` of `read_bytes` were read and hashed. `bad` ones are gone or are not what they should be, `faults`
     says it of up to twenty. Of `locks_read` locks, taken by chance, `locks_short` end before the inventories
     say. `unrecorded` is why nothing of this could be written down in the vault. `elsewhere` is where some of
-    the points have their blobs, if that is not here.
+    the points have their blobs, if that is not here. `cluster` is who read blobs, if not this machine.
     """
 
     where: str
@@ -65,6 +64,19 @@ class VaultVerified:
     unrecorded: str = ""
     elsewhere: str = ""
     cluster: Shared | None = None
+
+
+class Reading(Protocol):
+    """Which blobs are read, and who is told what came of it."""
+
+    def wants(self, entry: Entry) -> bool:
+        """Whether to read it now; asked of each entry once, sorted by digest."""
+
+    def later(self) -> Iterable[Entry]:
+        """What is to be read when all were seen."""
+
+    def judged(self, entry: Entry, *, right: bool) -> None:
+        """It was read and is `right`, or is not; by several threads."""
 
 
 class Verification:
@@ -101,18 +113,18 @@ class Verification:
         self._short = 0
         self._known: tuple[damage.Damage, ...] = ()
 
-    def run(self, subset: str | None) -> VaultVerified:
-        """Compare everything, and read that share; raises the bucket's errors and restic's.
+    def run(self, reading: Reading) -> VaultVerified:
+        """Compare everything, and read what is wanted; raises the bucket's errors and restic's.
 
-        What was found wrong before is read whatever the share is.
+        What was found wrong before is read in any case.
         """
-        largest = max((part.bytes for m in self._manifests if (part := m.images)), default=0)
         meter = Meter(self._listener, STAGE, None)
         self._known = damage.remembered(self._bucket, self._place)
-        doubted, chosen = damage.digests(self._known), share(subset, largest)
-        entries = self._sound(lambda entry: entry.digest in doubted or chosen(entry.digest))
+        doubted = damage.digests(self._known)
+        entries = self._sound(reading, lambda entry: reading.wants(entry) or entry.digest in doubted)
         source = BucketSource(self._settings, self._shelf, copies=True, files=self._files)
-        self._executor.read(entries, source, self._settle, meter)
+        self._executor.read(entries, source, partial(self._settle, reading), meter)
+        self._executor.read(reading.later(), source, partial(self._settle, reading), meter)
         for_each(self._locks.entries, self._look_at_lock, WORKERS)
         self._listener(Update(STAGE, finished=True))
         return VaultVerified(
@@ -143,7 +155,7 @@ class Verification:
             return error.message
         return ""
 
-    def _sound(self, wanted: Callable[[Entry], bool]) -> Iterator[Entry]:
+    def _sound(self, reading: Reading, wanted: Callable[[Entry], bool]) -> Iterator[Entry]:
         """The entries that are there as they should be and are to be read; faults for those that are not."""
         lines = partial(vault_reading.lines_for, self._place, self._repository)
         streams = [partial(lines, manifest) for manifest in self._manifests]
@@ -159,9 +171,11 @@ class Verification:
             self._locks.offer(entry)
             if self._blobs % _TOLD == 0:
                 self._listener(Update(STAGE, self._blobs, None, "items"))
+            asked = wanted(entry)
             if found.fault:
                 self._fault(entry, found.fault)
-            elif found.another or wanted(entry):
+                reading.judged(entry, right=False)
+            elif found.another or asked:
                 yield entry
 
     def _look_at_lock(self, entry: Entry) -> None:
@@ -177,7 +191,8 @@ class Verification:
             with self._lock:
                 self._short += 1
 
-    def _settle(self, entry: Entry, wrong: Wrong | None) -> None:
+    def _settle(self, reading: Reading, entry: Entry, wrong: Wrong | None) -> None:
+        reading.judged(entry, right=wrong is None)
         with self._lock:
             self._read += 1
             self._read_bytes += entry.size

@@ -9,7 +9,8 @@ from rich.text import Text
 from drkit.cli.output import Table
 from drkit.cli.views import layout
 from drkit.harbor import wording
-from drkit.reports import statements
+from drkit.model import utc_now
+from drkit.reports import sentences, statements
 from drkit.reports.units import moment, size
 
 if TYPE_CHECKING:
@@ -56,6 +57,10 @@ def point(paper: Output, found: PointDetails) -> None:
         paper.print(Text(f"  {note.id} ").append_text(layout.drill_note(note)))
     if found.keys_unproven:
         paper.print("  not proven with the new keys: its secrets were encrypted again since; drill it again")
+    if found.reread:
+        layout.heading(paper, "read and compared with their hashes, which stands in for no drill")
+        for store in found.reread:
+            paper.print(f"  {sentences.reread(store, utc_now())}")
     layout.warn(paper, found.warnings)
 
 

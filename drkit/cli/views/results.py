@@ -16,7 +16,8 @@ from drkit.cli.views.layout import facts as _facts
 from drkit.cli.views.layout import parts as _parts
 from drkit.cli.views.layout import volume as _volume_facts
 from drkit.cli.views.layout import warn as _warn
-from drkit.model import PointStatus
+from drkit.model import PointStatus, utc_now
+from drkit.reports import sentences
 from drkit.reports.units import duration, minute, moment, size
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from drkit.actions.init.further import FurtherRepository
     from drkit.actions.init.run import InitResult
     from drkit.actions.points import PointList
+    from drkit.actions.reread.packs import PacksRead
     from drkit.actions.verify import VerifyResult
     from drkit.blobs.vault.verifying import VaultVerified
     from drkit.cli.output import Output
@@ -169,7 +171,7 @@ def points(paper: Output, found: PointList) -> None:
 def verify(paper: Output, result: VerifyResult) -> None:
     """The repository's integrity, and the vault's."""
     read = result.read_data_subset and not result.nothing_read
-    data = f" and {result.read_data_subset} of its data" if read else ""
+    data = f" and {result.read_data_subset} of its data" if read else _packs_read(result.packs)
     took = "" if result.vault else f" ({duration(result.seconds)})"
     paper.print(f"the structure of {result.repository}{data} is sound{took}")
     if result.vault:
@@ -178,8 +180,22 @@ def verify(paper: Output, result: VerifyResult) -> None:
     if result.nothing_read:
         said = f"no data was read: none of the repository's files is in share {result.read_data_subset}"
         _warn(paper, [f"{said}; a percentage always reads some"])
-    if not result.read_data_subset:
+    for each in result.reread:
+        paper.print(sentences.reread(each, utc_now()))
+    if result.unrecorded:
+        said = f"nobody will know that this was read, since it cannot be recorded: {result.unrecorded}"
+        _warn(paper, [said])
+    _warn(paper, result.doubts)
+    if not result.read_data_subset and result.packs is None:
         paper.print("no data was read: --read-data-subset 5% reads some, a full drill reads all of a point")
+
+
+def _packs_read(packs: PacksRead | None) -> str:
+    if packs is None:
+        return ""
+    about = "about " if packs.estimated else ""
+    every = f"{packs.every_pack:,} packs ({about}{size(packs.every_byte)})"
+    return f", and {packs.packs:,} ({about}{size(packs.bytes)}) of its {every}, those unread for longest,"
 
 
 def _verified_vault(paper: Output, vault: VaultVerified) -> None:

@@ -106,6 +106,9 @@ def _runs(paper: Output, found: Status) -> None:
 
 
 def _rest(found: Status) -> Iterator[tuple[str, str | Text]]:
+    lines = [sentences.reread(store, found.at) for each in found.repositories for store in each.reread]
+    if lines:
+        yield "read again", "\n".join(lines)
     if found.readable:
         yield "size", sentences.sizes(found.sizes)
     if found.readable and found.sources:

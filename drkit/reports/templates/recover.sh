@@ -384,8 +384,12 @@ restore_blobs() {
   staging=$parent/.drkit-recovering-$point
   mounted=
   if [ -d "$blobs_target" ] && ! rmdir "$blobs_target" 2>/dev/null; then
+{% if blobs.layouts %}
+    die "$blobs_target is a mount point: use --root DIR on that file system, then move what is in that directory"
+{% else %}
     # A mount point, or what an earlier run left in one: it stays, and is filled from within.
     mounted=yes staging=$blobs_target/.drkit-recovering-$point
+{% endif %}
   fi
   say "restores the image blobs"
 {% if vault %}
@@ -435,6 +439,9 @@ lack() {
   sed -n '1,20s/^/recover:   /p' "$1" >&2
 }
 
+{% if blobs.layouts %}
+{% include "recover-layouts.sh" %}
+{% else %}
 # Of a snapshot only the files and directories of a registry's tree come back, and nothing that could run.
 clean_tree() {
   (
@@ -499,6 +506,7 @@ check_digests() {
     say "all $digests_count blobs that are referred to are there"
   fi
 }
+{% endif %}
 {% endif %}
 {% endif %}
 {% if secrets %}

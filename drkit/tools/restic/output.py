@@ -24,6 +24,8 @@ _FRACTION = re.compile(r"\.(\d+)")
 # `Ignoring "ID": failed to load snapshot ...` on standard error, with an exit code of 0.
 _UNREAD = re.compile(r'^Ignoring "([0-9a-f]{64})"', re.MULTILINE)
 _PACK = re.compile(r"pack ([0-9a-f]{8})[0-9a-f]{56}: (.+)")
+_UNREFERENCED = re.compile(r"\bpack ([0-9a-f]{64}): not referenced in any index")
+_REPAIR = re.compile(r"\brestic repair packs((?: [0-9a-f]{64})+)")
 # Who holds a lock, and the age of the lock, to the second: "(5m4.422432333s ago)".
 _HOLDER = re.compile(r"already locked(?: exclusively)? by PID (\d+) on (\S+)")
 _SINCE = re.compile(r"\((-?[\dhm]*\d+)(?:\.\d+)?(m?s) ago\)")
@@ -129,6 +131,15 @@ def is_empty_share(text: str, packs: Iterable[str]) -> bool:
     return not any(int(pack[:2], 16) % shares == number - 1 for pack in packs)
 
 
+def prefixes(text: str) -> tuple[int, ...]:
+    """The first bytes of the names of those packs that a part has; none where restic takes it by chance."""
+    if _SHARE.fullmatch(text):
+        number, shares = map(int, text.split("/"))
+        return tuple(byte for byte in range(256) if byte % shares == number - 1)
+    percent = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
+    return tuple(range(256)) if percent and float(percent[1]) == 100 else ()
+
+
 def snapshot_of(entry: dict[str, Any]) -> Snapshot:
     """One entry of `restic snapshots --json`."""
     return Snapshot(
@@ -146,6 +157,17 @@ def snapshot_of(entry: dict[str, Any]) -> Snapshot:
 def unread_snapshots(said: str) -> tuple[str, ...]:
     """The ids of snapshots that restic left out of a list, from its standard error."""
     return tuple(dict.fromkeys(_UNREAD.findall(said)))
+
+
+def unread_packs(said: str) -> tuple[str, ...]:
+    """The packs of which `restic check` says that no index names them: it reads none of these."""
+    return tuple(dict.fromkeys(_UNREFERENCED.findall(said)))
+
+
+def damaged_packs(said: str) -> tuple[str, ...]:
+    """The packs that `restic check` has found damaged, from the command that it recommends for them."""
+    found = _REPAIR.search(said)
+    return tuple(found[1].split()) if found else ()
 
 
 def packs_are_listed(line: str) -> bool:

@@ -30,6 +30,7 @@ from drkit.tools.restic.output import (
     Restored,
     Saved,
     Snapshot,
+    damaged_packs,
     files_in,
     found_damage,
     lacks,
@@ -40,6 +41,7 @@ from drkit.tools.restic.output import (
     parse_version,
     snapshot_of,
     special_in,
+    unread_packs,
     unread_snapshots,
     whole_lines,
 )
@@ -333,18 +335,37 @@ class Repository:
         done = self.access.check(self.access.command("list", "packs", "--no-lock", "--quiet"))
         return tuple(done.text.split())
 
-    def check(self, read_data_subset: str | None = None) -> None:
+    def check(self, read_data_subset: str | None = None) -> tuple[str, ...]:
         """The repository's own integrity; with a subset (`5%`, `1/7`, `2G`) reads that much data as well.
 
-        Raises RepositoryDamaged where restic found damage, and ToolFailed where it could not look.
+        Returns the packs that no index names, which restic does not read. Raises RepositoryDamaged where
+        restic found damage, and ToolFailed where it could not look.
         """
-        options = (f"--read-data-subset={read_data_subset}",) if read_data_subset else ()
+        # Only who asks for more words is told which packs no index names.
+        options = (f"--read-data-subset={read_data_subset}", "--verbose") if read_data_subset else ()
+        done = self.access.run_mending("check", *options)
         try:
-            self.access.check_mending("check", *options)
+            self.access.judge(self.access.command("check", *options), done)
         except ToolFailed as error:
             if type(error) is ToolFailed and found_damage(error.message):
-                raise RepositoryDamaged(error.message, hint=error.hint) from None
+                packs = damaged_packs(done.stderr)
+                raise RepositoryDamaged(error.message, hint=error.hint, packs=packs) from None
             raise
+        return unread_packs(done.text)
+
+    def pack_sizes(self) -> Iterator[tuple[str, int | None]]:
+        """The names of all pack files, sorted, each with its size in bytes.
+
+        restic tells no sizes: they are known where the repository is a directory, else None.
+        """
+        folder = Path(self.access.url.removeprefix("local:"), "data")
+        local = folder.is_dir()
+        for pack in sorted(self.packs()):
+            try:
+                yield pack, (folder / pack[:2] / pack).stat().st_size if local else None
+            except OSError:
+                # Removed meanwhile, or in the layout of an older restic.
+                yield pack, None
 
     def pack_faults(self) -> tuple[str, ...]:
         """The packs that the index names and that are missing or have another size, a sentence each.

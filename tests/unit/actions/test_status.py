@@ -16,6 +16,8 @@ from drkit.model import (
     ALL_DATA,
     SOME_DATA,
     Attempt,
+    Bucketed,
+    BucketPlace,
     Closure,
     DatabaseEvidence,
     DatabaseShape,
@@ -27,6 +29,7 @@ from drkit.model import (
     SchemaFault,
     Status,
 )
+from drkit.model.reread import Proved, Reread, StoreKind, StoreProofs, reread
 from drkit.points.listing import Listing
 from drkit.tools.restic.output import Snapshot
 from tests.samples import drill_note, incomplete, sealed
@@ -60,6 +63,48 @@ def settings(tmp_path: Path) -> config.Config:
 
 def met(found: Status) -> dict[str, bool]:
     return {objective.name: objective.met for objective in found.objectives}
+
+
+def of_store(kind: StoreKind, days: float, *, wrong: bool = False) -> Reread:
+    read = (Proved(NOW - days * DAY, 1, 100),)
+    return reread(StoreProofs(kind, "x", read, (), int(wrong), int(wrong)), NOW, 90 * DAY, HOUR)
+
+
+@pytest.mark.parametrize(
+    ("stores", "actual", "is_met"),
+    [
+        ((), None, False),
+        ((of_store("packs", 89),), 89, True),
+        ((of_store("packs", 91),), 91, False),
+        ((of_store("packs", 2, wrong=True),), None, False),
+        # What drills have restored stands in for no reading of packs.
+        ((of_store("blobs", 2),), None, False),
+        ((of_store("packs", 3), of_store("blobs", 400)), 3, True),
+    ],
+)
+def test_the_longest_unread_is_judged(
+    settings: config.Config, stores: tuple[Reread, ...], actual: float | None, is_met: bool
+) -> None:
+    goals = Objectives.model_validate({"reread": "90d"})
+    found = judge(
+        settings.model_copy(update={"objectives": goals}), [sealed("p", NOW - HOUR)], NOW, reread=stores
+    )
+    (objective,) = found.objectives
+    assert (objective.name, objective.met) == ("reread", is_met)
+    assert objective.actual_seconds == (None if actual is None else actual * 86_400)
+    assert found.green is is_met
+    assert found.repositories[0].reread == stores
+
+
+def test_blobs_in_a_vault_are_judged_as_well(settings: config.Config) -> None:
+    point = sealed("p", NOW - HOUR)
+    assert point.manifest
+    where = Bucketed(BucketPlace("registry", ""), BucketPlace("vault", ""))
+    point = replace(point, manifest=replace(point.manifest, bucket=where))
+    alone = settings.model_copy(update={"objectives": Objectives.model_validate({"reread": "90d"})})
+    assert met(judge(alone, [point], NOW, reread=(of_store("packs", 1),))) == {"reread": False}
+    both = (of_store("packs", 1), of_store("vault", 2))
+    assert met(judge(alone, [point], NOW, reread=both)) == {"reread": True}
 
 
 def test_what_happened_in_time_meets_the_objectives(settings: config.Config) -> None:

@@ -96,7 +96,7 @@ BAD = [
     (
         LEAST + '[blobs]\npath = "/data/registry"\nkind = "tape"',
         '"kind" in [blobs] is wrong',
-        'it is "filesystem" or "s3"',
+        'it is "filesystem" or "oci" or "s3"',
     ),
     # Values
     (
@@ -253,7 +253,7 @@ VAULT = '[vault]\nbucket = "vault"\n'
         (
             BUCKET.replace('"s3"', '"gcs"') + VAULT,
             'drkit.toml: "kind" in [blobs] is wrong',
-            'it is "filesystem" or "s3"',
+            'it is "filesystem" or "oci" or "s3"',
         ),
         (
             BUCKET.replace('bucket = "harbor"', "") + VAULT,

@@ -166,6 +166,12 @@ def cases() -> Sequence[Case]:
             {},
         ),
         Case(
+            "what is stored is not read in time",
+            replace(found, objectives=(Objective("reread", 7_776_000, 7_776_000 - 3600, met=True),)),
+            4 * HOUR,
+            {"DrkitRereadOverdue": 1},
+        ),
+        Case(
             "images are missing",
             replace(found, closure=replace(found.closure, missing=3)),
             HOUR,

@@ -16,8 +16,9 @@ from drkit.actions.backup.sealing import BackupResult
 from drkit.actions.points import PointDetails, PointLine, PointList
 from drkit.actions.trail import TrailReport
 from drkit.model import DrillReport, PointStatus, ProblemKind, Status
+from drkit.model.sites import SiteLine, Sites, SiteState
 from drkit.model.trail import TrailEntry, TrailFault
-from drkit.reports import metrics
+from drkit.reports import metrics, site_metrics
 from tests.samples import status
 from tests.unit.manual.pages import DOCS, Section, codes
 from tests.unit.test_errors import all_below
@@ -68,6 +69,13 @@ def test_kinds_of_what_an_audit_calls_damage() -> None:
 def test_kinds_of_problems() -> None:
     documented = first_column(DOCS["status"].sections[0])
     assert sorted(documented) == sorted(kind.value for kind in ProblemKind)
+
+
+def test_metrics_and_states_of_many_sites() -> None:
+    every = Sites("/sites", NOW, tuple(SiteLine("f", state.value, state, 0) for state in SiteState))
+    written = set(re.findall(r"^(\w+)(?:\{| )", site_metrics.render(every), re.MULTILINE))
+    assert set(first_column(DOCS["sites"].section("Metrics of all sites"))) == written
+    assert first_column(DOCS["sites"].sections[0]) == [state.value for state in SiteState]
 
 
 def test_metrics_with_their_labels() -> None:

@@ -107,6 +107,9 @@ def having_lost(manifest: PointManifest, count: int) -> PointManifest:
 MANIFESTS["lost layers"] = having_lost(whole(), 3)
 
 
+MANIFESTS["OCI layouts"] = replace(whole(), storage="oci")
+
+
 def script(manifest: PointManifest) -> str:
     return recovery.files(manifest, TAGS)[recovery.SCRIPT]
 

@@ -51,6 +51,21 @@ def read(text: str) -> dict[str, float]:
     return found
 
 
+def of_reading(
+    store: str, size: int, never: int, overdue: float, longest: float, pace: float, done: float
+) -> dict[str, float]:
+    found = {
+        "bytes": size,
+        "never_bytes": never,
+        "wrong_bytes": 0,
+        "overdue_ratio": overdue,
+        "longest_seconds": longest,
+        "pace_bytes_per_day": pace,
+        "done_timestamp_seconds": done,
+    }
+    return {f"drkit_reread_{name}{{primary,{store}}}": value for name, value in found.items()}
+
+
 def test_everything_that_is_known() -> None:
     at = NOW.timestamp()
     full, quick = at - 2 * 86_400, at - 3600
@@ -111,6 +126,11 @@ def test_everything_that_is_known() -> None:
         "drkit_repository_last_drill_timestamp_seconds{quick,offsite}": 0,
         "drkit_repository_last_drill_success{full,offsite}": 0,
         "drkit_repository_last_drill_success{quick,offsite}": 0,
+        **of_reading("packs,primary", 1 << 30, 0, 0, 2 * 86_400, (1 << 30) / 7, 0),
+        # 10 of 85 GiB are overdue, and 10 are read a day.
+        **of_reading(
+            "vault,s3://vault/kept", 85 << 30, 5 << 30, 10 / 85, 100 * 86_400, 10 << 30, at + 86_400
+        ),
         **of_source("database,registry", at - 4 * 3600, 1 << 30, 1 << 20, 41.5),
         **of_source("images,images", at - 4 * 3600, 40 << 30, 3 << 20, 61),
         **of_source("secrets,secrets", 0, 0, 0, 0),

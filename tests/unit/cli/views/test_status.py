@@ -67,7 +67,9 @@ def test_of_a_primary_that_cannot_be_read_nothing_is_called_never(monkeypatch: p
     found = status(NOW)
     primary, offsite = found.repositories
     objectives = tuple(replace(each, actual_seconds=None, met=False) for each in found.objectives)
-    gone = replace(primary, points=None, newest_point=None, last_full_drill=None, last_quick_drill=None)
+    gone = replace(
+        primary, points=None, newest_point=None, last_full_drill=None, last_quick_drill=None, reread=()
+    )
     unknown = replace(found, repositories=(gone, offsite), objectives=objectives)
     lines = screen(unknown, monkeypatch)
     told = [line for line in lines if "never" in line]

@@ -1,0 +1,194 @@
+"""Ledgers in a repository: each a snapshot of its own, which names those that it has taken in.
+
+Hosts that write at the same time write two; the next one brings them together. What was taken in is removed
+by whoever may remove; until then it counts for nothing more than what took it in.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import get_args
+
+from drkit.errors import Failure, NotRemoved, RestoreDamaged
+from drkit.model.reread import LEDGER_SCHEMA, LedgerSummary, StoreKind
+from drkit.points import seals
+from drkit.points.catalog import Catalog
+from drkit.points.ledger import records
+from drkit.points.ledger.joining import Reader, Round
+from drkit.points.ledger.records import LedgerFile
+from drkit.points.ledger.spool import Spool
+from drkit.points.reading import dump, parse
+from drkit.tools.restic.output import Snapshot
+from drkit.tools.restic.repository import Repository
+from drkit.tools.tar import stream
+
+log = logging.getLogger(__name__)
+
+SUMMARY_FILE = "ledger.json"
+_ENDING = ".ledger"
+# Two hundred million items: whoever can write to the repository must not fill the disk with one.
+_MOST_BYTES = 4 << 30
+
+
+@dataclass(frozen=True)
+class Found:
+    """The ledgers that count; `doubts` says of each other one why nothing in it counts."""
+
+    files: tuple[LedgerFile, ...] = ()
+    snapshots: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+def current(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, ...]:
+    """The ledgers that no other has taken in, the newest last."""
+    every = [each for each in snapshots if seals.LEDGER in each.tags]
+    gone = _taken_in(every)
+    return tuple(sorted((each for each in every if each.id not in gone), key=lambda each: each.time))
+
+
+def superseded(snapshots: Iterable[Snapshot]) -> tuple[str, ...]:
+    """The ledgers that others have taken in, and that are still there: the newest is never among them."""
+    every = [each for each in snapshots if seals.LEDGER in each.tags]
+    gone = _taken_in(every)
+    return tuple(each.id for each in every if each.id in gone)
+
+
+def _taken_in(ledgers: Sequence[Snapshot]) -> frozenset[str]:
+    return frozenset(name for each in ledgers for name in seals.values(each, seals.MERGED))
+
+
+def fetch(repository: Repository, ledgers: Sequence[Snapshot], directory: Path) -> Found:
+    """Bring ledgers into a directory of the run's own; what is wrong with one costs that one alone."""
+    files: list[LedgerFile] = []
+    read, doubts = [], []
+    for snapshot in ledgers:
+        target = directory / snapshot.id[:16]
+        target.mkdir(mode=0o700)
+        try:
+            files += _fetch(repository, snapshot, target)
+            read.append(snapshot.id)
+        except Failure as error:
+            doubts.append(doubt(snapshot, error.message))
+    return Found(tuple(files), tuple(read), tuple(doubts))
+
+
+def doubt(snapshot: Snapshot, why: str) -> str:
+    """That nothing in a ledger counts, in a sentence."""
+    return f"the ledger of what was read (snapshot {snapshot.id[:8]}) counts for nothing: {why}"
+
+
+def _fetch(repository: Repository, snapshot: Snapshot, target: Path) -> list[LedgerFile]:
+    paths = []
+    for member in stream.members(repository.archive(snapshot.id, "/"), "it"):
+        if not member.name.endswith(_ENDING):
+            continue
+        kind = member.name.removesuffix(_ENDING)
+        if member.kind != "file" or kind not in get_args(StoreKind) or member.size > _MOST_BYTES:
+            raise RestoreDamaged(f"{member.name!r} is in it")
+        path = target / member.name
+        with path.open("xb") as file:
+            file.writelines(member.pieces)
+        paths.append(path)
+    return [records.read(path) for path in paths]
+
+
+class Book:
+    """The ledgers of a repository as one run goes on with them; `directory` is the run's own, and is made.
+
+    `oldest` is when the oldest thing in the repository may have been stored.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        snapshots: Sequence[Snapshot],
+        reader: Reader,
+        oldest: datetime,
+        directory: Path,
+    ) -> None:
+        directory.mkdir(mode=0o700)
+        self._catalog, self._reader, self._oldest = catalog, reader, oldest
+        self._directory = directory
+        self._rounds: dict[StoreKind, Round] = {}
+        self.found = fetch(catalog.repository, current(snapshots), directory)
+        self._left = superseded(snapshots)
+
+    def round(self, kind: StoreKind, where: str, *, grows: bool = True, spool: Spool | None = None) -> Round:
+        """Begin to go on with the ledger of a store; `grows` and `spool` as in Round."""
+        directory = self._directory / f"new-{kind}"
+        files, reader = self.found.files, self._reader
+        made = Round(kind, where, files, reader, self._oldest, directory, grows=grows, spool=spool)
+        self._rounds[kind] = made
+        return made
+
+    @property
+    def has_news(self) -> bool:
+        """Whether anything was read."""
+        return any(made.spool.items and (made.grows or not made.is_first) for made in self._rounds.values())
+
+    def write(self) -> LedgerSummary:
+        """Store the new ledger, and remove what it has taken in; raises the repository's errors.
+
+        Stores of which this run knows nothing are in it as they were.
+        """
+        for kind in get_args(StoreKind):
+            old = [each for each in self.found.files if each.kind == kind]
+            if kind not in self._rounds and old:
+                self.round(kind, max(old, key=lambda each: each.listed_at).where)
+        target = self._directory / "written"
+        target.mkdir(mode=0o700)
+        stores = tuple(
+            made.write(target / f"{made.kind}{_ENDING}") for _, made in sorted(self._rounds.items())
+        )
+        found = LedgerSummary(LEDGER_SCHEMA, self._reader.at, self._reader.host, stores)
+        (target / SUMMARY_FILE).write_bytes(dump(LedgerSummary, found))
+        catalog = self._catalog
+        tags = [seals.SITE + catalog.site, seals.MACHINE + catalog.state.machine, seals.LEDGER]
+        tags += [seals.MERGED + each for each in self.found.snapshots]
+        names = sorted(path.name for path in target.iterdir())
+        catalog.repository.save_files(target, names, tags, catalog.site)
+        try:
+            catalog.repository.forget([*self._left, *self.found.snapshots])
+        except NotRemoved as error:
+            log.info("older ledgers stay until a host that may remove them runs expire: %s", error.message)
+        return found
+
+
+def summaries(
+    catalog: Catalog, snapshots: Sequence[Snapshot]
+) -> tuple[LedgerSummary | None, tuple[str, ...]]:
+    """What the newest ledger that can be read says, and why others count for nothing.
+
+    Of two that were written side by side it is the later one, until a run brings them together.
+    """
+    found: LedgerSummary | None = None
+    doubts = []
+    for snapshot in current(snapshots):
+        read = _summary(catalog, snapshot)
+        if isinstance(read, str):
+            doubts.append(doubt(snapshot, read))
+        else:
+            found = read
+    return found, tuple(doubts)
+
+
+def _summary(catalog: Catalog, snapshot: Snapshot) -> LedgerSummary | str:
+    kept = catalog.cache / f"{snapshot.id}.json"
+    try:
+        data = kept.read_bytes()
+    except OSError:
+        try:
+            data = b"".join(catalog.repository.read(snapshot.id, f"/{SUMMARY_FILE}", locked=False))
+        except Failure as error:
+            return error.message
+        catalog.keep(snapshot, data)
+    found = parse(LedgerSummary, data)
+    if found is None:
+        return "it is not understood: a newer drkit may have made it"
+    if found.schema > LEDGER_SCHEMA:
+        return "it was made by a newer drkit"
+    return found

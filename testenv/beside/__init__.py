@@ -1,0 +1,1 @@
+"""Real registries beside Harbor: brought up, pushed to, backed up meanwhile, drilled, lost, restored."""

@@ -1,0 +1,176 @@
+"""Ledgers in a real repository: from several hosts, damaged, newer, taken in; none is ever a point."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from drkit.actions.expire.run import remove
+from drkit.actions.reread.packs import Packs
+from drkit.errors import RepositoryDamaged
+from drkit.model.reread import LedgerSummary, Proved
+from drkit.points import seals
+from drkit.points.catalog import Catalog
+from drkit.points.ledger import keeping
+from drkit.points.ledger.joining import Reader
+from drkit.points.ledger.keeping import Book
+from drkit.state.directory import State
+from drkit.tools.restic.repository import Repository
+
+SITE = "registry.example.com"
+NOW = datetime.now(UTC).replace(microsecond=0)
+DAY = timedelta(days=1)
+OLDEST = NOW - 400 * DAY
+
+
+def catalog(repository: Repository, home: Path) -> Catalog:
+    state = State(home)
+    state.prepare()
+    access = replace(repository.access, cache=state.cache)
+    return Catalog(Repository(access), SITE, state, state.catalog / "primary", "primary")
+
+
+def book(of: Catalog, at: datetime, home: Path) -> Book:
+    return Book(of, of.snapshots(), Reader("run", "verify", home.name, at), OLDEST, home)
+
+
+def written(of: Catalog, at: datetime, home: Path, right: set[int]) -> LedgerSummary:
+    """A run that has listed ten blobs of 100 bytes, and read some."""
+    made = book(of, at, home)
+    ledger = made.round("vault", "here")
+    for number in range(10):
+        digest = f"sha256:{number:0<64x}"
+        ledger.listed(digest, 100)
+        if number in right:
+            ledger.spool.right(digest, 100)
+    return made.write()
+
+
+def read(summary: LedgerSummary) -> dict[datetime, int]:
+    (store,) = summary.stores
+    return {each.at: each.items for each in store.read}
+
+
+def test_what_several_hosts_have_read_comes_together_and_none_piles_up(
+    repository: Repository, tmp_path: Path
+) -> None:
+    one, two = catalog(repository, tmp_path / "s1"), catalog(repository, tmp_path / "s2")
+    written(one, NOW - 9 * DAY, tmp_path / "first", {0, 1, 2})
+    # Both begin before either has written.
+    books = [book(one, NOW - 2 * DAY, tmp_path / "left"), book(two, NOW - DAY, tmp_path / "right")]
+    for number, each in enumerate(books):
+        ledger = each.round("vault", "here")
+        for item in range(10):
+            ledger.listed(f"sha256:{item:0<64x}", 100)
+        ledger.spool.right(f"sha256:{number + 2:0<64x}", 100)
+        each.write()
+    assert len(keeping.current(one.snapshots())) == 2
+    found, doubts = keeping.summaries(one, one.snapshots())
+    assert found is not None
+    assert (found.at, doubts) == (NOW - DAY, ()), "until they are brought together the later one counts"
+    merged = written(two, NOW, tmp_path / "third", {5})
+    assert read(merged) == {NOW - 9 * DAY: 2, NOW - 2 * DAY: 1, NOW - DAY: 1, NOW: 1}
+    assert len(one.snapshots()) == 1
+    assert one.look().points == (), "a ledger is no recovery point"
+    assert keeping.summaries(one, one.snapshots()) == (merged, ())
+
+
+def test_what_a_host_may_not_remove_is_removed_by_expire_and_never_the_newest(
+    repository: Repository, tmp_path: Path
+) -> None:
+    here = catalog(repository, tmp_path / "state")
+    written(here, NOW - DAY, tmp_path / "first", {1})
+    (old,) = here.snapshots()
+    tags = (seals.SITE + SITE, seals.LEDGER, seals.MERGED + old.id)
+    newest = here.repository.save_stream([b"{}"], "ledger.json", tags, SITE).snapshot
+    assert keeping.superseded(here.snapshots()) == (old.id,)
+    remove(here, [], here.look(), timedelta(days=1000))
+    assert [each.id for each in here.snapshots()] == [newest]
+    remove(here, [], here.look(), timedelta(days=1000))
+    assert [each.id for each in here.snapshots()] == [newest]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"drkit", "it is not understood"),
+        (json.dumps({"drkit_ledger": 2}).encode() + b"\n", "it was made by a newer drkit"),
+    ],
+)
+def test_one_that_is_torn_or_newer_counts_for_nothing_and_stays(
+    repository: Repository, tmp_path: Path, content: bytes, said: str
+) -> None:
+    here = catalog(repository, tmp_path / "state")
+    tags = (seals.SITE + SITE, seals.LEDGER)
+    odd = here.repository.save_stream([content], "vault.ledger", tags, SITE).snapshot
+    made = book(here, NOW, tmp_path / "first")
+    assert made.found.doubts == (
+        f"the ledger of what was read (snapshot {odd[:8]}) counts for nothing: {said}",
+    )
+    assert read(written(here, NOW, tmp_path / "second", {3})) == {NOW: 1}
+    assert odd in {each.id for each in here.snapshots()}, "whoever understands it may mend it"
+    found, doubts = keeping.summaries(here, here.snapshots())
+    assert found is not None
+    assert [doubt for doubt in doubts if odd[:8] in doubt] == list(doubts) != []
+
+
+def test_a_newer_summary_counts_for_nothing(repository: Repository, tmp_path: Path) -> None:
+    here = catalog(repository, tmp_path / "state")
+    written(here, NOW, tmp_path / "first", {1})
+    content = {"schema": 2, "at": NOW.isoformat(), "host": "h", "stores": []}
+    tags = (seals.SITE + SITE, seals.LEDGER)
+    here.repository.save_stream([json.dumps(content).encode()], "ledger.json", tags, SITE)
+    found, doubts = keeping.summaries(here, here.snapshots())
+    assert found is not None
+    assert found.schema == 1
+    assert doubts[0].endswith("it was made by a newer drkit")
+
+
+def data_packs(repository: Repository) -> list[Path]:
+    return sorted(path for path in Path(repository.access.url, "data").rglob("*") if path.is_file())
+
+
+def test_packs_are_proved_by_restic_and_only_those_that_it_reads(
+    repository: Repository, tmp_path: Path
+) -> None:
+    for number in range(3):
+        name = f"f{number}"
+        (tmp_path / name).write_bytes(bytes([number]) * 1000)
+        repository.save_files(tmp_path, [name], [seals.SITE + SITE], SITE)
+    known = {path.name: path.stat().st_size for path in data_packs(repository)}
+    # In no index: restic reads it not, and ends well.
+    stray = Path(repository.access.url, "data", "aa", f"{'aa':0<64}")
+    stray.parent.mkdir(exist_ok=True)
+    stray.write_bytes(b"x" * 100)
+    made = book(catalog(repository, tmp_path / "state"), NOW, tmp_path / "book")
+    packs = Packs(repository, made.round("packs", "primary"))
+    packs.check("1/1")
+    assert (packs.found.packs, packs.found.every_pack) == (len(known), len(known) + 1)
+    (store,) = made.write().stores
+    assert store.read == (Proved(NOW, len(known), sum(known.values())),)
+    assert store.unread == (Proved(OLDEST, 1, 100),)
+
+
+def test_a_damaged_pack_is_wrong_and_the_others_stay_as_they_were(
+    repository: Repository, tmp_path: Path
+) -> None:
+    for number in range(3):
+        name = f"f{number}"
+        (tmp_path / name).write_bytes(bytes([number]) * 1000)
+        repository.save_files(tmp_path, [name], [seals.SITE + SITE], SITE)
+    victim = data_packs(repository)[0]
+    data = bytearray(victim.read_bytes())
+    data[10] ^= 1
+    victim.chmod(0o600)
+    victim.write_bytes(data)
+    made = book(catalog(repository, tmp_path / "state"), NOW, tmp_path / "book")
+    packs = Packs(repository, made.round("packs", "primary"))
+    with pytest.raises(RepositoryDamaged) as caught:
+        packs.check("1/1")
+    assert caught.value.packs == (victim.name,)
+    (store,) = made.write().stores
+    assert (store.wrong_items, store.wrong_bytes, store.read) == (1, len(data), ())
