@@ -76,7 +76,9 @@ class Cluster:
         if self._client.status != "running":
             raise _gone(self.address)
         try:
-            found = self._client.scheduler_info(n_workers=-1)["workers"]
+            # Its own scheduler_info() now and then tells of none: a thread of it overwrites the answer.
+            client: Any = self._client
+            found = client.sync(client.scheduler.identity, n_workers=-1)["workers"]
         except (OSError, TimeoutError, RuntimeError, ValueError) as error:
             raise _gone(self.address) from error
         return tuple(Worker(address, int(about["nthreads"])) for address, about in found.items())
