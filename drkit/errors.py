@@ -170,7 +170,9 @@ class ReportAltered(Failure):
 
 
 class NotGreen(Failure):
-    """Something keeps a site from being green, although its objectives are met; or an audit found damage."""
+    """Something keeps a site from being green, although its objectives are met; an audit found damage; or the
+    drills of a period are not what they should be.
+    """
 
     exit_code = 5
 

@@ -110,16 +110,23 @@ def add(tar: tarfile.TarFile, name: str, data: bytes, mode: int) -> None:
 
 def _source(major: int) -> tuple[str, str]:
     """The suite that has this major, and the mirror that this machine uses for its own release."""
+    if major not in SUITES:
+        raise ServerError(f"knows no suite of Debian with PostgreSQL {major}")
+    return SUITES[major], own_release()[1]
+
+
+def own_release() -> tuple[str, str]:
+    """The suite of this machine, and the mirror that it uses for that; raises ServerError."""
     release = dict(
         line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
     )
     name, own = (release.get(key, "").strip('"') for key in ("ID", "VERSION_CODENAME"))
-    if name != "debian" or major not in SUITES:
-        raise ServerError(f"knows no suite of {name} with PostgreSQL {major}")
+    if name != "debian":
+        raise ServerError(f"knows Debian's packages alone, and this is {name}")
     columns = "$(LABEL) $(CODENAME) $(SUITE) $(REPO_URI)"
     said = _run("apt-get", "indextargets", "--format", columns, "Created-By: Packages")
     for line in said.splitlines():
         words = line.split()
         if len(words) == 4 and words[:2] == ["Debian", own] and "-" not in words[2]:
-            return SUITES[major], words[3]
+            return own, words[3]
     raise ServerError(f"finds no mirror of {own} in apt's sources: run apt-get update")

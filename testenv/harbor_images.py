@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testenv import engine_image, standin_core
+from testenv import engine_image, standin_core, standin_jobservice
 
 if TYPE_CHECKING:
     from testenv.engine import Engine
@@ -20,6 +20,10 @@ _BASE = "drkit-harbor-base:test"
 _PACKAGES = ("python3", "redis-tools", "docker-registry", "dash", "coreutils", "base-files")
 # What the stand-in needs of the tests' own environment.
 _MODULES = ("psycopg", "psycopg_binary", "cryptography", "cffi", "_cffi_backend", "typing_extensions")
+STANDINS = {
+    "harbor_core": Path(standin_core.__file__),
+    "harbor_jobservice": Path(standin_jobservice.__file__),
+}
 _USER = 10000
 _CACHE_USER = 999
 _FILES = {
@@ -29,7 +33,7 @@ _FILES = {
 }
 
 
-def build(engine: Engine, tag: str, schema: int, *, outward: str = "", **more: str) -> str:
+def build(engine: Engine, tag: str, schema: int, *, outward: str = "", jobs: bool = True, **more: str) -> str:
     """The images of one release, of which core brings `schema`; returns core's name."""
     _base(engine)
     core = f"{PLACE}/harbor-core:{tag}"
@@ -37,6 +41,9 @@ def build(engine: Engine, tag: str, schema: int, *, outward: str = "", **more: s
     settings = [f"ENV {name}={value}" for name, value in variables.items() if value]
     program = 'ENTRYPOINT ["python3", "/harbor/harbor_core.py"]'
     _make(engine, core, [*settings, f"USER {_USER}", "WORKDIR /harbor", program])
+    if jobs:
+        program = 'ENTRYPOINT ["python3", "/harbor/harbor_jobservice.py", "-c", "/etc/jobservice/config.yml"]'
+        _make(engine, f"{PLACE}/harbor-jobservice:{tag}", [*settings, f"USER {_USER}", program])
     _make(engine, f"{PLACE}/registry-photon:{tag}", [f"USER {_USER}", 'ENTRYPOINT ["/entry-registry"]'])
     options = '"--protected-mode", "no", "--save", "", "--dir", "/var/lib/redis"'
     program = f'ENTRYPOINT ["redis-server", {options}]'
@@ -46,8 +53,7 @@ def build(engine: Engine, tag: str, schema: int, *, outward: str = "", **more: s
 
 def remove(engine: Engine, tag: str) -> None:
     """Remove the images of one release."""
-    names = [f"{PLACE}/{name}:{tag}" for name in ("harbor-core", "registry-photon", "redis-photon")]
-    engine.docker("rmi", "--force", *names)
+    engine.docker("rmi", "--force", *engine.docker("images", "--quiet", f"{PLACE}/*:{tag}").split())
 
 
 def _base(engine: Engine) -> None:
@@ -62,15 +68,16 @@ def _base(engine: Engine) -> None:
         server = tarfile.TarInfo("usr/bin/redis-server")
         server.type, server.linkname = tarfile.SYMTYPE, "redis-check-rdb"
         tar.addfile(server)
-        program = Path(standin_core.__file__)
-        engine_image.add(tar, "harbor/harbor_core.py", program.read_bytes(), 0o644)
-        for path in _libraries():
+        for name, source in STANDINS.items():
+            engine_image.add(tar, f"harbor/{name}.py", source.read_bytes(), 0o644)
+        for path in libraries():
             tar.add(path, f"libraries/{path.name}")
     engine.docker("import", "--change", "ENV PYTHONPATH=/libraries", str(target), _BASE)
     target.unlink()
 
 
-def _libraries() -> list[Path]:
+def libraries() -> list[Path]:
+    """What the stand-ins need beside Python, from the tests' own environment."""
     found = []
     for name in _MODULES:
         spec = importlib.util.find_spec(name)

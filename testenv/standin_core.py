@@ -11,6 +11,7 @@ that is not empty, nor without what `prepare` would have set in its environment.
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import hashlib
 import json
@@ -18,6 +19,7 @@ import os
 import re
 import secrets
 import socket
+import subprocess
 import sys
 import time
 import urllib.error
@@ -218,13 +220,23 @@ def make_token(who: Who, scopes: list[str]) -> str:
     """A token for what somebody may do of what was asked; raises OSError without the key."""
     key = token_key()
     access = [
-        {"name": name, "actions": sorted(who.actions & set(actions.split(",")))}
+        {"name": name, "actions": sorted((who.actions | public(name)) & set(actions.split(",")))}
         for _, _, rest in (scope.partition(":") for scope in scopes)
         for name, _, actions in (rest.rpartition(":"),)
     ]
     claims = {"sub": who.name, "exp": time.time() + 1800, "access": access}
     signed = ".".join(_text(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT"}, claims))
     return f"{signed}.{_text(key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+
+
+def public(repository: str) -> frozenset[str]:
+    """What anybody may do there."""
+    found = rows(
+        "SELECT FROM project_metadata m JOIN project p USING (project_id)"
+        " WHERE p.name = %s AND m.name = 'public' AND m.value = 'true'",
+        repository.partition("/")[0],
+    )
+    return frozenset(("pull",)) if found else frozenset()
 
 
 def token_allows(token: str, name: str, action: str) -> bool:
@@ -296,10 +308,19 @@ class Core(BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def _api(self, path: str, query: Mapping[str, list[str]]) -> None:
-        if path == "ping":
-            return self._raw(200, [("Content-Type", "text/plain")], b"Pong")
-        if path == "health":
-            return self._say(200, health())
+        match path:
+            case "ping":
+                return self._raw(200, [("Content-Type", "text/plain")], b"Pong")
+            case "health":
+                return self._say(200, health())
+            case "internalconfig":
+                secret = f"Harbor-Secret {os.environ['JOBSERVICE_SECRET']}"
+                good = self.headers.get("Authorization") == secret
+                return self._say(200, database()) if good else self._say(403, {})
+            case _:
+                return self._api_of_users(path, query)
+
+    def _api_of_users(self, path: str, query: Mapping[str, list[str]]) -> None:
         who = self._who
         if not who.name:
             return self._say(401, {"errors": [{"code": "UNAUTHORIZED", "message": "unauthorized"}]})
@@ -360,6 +381,8 @@ class Core(BaseHTTPRequestHandler):
         manifest, blob = _MANIFEST.fullmatch(path), _BLOB.fullmatch(path)
         found = manifest or blob
         action = "pull" if self.command in _READS else "push"
+        if path == "/v2/" and self._who.name:
+            return self._say(200, {})
         bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if found is None or not token_allows(bearer, found["name"], action):
             realm = f"{urlsplit(os.environ['EXT_ENDPOINT']).scheme}://{self.headers['Host']}/service/token"
@@ -416,6 +439,9 @@ class Core(BaseHTTPRequestHandler):
             repository["repository_id"], artifact["id"], reference,
         )  # fmt: skip
         print("\n".join(outward()), flush=True)
+        # As for a project with a webhook; that nobody takes it is logged, and no more.
+        with contextlib.suppress(OSError):
+            ask_for_job("WEBHOOK")
         return self._raw(201, [("Docker-Content-Digest", digest)], b"")
 
     def _forward(self, path: str) -> None:
@@ -451,12 +477,36 @@ def health() -> dict[str, object]:
         "database": bool(rows("SELECT 1")),
         "redis": cache(0, "PING") == "+PONG",
         "registry": registry("GET", "/v2/", {}, None)[0] == 200,
-        "jobservice": False,
+        "jobservice": jobservice_answers(),
         "portal": False,
         "registryctl": False,
     }
     listed = [{"name": name, "status": "healthy" if well else "unhealthy"} for name, well in states.items()]
     return {"status": "healthy" if all(states.values()) else "unhealthy", "components": listed}
+
+
+def jobservice_answers() -> bool:
+    """Whether its health check says that it is there."""
+    try:
+        with urllib.request.urlopen(f"{os.environ['JOBSERVICE_URL']}/api/v1/stats") as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def ask_for_job(kind: str) -> None:
+    """Have jobservice do something, and note the task; raises OSError where it does not take it."""
+    body = json.dumps({"job": {"name": kind}}).encode()
+    login = {"Authorization": f"Harbor-Secret {os.environ['CORE_SECRET']}"}
+    address = f"{os.environ['JOBSERVICE_URL']}/api/v1/jobs"
+    with urllib.request.urlopen(urllib.request.Request(address, data=body, headers=login)):
+        pass
+
+
+def database() -> dict[str, str]:
+    """What jobservice is told of the database, for it has no settings of its own."""
+    named = ("HOST", "PORT", "USERNAME", "PASSWORD", "DATABASE", "SSLMODE")
+    return {name.lower(): os.environ[f"POSTGRESQL_{name}"] for name in named}
 
 
 def configurations() -> dict[str, object]:
@@ -471,6 +521,8 @@ def main() -> None:
     if sys.argv[1:] == ["--outward"]:
         print("\n".join(outward()))
         return
+    if os.environ.get("HANGS"):
+        subprocess.run(["sleep", "infinity"], check=False)
     print(f"{datetime.now(UTC).isoformat()} core {os.environ['HARBOR_VERSION']}", flush=True)
     boot()
     print("\n".join(outward()), flush=True)

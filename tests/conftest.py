@@ -43,7 +43,7 @@ def _let_children_hear_signals() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest comes first: where tests run side by side, nobody waits for another at the end."""
-    order = ("e2e", "testenv", "contract", "unit")
+    order = ("e2e", "testenv", "contract", "unit", "vm")
     items.sort(key=lambda item: order.index(item.path.relative_to(Path(__file__).parent).parts[0]))
 
 

@@ -10,6 +10,7 @@ from drkit.errors import NotRemoved
 from drkit.model import Point, PointStatus
 from drkit.points.catalog import Catalog
 from drkit.sandbox import container as sandbox_container
+from drkit.sandbox import labelled
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.state.directory import State, left_behind, remove_tree
 from drkit.tools.restic import mount
@@ -50,6 +51,7 @@ def sweep_sandboxes(sandboxes: Path) -> tuple[str, ...]:
     said = []
     for path in left_behind(sandboxes):
         sandbox_container.release(path)
+        labelled.release(path)
         sandbox_postgres.release_memory(path)
         remove_tree(path)
         said.append(f"removed the sandbox that the killed drill {path.name} left")

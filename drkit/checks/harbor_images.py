@@ -23,7 +23,11 @@ _OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
 def finds(core: Core, login: Login, image: TaggedImage) -> Finding:
-    """Somebody may ask for an image by its tag; a token alone shows no login, since anybody gets one."""
+    """Somebody is let in, and may ask for an image by its tag.
+
+    The token shows no login, since anybody gets one, and nor does the image: it may be in a public project.
+    """
+    core.ask("GET", "/v2/", login.header).require(200)
     token = core.token(image.repository, "pull", login)
     path = f"/v2/{image.repository}/manifests/{image.tag}"
     answer = core.ask("HEAD", path, f"Bearer {token}", headers=_ACCEPT).require(200)

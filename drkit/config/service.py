@@ -37,7 +37,9 @@ class Drill(Section):
     the key that reports are signed with. `registry_program` is the program that serves restored
     images, where it is not the first one that is found. `harbor` says whether Harbor's own images are started
     on what was restored, where they are here (`auto`), or a drill without that is none (`required`);
-    `harbor_version` is the tag of those images, where it shall not be found out.
+    `harbor_version` is the tag of those images, where it shall not be found out. `core` is Harbor's core as a
+    program of this machine, to be started in the place of an image, and `jobservice` its jobservice. Core has
+    `harbor_timeout` to come up, its migration included.
     """
 
     directory: AbsolutePath | None = None
@@ -47,6 +49,9 @@ class Drill(Section):
     registry_program: AbsolutePath | None = None
     harbor: Literal["auto", "required", "off"] = "auto"
     harbor_version: Annotated[str, Field(pattern=r"^v?\d+\.\d+\.\d+[A-Za-z0-9_.-]*$")] | None = None
+    core: AbsolutePath | None = None
+    jobservice: AbsolutePath | None = None
+    harbor_timeout: Duration = timedelta(minutes=10)
 
 
 class Restore(Section):

@@ -54,6 +54,7 @@ class CheckKind(StrEnum):
     HARBOR_ROBOT = "harbor_robot"
     HARBOR_PULL = "harbor_pull"
     HARBOR_PUSH = "harbor_push"
+    HARBOR_JOBS = "harbor_jobs"
     HARBOR_AUDIT_LOG = "harbor_audit_log"
 
 
@@ -92,6 +93,7 @@ _NAMES = {
     CheckKind.HARBOR_ROBOT: "Harbor: robot",
     CheckKind.HARBOR_PULL: "Harbor: pull",
     CheckKind.HARBOR_PUSH: "Harbor: push",
+    CheckKind.HARBOR_JOBS: "Harbor: jobservice",
     CheckKind.HARBOR_AUDIT_LOG: "Harbor: audit log",
 }
 

@@ -135,11 +135,13 @@ TABLE: tuple[Evidence, ...] = (
             CheckKind.HARBOR_ROBOT,
             CheckKind.HARBOR_PULL,
             CheckKind.HARBOR_PUSH,
+            CheckKind.HARBOR_JOBS,
             CheckKind.HARBOR_AUDIT_LOG,
         ),
         _RECOVERY,
         "the application started on what was restored, let a user and a robot in, and served and took images",
-        "its pages, jobs, scanner and replication, which a drill does not start; logins by LDAP or OIDC",
+        "its pages and scanner, which a drill does not start; its jobs, which it keeps from running;"
+        " logins by LDAP or OIDC",
     ),
     Evidence(
         "the recovery point as a whole",

@@ -37,6 +37,7 @@ class Btrfs:
     """
 
     same_files: ClassVar[bool] = True
+    same_top: ClassVar[bool] = True
 
     name: str
     device: str

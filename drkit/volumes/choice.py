@@ -5,18 +5,27 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, assert_never, get_args
+from typing import Annotated, Any, Literal, Protocol, assert_never
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from drkit.errors import CannotFreeze, ConfigError, ToolFailed
-from drkit.volumes import btrfs, lvm, reflink, standing, zfs
+from drkit.volumes import btrfs, lvm, reflink, standing, zfs, zvol
 from drkit.volumes.btrfs import Btrfs
 from drkit.volumes.lvm import Lvm
 from drkit.volumes.reflink import Reflink
 from drkit.volumes.standing import Order, Standing
 from drkit.volumes.zfs import Zfs
+from drkit.volumes.zvol import Zvol
 
-Kind = Literal["btrfs", "zfs", "lvm", "reflink"]
+# A zvol is a volume of ZFS with another file system on it; the configuration calls both "zfs".
+Kind = Literal["btrfs", "zfs", "zvol", "lvm", "reflink"]
 Wanted = Literal["auto", "btrfs", "zfs", "lvm", "reflink", "live"]
+
+
+_RECORDS: TypeAdapter[Btrfs | Zfs | Zvol | Lvm | Reflink] = TypeAdapter(
+    Annotated[Btrfs | Zfs | Zvol | Lvm | Reflink, Field(discriminator="kind")]
+)
 
 
 class Volume(Protocol):
@@ -36,6 +45,10 @@ class Volume(Protocol):
     @property
     def same_files(self) -> bool:
         """Whether its files have the inode numbers and times of change of the originals."""
+
+    @property
+    def same_top(self) -> bool:
+        """Whether the directory itself has its original's inode number."""
 
     def make(self, top: Path, order: Order, /) -> None:
         """Make it; raises ToolFailed. One that copies files copies those that `order` names, in its order."""
@@ -78,10 +91,13 @@ def choose(path: Path, wanted: Wanted, name: str, top: Path) -> Choice:
     kind: Kind | None = None if wanted == "auto" else wanted
     try:
         found = standing.look(path)
-        kind = kind or natural(found, logical=lvm.is_logical(found.source))
+        if kind is None:
+            kind = natural(found, logical=lvm.is_logical(found.device))
+        elif kind == "zfs" and zvol.is_zvol(found.source):
+            kind = "zvol"
         if kind is None:
             return Choice("live", _no_snapshots(found))
-        refuse(found, root=os.geteuid() == 0)
+        refuse(found, kind, root=os.geteuid() == 0)
         volume = plan(kind, found, name, top)
     except ToolFailed as error:
         if wanted != "auto":
@@ -104,15 +120,18 @@ def natural(found: Standing, *, logical: bool) -> Kind | None:
             return "btrfs"
         case "zfs":
             return "zfs"
+        case _ if zvol.is_zvol(found.source):
+            return "zvol"
         case _:
             return "lvm" if logical else None
 
 
-def refuse(found: Standing, *, root: bool) -> None:
-    """Raise CannotFreeze for what no kind can do."""
-    if found.below:
+def refuse(found: Standing, kind: Kind, *, root: bool) -> None:
+    """Raise CannotFreeze for what this kind, or no kind, can do."""
+    own = zfs.contained(found) if kind == "zfs" else ()
+    if foreign := [mount for mount in found.below if mount not in own]:
         raise CannotFreeze(
-            f"another file system is mounted below it, which a snapshot would leave out: {found.below[0]}",
+            f"another file system is mounted below it, which a snapshot would leave out: {foreign[0].target}",
             hint="set volume to live, or unmount it",
         )
     if not root:
@@ -125,7 +144,7 @@ def refuse(found: Standing, *, root: bool) -> None:
 def plan(kind: Kind, found: Standing, name: str, top: Path) -> Volume:
     """The snapshot that is to be made; raises CannotFreeze, ToolMissing, ToolFailed."""
     fitting = {"btrfs": found.fstype == "btrfs", "zfs": found.fstype == "zfs"}
-    fitting["lvm"] = lvm.is_logical(found.source)
+    fitting["lvm"] = lvm.is_logical(found.device)
     if not fitting.get(kind, True):
         raise CannotFreeze(
             f"{found.path} stands on {found.fstype} ({found.source})", hint="set volume to auto"
@@ -135,6 +154,8 @@ def plan(kind: Kind, found: Standing, name: str, top: Path) -> Volume:
             return btrfs.look(found, name, top)
         case "zfs":
             return zfs.look(found, name)
+        case "zvol":
+            return zvol.look(found, name)
         case "lvm":
             return lvm.look(found, name)
         case "reflink":
@@ -147,12 +168,14 @@ def stray(path: Path, prefix: str, top: Path) -> tuple[str, ...]:
     """What stands in the directory's file system under a name that begins so; raises ToolFailed."""
     found = standing.look(path)
     left = list(reflink.stray(found, prefix))
-    match natural(found, logical=lvm.is_logical(found.source)):
+    match natural(found, logical=lvm.is_logical(found.device)):
         case "btrfs":
             # A copy in the file system's own top directory is no snapshot, and not counted twice.
             left += [name for name in btrfs.stray(found, prefix, top) if not any(name in one for one in left)]
         case "zfs":
             left += zfs.stray(found, prefix)
+        case "zvol":
+            left += zvol.stray(found, prefix)
         case "lvm":
             left += lvm.stray(found, prefix)
         case _:
@@ -167,17 +190,14 @@ def to_record(volume: Volume) -> dict[str, Any]:
 
 def from_record(record: dict[str, Any]) -> Volume:
     """The volume that a record tells of; raises ToolFailed."""
-    kinds: dict[str, type[Btrfs | Zfs | Lvm | Reflink]] = {
-        "btrfs": Btrfs,
-        "zfs": Zfs,
-        "lvm": Lvm,
-        "reflink": Reflink,
-    }
-    assert set(kinds) == set(get_args(Kind))
     try:
-        return kinds[record["kind"]](**record)
-    except (KeyError, TypeError):
-        raise ToolFailed(f"an unknown record of a volume snapshot: {str(record)[:80]}") from None
+        volume = _RECORDS.validate_python(record)
+        # A field that is not known here may stand for something that would be left.
+        if set(record) <= set(to_record(volume)):
+            return volume
+    except ValidationError:
+        pass
+    raise ToolFailed(f"an unknown record of a volume snapshot: {str(record)[:80]}")
 
 
 def _no_snapshots(found: Standing) -> str:
@@ -186,4 +206,10 @@ def _no_snapshots(found: Standing) -> str:
 
 
 def _called(kind: Kind, found: Standing) -> str:
-    return f"an LVM volume, {found.source}" if kind == "lvm" else f"{found.fstype}, {found.source}"
+    match kind:
+        case "lvm":
+            return f"an LVM volume, {found.source}"
+        case "zvol":
+            return f"a volume of ZFS, {found.source}"
+        case _:
+            return f"{found.fstype}, {found.source}"

@@ -28,8 +28,9 @@ log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
 _PAUSE_SECONDS = 1.0
-# lvcreate allows 127 characters; what follows the site's name is a run's id.
-_LONGEST_SITE = 80
+# The kernel's name of a logical volume has 127 letters at most: that of the volume group, this one, and LVM's
+# own suffix, all with every hyphen doubled. What follows the site's name here is a run's id.
+_LONGEST_SITE = 48
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,9 @@ class View:
 
 def prefix(site: str) -> str:
     """What the names of all volume snapshots of a site begin with."""
-    return f"drkit-{site[:_LONGEST_SITE]}-"
+    while len(site) + site.count("-") > _LONGEST_SITE:
+        site = site[:-1]
+    return f"drkit-{site}-"
 
 
 @contextlib.contextmanager
@@ -108,7 +111,12 @@ def _made(choice: Choice, path: Path, place: Place, order: Order, began: float) 
         mounts = volume.mounts(path, place.top)
         view = View(volume.kind, choice.why, mounts, volume.same_files, round(took, 3))
         _confirm(volume, path, mounts)
-        yield view
+        try:
+            yield view
+        except ToolFailed:
+            # Where the snapshot has come to an end, that is why reading failed.
+            volume.check(place.top)
+            raise
         volume.check(place.top)
     finally:
         try:
@@ -133,7 +141,7 @@ def _write(volume: Volume, record: Path) -> None:
 def _confirm(volume: Volume, path: Path, mounts: tuple[tuple[str, ...], ...]) -> None:
     """Look whether what is seen there is the snapshot of this very directory; raises ToolFailed."""
     seen = execute.check(Command(("stat", "--format=%i", str(path)), mounts=mounts)).text.strip()
-    if volume.same_files and seen != str(path.stat().st_ino):
+    if volume.same_top and seen != str(path.stat().st_ino):
         raise ToolFailed(f"the {volume.kind} snapshot does not show {path}", hint="set volume to live")
 
 

@@ -21,6 +21,7 @@ _COLUMNS = "vg_name,lv_name,lv_uuid,lv_attr,lv_size,pool_lv,origin,origin_uuid,v
 # is read is far less, and whatever is not used goes back when the backup ends.
 _SHARE = 5
 _SMALLEST = 64 << 20
+_MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Volume:
     tags: tuple[str, ...]
 
     @property
+    def thin(self) -> bool:
+        """Whether its snapshots are thin: other volumes in pools (VDO's) have classic ones."""
+        return self.attributes.startswith("V")
+
+    @property
     def invalid(self) -> bool:
         """Whether this is a snapshot that has filled up: (I)nvalid, or (S)uspended and invalid."""
         return len(self.attributes) < 5 or self.attributes[4] in "IS"
@@ -51,6 +57,7 @@ class Lvm:
     """
 
     same_files: ClassVar[bool] = True
+    same_top: ClassVar[bool] = True
 
     name: str
     group: str
@@ -104,10 +111,13 @@ class Lvm:
         return True
 
 
-def is_logical(source: str, blocks: Path = Path("/sys/class/block")) -> bool:
-    """Whether a device is a logical volume: device-mapper's UUID says so."""
+def is_logical(device: str, blocks: Path = Path("/sys/dev/block")) -> bool:
+    """Whether a device, given by its number, is a logical volume: device-mapper's UUID says so.
+
+    Not by its name in /dev: where there is no udev, LVM makes plain nodes, which lead nowhere.
+    """
     try:
-        return (blocks / Path(source).resolve().name / "dm/uuid").read_text().startswith("LVM-")
+        return (blocks / device / "dm/uuid").read_text().startswith("LVM-")
     except OSError:
         return False
 
@@ -124,8 +134,10 @@ def look(standing: Standing, name: str) -> Lvm:
 def plan(origin: Volume, standing: Standing, name: str) -> Lvm:
     """The snapshot of a logical volume; raises CannotFreeze where there is no space for a classic one."""
     size = 0
-    if not origin.pool:
-        size = min(origin.free, max(origin.size // _SHARE, _SMALLEST))
+    if not origin.thin:
+        # lvcreate refuses a size that is no whole number of sectors.
+        share = origin.size // _SHARE // _MEBIBYTE * _MEBIBYTE
+        size = min(origin.free, max(share, _SMALLEST))
         if size < _SMALLEST:
             raise CannotFreeze(
                 f"the volume group {origin.group} has no space free for a snapshot",

@@ -31,6 +31,7 @@ class Reflink:
     """A copy at `copy` of the directory `source`; the name of the copy is made of this run's own."""
 
     same_files: ClassVar[bool] = False
+    same_top: ClassVar[bool] = False
 
     name: str
     source: str

@@ -19,10 +19,21 @@ _COLUMNS = "TARGET,SOURCE,FSROOT,FSTYPE"
 
 
 @dataclass(frozen=True)
+class Mount:
+    """What is mounted at `target`; `root` is the path in its file system that is seen there."""
+
+    target: str
+    fstype: str
+    source: str
+    root: str
+
+
+@dataclass(frozen=True)
 class Standing:
     """The file system of a directory, and where the directory is in it.
 
     `inside` is the path from the file system's own root, which a mount of a subvolume or a bind mount hides;
+    `device` is the kernel's number of the device, whatever its name in /dev, and "0:n" where there is none.
     `below` lists what is mounted further down: other file systems, which no snapshot of this one contains.
     """
 
@@ -30,14 +41,17 @@ class Standing:
     fstype: str
     source: str
     inside: PurePosixPath
-    below: tuple[str, ...] = ()
+    below: tuple[Mount, ...] = ()
+    device: str = ""
 
 
 def look(path: Path) -> Standing:
     """What an existing directory, given by its real path, stands on; raises ToolFailed."""
     findmnt = find_program("findmnt", hint="it is part of util-linux")
-    here = Command((findmnt, "--json", "--nofsroot", "--output", _COLUMNS, "--target", str(path)))
-    every = Command((findmnt, "--json", "--list", "--output", "TARGET"))
+    here = Command(
+        (findmnt, "--json", "--nofsroot", "--output", f"{_COLUMNS},MAJ:MIN", "--target", str(path))
+    )
+    every = Command((findmnt, "--json", "--list", "--nofsroot", "--output", _COLUMNS))
     return parse(execute.check(here).text, execute.check(every).text, path)
 
 
@@ -49,14 +63,20 @@ def parse(here: str, every: str, path: Path) -> Standing:
         raise ToolFailed(f"findmnt does not say what {path} stands on", hint="look with `findmnt --target`")
     mount = found[0]
     relative = path.relative_to(mount["target"])
-    below = {entry["target"] for entry in _filesystems(every) if path in Path(entry["target"]).parents}
+    # Of two at one place the later is seen.
+    below = {m["target"]: _mount(m) for m in _filesystems(every) if path in Path(m["target"]).parents}
     return Standing(
         path,
         mount["fstype"],
         mount["source"],
         PurePosixPath(mount["fsroot"]) / relative,
-        tuple(sorted(below)),
+        tuple(below[target] for target in sorted(below)),
+        mount["maj:min"].strip(),
     )
+
+
+def _mount(entry: dict[str, Any]) -> Mount:
+    return Mount(entry["target"], entry["fstype"], entry["source"] or "", entry["fsroot"] or "/")
 
 
 def _filesystems(text: str) -> list[dict[str, Any]]:

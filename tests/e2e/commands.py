@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 # Seconds; long, for tests hold on a busy machine.
-PATIENCE = 120.0
+PATIENCE = float(os.environ.get("DRKIT_TESTS_PATIENCE", "120"))
 # Progress where no terminal is: a line every half minute, which only a very busy machine comes to see.
 _PROGRESS = re.compile(r"[^:]+: (under way|[\d.,]+( [KMGT]?i?B| \w+)?( of .*)?)")
 

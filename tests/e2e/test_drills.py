@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from drkit.model import utc_now
 from drkit.reports.attestation import PREDICATE_TYPE
+from tests import needs
 from tests.e2e.commands import Drkit, Ended, clone, exactly, fails
 from tests.e2e.test_bad_input import only, set_in
 
@@ -126,9 +128,10 @@ def test_a_period_for_the_auditor(drilled: Drilled) -> None:
 
 
 def test_a_period_without_a_drill(drilled: Drilled) -> None:
-    found = drilled.drkit.ask("drills", "--period", "1999Q1")
+    verdict = "No full recovery drill has passed in 1999Q1"
+    words = ("drills", "--period", "1999Q1")
+    found = fails(drilled.drkit, words, 5, "not_green", verdict, ".*drills.md.*").envelope["result"]
     assert (found["good"], found["drills"]) == (False, [])
-    assert found["verdict"] == "No full recovery drill has passed in 1999Q1."
 
 
 def test_one_again(drilled: Drilled, tmp_path: Path) -> None:
@@ -305,13 +308,50 @@ def test_what_somebody_else_has_stored_among_the_reports(
     ]
     assert [name in warning for name, warning in zip((outside, naive), found["warnings"], strict=True)]
     folder = tmp_path / "a" / "b" / "folder"
-    period = drkit.ask("drills", "--period", f"{utc_now():%Y}", "--report", str(folder))
+    ended = drkit.run("drills", "--period", f"{utc_now():%Y}", "--report", str(folder), "--json")
+    assert ended.code == 5, ended
+    period = ended.envelope["result"]
     assert (period["good"], len(period["drills"])) == (False, 3)
     assert "Not everything could be looked at" in period["verdict"]
     assert "not as it was signed" not in drkit.run("drills", failed).stdout
     assert drkit.run("drills", outside, "--report", str(folder / "one")).code == 7
     fails(drkit, ("drills", outside), 7, "restore_damaged", ".* is not that of drill .*", ".*who can write.*")
     assert {path.name for path in (tmp_path / "a").rglob("*") if "outside" in path.name} == set()
+
+
+@pytest.fixture
+def shut(drilled: Drilled, new_home: Callable[[], Path]) -> Iterator[Drkit]:
+    """A drkit whose repository can be read and not written to."""
+    if os.geteuid() != 0:
+        needs.missing("a read-only mount needs root")
+    drkit = clone(drilled.drkit, new_home())
+    subprocess.run(["mount", "--bind", drkit.repository, drkit.repository], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", drkit.repository], check=True)
+        yield drkit
+    finally:
+        if drkit.repository.is_mount():
+            subprocess.run(["umount", drkit.repository], check=True)
+
+
+def test_what_the_repository_did_not_take_is_stored_by_the_next_drill(shut: Drkit) -> None:
+    late = [shut.ask("drill", "--level", "quick") for _ in range(2)]
+    for report in late:
+        assert any("the report is not in the repository" in problem for problem in report["problems"])
+    subprocess.run(["umount", shut.repository], check=True)
+    known = {drill["id"] for drill in shut.ask("drills")["drills"]}
+    assert not known & {report["id"] for report in late}
+    result = shut.ask("drill", "--level", "quick")
+    said = [problem for problem in result["problems"] if problem.startswith("stored the report of drill")]
+    assert [report["id"] in line for report, line in zip(late, said, strict=True)] == [True, True]
+    listed = [drill["id"] for drill in shut.ask("drills")["drills"]]
+    assert listed[:3] == [result["id"], late[1]["id"], late[0]["id"]]
+    folder = shut.home / "late"
+    shut.ask("drills", "--period", f"{utc_now():%Y}", "--report", str(folder))
+    (chain,) = shut.ask("drills", "verify", str(folder))["chains"]
+    assert (len(chain["drills"]), chain["gaps"]) == (6, [])
+    again = shut.ask("drill", "--level", "quick")
+    assert not any(problem.startswith("stored") for problem in again["problems"]), "each once"
 
 
 def test_another_key_is_said_to_be_another(drilled: Drilled, new_home: Callable[[], Path]) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any
 import pytest
 
 import testenv
-from testenv import Site, content, registry
+from testenv import Site, registry
 from testenv import site as sites
 from testenv.push import Pusher
 from tests import filesystems
@@ -24,6 +22,7 @@ from tests.e2e.commands import Drkit, assert_error, clone, exactly, finish, wait
 from tests.e2e.conftest import initialise
 from tests.e2e.gates import Gate
 from tests.e2e.moments import after
+from tests.e2e.pushing import push_plain, pushing
 from tests.e2e.test_killed import kill_at, kill_when
 
 
@@ -61,29 +60,6 @@ def left(site: Site) -> list[str]:
 
 def records(drkit: Drkit) -> list[Path]:
     return list((drkit.state / "volumes").glob("*.json"))
-
-
-@contextlib.contextmanager
-def pushing(push: Callable[[int], object]) -> Iterator[list[int]]:
-    """Somebody pushes one image after another meanwhile; which ones is told."""
-    pushed: list[int] = []
-    enough = threading.Event()
-
-    def go_on() -> None:
-        for number in range(1_000_000):
-            if enough.is_set():
-                return
-            push(number)
-            pushed.append(number)
-            enough.wait(0.03)
-
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
-        yield pushed
-    finally:
-        enough.set()
-        thread.join()
 
 
 def test_a_site_on_btrfs_that_is_pushed_to(
@@ -216,17 +192,6 @@ def on_xfs(place: Path) -> Iterator[tuple[Path, int]]:
         sites.on_free_port(start)
         yield top / "registry", ports[-1]
         registry.stop(place / "xfs")
-
-
-def push_plain(pusher: Pusher, number: int) -> None:
-    """A small image with a layer of its own."""
-    layer = content.make_layer(Random(number).randbytes(2_000), f"layer-{number}")
-    config = content.make_config([layer.diff_id], architecture="amd64", title=f"image {number}")
-    described = content.Descriptor(content.OCI_CONFIG, content.digest_of(config), len(config))
-    layers = [content.Descriptor(content.OCI_LAYER, layer.digest, len(layer.content))]
-    pusher.blob("library/plain", layer.digest, layer.content)
-    pusher.blob("library/plain", described.digest, config)
-    pusher.manifest("library/plain", content.make_manifest(described, layers), f"v{number}")
 
 
 def test_a_plain_registry_on_xfs_that_is_pushed_to(

@@ -260,7 +260,7 @@ def _sandbox(settings: config.Config) -> Iterator[Finding]:
             hint="set directory in [drill] to one that is open to it",
         )
     if settings.drill.harbor == "required":
-        readiness.refuse_without_any()
+        readiness.refuse_without_any(settings.drill)
     yield disk.look("sandbox", path)
 
 

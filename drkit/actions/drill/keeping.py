@@ -9,7 +9,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from drkit import config
-from drkit.actions.drill import signing, verdict
+from drkit.actions.drill import late, signing, verdict
 from drkit.actions.drill.signing import Signer
 from drkit.errors import DrkitError
 from drkit.model import DrillNote, DrillReport, Point
@@ -30,12 +30,16 @@ def keep(
 ) -> DrillReport:
     """Store a report with its page in the repository, signed where there is a key, and write it to `homes`.
 
-    The first of them is its folder beside this machine's other reports.
+    The first of them is its folder beside this machine's other reports. Before it come those of earlier
+    drills that the repository has not taken.
 
     Returns the report as it was written: where the repository does not take it, that is a problem of it.
     """
     report = replace(report, report=str(homes[-1] / page.PAGE))
     signer: Signer | None = None
+    # Before it is signed, for its signature names those before it.
+    said, stored = tuple(late.store(catalog, settings, homes[0].parent)), True
+    report = replace(report, problems=(*report.problems, *said))
     try:
         signer = signing.signer(key, catalog, point, homes[0].parent) if key else None
         text, signed = _rendered(report, signer, earlier)
@@ -43,13 +47,17 @@ def keep(
             catalog.keep_drill(report, text, signed, directory)
     except DrkitError as error:
         # A drill host may read the repository and not write it; the drill itself is no less true.
+        stored = False
         note = (
             f"the report is not in the repository, so `expire` does not know of this drill: {error.message}"
+            "; the next drill on this machine stores it"
         )
         report = replace(report, problems=(*report.problems, note))
         text, signed = _rendered(report, signer, earlier)
     for home in homes:
         page.write(report, home, text, signed.envelope if signed else None)
+    if not stored:
+        late.mark(homes[0])
     return report
 
 

@@ -39,7 +39,8 @@ from drkit.progress import Listener
 from drkit.reports import statements
 from drkit.sandbox.build import Builder, Restored
 from drkit.sandbox.harbor import readiness, trial
-from drkit.sandbox.harbor.choice import Images, NoImages
+from drkit.sandbox.harbor.choice import NoImages
+from drkit.sandbox.harbor.readiness import Source
 from drkit.sandbox.harbor.trial import Trial
 from drkit.sandbox.hiding import hide
 from drkit.sandbox.proof import Proof
@@ -164,7 +165,7 @@ class SandboxedDrill:
         outcome = verdict.decide(tried.checks, tried.controls, ())
         return Upgrade(tried.tag, outcome, tried.checks, tried.controls, tried.unplanted)
 
-    def _try_harbor(self, images: Images | Statement | None, restored: Restored, directory: Path) -> Trial:
+    def _try_harbor(self, images: Source | Statement | None, restored: Restored, directory: Path) -> Trial:
         """Harbor itself on what was restored, or the statement why it was not started."""
         if images is None:
             return Trial()
@@ -176,7 +177,8 @@ class SandboxedDrill:
         found = readiness.materials(restored, self.manifest.secret_paths)
         if isinstance(found, NoImages):
             return Trial(unproved=(readiness.not_started(self._harbor, found),))
-        return trial.run(images, found, restored, directory, self.stopwatch.stage)
+        patience = self.settings.drill.harbor_timeout
+        return trial.run(images, found, restored, directory, patience, self.stopwatch.stage)
 
     def _taken(self) -> Iterator[tuple[str, Path]]:
         """What this drill took from this machine and is not in the point: what it is, and its file."""

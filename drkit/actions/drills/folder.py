@@ -13,7 +13,7 @@ from drkit.actions.drills.history import DrillAgain
 from drkit.actions.drills.period import Period
 from drkit.actions.drills.summary import PeriodReport, Signature
 from drkit.actions.drills.verify import FolderVerified
-from drkit.errors import ConfigError, ReportAltered
+from drkit.errors import ConfigError, NotGreen, ReportAltered
 from drkit.model import DrillReport
 from drkit.progress import Listener, silent
 from drkit.reports import junit, page, period_page
@@ -70,7 +70,8 @@ def of_period(
 ) -> PeriodReport:
     """A period's summary; into a directory go its page, its data and all of its reports.
 
-    Raises ReportAltered with the summary where a report is not as it was signed.
+    Raises, with the summary, ReportAltered where a report is not as it was signed, NotGreen where the period
+    is not good for another reason.
     """
     found, reports = history.of_period(
         settings, period, repository, keys, listener, whole=directory is not None
@@ -78,11 +79,14 @@ def of_period(
     if directory is not None:
         found = replace(found, report=str(directory / period_page.PAGE))
         _write(found, reports, directory)
+    said = found.verdict.removesuffix(".")
     altered = [drill.id for drill in found.drills if drill.signature.verified is False]
     if altered:
         raise ReportAltered(
-            found.verdict, hint=f"`drkit drills {altered[0]}` says what is wrong with it", result=found
+            said, hint=f"`drkit drills {altered[0]}` says what is wrong with it", result=found
         )
+    if not found.good:
+        raise NotGreen(said, hint="docs/drills.md says when a period is good", result=found)
     return found
 
 

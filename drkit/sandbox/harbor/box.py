@@ -1,4 +1,8 @@
-"""Harbor's containers in a sandbox: no network but their own loopback, limits, and gone at the end."""
+"""Harbor in a sandbox: no network but its own loopback, limits, and gone at the end.
+
+What is done is the same whether its parts are containers or processes of this machine; how a part is started
+and ended, a runner knows.
+"""
 
 from __future__ import annotations
 
@@ -6,86 +10,129 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from drkit import tidying
-from drkit.errors import CoreRefuses, DockerLacks, ToolFailed
+from drkit.errors import CoreRefuses, ToolFailed
 from drkit.files import make_directory
-from drkit.sandbox import container as containers
 from drkit.sandbox.harbor import relay
 from drkit.sandbox.harbor.isolation import packets_out, ways_out
-from drkit.sandbox.harbor.plan import API_PORT, DATABASE_PORT, HARBOR, Container, Plan
-from drkit.tools import docker
+from drkit.sandbox.harbor.plan import API_PORT, DATABASE_PORT, HARBOR, Part, Plan
 from drkit.tools.harbor_core import Core
 from drkit.tools.process import stopping
 from drkit.tools.process.command import Command
 from drkit.tools.process.server import Server
 
-# docker's label of what belongs to Harbor, beside that of the drill.
-PART = "harbor"
-_STORAGE = "/storage"
-# A core that migrates a large database takes its time; one that hangs is not waited for for ever.
-CORE_SECONDS = 600.0
 _START_SECONDS = 60.0
 _PAUSE_SECONDS = 0.2
-_LAST_LINES = 5
-_PROCESSORS = 2
-# What docker's volume options would take for their own.
-_SPECIAL = ',:\\"'
+
+
+class Runner(Protocol):
+    """Starts the parts of Harbor; every method raises ToolFailed."""
+
+    def begin(self, cache: Part, directory: Path) -> int:
+        """Start the cache in a new network; returns a process that has that network, by its number here."""
+
+    def give_images(self, layers: str, owner: Path) -> None:
+        """Let the registry see the restored images, below a layer of the sandbox's own.
+
+        `layers` are overlayfs's options.
+        """
+
+    def start(self, part: Part, directory: Path) -> None:
+        """Start a part in that network; `directory` is its own, for its files."""
+
+    def remove(self, name: str) -> None:
+        """End a part, and leave nothing of it."""
+
+    def ended(self) -> Mapping[str, int]:
+        """The parts that have ended by themselves, with their exit codes."""
+
+    def words(self, name: str) -> str:
+        """The last words of a part, without secrets."""
+
+    def stop(self) -> None:
+        """End everything, and see that it is gone."""
 
 
 class Box:
-    """The containers of one plan; `sandbox` is the drill's own directory, `database` the server's socket."""
+    """Harbor by one plan; `sandbox` is the drill's own directory, `database` the server's socket.
 
-    def __init__(self, plan: Plan, sandbox: Path, storage: Path, database: Path) -> None:
+    A core that migrates a large database takes its time; one that hangs is waited for so many seconds.
+    """
+
+    def __init__(
+        self, runner: Runner, plan: Plan, sandbox: Path, storage: Path, database: Path, patience: float
+    ) -> None:
+        self._runner = runner
         self._plan = plan
-        self._sandbox = sandbox
+        self._directory = sandbox / "harbor"
         self._storage = storage
         self._database = database
-        self._directory = sandbox / "harbor"
-        self._ids: dict[str, str] = {}
+        self._patience = patience
+        self._started: set[str] = set()
         self._pid = 0
         self._relay: Server | None = None
         self._starts = 0
+
+    @property
+    def has_jobs(self) -> bool:
+        """Whether there is a jobservice to start."""
+        return self._plan.jobs is not None
 
     def core(self, host: str) -> Core:
         """How core is asked, whether or not it answers."""
         return Core(self._directory / "api.sock", host)
 
     def start(self, core: Core) -> None:
-        """Start everything and wait until core answers.
+        """Start cache, registry and core, and wait until core answers.
 
         Raises CoreRefuses where core ends by itself, ToolFailed where anything else does not come up.
         """
-        containers.mark(self._sandbox)
         # Harbor's user passes through it to its own files, and sees nothing else.
         make_directory(self._directory, 0o711)
-        self._run(self._plan.cache, "none")
+        self._pid = self._runner.begin(self._plan.cache, self._own_directory("cache"))
+        self._started.add("cache")
         self._all_run()
-        self._pid = int(docker.ask("inspect", "--format={{.State.Pid}}", self._ids["cache"]).strip())
         self.prove_isolated()
         self._start_relay()
-        self._mount_images()
-        self._run(self._plan.registry, self._shared)
+        self._runner.give_images(self._layers(), self._storage)
+        self._start(self._plan.registry)
         self.start_core(self._plan.core, core)
 
-    def start_core(self, container: Container, core: Core) -> None:
+    def start_core(self, part: Part, core: Core) -> None:
         """Start a core, in the place of one that runs, and wait until it answers; raises as `start`."""
-        if "core" in self._ids:
-            docker.ask("rm", "--force", "--volumes", self._ids.pop("core"))
-        self._run(container, self._shared)
-        end = time.monotonic() + CORE_SECONDS
+        if part.name in self._started:
+            self._remove(part.name)
+        self._start(part)
+        end = time.monotonic() + self._patience
         while not self._answers(core):
             self._all_run()
             if time.monotonic() > end:
                 raise ToolFailed(
-                    f"core does not answer after {CORE_SECONDS:.0f} seconds: {self._words('core')}"
+                    f"core does not answer after {self._patience:.0f} seconds: {self._said('core')}",
+                    hint="where a migration takes so long, set harbor_timeout in [drill]",
                 )
             time.sleep(_PAUSE_SECONDS)
 
+    def start_jobs(self) -> None:
+        """Start jobservice, which waits for core by itself; raises ToolFailed."""
+        assert self._plan.jobs is not None
+        self._start(self._plan.jobs)
+
+    def stop_jobs(self) -> None:
+        """End jobservice alone; raises ToolFailed."""
+        assert self._plan.jobs is not None
+        self._remove(self._plan.jobs.name)
+
+    def look(self) -> None:
+        """See that all that was started still runs; raises CoreRefuses or ToolFailed where it does not."""
+        self._all_run()
+
     def prove_isolated(self) -> None:
-        """See that the containers' network leads nowhere, and that nothing has left it; raises ToolFailed."""
+        """See that the network leads nowhere, and that nothing has left it; raises ToolFailed."""
         of_process = Path(f"/proc/{self._pid}/net")
         try:
             routes, addresses, devices = (
@@ -103,64 +150,24 @@ class Box:
         """Remove everything and see that it is gone; raises ToolFailed."""
         if self._relay is not None:
             self._relay.stop()
-        containers.release(self._sandbox, PART)
+        self._runner.stop()
 
-    @property
-    def _shared(self) -> str:
-        return f"container:{self._ids['cache']}"
+    def _start(self, part: Part) -> None:
+        self._runner.start(part, self._own_directory(part.name))
+        self._started.add(part.name)
 
-    def _run(self, container: Container, network: str) -> None:
-        words = self._words_for(container, network)
-        try:
-            # Cut off in between, docker's daemon would make a container that nobody knows of.
-            with tidying.undisturbed():
-                made = docker.ask("create", *words, tidying=True).strip()
-            stopping.stop_if_asked()
-        except DockerLacks as error:
-            raise ToolFailed(f"there is no image {container.image} any more: {error.message}") from None
-        self._ids[container.name] = made
-        docker.ask("start", made)
+    def _remove(self, name: str) -> None:
+        self._started.discard(name)
+        self._runner.remove(name)
 
-    def _words_for(self, container: Container, network: str) -> list[str]:
+    def _own_directory(self, name: str) -> Path:
         self._starts += 1
-        directory = self._directory / f"{container.name}-{self._starts}"
+        directory = self._directory / f"{name}-{self._starts}"
         make_directory(directory, 0o711)
-        words = [
-            f"--name=drkit-{self._sandbox.name}-{container.name}-{self._starts}",
-            *self._labels,
-            f"--network={network}",
-            *("--pull=never", "--restart=no", "--no-healthcheck", "--pids-limit=1024"),
-            f"--cpus={min(_PROCESSORS, os.cpu_count() or 1)}",
-            *(f"--memory={container.memory}", f"--memory-swap={container.memory}"),
-            # The files are drkit's own: no label of SELinux's would let a container read them.
-            *("--cap-drop=ALL", "--security-opt=no-new-privileges", "--security-opt=label=disable"),
-            *(f"--cap-add={name}" for name in container.capabilities),
-            *("--log-driver=json-file", "--log-opt=max-size=8m"),
-            *(f"--tmpfs={place}:mode=1777" for place in container.empty_directories),
-        ]
-        for number, file in enumerate(container.files):
-            source = directory / f"file-{number}"
-            _write(source, file.data, file.owner)
-            words.append(f"--mount=type=bind,source={source},target={file.target},readonly")
-        if container.storage:
-            words.append(f"--mount=type=volume,source={self._volume},target={_STORAGE},volume-nocopy")
-        if container.environment:
-            variables = directory / "environment"
-            lines = "".join(f"{name}={value}\n" for name, value in container.environment.items())
-            _write(variables, lines.encode(), os.geteuid())
-            words.append(f"--env-file={variables}")
-        return [*words, container.image]
+        return directory
 
-    @property
-    def _labels(self) -> tuple[str, str]:
-        return f"--label={containers.LABEL}={self._sandbox.name}", f"--label={containers.PART}={PART}"
-
-    @property
-    def _volume(self) -> str:
-        return f"drkit-{self._sandbox.name}-images"
-
-    def _mount_images(self) -> None:
-        """Let docker lay a writable layer over the restored images, which nobody can write to through it."""
+    def _layers(self) -> str:
+        """A writable layer over the restored images, which nobody can write to through it."""
         upper, work = self._directory / "upper", self._directory / "work"
         about = self._storage.stat()
         for path in (upper, work):
@@ -168,14 +175,7 @@ class Box:
             # The root of what is seen is the upper one's.
             os.chown(path, about.st_uid, about.st_gid)
             path.chmod(about.st_mode & 0o7777)
-        if any(letter in f"{self._storage}{upper}" for letter in _SPECIAL):
-            raise ToolFailed(
-                f"docker mounts nothing from {self._storage}: there is a special character in it",
-                hint="set directory in [drill] to another path",
-            )
-        layers = f"o=lowerdir={self._storage},upperdir={upper},workdir={work}"
-        options = ("--driver=local", "--opt=type=overlay", "--opt=device=overlay", f"--opt={layers}")
-        docker.ask("volume", "create", *self._labels, *options, self._volume)
+        return f"lowerdir={self._storage},upperdir={upper},workdir={work}"
 
     def _start_relay(self) -> None:
         socket = self._directory / "api.sock"
@@ -197,22 +197,20 @@ class Box:
             return False
 
     def _all_run(self) -> None:
-        """Raise CoreRefuses where core has ended, ToolFailed where another container has."""
-        states = docker.ask("inspect", "--format={{.State.Running}} {{.State.ExitCode}}", *self._ids.values())
-        for name, state in zip(self._ids, states.splitlines(), strict=True):
-            runs, code = state.split()
-            if runs != "true":
-                said = f"{name} ended with exit code {code}: {self._words(name)}"
-                raise CoreRefuses(said) if name == "core" else ToolFailed(f"the sandbox's {said}")
+        """Raise CoreRefuses where core or jobservice has ended, ToolFailed where another part has."""
+        for name, code in self._runner.ended().items():
+            if name in self._started:
+                said = f"{name} ended with exit code {code}: {self._said(name)}"
+                own = name in ("core", "jobservice")
+                raise CoreRefuses(said) if own else ToolFailed(f"the sandbox's {said}")
 
-    def _words(self, name: str) -> str:
-        return docker.logs(self._ids[name], _LAST_LINES) or "it said nothing"
+    def _said(self, name: str) -> str:
+        return self._runner.words(name) or "it said nothing"
 
 
 @contextlib.contextmanager
-def prepared(plan: Plan, sandbox: Path, storage: Path, database: Path) -> Iterator[Box]:
-    """A box for as long as the block lasts, in which nothing runs yet; raises ToolFailed at its end."""
-    box = Box(plan, sandbox, storage, database)
+def prepared(box: Box) -> Iterator[Box]:
+    """A box, in which nothing runs yet, for as long as the block lasts; raises ToolFailed at its end."""
     try:
         yield box
     finally:
@@ -220,7 +218,8 @@ def prepared(plan: Plan, sandbox: Path, storage: Path, database: Path) -> Iterat
             box.stop()
 
 
-def _write(path: Path, data: bytes, owner: int) -> None:
+def write(path: Path, data: bytes, owner: int) -> None:
+    """Write a file that its owner alone may read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)

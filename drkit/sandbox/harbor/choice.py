@@ -9,6 +9,7 @@ from drkit.harbor import versions
 from drkit.harbor.versions import Release
 
 _CORE = "harbor-core"
+_JOBS = "harbor-jobservice"
 _REGISTRY = "registry-photon"
 # Harbor runs Valkey in the place of Redis from 2.15.2 on.
 _CACHES = ("valkey-photon", "redis-photon")
@@ -16,12 +17,27 @@ _CACHES = ("valkey-photon", "redis-photon")
 
 @dataclass(frozen=True)
 class Images:
-    """The images of one release of Harbor, by their full names; `tag` is that of all of them."""
+    """The images of one release of Harbor, by their full names; `tag` is that of all of them.
+
+    A drill does without `jobservice`, and says so.
+    """
 
     tag: str
     core: str
     registry: str
     cache: str
+    jobservice: str | None = None
+
+    @property
+    def said(self) -> str:
+        """Where it comes from, for people."""
+        return f"the images of {self.tag}"
+
+    @property
+    def schema(self) -> int | None:
+        """The schema that its core brings, None where drkit does not know the release."""
+        found = versions.release(self.tag)
+        return versions.schema_of(found) if found else None
 
 
 @dataclass(frozen=True)
@@ -84,7 +100,8 @@ def _complete(core: str, here: Collection[str]) -> Images | NoImages:
     if cache is None:
         said = " or ".join(caches)
         return NoImages(f"there is no image {said} on this machine", f"docker pull {caches[0]}")
-    return Images(tag, core, registry, cache)
+    jobs = f"{prefix}{_JOBS}:{tag}"
+    return Images(tag, core, registry, cache, jobs if jobs in here else None)
 
 
 def _misfit(cores: Iterable[str], schema: int) -> NoImages:

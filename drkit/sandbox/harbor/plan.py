@@ -1,35 +1,55 @@
-"""What Harbor is started with: containers, their environment, their files and whose they are; pure.
+"""What Harbor is started with: its parts, their environment, their files and whose they are; pure.
 
-As `prepare` writes it below common/config (make/photon/prepare/templates), but for the network: all
-containers share one that has nothing but its loopback. Services find one another at 127.0.0.1, and nothing
-else.
+As `prepare` writes it below common/config (make/photon/prepare/templates), but for the network: all parts
+share one that has nothing but its loopback. Services find one another at 127.0.0.1, and nothing else. Whether
+they are containers or processes of this machine makes no difference but where their files are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from drkit.harbor.installation import Installation
-from drkit.sandbox.harbor.choice import Images
 
 # Harbor's user in all of its images.
 HARBOR = 10000
 API_PORT = 8080
 DATABASE_PORT = 5432
+CACHE_PORT = 6379
 _REGISTRY_PORT = 5000
-_CACHE_PORT = 6379
-_NOBODY_PORT = 9
+_JOBS_PORT = 8888
 _REGISTRY_USER = "harbor_registry_user"
 _HOME = "http://127.0.0.1"
+_CACHE = f"redis://127.0.0.1:{CACHE_PORT}"
+# What is not started has an address all the same, at which nobody answers.
+_NOBODY = f"{_HOME}:9"
 # Redis databases as in harbor.yml's defaults.
-_CACHE_CORE, _CACHE_REGISTRY = 0, 1
+_CACHE_CORE, _CACHE_REGISTRY, _CACHE_JOBS = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where Harbor's programs find their files: by default where its images have them."""
+
+    core: str = "/etc/core"
+    registry: str = "/etc/registry"
+    jobs: str = "/etc/jobservice"
+    storage: str = "/storage"
+    cache: str = "/var/lib/redis"
+
+    @classmethod
+    def below(cls, directory: Path) -> Places:
+        """Directories of one's own, for programs of this machine."""
+        names = ("core", "registry", "jobservice", "storage", "cache")
+        return cls(*(str(directory / f"for-{name}") for name in names))
 
 
 @dataclass(frozen=True)
 class File:
-    """A file that a container sees, read-only: where, what is in it, and whose it is (mode 0400)."""
+    """A file that a part sees and does not change: where, what is in it, and whose it is (mode 0400)."""
 
     target: str
     data: bytes = field(repr=False)
@@ -37,17 +57,19 @@ class File:
 
 
 @dataclass(frozen=True)
-class Container:
-    """One container: its name within the sandbox, what it gets; `storage` are the restored images."""
+class Part:
+    """One part of Harbor: its name within the sandbox, what it gets; `storage` are the restored images.
+
+    `memory` is its limit in bytes, `capabilities` what Harbor's own containers have.
+    """
 
     name: str
-    image: str
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     files: tuple[File, ...] = ()
     empty_directories: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     storage: bool = False
-    memory: str = "1g"
+    memory: int = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -71,121 +93,163 @@ class Made:
 
 @dataclass(frozen=True)
 class Plan:
-    """The containers in the order in which they start: the first has the network that the others share."""
+    """The parts in the order in which they start; `jobs` is None where there is no program for them."""
 
-    cache: Container
-    registry: Container
-    core: Container
+    cache: Part
+    registry: Part
+    core: Part
+    jobs: Part | None
 
 
-def plan(installation: Installation, database: str, keys: Keys, images: Images, made: Made) -> Plan:
-    """What to start; `database` is the name of the restored one."""
-    return Plan(
-        # Empty, always: what one knew of before the restore breaks pushes afterwards.
-        Container("cache", images.cache, empty_directories=("/var/lib/redis",), memory="512m"),
-        Container(
-            "registry",
-            images.registry,
-            files=_registry_files(keys, made),
-            storage=True,
+@dataclass(frozen=True)
+class Planner:
+    """Plans for one restored point; `database` is the restored one's name.
+
+    `jobs` says whether there is a jobservice to start.
+    """
+
+    installation: Installation
+    database: str
+    keys: Keys
+    made: Made
+    places: Places
+    jobs: bool
+
+    def plan(self) -> Plan:
+        """What to start."""
+        return Plan(
+            # Empty, always: what one knew of before the restore breaks pushes afterwards.
+            Part("cache", empty_directories=(self.places.cache,), memory=512 << 20),
+            Part(
+                "registry",
+                files=tuple(self._registry_files()),
+                storage=True,
+                capabilities=("CHOWN", "SETGID", "SETUID"),
+            ),
+            self.core(self.keys),
+            self._jobservice() if self.jobs else None,
+        )
+
+    def core(self, keys: Keys) -> Part:
+        """Harbor's core with these keys; it migrates a database at its start if it is newer than that."""
+        place = self.places.core
+        application = (
+            f"appname = Harbor\nrunmode = prod\nenablegzip = true\n\n[prod]\nhttpport = {API_PORT}\n"
+        )
+        return Part(
+            "core",
+            environment=self._environment(),
+            files=(
+                File(f"{place}/app.conf", application.encode()),
+                File(f"{place}/key", keys.secret_key),
+                File(f"{place}/private_key.pem", keys.token_key),
+            ),
+            empty_directories=(f"{place}/certificates", f"{place}/ca"),
+            capabilities=("SETGID", "SETUID"),
+        )
+
+    def _jobservice(self) -> Part:
+        settings = {
+            "protocol": "http",
+            "port": _JOBS_PORT,
+            "worker_pool": {
+                "workers": 1,
+                "backend": "redis",
+                "redis_pool": {
+                    "redis_url": f"{_CACHE}/{_CACHE_JOBS}",
+                    "namespace": "harbor_job_service_namespace",
+                    "idle_timeout_second": 3600,
+                },
+            },
+            "job_loggers": [{"name": "STD_OUTPUT", "level": "INFO"}],
+            "loggers": [{"name": "STD_OUTPUT", "level": "INFO"}],
+            "reaper": {"max_update_hours": 24, "max_dangling_hours": 168},
+        }
+        # JSON is YAML as well.
+        file = File(f"{self.places.jobs}/config.yml", json.dumps(settings, indent=1).encode())
+        return Part(
+            "jobservice",
+            environment={**self._shared(), "LOG_LEVEL": "info"},
+            files=(file,),
             capabilities=("CHOWN", "SETGID", "SETUID"),
-        ),
-        core(installation, database, keys, images, made),
-    )
+        )
 
+    def _shared(self) -> dict[str, str]:
+        """What core and jobservice are both told."""
+        return {
+            "CORE_URL": f"{_HOME}:{API_PORT}",
+            "CORE_SECRET": self.made.shared,
+            "JOBSERVICE_SECRET": self.made.shared,
+            "REGISTRY_URL": f"{_HOME}:{_REGISTRY_PORT}",
+            "REGISTRY_CONTROLLER_URL": _NOBODY,
+            "REGISTRY_CREDENTIAL_USERNAME": _REGISTRY_USER,
+            "REGISTRY_CREDENTIAL_PASSWORD": self.made.registry,
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
 
-def core(installation: Installation, database: str, keys: Keys, images: Images, made: Made) -> Container:
-    """Harbor's core, which migrates a database at its start if it is newer than that."""
-    application = f"appname = Harbor\nrunmode = prod\nenablegzip = true\n\n[prod]\nhttpport = {API_PORT}\n"
-    return Container(
-        "core",
-        images.core,
-        environment=_environment(installation, database, made),
-        files=(
-            File("/etc/core/app.conf", application.encode()),
-            File("/etc/core/key", keys.secret_key),
-            File("/etc/core/private_key.pem", keys.token_key),
-        ),
-        empty_directories=("/etc/core/certificates", "/etc/core/ca"),
-        capabilities=("SETGID", "SETUID"),
-    )
+    def _environment(self) -> dict[str, str]:
+        place, made = self.places.core, self.made
+        return {
+            **self._shared(),
+            "CONFIG_PATH": f"{place}/app.conf",
+            "KEY_PATH": f"{place}/key",
+            "TOKEN_PRIVATE_KEY_PATH": f"{place}/private_key.pem",
+            "PORT": str(API_PORT),
+            "LOG_LEVEL": "info",
+            "EXT_ENDPOINT": self.installation.url,
+            "DATABASE_TYPE": "postgresql",
+            "POSTGRESQL_HOST": "127.0.0.1",
+            "POSTGRESQL_PORT": str(DATABASE_PORT),
+            "POSTGRESQL_USERNAME": user(self.installation),
+            # The sandbox's server asks for none.
+            "POSTGRESQL_PASSWORD": made.shared,
+            "POSTGRESQL_DATABASE": self.database,
+            "POSTGRESQL_SSLMODE": "disable",
+            "POSTGRESQL_MAX_IDLE_CONNS": "2",
+            "POSTGRESQL_MAX_OPEN_CONNS": "20",
+            "POSTGRESQL_CONN_MAX_LIFETIME": "5m",
+            "POSTGRESQL_CONN_MAX_IDLE_TIME": "0",
+            "_REDIS_URL_CORE": f"{_CACHE}?idle_timeout_seconds=30",
+            "_REDIS_URL_REG": f"{_CACHE}/{_CACHE_REGISTRY}?idle_timeout_seconds=30",
+            "REGISTRY_STORAGE_PROVIDER_NAME": "filesystem",
+            "TOKEN_SERVICE_URL": f"{_HOME}:{API_PORT}/service/token",
+            "PORTAL_URL": _NOBODY,
+            "JOBSERVICE_URL": f"{_HOME}:{_JOBS_PORT}" if self.jobs else _NOBODY,
+            "TRIVY_ADAPTER_URL": _NOBODY,
+            "CORE_LOCAL_URL": f"{_HOME}:{API_PORT}",
+            "CSRF_KEY": made.csrf,
+            "RELOAD_KEY": made.shared,
+            "WITH_TRIVY": "false",
+            "READ_ONLY": "false",
+            "ROBOT_SCANNER_NAME_PREFIX": "drill",
+            "QUOTA_UPDATE_PROVIDER": "db",
+            "PERMITTED_REGISTRY_TYPES_FOR_PROXY_CACHE": "docker-hub,harbor,docker-registry",
+            "MAX_JOB_WORKERS": "1",
+        }
+
+    def _registry_files(self) -> Iterator[File]:
+        place, made = self.places.registry, self.made
+        settings = {
+            "version": 0.1,
+            "log": {"level": "info", "fields": {"service": "registry"}},
+            "storage": {
+                "cache": {"layerinfo": "redis"},
+                "filesystem": {"rootdirectory": self.places.storage},
+                "maintenance": {"uploadpurging": {"enabled": False}},
+                "delete": {"enabled": True},
+            },
+            "redis": {"addr": f"127.0.0.1:{CACHE_PORT}", "db": _CACHE_REGISTRY},
+            "http": {"addr": f"127.0.0.1:{_REGISTRY_PORT}", "secret": made.shared},
+            "auth": {"htpasswd": {"realm": "harbor-registry-basic-realm", "path": f"{place}/passwd"}},
+            "validation": {"disabled": True},
+            "compatibility": {"schema1": {"enabled": True}},
+        }
+        yield File(f"{place}/config.yml", json.dumps(settings, indent=1).encode())
+        yield File(f"{place}/passwd", f"{_REGISTRY_USER}:{made.registry_hash}\n".encode())
+        if self.keys.certificate is not None:
+            yield File(f"{place}/root.crt", self.keys.certificate)
 
 
 def user(installation: Installation) -> str:
     """The role that Harbor logs in as."""
     return installation.database.user if installation.database else "postgres"
-
-
-def _environment(installation: Installation, database: str, made: Made) -> dict[str, str]:
-    cache = f"redis://127.0.0.1:{_CACHE_PORT}"
-    # What is not started has an address all the same, at which nobody answers.
-    nobody = f"{_HOME}:{_NOBODY_PORT}"
-    return {
-        "CONFIG_PATH": "/etc/core/app.conf",
-        "KEY_PATH": "/etc/core/key",
-        "PORT": str(API_PORT),
-        "LOG_LEVEL": "info",
-        "EXT_ENDPOINT": installation.url,
-        "DATABASE_TYPE": "postgresql",
-        "POSTGRESQL_HOST": "127.0.0.1",
-        "POSTGRESQL_PORT": str(DATABASE_PORT),
-        "POSTGRESQL_USERNAME": user(installation),
-        # The sandbox's server asks for none.
-        "POSTGRESQL_PASSWORD": made.shared,
-        "POSTGRESQL_DATABASE": database,
-        "POSTGRESQL_SSLMODE": "disable",
-        "POSTGRESQL_MAX_IDLE_CONNS": "2",
-        "POSTGRESQL_MAX_OPEN_CONNS": "20",
-        "POSTGRESQL_CONN_MAX_LIFETIME": "5m",
-        "POSTGRESQL_CONN_MAX_IDLE_TIME": "0",
-        "_REDIS_URL_CORE": f"{cache}?idle_timeout_seconds=30",
-        "_REDIS_URL_REG": f"{cache}/{_CACHE_REGISTRY}?idle_timeout_seconds=30",
-        "REGISTRY_URL": f"{_HOME}:{_REGISTRY_PORT}",
-        "REGISTRY_STORAGE_PROVIDER_NAME": "filesystem",
-        "REGISTRY_CREDENTIAL_USERNAME": _REGISTRY_USER,
-        "REGISTRY_CREDENTIAL_PASSWORD": made.registry,
-        "REGISTRY_CONTROLLER_URL": nobody,
-        "TOKEN_SERVICE_URL": f"{_HOME}:{API_PORT}/service/token",
-        "PORTAL_URL": nobody,
-        "JOBSERVICE_URL": nobody,
-        "TRIVY_ADAPTER_URL": nobody,
-        "CORE_URL": f"{_HOME}:{API_PORT}",
-        "CORE_LOCAL_URL": f"{_HOME}:{API_PORT}",
-        "CORE_SECRET": made.shared,
-        "JOBSERVICE_SECRET": made.shared,
-        "CSRF_KEY": made.csrf,
-        "RELOAD_KEY": made.shared,
-        "WITH_TRIVY": "false",
-        "READ_ONLY": "false",
-        "ROBOT_SCANNER_NAME_PREFIX": "drill",
-        "QUOTA_UPDATE_PROVIDER": "db",
-        "PERMITTED_REGISTRY_TYPES_FOR_PROXY_CACHE": "docker-hub,harbor,docker-registry",
-        "MAX_JOB_WORKERS": "1",
-        "NO_PROXY": "127.0.0.1,localhost",
-    }
-
-
-def _registry_files(keys: Keys, made: Made) -> tuple[File, ...]:
-    settings = {
-        "version": 0.1,
-        "log": {"level": "info", "fields": {"service": "registry"}},
-        "storage": {
-            "cache": {"layerinfo": "redis"},
-            "filesystem": {"rootdirectory": "/storage"},
-            "maintenance": {"uploadpurging": {"enabled": False}},
-            "delete": {"enabled": True},
-        },
-        "redis": {"addr": f"127.0.0.1:{_CACHE_PORT}", "db": _CACHE_REGISTRY},
-        "http": {"addr": f"127.0.0.1:{_REGISTRY_PORT}", "secret": made.shared},
-        "auth": {"htpasswd": {"realm": "harbor-registry-basic-realm", "path": "/etc/registry/passwd"}},
-        "validation": {"disabled": True},
-        "compatibility": {"schema1": {"enabled": True}},
-    }
-    files = [
-        # JSON is YAML as well.
-        File("/etc/registry/config.yml", json.dumps(settings, indent=1).encode()),
-        File("/etc/registry/passwd", f"{_REGISTRY_USER}:{made.registry_hash}\n".encode()),
-    ]
-    if keys.certificate is not None:
-        files.append(File("/etc/registry/root.crt", keys.certificate))
-    return tuple(files)

@@ -14,47 +14,58 @@ from drkit.harbor.installation import Installation
 from drkit.logs import register_secret
 from drkit.model import Level, PointManifest, Statement
 from drkit.sandbox.build import Restored
-from drkit.sandbox.harbor import choice
+from drkit.sandbox.harbor import choice, programs
 from drkit.sandbox.harbor.choice import Images, NoImages
 from drkit.sandbox.harbor.plan import Keys
+from drkit.sandbox.harbor.programs import Programs
 from drkit.secrets.classify import SecretKind
 from drkit.tools import docker
 from drkit.tools.process.command import which
 
 SUBJECT = "Harbor itself"
+# What a Harbor can be started from.
+Source = Images | Programs
+_FOR_IMAGES = ("docker", "nsenter")
+_FOR_PROGRAMS = ("nsenter", "unshare", "setpriv", "prlimit", "taskset")
 
 
 def look(
     settings: config.Drill, manifest: PointManifest, level: Level, newer: str | None
-) -> Images | Statement | None:
-    """The images to start Harbor from, or why it is not started; None where there is no Harbor.
+) -> Source | Statement | None:
+    """What to start Harbor from, or why it is not started; None where there is no Harbor.
 
     `newer` is the release to upgrade to, which is as good as required. Raises DrillError where what is
-    required cannot be.
+    required cannot be. A quick drill is to be quick: it never starts Harbor, and what is required is so of
+    full drills.
     """
     schema = next((d.harbor_schema for d in manifest.databases if d.harbor_schema is not None), None)
     if schema is None and newer is None:
         return None
+    if level != "full":
+        return _statement("a quick drill does not start it")
     if schema is None:
-        found: Images | NoImages = NoImages(
+        found: Source | NoImages = NoImages(
             "no database of Harbor's is in this point", "leave --upgrade-to out"
         )
     else:
-        found = _why_not(settings, manifest, level) or _images(settings, schema, newer)
-    if isinstance(found, Images):
+        found = _why_not(settings, manifest) or _source(settings, schema, newer)
+    if isinstance(found, Source):
         return found
     return not_started(settings, found)
 
 
-def refuse_without_any() -> None:
+def refuse_without_any(settings: config.Drill) -> None:
     """Raise DrillError where this machine cannot start any Harbor, whatever a point's schema is."""
-    found = _machine_lacks()
+    found: Programs | NoImages | None = _machine_lacks(settings)
     if found is None:
         try:
-            found = choice.missing(docker.images())
+            if settings.core is not None:
+                found = programs.find(settings.core, settings.jobservice, settings.registry_program)
+            else:
+                found = choice.missing(docker.images())
         except ToolFailed as error:
             found = NoImages(error.message, error.hint)
-    if found:
+    if isinstance(found, NoImages):
         raise DrillError(f"Harbor cannot be started: {found.reason}", hint=found.hint)
 
 
@@ -62,26 +73,40 @@ def not_started(settings: config.Drill, why: NoImages) -> Statement:
     """What the report says of it; raises DrillError where it is required."""
     if settings.harbor == "required":
         raise DrillError(f"Harbor cannot be started: {why.reason}", hint=why.hint)
-    return Statement(SUBJECT, f"it was not started: {why.reason}; its login, pages and jobs were not tried")
+    return _statement(why.reason)
 
 
-def _why_not(settings: config.Drill, manifest: PointManifest, level: Level) -> NoImages | None:
+def _statement(reason: str) -> Statement:
+    return Statement(SUBJECT, f"it was not started: {reason}; its login, pages and jobs were not tried")
+
+
+def _why_not(settings: config.Drill, manifest: PointManifest) -> NoImages | None:
     if settings.harbor == "off":
         return NoImages("harbor in [drill] is off", "set it to auto")
-    if level != "full":
-        return NoImages("a quick drill does not start it", "run a full drill")
     if not manifest.images or not manifest.part("secrets"):
         return NoImages("images or secrets are not in this point", "see [blobs] and [secrets]")
-    return _machine_lacks()
+    return _machine_lacks(settings)
 
 
-def _machine_lacks() -> NoImages | None:
+def _machine_lacks(settings: config.Drill) -> NoImages | None:
     if os.geteuid() != 0:
         return NoImages("drkit is not root here, and its files need other owners", "run drkit as root")
-    for program in ("docker", "nsenter"):
+    for program in _FOR_IMAGES if settings.core is None else _FOR_PROGRAMS:
         if which(program) is None:
             return NoImages(f"{program} is not installed here", "install it")
     return None
+
+
+def _source(settings: config.Drill, schema: int, newer: str | None) -> Source | NoImages:
+    """The programs that are named, else images: what somebody has named is what they mean."""
+    if settings.core is None:
+        return _images(settings, schema, newer)
+    found = programs.find(settings.core, settings.jobservice, settings.registry_program)
+    if isinstance(found, NoImages):
+        return found
+    if newer is not None:
+        return programs.fit_newer(found, schema, newer) or found
+    return programs.fit(found, schema, settings.harbor_version) or found
 
 
 def _images(settings: config.Drill, schema: int, newer: str | None) -> Images | NoImages:

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from drkit.checks import harbor as harbor_checks
 from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, passed, undecided
 from drkit.checks.harbor import Running
 from drkit.errors import Failure, ToolFailed
-from drkit.harbor import planting, versions
+from drkit.harbor import planting
 from drkit.harbor.planting import Planted, TaggedImage
 from drkit.logs import register_secret
 from drkit.model import (
@@ -29,12 +30,13 @@ from drkit.model import (
 )
 from drkit.registry import image_manifests, storage
 from drkit.sandbox.build import Restored
-from drkit.sandbox.harbor import box as boxes
-from drkit.sandbox.harbor import plan
-from drkit.sandbox.harbor.box import Box
+from drkit.sandbox.harbor import containers, held_jobs
+from drkit.sandbox.harbor.box import Box, Runner, prepared
 from drkit.sandbox.harbor.choice import Images
-from drkit.sandbox.harbor.plan import Made
-from drkit.sandbox.harbor.readiness import SUBJECT, Materials
+from drkit.sandbox.harbor.containers import Containers
+from drkit.sandbox.harbor.plan import Made, Places, Planner
+from drkit.sandbox.harbor.processes import Processes
+from drkit.sandbox.harbor.readiness import SUBJECT, Materials, Source
 from drkit.tools import jwt
 from drkit.tools.harbor_core import Core, Login
 from drkit.tools.postgres import sessions
@@ -43,6 +45,8 @@ from drkit.tools.postgres.targets import Target
 _SOCKET = ".s.PGSQL.5432"
 _ROBOT_PREFIX = "robot$"
 _HEALTH_SECONDS = 60.0
+# Where jobservice runs as well: it is kept from running any.
+_NOT_TRIED = "jobs, scans and pages were not tried"
 
 
 @dataclass(frozen=True)
@@ -64,53 +68,70 @@ def not_reached(manifest: PointManifest) -> Trial:
 
 
 def run(
-    images: Images, found: Materials, restored: Restored, directory: Path, stage: Callable[[str], Stage]
+    source: Source,
+    found: Materials,
+    restored: Restored,
+    directory: Path,
+    patience: timedelta,
+    stage: Callable[[str], Stage],
 ) -> Trial:
     """Start Harbor below the sandbox's `directory`, check it, plant faults, and take it away.
 
-    What it is tried on is the sandbox's own, and is changed by it. Raises ToolFailed where something is
-    still there at the end.
+    What it is tried on is the sandbox's own, and is changed by it. Core has that `patience` to come up.
+    Raises ToolFailed where something is still there at the end.
     """
     database = restored.harbor
     assert database is not None
-    made = _made_up()
+    runner, places = _runner(source, restored, directory)
+    has_jobs = source.jobservice is not None
     name = database.target.database
-    wanted = plan.plan(found.installation, name, found.keys, images, made)
+    planner = Planner(found.installation, name, found.keys, _made_up(), places, has_jobs)
     socket = Path(database.target.settings["host"]) / _SOCKET
     mark = f"drkit-{secrets.token_hex(4)}"
-    with boxes.prepared(wanted, directory, restored.root, socket) as box:
+    seconds = patience.total_seconds()
+    with prepared(Box(runner, planner.plan(), directory, restored.root, socket, seconds)) as box:
         core = box.core(found.installation.public_host)
         with stage("start Harbor"):
             try:
                 with sessions.connect(database.target) as session:
                     planted = planting.plant(session, mark, found.keys.secret_key)
             except Failure as error:
-                return _stuck(images, [], f"nobody can be planted in the database: {error.message}")
-            start = partial(_starts, box, core, images, planted, database.target)
+                return _stuck(source, [], f"nobody can be planted in the database: {error.message}")
+            start = partial(_starts, box, core, source, planted, database.target)
             results = [Check(CheckKind.HARBOR_START, start).run()]
         if results[0].outcome is not Outcome.PASSED:
-            return Trial(tuple(results), unproved=_rest(core, started=False), tag=images.tag)
+            return Trial(tuple(results), unproved=_rest(core, started=False), tag=source.tag)
         with stage("checks of Harbor"):
             try:
                 running = _running(core, planted, mark, found, restored)
             except Failure as error:
-                return _stuck(images, results, f"what to try cannot be found out: {error.message}")
+                return _stuck(source, results, f"what to try cannot be found out: {error.message}")
+            held = held_jobs.start(box, database.target) if has_jobs else None
             results += [check.run() for check in harbor_checks.checks(running)]
+            if held is not None:
+                results.append(held.check(core))
             unproved = _rest(core, started=True)
         with stage("controls of Harbor"):
             short = replace(found.keys, secret_key=found.keys.secret_key[:-1])
-            other = plan.core(found.installation, name, short, images, made)
             every = [
                 *harbor_checks.controls(running, results, jwt.new_key()),
-                _short_key(running, results, lambda: box.start_core(other, core)),
+                *([held.control(core, results)] if held is not None else []),
+                _short_key(running, results, lambda: box.start_core(planner.core(short), core)),
             ]
             controls = tuple(each.run() for each in every if isinstance(each, Control))
         box.prove_isolated()
     unplanted = tuple(each for each in every if isinstance(each, Unplanted))
-    return Trial(tuple(results), controls, unplanted, unproved, images.tag)
+    return Trial(tuple(results), controls, unplanted, unproved, source.tag)
 
 
 Stage = contextlib.AbstractContextManager[None]
+
+
+def _runner(source: Source, restored: Restored, directory: Path) -> tuple[Runner, Places]:
+    if isinstance(source, Images):
+        return Containers(source, directory), containers.PLACES
+    places = Places.below(directory / "harbor")
+    return Processes(source, directory, places, restored.hidden), places
 
 
 def _made_up() -> Made:
@@ -124,14 +145,14 @@ def _made_up() -> Made:
     )
 
 
-def _stuck(images: Images, results: list[CheckResult], why: str) -> Trial:
+def _stuck(source: Source, results: list[CheckResult], why: str) -> Trial:
     """What there is to say where the checks cannot begin: that is no verdict."""
     stuck = Check(CheckKind.HARBOR_LOGIN, lambda: undecided(why)).run()
     said = Statement(SUBJECT, "its login, pulls and pushes were not tried")
-    return Trial((*results, stuck), unproved=(said,), tag=images.tag)
+    return Trial((*results, stuck), unproved=(said,), tag=source.tag)
 
 
-def _starts(box: Box, core: Core, images: Images, planted: Planted, database: Target) -> Finding:
+def _starts(box: Box, core: Core, source: Source, planted: Planted, database: Target) -> Finding:
     def look() -> Finding:
         before = _schema(database)
         box.start(core)
@@ -141,12 +162,12 @@ def _starts(box: Box, core: Core, images: Images, planted: Planted, database: Ta
         if health.outcome is not Outcome.PASSED:
             return health
         after = _schema(database)
-        brings = versions.schema_of(release) if (release := versions.release(images.tag)) else None
+        brings = source.schema
         if brings is not None and after < brings:
             return failed(f"{said} runs on schema {after}, and has not migrated it to its own, {brings}")
         migrated = f"; schema {before} migrated to {after}" if after != before else ""
         health_said = f"{health.detail}{migrated}; its network leads nowhere"
-        return passed(f"{said} from the images of {images.tag}: {health_said}")
+        return passed(f"{said} from {source.said}: {health_said}")
 
     return harbor_checks.judged(look)
 
@@ -219,8 +240,9 @@ def _rest(core: Core, *, started: bool) -> tuple[Statement, ...]:
     if not started:
         return (Statement(SUBJECT, "it did not start: its login, pulls and pushes were not tried"),)
     with contextlib.suppress(ToolFailed):
-        absent = [name for name, state in harbor_checks.components(core).items() if state != "healthy"]
+        states = harbor_checks.components(core)
+        absent = sorted(name for name, state in states.items() if state != "healthy")
         if absent:
-            said = f"a sandbox has no {', '.join(sorted(absent))}: jobs, scans and pages were not tried"
+            said = f"a sandbox has no {', '.join(absent)}: {_NOT_TRIED}"
             return (Statement("the rest of Harbor", said),)
-    return (Statement("the rest of Harbor", "jobs, scans and pages were not tried"),)
+    return (Statement("the rest of Harbor", _NOT_TRIED),)

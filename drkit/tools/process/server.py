@@ -44,6 +44,11 @@ class Server:
         """Whether it still runs."""
         return self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it has ended (negative: by that signal), None as long as it runs."""
+        return self._process.poll()
+
     def last_words(self) -> str:
         """The end of its log, for an error message."""
         with self.log_file.open("rb") as file:

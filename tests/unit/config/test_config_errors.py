@@ -36,10 +36,10 @@ BAD = [
     ),
     (LEAST + "[databases]", 'unknown key "databases" at the top level', 'did you mean "database"?'),
     (
-        LEAST + "[drill]\ncolour = 1",
-        'unknown key "colour" in [drill]',
+        LEAST + "[drill]\nxyz = 1",
+        'unknown key "xyz" in [drill]',
         "known keys are: directory, user, database_image, signing_key, registry_program, harbor,"
-        " harbor_version",
+        " harbor_version, core, jobservice, harbor_timeout",
     ),
     (
         SITE + "[site.sub]\nx = 1\n" + REPOSITORY,

@@ -156,3 +156,15 @@ def test_none_to_upgrade_to(schema: int, tag: str, reason: str) -> None:
     found = choose_newer(images("v2.15.2"), schema, tag)
     assert isinstance(found, NoImages)
     assert found.reason == reason
+
+
+def test_jobservice_where_it_is() -> None:
+    without = choose(images("v2.14.0"), 170)
+    assert isinstance(without, Images)
+    assert without.jobservice is None
+    found = choose([*images("v2.14.0"), "goharbor/harbor-jobservice:v2.14.0"], 170)
+    assert isinstance(found, Images)
+    assert found.jobservice == "goharbor/harbor-jobservice:v2.14.0"
+    other = choose([*images("v2.14.0"), "goharbor/harbor-jobservice:v2.13.0"], 170)
+    assert isinstance(other, Images)
+    assert other.jobservice is None

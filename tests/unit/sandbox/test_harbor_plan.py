@@ -6,9 +6,7 @@ import json
 from pathlib import Path
 
 from drkit.harbor.installation import Installation, parse_installation
-from drkit.sandbox.harbor import plan
-from drkit.sandbox.harbor.choice import Images
-from drkit.sandbox.harbor.plan import HARBOR, Container, Keys, Made, Plan
+from drkit.sandbox.harbor.plan import HARBOR, Keys, Made, Part, Places, Plan, Planner
 
 HARBOR_YML = b"""
 hostname: registry.example.com
@@ -18,7 +16,6 @@ external_database:
   harbor: {host: db, port: 5432, db_name: harbor, username: harbor_user, password: of-production}
 """
 KEYS = Keys(b"naa4JtarA1Zsc3uY", b"-----BEGIN RSA PRIVATE KEY-----", b"-----BEGIN CERTIFICATE-----")
-IMAGES = Images("v2.14.0", "g/harbor-core:v2.14.0", "g/registry-photon:v2.14.0", "g/redis-photon:v2.14.0")
 MADE = Made("password-for-registry", "$2b$04$hash", "0123456789abcdef", "0123456789abcdef" * 2)
 
 
@@ -26,12 +23,17 @@ def installation(text: bytes = HARBOR_YML) -> Installation:
     return parse_installation(text, Path("/opt/harbor/harbor.yml"))
 
 
-def planned() -> Plan:
-    return plan.plan(installation(), "restored", KEYS, IMAGES, MADE)
+def planned(*, jobs: bool = True, places: Places | None = None) -> Plan:
+    return Planner(installation(), "restored", KEYS, MADE, places or Places(), jobs).plan()
 
 
-def files(container: Container) -> dict[str, bytes]:
-    return {file.target: file.data for file in container.files}
+def files(part: Part) -> dict[str, bytes]:
+    return {file.target: file.data for file in part.files}
+
+
+def parts(plan: Plan) -> list[Part]:
+    assert plan.jobs is not None
+    return [plan.cache, plan.registry, plan.core, plan.jobs]
 
 
 def test_core_has_what_prepare_would_give_it() -> None:
@@ -47,8 +49,9 @@ def test_core_has_what_prepare_would_give_it() -> None:
 
 
 def test_nothing_leads_out() -> None:
-    """Every address is in the containers' own network, but for what clients call Harbor."""
-    for name, value in planned().core.environment.items():
+    """Every address is in the sandbox's own network, but for what clients call Harbor."""
+    told = [pair for part in parts(planned()) for pair in part.environment.items()]
+    for name, value in told:
         if "://" in value and name != "EXT_ENDPOINT":
             assert value.split("://")[1].startswith("127.0.0.1"), name
     for name in ("POSTGRESQL_HOST",):
@@ -87,6 +90,35 @@ def test_secrets_are_not_told_by_accident() -> None:
 
 def test_the_bundled_database() -> None:
     bare = installation(b"hostname: registry.example.com\nhttp: {port: 80}\n")
-    found = plan.core(bare, "registry", KEYS, IMAGES, MADE).environment
+    found = Planner(bare, "registry", KEYS, MADE, Places(), False).core(KEYS).environment
     assert found["POSTGRESQL_USERNAME"] == "postgres"
     assert found["EXT_ENDPOINT"] == "http://registry.example.com"
+
+
+def test_jobservice_and_core_share_their_secrets_and_find_each_other() -> None:
+    plan = planned()
+    assert plan.jobs is not None
+    settings = json.loads(files(plan.jobs)["/etc/jobservice/config.yml"])
+    assert plan.core.environment["JOBSERVICE_URL"] == f"http://127.0.0.1:{settings['port']}"
+    assert settings["worker_pool"]["redis_pool"]["redis_url"] == "redis://127.0.0.1:6379/2"
+    for name in ("CORE_SECRET", "JOBSERVICE_SECRET", "CORE_URL", "REGISTRY_CREDENTIAL_PASSWORD"):
+        assert plan.jobs.environment[name] == plan.core.environment[name]
+
+
+def test_without_jobservice_core_is_told_of_nobody() -> None:
+    plan = planned(jobs=False)
+    assert plan.jobs is None
+    assert plan.core.environment["JOBSERVICE_URL"] == plan.core.environment["PORTAL_URL"]
+
+
+def test_programs_of_this_machine_have_all_their_files_in_the_sandbox(tmp_path: Path) -> None:
+    plan = planned(places=Places.below(tmp_path))
+    told = [file.target for part in parts(plan) for file in part.files]
+    told += [place for part in parts(plan) for place in part.empty_directories]
+    told += [plan.core.environment[name] for name in ("CONFIG_PATH", "KEY_PATH", "TOKEN_PRIVATE_KEY_PATH")]
+    settings = json.loads(next(data for name, data in files(plan.registry).items() if "config" in name))
+    told += [
+        settings["storage"]["filesystem"]["rootdirectory"],
+        settings["auth"]["htpasswd"]["path"],
+    ]
+    assert [place for place in told if not Path(place).is_relative_to(tmp_path)] == []

@@ -16,7 +16,8 @@ from drkit.volumes import lvm, zfs
 from drkit.volumes.choice import from_record, to_record
 from drkit.volumes.lvm import Lvm, Volume
 from drkit.volumes.standing import Standing
-from drkit.volumes.zfs import Zfs
+from drkit.volumes.zfs import Child, Zfs
+from drkit.volumes.zvol import Zvol
 
 NAME = "drkit-registry.example.com-20261124-020000-4f2a9c"
 TOP, PATH = Path("/var/lib/drkit/volumes/top"), Path("/data/registry")
@@ -25,7 +26,7 @@ GIB = 1 << 30
 
 def test_a_zfs_snapshot_is_marked_and_mounted_read_only() -> None:
     volume = Zfs(NAME, "tank/data", "17", "registry")
-    assert zfs.snapshot_words(volume.snapshot, NAME) == (
+    assert zfs.snapshot_words([f"tank/data@{NAME}"], NAME) == (
         "zfs", "snapshot", "-o", f"drkit:name={NAME}", f"tank/data@{NAME}",
     )  # fmt: skip
     assert volume.mounts(PATH, TOP) == (
@@ -34,12 +35,41 @@ def test_a_zfs_snapshot_is_marked_and_mounted_read_only() -> None:
     )
 
 
+def test_the_top_of_a_snapshot_of_zfs_has_a_number_of_its_own() -> None:
+    """OpenZFS 2.1: the top of a dataset is 34, that of its snapshot another; below they are alike."""
+    assert not Zfs(NAME, "tank/data", "17", ".").same_top
+    assert Zfs(NAME, "tank/data", "17", "registry").same_top
+
+
+def test_children_are_mounted_where_they_are_parents_first() -> None:
+    children = (Child("tank/blobs", "18", "docker/blobs"), Child("tank/x", "19", "docker/blobs/sha256"))
+    volume = Zfs(NAME, "tank/data", "17", "registry", children)
+    assert volume.snapshots == {
+        "tank/data": ("17", f"tank/data@{NAME}"),
+        "tank/blobs": ("18", f"tank/blobs@{NAME}"),
+        "tank/x": ("19", f"tank/x@{NAME}"),
+    }
+    assert volume.mounts(PATH, TOP)[2:] == (
+        ("mount", "-t", "zfs", "-o", "ro", f"tank/blobs@{NAME}", f"{PATH}/docker/blobs"),
+        ("mount", "-t", "zfs", "-o", "ro", f"tank/x@{NAME}", f"{PATH}/docker/blobs/sha256"),
+    )
+
+
+def test_a_zvol_is_cloned_beside_itself() -> None:
+    volume = Zvol(NAME, "tank/vms/data", "17", "ext4", str(PATH), "registry")
+    assert (volume.snapshot, volume.clone) == (f"tank/vms/data@{NAME}", f"tank/vms/{NAME}")
+    assert volume.clone_words() == (
+        "zfs", "clone", "-o", f"drkit:name={NAME}", "-o", "volmode=dev", "-o", "readonly=off",
+        f"tank/vms/data@{NAME}", f"tank/vms/{NAME}",
+    )  # fmt: skip
+
+
 def test_zfs_tells_which_snapshots_are_marked() -> None:
-    assert zfs.list_words("tank/data")[-3:] == ("-o", "name,drkit:name", "tank/data")
+    assert zfs.list_words(["tank/data", "tank/x"])[-3:] == ("name,drkit:name", "tank/data", "tank/x")
     text = f"tank/data@daily-2026-11-23\t-\ntank/data@{NAME}\t{NAME}\n"
     assert zfs.parse_list(text) == {"tank/data@daily-2026-11-23": "-", f"tank/data@{NAME}": NAME}
     assert zfs.parse_list("") == {}
-    with pytest.raises(ToolFailed, match="cannot read ZFS's list of snapshots"):
+    with pytest.raises(ToolFailed, match="cannot read ZFS's list"):
         zfs.parse_list("no datasets available")
 
 
@@ -106,6 +136,14 @@ def test_it_takes_no_more_than_there_is(free: int, size: int) -> None:
     assert lvm.plan(replace(ORIGIN, free=free), STANDING, NAME).size == size
 
 
+@pytest.mark.parametrize("extents", range(80, 90))
+def test_a_size_is_a_whole_number_of_sectors(extents: int) -> None:
+    """lvcreate says otherwise: "Size is not a multiple of 512"."""
+    size = lvm.plan(replace(ORIGIN, size=extents * (4 << 20)), STANDING, NAME).size
+    assert size % 512 == 0
+    assert size >= 64 << 20
+
+
 @pytest.mark.parametrize("free", [0, 4 << 20])
 def test_without_space_there_is_none(free: int) -> None:
     with pytest.raises(CannotFreeze, match="the volume group vg0 has no space free for a snapshot"):
@@ -113,7 +151,7 @@ def test_without_space_there_is_none(free: int) -> None:
 
 
 def test_a_thin_snapshot_needs_no_space_but_has_to_be_activated() -> None:
-    volume = lvm.plan(replace(ORIGIN, pool="pool0", free=0), STANDING, NAME)
+    volume = lvm.plan(replace(ORIGIN, attributes="Vwi-aotz--", pool="pool0", free=0), STANDING, NAME)
     assert volume.size == 0
     assert volume.create_words()[4:] == (
         "--addtag", f"drkit_{NAME}", "--setactivationskip", "n", "--activate", "y",
@@ -135,15 +173,18 @@ def test_a_logical_volume_is_known_by_the_device_mapper(
     tmp_path: Path, uuid: str | None, logical: bool
 ) -> None:
     if uuid:
-        (tmp_path / "dm-0/dm").mkdir(parents=True)
-        (tmp_path / "dm-0/dm/uuid").write_text(f"{uuid}\n")
-    (tmp_path / "mapper").symlink_to("dm-0")
-    assert lvm.is_logical(str(tmp_path / "mapper"), tmp_path) is logical
+        (tmp_path / "254:0/dm").mkdir(parents=True)
+        (tmp_path / "254:0/dm/uuid").write_text(f"{uuid}\n")
+    assert lvm.is_logical("254:0", tmp_path) is logical
 
 
 def test_a_record_is_all_that_it_takes() -> None:
-    for volume in (Zfs(NAME, "tank/data", "17", "registry"), lvm.plan(ORIGIN, STANDING, NAME)):
+    child = Child("tank/blobs", "18", "docker/blobs")
+    whole = Zfs(NAME, "tank/data", "17", "registry", (child,))
+    zvol = Zvol(NAME, "tank/data", "17", "ext4", str(PATH), "registry")
+    for volume in (whole, zvol, lvm.plan(ORIGIN, STANDING, NAME)):
         assert from_record(json.loads(json.dumps(to_record(volume)))) == volume
-    for record in ({"kind": "future", "name": "x"}, {"name": "x"}, {"kind": "zfs", "name": "x"}):
+    future = {**to_record(whole), "more": ["tank/other"]}
+    for record in ({"kind": "future", "name": "x"}, {"name": "x"}, {"kind": "zfs", "name": "x"}, future):
         with pytest.raises(ToolFailed, match="an unknown record of a volume snapshot"):
             from_record(record)
