@@ -7,6 +7,7 @@
      │   │   └─ TargetNotEmpty       2
      │   ├─ BackupIncomplete         3
      │   ├─ ConfigError              4
+     │   │   ├─ NotSupported         4
      │   │   ├─ IdentityRefused      4
      │   │   ├─ SharesRefused        4
      │   │   ├─ NoSuchDrill          4

@@ -17,6 +17,7 @@ PUBLIC = {
     "backup_incomplete": 3,
     "config_error": 4,
     "identity_refused": 4,
+    "not_supported": 4,
     "shares_refused": 4,
     "no_such_image": 4,
     "no_such_point": 4,
