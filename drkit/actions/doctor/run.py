@@ -259,7 +259,8 @@ def _sandbox(settings: config.Config) -> Iterator[Finding]:
             f"the user {settings.drill.user} cannot pass through {closed}",
             hint="set directory in [drill] to one that is open to it",
         )
-    if settings.drill.harbor == "required":
+    # Whoever names a program wants it to be started, also where Harbor need not be.
+    if settings.drill.harbor == "required" or (settings.drill.core and settings.drill.harbor == "auto"):
         readiness.refuse_without_any(settings.drill)
     yield disk.look("sandbox", path)
 
