@@ -163,7 +163,13 @@ def connected(address: Address) -> Iterator[Cluster]:
                 set_as_default=False,
                 direct_to_workers=False,
             )
-    except (OSError, TimeoutError, RuntimeError, ValueError, TypeError) as error:
+    except TypeError as error:
+        # What the scheduler itself raised, whose methods take other arguments.
+        raise ClusterFailed(
+            f"the scheduler at {address.scheduler} has another version: {_first_line(error)}",
+            hint="use the same packages there as here; see docs/cluster.md",
+        ) from None
+    except (OSError, TimeoutError, RuntimeError, ValueError) as error:
         log.debug("cannot connect to %s", address.scheduler, exc_info=error)
         raise ClusterUnreachable(
             f"no scheduler answers at {address.scheduler}: {_first_line(error)}",
