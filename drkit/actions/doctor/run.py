@@ -221,6 +221,10 @@ def _schedule(settings: config.Config) -> Iterator[Finding]:
         yield Finding(
             "schedule", "warning", said, "see [schedule]; systemd leaves out a day without that time"
         )
+    schedule = settings.schedule
+    if settings.objectives.reread and schedule.jobs and not (schedule.verify and schedule.verify_for):
+        said = "there is a reread objective, and no verify on the schedule that reads anything"
+        yield Finding("schedule", "warning", said, "set verify and verify_for in [schedule]")
 
 
 def _runbooks(settings: config.Config) -> Iterator[Finding]:
