@@ -113,6 +113,19 @@ def verify(settings: config.Config, options: VerifyOptions, listener: Listener =
 
 
 @dataclass(frozen=True)
+class _Reading:
+    """What one verify reads: since when (monotonic), its ledger, and the packs of the repository."""
+
+    began: float
+    ledger: Book
+    packs: Packs
+
+    def left(self, limits: Limits) -> Limits:
+        """What of the limits the vault may use."""
+        return limits.after(time.monotonic() - self.began, self.packs.read_bytes)
+
+
+@dataclass(frozen=True)
 class _Verify:
     """One verify of a repository and its vault; `directory` is the run's own."""
 
@@ -127,7 +140,7 @@ class _Verify:
         started, catalog, options = time.monotonic(), self.catalog, self.options
         if not options.reads:
             catalog.repository.check()
-            return self._look(started, None)
+            return self._look(started)
         ledger = recording.open_ledger(catalog, "verify", self.directory / "ledger")
         try:
             packs = Packs(catalog.repository, ledger.round("packs", catalog.name))
@@ -135,7 +148,7 @@ class _Verify:
                 packs.check(options.read_data_subset)
             else:
                 packs.check_longest_unread(options.limits.share(self._part(packs)))
-            result, missed = self._look(started, ledger)
+            result, missed = self._look(started, _Reading(started, ledger, packs))
         except Failure:
             # What was read and right before stays so, and what is wrong must not count as right any more.
             recording.write(ledger, self.settings.objectives.reread)
@@ -160,7 +173,7 @@ class _Verify:
         blobs = max((part.bytes for m in every if (part := m.images)), default=0)
         return packs.found.every_byte / max(packs.found.every_byte + blobs, 1) if blobs else 1.0
 
-    def _look(self, started: float, ledger: Book | None) -> tuple[VerifyResult, Missed | None]:
+    def _look(self, started: float, reading: _Reading | None = None) -> tuple[VerifyResult, Missed | None]:
         """The points, and the vault that they rely on."""
         catalog = self.catalog
         listing = catalog.look()
@@ -170,13 +183,11 @@ class _Verify:
         _refuse_broken(points)
         sealed = [point.manifest for point in points if point.manifest]
         relying = [manifest for manifest in sealed if manifest.bucket is not None]
-        vault = self._vault(relying, ledger, started) if relying else None
+        vault = self._vault(relying, reading) if relying else None
         took = round(time.monotonic() - started, 3)
         return VerifyResult(catalog.name, self.options.read_data_subset, took, vault), missed
 
-    def _vault(
-        self, manifests: Sequence[PointManifest], ledger: Book | None, started: float
-    ) -> VaultVerified:
+    def _vault(self, manifests: Sequence[PointManifest], reading: _Reading | None) -> VaultVerified:
         bucketed = manifests[0].bucket
         assert bucketed is not None
         vault = vault_reading.vault_for(self.settings, bucketed)
@@ -193,9 +204,9 @@ class _Verify:
                 vault,
                 files=self.settings.cluster.credentials == "files",
             )
-            reading = self._reading(manifests, ledger, place.where, started)
+            chosen = self._chosen(manifests, reading, place.where)
             # Not in this thread: an interruption then ends the work of all the others as well.
-            outcome = all_of({"vault": lambda: work.run(reading)})["vault"]
+            outcome = all_of({"vault": lambda: work.run(chosen)})["vault"]
             if outcome.bad:
                 _refuse_moving(self.catalog, manifests)
             if elsewhere := vault_reading.elsewhere(place, manifests):
@@ -203,17 +214,15 @@ class _Verify:
                 return replace(outcome, elsewhere=elsewhere)
             return replace(outcome, unrecorded=work.write_down())
 
-    def _reading(
-        self, manifests: Sequence[PointManifest], ledger: Book | None, where: str, started: float
-    ) -> Reading:
-        """Which blobs are read: of what was not read for longest, as much as is left of the time."""
-        if ledger is None:
+    def _chosen(self, manifests: Sequence[PointManifest], reading: _Reading | None, where: str) -> Reading:
+        """Which blobs are read: of what was not read for longest, as much as is left of the limits."""
+        if reading is None:
             return NoBlobs()
-        made, limits = ledger.round("vault", where), self.options.limits
+        made, limits = reading.ledger.round("vault", where), self.options.limits
         if limits is None:
             largest = max((part.bytes for m in manifests if (part := m.images)), default=0)
             return ShareOfBlobs(made, share(self.options.read_data_subset, largest))
-        return LongestUnread(made, limits.after(time.monotonic() - started), self.directory / "unread.db")
+        return LongestUnread(made, reading.left(limits), self.directory / "unread.db")
 
 
 def _refuse_damage(result: VerifyResult) -> None:

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
     from drkit.points.ledger.records import LedgerFile
 
-BLOB_BYTES = 64 << 10
+# Ten terabytes in five million blobs are two MiB each: an eighth of that.
+BLOB_BYTES = 256 << 10
 AIM_SHARE = 0.05
 AIM_BYTES = 20_000_000
-_FILES = 2_000
+_FILES = 400
 _WORKERS = 2
 _DAY = timedelta(days=1)
 
