@@ -18,7 +18,10 @@ from drkit.actions.reread.packs import Packs, PacksRead
 from drkit.blobs.ends import place_of_vault
 from drkit.blobs.opening import open_bucket
 from drkit.blobs.share import share
+from drkit.blobs.units import executors
+from drkit.blobs.units.sources import BucketSource
 from drkit.blobs.vault import reading as vault_reading
+from drkit.blobs.vault.reading import WORKERS
 from drkit.blobs.vault.verifying import Reading, VaultVerified, Verification
 from drkit.errors import Failure, PointsMissing, ToolFailed, UsageError, VaultDamaged
 from drkit.model import ALL_DATA, SOME_DATA, STRUCTURE, Point, PointManifest
@@ -55,11 +58,15 @@ class VerifyResult:
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """What the command line says: a share of the data, or limits for what was not read for longest."""
+    """What the command line says: a share of the data, or limits for what was not read for longest.
+
+    `cluster` is the address of a scheduler whose workers read the vault, instead of what [cluster] says.
+    """
 
     repository: str | None = None
     read_data_subset: str | None = None
     limits: Limits | None = None
+    cluster: str | None = None
 
     def require_sensible(self) -> None:
         """Raise UsageError for what makes no sense."""
@@ -86,10 +93,11 @@ def verify(settings: config.Config, options: VerifyOptions, listener: Listener =
 
     Raises ToolFailed if anything is damaged, a seal too, of which restic knows nothing; VaultDamaged with the
     result where it is the vault, PointsMissing with it where points are gone. Without a subset or limits only
-    the structure is looked at: a damaged pack of data, or a blob of the right size, goes unseen.
+    the structure is looked at: a damaged pack of data, or a blob of the right size, goes unseen. Where the
+    workers of a cluster read the vault, ClusterFailed and ClusterUnreachable tell of it.
     """
     options.require_sensible()
-    settings = settings.at(options.repository)
+    settings = settings.at(options.repository).over(options.cluster)
     restic.require(restic.version())
     state = State(settings.site.state)
     state.prepare()
@@ -186,7 +194,15 @@ class _Verify:
         with open_bucket(vault) as bucket:
             place = place_of_vault(vault)
             work = Verification(
-                bucket, place, self.catalog.repository, manifests, self.directory, self.listener
+                bucket,
+                place,
+                self.catalog.repository,
+                manifests,
+                self.directory,
+                self.listener,
+                executors.executor(self.settings.cluster, WORKERS // BucketSource.at_once, self.directory),
+                vault,
+                files=self.settings.cluster.credentials == "files",
             )
             chosen = self._chosen(manifests, reading, place.where)
             # Not in this thread: an interruption then ends the work of all the others as well.
