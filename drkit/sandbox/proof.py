@@ -146,7 +146,7 @@ class Proof:
         """The proof of images that are OCI layouts, of which most of what follows here is not true."""
         if self.restored.blobs_root is None or self.manifest.storage != "oci":
             return None
-        return LayoutProof(self.restored, self.directory)
+        return LayoutProof(self.restored, self.directory, self.judged)
 
     @property
     def _lists(self) -> tuple[Path | None, Path | None]:
