@@ -7,6 +7,7 @@
      │   │   └─ TargetNotEmpty       2
      │   ├─ BackupIncomplete         3
      │   ├─ ConfigError              4
+     │   │   ├─ NotSupported         4
      │   │   ├─ IdentityRefused      4
      │   │   ├─ SharesRefused        4
      │   │   ├─ NoSuchDrill          4
@@ -45,6 +46,8 @@
      │   │   ├─ CannotFreeze         7
      │   │   ├─ NotOurs              7
      │   │   ├─ HookFailed           7
+     │   │   ├─ ClusterUnreachable   7
+     │   │   ├─ ClusterFailed        7
      │   │   └─ SiteLocked           7
      │   ├─ RepositoryMissing       10
      │   ├─ RepositoryLocked        11
@@ -320,6 +323,14 @@ class CannotFreeze(ToolFailed):
 
 class NotOurs(ToolFailed):
     """Something bears the name of what we made, and is something else: hands off."""
+
+
+class ClusterUnreachable(ToolFailed):
+    """No scheduler of a cluster answers."""
+
+
+class ClusterFailed(ToolFailed):
+    """A cluster cannot do the work: no worker that can be used, or a unit of it that failed three times."""
 
 
 class HookFailed(ToolFailed):

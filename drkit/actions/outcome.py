@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from drkit import config
@@ -141,6 +141,9 @@ def _limits(settings: config.Config, status: Status) -> Iterator[datetime]:
         yield status.newest_point_at + goals.rpo
     if goals.drill and proof:
         yield proof.finished_at + goals.drill
+    for objective in status.objectives:
+        if objective.name == "reread" and objective.actual_seconds is not None:
+            yield status.at + timedelta(seconds=objective.target_seconds - objective.actual_seconds)
     for each in status.repositories:
         rpo = settings.repository(each.name).rpo
         if rpo and each.newest_point_at:

@@ -18,7 +18,10 @@ from drkit.actions.reread.packs import Packs, PacksRead
 from drkit.blobs.ends import place_of_vault
 from drkit.blobs.opening import open_bucket
 from drkit.blobs.share import share
+from drkit.blobs.units import executors
+from drkit.blobs.units.sources import BucketSource
 from drkit.blobs.vault import reading as vault_reading
+from drkit.blobs.vault.reading import WORKERS
 from drkit.blobs.vault.verifying import Reading, VaultVerified, Verification
 from drkit.errors import Failure, PointsMissing, ToolFailed, UsageError, VaultDamaged
 from drkit.model import ALL_DATA, SOME_DATA, STRUCTURE, Point, PointManifest
@@ -55,11 +58,15 @@ class VerifyResult:
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """What the command line says: a share of the data, or limits for what was not read for longest."""
+    """What the command line says: a share of the data, or limits for what was not read for longest.
+
+    `cluster` is the address of a scheduler whose workers read the vault, instead of what [cluster] says.
+    """
 
     repository: str | None = None
     read_data_subset: str | None = None
     limits: Limits | None = None
+    cluster: str | None = None
 
     def require_sensible(self) -> None:
         """Raise UsageError for what makes no sense."""
@@ -86,10 +93,11 @@ def verify(settings: config.Config, options: VerifyOptions, listener: Listener =
 
     Raises ToolFailed if anything is damaged, a seal too, of which restic knows nothing; VaultDamaged with the
     result where it is the vault, PointsMissing with it where points are gone. Without a subset or limits only
-    the structure is looked at: a damaged pack of data, or a blob of the right size, goes unseen.
+    the structure is looked at: a damaged pack of data, or a blob of the right size, goes unseen. Where the
+    workers of a cluster read the vault, ClusterFailed and ClusterUnreachable tell of it.
     """
     options.require_sensible()
-    settings = settings.at(options.repository)
+    settings = settings.at(options.repository).over(options.cluster)
     restic.require(restic.version())
     state = State(settings.site.state)
     state.prepare()
@@ -102,6 +110,19 @@ def verify(settings: config.Config, options: VerifyOptions, listener: Listener =
         problem = missed.problems[0]
         raise PointsMissing(problem.message, hint=problem.hint, result=result)
     return result
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What one verify reads: since when (monotonic), its ledger, and the packs of the repository."""
+
+    began: float
+    ledger: Book
+    packs: Packs
+
+    def left(self, limits: Limits) -> Limits:
+        """What of the limits the vault may use."""
+        return limits.after(time.monotonic() - self.began, self.packs.read_bytes)
 
 
 @dataclass(frozen=True)
@@ -119,7 +140,7 @@ class _Verify:
         started, catalog, options = time.monotonic(), self.catalog, self.options
         if not options.reads:
             catalog.repository.check()
-            return self._look(started, None)
+            return self._look(started)
         ledger = recording.open_ledger(catalog, "verify", self.directory / "ledger")
         try:
             packs = Packs(catalog.repository, ledger.round("packs", catalog.name))
@@ -127,7 +148,7 @@ class _Verify:
                 packs.check(options.read_data_subset)
             else:
                 packs.check_longest_unread(options.limits.share(self._part(packs)))
-            result, missed = self._look(started, ledger)
+            result, missed = self._look(started, _Reading(started, ledger, packs))
         except Failure:
             # What was read and right before stays so, and what is wrong must not count as right any more.
             recording.write(ledger, self.settings.objectives.reread)
@@ -152,7 +173,7 @@ class _Verify:
         blobs = max((part.bytes for m in every if (part := m.images)), default=0)
         return packs.found.every_byte / max(packs.found.every_byte + blobs, 1) if blobs else 1.0
 
-    def _look(self, started: float, ledger: Book | None) -> tuple[VerifyResult, Missed | None]:
+    def _look(self, started: float, reading: _Reading | None = None) -> tuple[VerifyResult, Missed | None]:
         """The points, and the vault that they rely on."""
         catalog = self.catalog
         listing = catalog.look()
@@ -162,24 +183,30 @@ class _Verify:
         _refuse_broken(points)
         sealed = [point.manifest for point in points if point.manifest]
         relying = [manifest for manifest in sealed if manifest.bucket is not None]
-        vault = self._vault(relying, ledger, started) if relying else None
+        vault = self._vault(relying, reading) if relying else None
         took = round(time.monotonic() - started, 3)
         return VerifyResult(catalog.name, self.options.read_data_subset, took, vault), missed
 
-    def _vault(
-        self, manifests: Sequence[PointManifest], ledger: Book | None, started: float
-    ) -> VaultVerified:
+    def _vault(self, manifests: Sequence[PointManifest], reading: _Reading | None) -> VaultVerified:
         bucketed = manifests[0].bucket
         assert bucketed is not None
         vault = vault_reading.vault_for(self.settings, bucketed)
         with open_bucket(vault) as bucket:
             place = place_of_vault(vault)
             work = Verification(
-                bucket, place, self.catalog.repository, manifests, self.directory, self.listener
+                bucket,
+                place,
+                self.catalog.repository,
+                manifests,
+                self.directory,
+                self.listener,
+                executors.executor(self.settings.cluster, WORKERS // BucketSource.at_once, self.directory),
+                vault,
+                files=self.settings.cluster.credentials == "files",
             )
-            reading = self._reading(manifests, ledger, place.where, started)
+            chosen = self._chosen(manifests, reading, place.where)
             # Not in this thread: an interruption then ends the work of all the others as well.
-            outcome = all_of({"vault": lambda: work.run(reading)})["vault"]
+            outcome = all_of({"vault": lambda: work.run(chosen)})["vault"]
             if outcome.bad:
                 _refuse_moving(self.catalog, manifests)
             if elsewhere := vault_reading.elsewhere(place, manifests):
@@ -187,17 +214,15 @@ class _Verify:
                 return replace(outcome, elsewhere=elsewhere)
             return replace(outcome, unrecorded=work.write_down())
 
-    def _reading(
-        self, manifests: Sequence[PointManifest], ledger: Book | None, where: str, started: float
-    ) -> Reading:
-        """Which blobs are read: of what was not read for longest, as much as is left of the time."""
-        if ledger is None:
+    def _chosen(self, manifests: Sequence[PointManifest], reading: _Reading | None, where: str) -> Reading:
+        """Which blobs are read: of what was not read for longest, as much as is left of the limits."""
+        if reading is None:
             return NoBlobs()
-        made, limits = ledger.round("vault", where), self.options.limits
+        made, limits = reading.ledger.round("vault", where), self.options.limits
         if limits is None:
             largest = max((part.bytes for m in manifests if (part := m.images)), default=0)
             return ShareOfBlobs(made, share(self.options.read_data_subset, largest))
-        return LongestUnread(made, limits.after(time.monotonic() - started), self.directory / "unread.db")
+        return LongestUnread(made, reading.left(limits), self.directory / "unread.db")
 
 
 def _refuse_damage(result: VerifyResult) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from drkit import config
 from drkit.blobs.opening import open_bucket
 from drkit.model import BucketPlace
-from drkit.registry import storage
+from drkit.registry import metadata_database, storage
 from drkit.tools.s3.bucket import Bucket
 
 
@@ -53,6 +53,12 @@ def opened(source: config.BucketBlobs, vault: config.Vault) -> Iterator[Ends]:
     """Both ends of a site's backup, ready to be used."""
     with open_bucket(source) as registry, open_bucket(vault) as kept:
         yield Ends(registry, place_of_blobs(source), kept, place_of_vault(vault))
+
+
+def refuse_metadata_database(source: Bucket, place: BucketPlace) -> None:
+    """Raise NotSupported where the registry in a bucket keeps its tags and manifests in PostgreSQL."""
+    top = below(place)
+    metadata_database.refuse_tree(place.where, lambda name: source.first(f"{top}{name}") is not None)
 
 
 def place_of_blobs(blobs: config.BucketBlobs) -> BucketPlace:

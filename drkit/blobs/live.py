@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
+from drkit import config
 from drkit.blobs.dangling import Production
+from drkit.blobs.inventory import Entry
+from drkit.blobs.units.sources import Source
 from drkit.registry.image_manifests import Needs
 from drkit.registry.link_tree import LinkFile
 
@@ -52,6 +55,12 @@ class LiveTree(Protocol):
 
     def needs(self, digest: str) -> Needs:
         """What a manifest needs; its bytes are hashed first."""
+
+    def entry(self, digest: str, size: int) -> Entry:
+        """A blob as `source` reads it."""
+
+    def source(self, cluster: config.Cluster) -> Source:
+        """Where many blobs are read at once, by this machine or by the workers of a cluster."""
 
     def hashes_right(self, digest: str) -> bool | None:
         """Whether the bytes of a blob hash to its name; None where it is not there."""

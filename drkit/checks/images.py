@@ -28,6 +28,8 @@ from drkit.tools.tally import Tally
 _WORKERS = min(4, os.cpu_count() or 1)
 # Of two that pull, one waits for the registry.
 _PULLERS = 2 * _WORKERS
+# So many tags are read whole through the registry, whatever is known of their blobs.
+_WHOLE = 10
 # Blobs up to this size are copied to plant a fault in.
 _SMALL = 4 << 20
 
@@ -36,10 +38,17 @@ class _Tally:
     """Counts and the first few faults, from several threads."""
 
     def __init__(self) -> None:
+        self.begun = 0
         self.done = 0
         self.bytes = 0
         self.faults = Tally[str]()
         self._lock = threading.Lock()
+
+    def begin(self) -> int:
+        """How many were begun before."""
+        with self._lock:
+            self.begun += 1
+            return self.begun - 1
 
     def add(self) -> None:
         with self._lock:
@@ -61,16 +70,18 @@ class _Tally:
 def tags_pull(address: Address, tags: Iterable[Tag], ledger: Ledger, dangling: Known = NOTHING) -> Finding:
     """Pull every tag by digest from the running registry, as a client with an empty cache would.
 
-    Each manifest, configuration and layer is read whole and hashed once; where a further image shares a
-    layer, its repository is asked once whether it serves it. `dangling` knows what production did not serve
-    either.
+    Each manifest is read whole and hashed. Configurations and layers are so as well, once, if the ledger does
+    not know them to be right on disk already, and of the first few tags in any case; for all others each
+    repository is asked once whether it serves them, at their size. `dangling` knows what production did not
+    serve either.
     """
     tally = _Tally()
     there = (tag for tag in tags if not dangling.tag(tag.repository, tag.name))
     with Client(address) as client:
         for_each(there, _Puller(client, ledger, tally, dangling).pull, _PULLERS)
+    whole = f"{min(tally.done, _WHOLE):,} of them whole" if tally.done > _WHOLE else "whole"
     size = f"{tally.bytes / (1 << 20):,.1f} MiB"
-    said = f"{tally.done:,} tags pulled by digest, {size} read through the registry{told(dangling)}"
+    said = f"{tally.done:,} tags pulled by digest, {whole}, {size} read through the registry{told(dangling)}"
     return tally.verdict(said, "there is no tag to pull")
 
 
@@ -83,33 +94,35 @@ class _Puller:
 
     def pull(self, tag: Tag) -> None:
         try:
-            self._image(tag, tag.digest)
+            self._image(tag, tag.digest, whole=self.tally.begin() < _WHOLE)
             self.tally.add()
         except ToolFailed as error:
             self.tally.fault(f"{tag.repository}:{tag.name}: {error.message}")
 
-    def _image(self, tag: Tag, digest: str) -> None:
+    def _image(self, tag: Tag, digest: str, *, whole: bool) -> None:
+        if not self.ledger.claim(f"{tag.repository}@{digest}"):
+            return
         manifest = self.client.manifest(tag.repository, digest)
         self.ledger.confirm(digest)
         for child in manifest.children:
             if self.dangling.image(tag.repository, child.digest):
                 continue
             with self._unfetched(tag):
-                self._image(tag, child.digest)
+                self._image(tag, child.digest, whole=whole)
         for blob in manifest.blobs:
             if not blob.foreign:
                 with self._unfetched(tag):
-                    self._blob(tag.repository, blob)
+                    self._blob(tag.repository, blob, whole=whole)
 
     @staticmethod
     def _unfetched(tag: Tag) -> AbstractContextManager[None]:
         """A proxy cache may lack what nobody has asked it for yet; anywhere else that is a fault."""
         return suppress(NotServed) if tag.proxy else nullcontext()
 
-    def _blob(self, repository: str, blob: Descriptor) -> None:
+    def _blob(self, repository: str, blob: Descriptor, *, whole: bool) -> None:
         if not self.ledger.claim(f"{repository}@{blob.digest}"):
             return
-        if self.ledger.claim(blob.digest):
+        if self.ledger.claim(blob.digest) or whole:
             self.client.pull_blob(repository, blob)
             self.ledger.confirm(blob.digest)
             self.tally.read(blob.size)

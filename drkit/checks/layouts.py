@@ -19,7 +19,7 @@ from drkit.checks.finding import Control, Finding, Unplanted, failed, not_provab
 from drkit.checks.manifests import NOTHING, told
 from drkit.errors import ToolFailed
 from drkit.progress import Meter
-from drkit.registry import image_manifests, layouts
+from drkit.registry import image_manifests, layouts, storage
 from drkit.registry.image_list import Listed
 from drkit.registry.ledger import Ledger
 from drkit.tools.parallel import for_each
@@ -48,10 +48,12 @@ def blobs_hash(
     ledger: Ledger,
     wrong: Callable[[str, str], object] | None = None,
     meter: Meter | None = None,
+    judged: Callable[[str, int, bool], object] | None = None,
 ) -> Finding:
     """Every blob's bytes hash to its name; a file with several names is read once.
 
-    `wrong` is told of each repository's digest whose bytes are others, by several threads.
+    `wrong` is told of each repository's digest whose bytes are others, and `judged` of each file's digest by
+    SHA-256 with its size and whether it was right; by several threads.
     """
     faults, count = Tally[str](), Tally[int]()
 
@@ -65,7 +67,10 @@ def blobs_hash(
         # Of a file that was wrong under one name each other name is wrong as well.
         file = f"{status.st_dev}:{status.st_ino}:{digest}"
         if ledger.claim(file):
-            if not _hashes(path, digest):
+            right = _hashes(path, digest)
+            if judged and storage.is_digest(digest):
+                judged(digest, size, right)
+            if not right:
                 faults.add(f"the bytes of {repository}@{digest} are others")
                 if wrong:
                     wrong(repository, digest)

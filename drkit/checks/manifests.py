@@ -221,5 +221,6 @@ def _without(root: Path, scratch: Path, image: Image, needs: image_manifests.Nee
     for path in dict.fromkeys(paths):
         (scratch / path).parent.mkdir(parents=True, exist_ok=True)
         if (root / path).exists():
-            os.link(root / path, scratch / path)
+            # Not by hard links: the root may be a mount.
+            (scratch / path).symlink_to(root / path)
     return resolve(scratch, [image], scratch / "seen.db")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drkit.cli.options import DryRun, Json, RepositoryName, Yes
+from drkit.cli.options import ClusterAddress, DryRun, Json, RepositoryName, Yes
 from drkit.cli.run import perform
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def audit(
         typer.Option(metavar="POINT", help="Put missing and damaged blobs back from this recovery point."),
     ] = None,
     repository: RepositoryName = None,
+    cluster: ClusterAddress = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     json: Json = False,
@@ -32,7 +33,7 @@ def audit(
     from drkit.cli import prompts
     from drkit.cli.views import audit as show
 
-    options = action.AuditOptions(read_data_subset, repair, dry_run, repository)
+    options = action.AuditOptions(read_data_subset, repair, dry_run, repository, cluster)
 
     def agree(plan: RepairPlan) -> None:
         if not yes:

@@ -36,6 +36,12 @@ SiteName = Annotated[
     str | None,
     typer.Option("--site", metavar="NAME", help="Whose points, where it has those of several sites."),
 ]
+ClusterAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster", metavar="ADDRESS", help="Let the workers of this scheduler read; `local`: none."
+    ),
+]
 PointArgument = Annotated[str, typer.Argument(metavar="POINT", help="An id, a prefix of one, or `latest`.")]
 Junit = Annotated[
     Path | None,

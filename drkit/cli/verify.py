@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from drkit.cli.options import Json, RepositoryName
+from drkit.cli.options import ClusterAddress, Json, RepositoryName
 from drkit.cli.recording import Recorded
 from drkit.cli.run import perform
 
@@ -27,6 +27,7 @@ def verify(
         str | None,
         typer.Option("--bytes", metavar="SIZE", help="Read what was not read for longest, so much: 500G."),
     ] = None,
+    cluster: ClusterAddress = None,
     json: Json = False,
 ) -> None:
     """Check the integrity of the repository and of the vault."""
@@ -34,7 +35,7 @@ def verify(
     from drkit.actions.reread import budget
     from drkit.cli.views import results
 
-    options = action.VerifyOptions(repository, read_data_subset, budget.limits(span, size))
+    options = action.VerifyOptions(repository, read_data_subset, budget.limits(span, size), cluster)
     perform(
         context,
         "verify",

@@ -6,6 +6,7 @@ key.
 
 from __future__ import annotations
 
+from drkit.config.cluster import Cluster
 from drkit.config.limits import Hook, Limits, MaxDuration
 from drkit.config.reading import DEFAULT_PATH, find_config, from_document, load_config, parse_config
 from drkit.config.repositories import Repository, Retention
@@ -27,6 +28,7 @@ __all__ = [
     "DEFAULT_PATH",
     "S3",
     "BucketBlobs",
+    "Cluster",
     "Config",
     "ConfigurationFile",
     "Database",

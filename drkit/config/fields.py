@@ -85,6 +85,22 @@ def web_address(url: str) -> str:
     return url
 
 
+_LOCAL_HOST = re.compile(r"127(?:\.\d{1,3}){3}|localhost|\[::1\]")
+
+
+def cluster_address(address: str) -> str:
+    """The address of Dask's scheduler; ValueError for one that is none, or is reached without TLS.
+
+    Whoever can speak to a scheduler can let its workers do anything.
+    """
+    found = re.fullmatch(r"(tls|tcp)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", address)
+    if found is None or not 1 <= int(found[3]) <= 65_535:
+        raise ValueError("it looks like tls://scheduler.example.com:8786")
+    if found[1] == "tcp" and not _LOCAL_HOST.fullmatch(found[2]):
+        raise ValueError("without TLS only a scheduler on this machine is used: tls://HOST:PORT")
+    return address
+
+
 def bucket_name(name: str) -> str:
     """The name, if a bucket may have it; else ValueError."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}", name):

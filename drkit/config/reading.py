@@ -106,6 +106,11 @@ def _check_whole(config: Config, source: str) -> None:
     _check_further_vaults(config, source)
     if config.harbor:
         _check_harbor(config.harbor, source)
+    if config.drill.jobservice and not config.drill.core:
+        raise ConfigError(
+            f"{source}: [drill] names jobservice but no core",
+            hint="jobservice is started beside a core that is a program as well: name that as core",
+        )
 
 
 def _check_vault(blobs: BucketBlobs, vault: Vault | None, source: str) -> None:

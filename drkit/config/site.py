@@ -9,7 +9,8 @@ from typing import Annotated
 
 from pydantic import Field, PrivateAttr
 
-from drkit.config.fields import AbsolutePath, Duration, Name
+from drkit.config.cluster import Cluster
+from drkit.config.fields import AbsolutePath, Duration, Name, cluster_address
 from drkit.config.limits import Hook, Limits, MaxDuration
 from drkit.config.repositories import Repository, Retention
 from drkit.config.section import Section
@@ -77,6 +78,7 @@ class Config(Section):
     metrics: Metrics | None = None
     status: StatusPage = StatusPage()
     runbook: Runbook = Runbook()
+    cluster: Cluster = Cluster()
 
     @property
     def file(self) -> ConfigurationFile | None:
@@ -125,6 +127,21 @@ class Config(Section):
         if isinstance(self.blobs, BucketBlobs):
             changed["blobs"] = self.blobs.model_copy(update={"download_limit": None})
         return self.model_copy(update=changed)
+
+    def over(self, address: str | None) -> Config:
+        """The same, spread over the cluster at that address; over none where it is `local`.
+
+        Raises UsageError for anything else.
+        """
+        if address is None:
+            return self
+        try:
+            scheduler = None if address == "local" else cluster_address(address)
+        except ValueError as error:
+            raise UsageError(
+                f'"{address}" is no address of a cluster: {error}', hint="or `--cluster local`"
+            ) from None
+        return self.model_copy(update={"cluster": self.cluster.model_copy(update={"scheduler": scheduler})})
 
     def retention_of(self, repository: Repository) -> Retention:
         """What `expire` keeps in a repository."""

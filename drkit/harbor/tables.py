@@ -189,6 +189,13 @@ def digests_of_images(session: Session, images: Sequence[str]) -> tuple[str, ...
     return tuple(digest for (digest,) in session.rows(query, (list(images),)))
 
 
+def sizes_of_images(session: Session, images: Sequence[str]) -> dict[str, int]:
+    """The same with the size of each, 0 where the database does not know it."""
+    digests = digests_of_images(session, images)
+    rows = session.rows("SELECT digest, size FROM public.blob WHERE digest = ANY(%s)", (list(digests),))
+    return dict.fromkeys(digests, 0) | {str(digest): int(size or 0) for digest, size in rows}
+
+
 def encrypted_values(session: Session) -> Iterator[EncryptedValue]:
     """Every value that Harbor encrypted with its secret key."""
     for (table, column), json_expected in _ENCRYPTED.items():

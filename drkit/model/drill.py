@@ -116,6 +116,10 @@ class DrillReport:
     upgrade: Upgrade | None = None
     # How long ago what is stored was read, by the ledger, this drill included.
     reread: tuple[Reread, ...] = ()
+    # When the first image had been pulled, where that was while others were still being restored.
+    first_pull_seconds: float | None = None
+    # There was no room for the images: they were read as a stream, and served from the repository.
+    streamed: bool = False
 
 
 @dataclass(frozen=True)

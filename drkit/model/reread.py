@@ -86,11 +86,12 @@ class Reread:
 def reread(store: StoreProofs, now: datetime, target: timedelta | None, skew: timedelta) -> Reread:
     """How far it is at a moment. What is dated in the future counts as never read, since always."""
     read = [each for each in store.read if each.at <= now + skew]
-    future = [each for each in store.read if each.at > now + skew]
+    unread = [each for each in store.unread if each.at <= now + skew]
+    future = [each for each in (*store.read, *store.unread) if each.at > now + skew]
     # Nobody knows since when: as long as anything else at least, and longer than any objective.
-    early = min((each.at for each in (*read, *store.unread)), default=now)
+    early = min((each.at for each in (*read, *unread)), default=now)
     lost = Proved(min(early, now - target - _DAY) if target else early, *_sums(future)) if future else None
-    unread = [*store.unread, *([lost] if lost else [])]
+    unread += [lost] if lost else []
     every = [*read, *unread]
     late = [each for each in every if target is not None and now - each.at > target]
     overdue = sum(each.bytes for each in late) + store.wrong_bytes

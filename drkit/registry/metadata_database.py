@@ -7,6 +7,7 @@ it has links (GitLab's manual, "Container registry metadata database": lock file
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from drkit.errors import NotSupported
@@ -34,11 +35,14 @@ def refuse(enabled: str, file: Path, root: Path | None = None) -> None:
     )
 
 
-def refuse_tree(root: Path) -> None:
-    """Raise NotSupported where a registry with such a database has left its mark in a storage tree."""
-    if (root / IN_USE).exists():
+def refuse_tree(where: str, holds: Callable[[PurePosixPath], bool]) -> None:
+    """Raise NotSupported where a registry with such a database has left its mark in a storage tree.
+
+    `holds` says whether the tree has a file of that path, relative to its root.
+    """
+    if holds(IN_USE):
         raise NotSupported(
-            f"{root} is that of a GitLab registry with a metadata database ({IN_USE} is there): its tags and"
+            f"{where} is that of a GitLab registry with a metadata database ({IN_USE} is there): its tags and"
             " manifests are in PostgreSQL, and this version of drkit cannot prove that they fit the images",
             hint=_HINT,
         )

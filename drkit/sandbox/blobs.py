@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from drkit.blobs import inventory
 from drkit.blobs.bucket import links_archive
+from drkit.blobs.bucket.links_archive import Link
+from drkit.blobs.dangling import Known
 from drkit.blobs.directory.cleaning import DISTRIBUTION, LAYOUTS, Cleaned, clean
 from drkit.blobs.inventory import Entry
 from drkit.blobs.vault import fetching as bucket_restore
@@ -19,6 +21,11 @@ from drkit.model import Bucketed
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, Meter
 from drkit.registry import storage
+from drkit.registry.ledger import Ledger
+from drkit.registry.storage import Tag
+from drkit.sandbox import early
+from drkit.sandbox.arrival import hash_arriving
+from drkit.sandbox.sample import Sample
 from drkit.tools.parallel import side_by_side
 from drkit.tools.restic.repository import Repository
 
@@ -45,64 +52,106 @@ class FromVault:
 
 @dataclass(frozen=True)
 class RestoredBlobs:
-    """The registry's root directory, what was no part of it, and what is to be said of a vault."""
+    """The registry's root directory, what was no part of it, and what is to be said of a vault.
+
+    Blobs that were `streamed` are on no disk: the root is a mount of the repository.
+    """
 
     root: Path
     cleaned: Cleaned
     vault: FromVault | None = None
+    streamed: bool = False
 
 
 @dataclass(frozen=True)
 class BlobsBuilder:
-    """Restores the blobs of a point below `directory`."""
+    """Restores the blobs of a point below `directory`; the `ledger` knows of those hashed on the way."""
 
     repository: Repository
     files: SealFiles
     directory: Path
     stack: ExitStack
     open_vault: OpenVault
+    ledger: Ledger
     listener: Listener
+    cleaned: Cleaned = field(default_factory=Cleaned)
 
-    def restore(self, wanted: Collection[str] | None = None) -> RestoredBlobs:
-        """All blobs, or the `wanted` digests alone; all links. Raises RestoreDamaged, the tools' errors."""
-        target = self.directory / "blobs"
-        target.mkdir(mode=0o700)
+    @property
+    def root(self) -> Path:
+        """The registry's root directory."""
+        part = None if self.files.manifest.bucket else self.files.manifest.need("blobs", "blobs")
+        return self.directory / "blobs" / (PurePosixPath(part.path).name if part else "registry")
+
+    def prepare(self) -> None:
+        """Make the registry's root directory: a registry may be started on it."""
+        self.root.parent.mkdir(mode=0o700)
+        self.root.mkdir(mode=0o755)
+
+    def restore(self, wanted: Sample | None = None) -> RestoredBlobs:
+        """All blobs and links, or those of a sample alone. Raises RestoreDamaged, the tools' errors."""
         if self.files.manifest.bucket is not None:
-            return self._from_vault(target / "registry", self.files.manifest.bucket, wanted)
-        root = self._from_repository(target, wanted)
-        # At once: behind a link would be production, or nothing, and what is read there proves nothing.
-        grammar = LAYOUTS if self.files.manifest.storage == "oci" else DISTRIBUTION
-        return RestoredBlobs(root, clean(root, cut_links=False, grammar=grammar))
+            return self._from_vault(self.files.manifest.bucket, wanted)
+        if wanted is None:
+            paths = self.repository.restored_files(*self._whence, keep=True, listener=self.listener)
+            hash_arriving(paths, self.root, self.ledger)
+            grammar = LAYOUTS if self.files.manifest.storage == "oci" else DISTRIBUTION
+            clean(self.root, cut_links=False, grammar=grammar, found=self.cleaned)
+        else:
+            self._bring(wanted.repositories, wanted.digests)
+        return RestoredBlobs(self.root, self.cleaned)
 
-    def _from_repository(self, target: Path, wanted: Collection[str] | None) -> Path:
+    def bring_one(self, listed: Path | None, dangling: Known) -> Tag | None:
+        """Restore one image before all others, see early.py; None where that cannot be."""
+        if self.files.manifest.bucket is not None:
+            return None
+        return early.bring_one(self.root, listed, dangling, self._bring)
+
+    @property
+    def _whence(self) -> tuple[str, Path]:
+        """The parent folder in the snapshot, so that the root itself has its owner and mode; and where to."""
         part = self.files.manifest.need("blobs", "blobs")
-        where = PurePosixPath(part.path)
-        include = None if wanted is None else self._patterns(PurePosixPath("/") / where.name, wanted)
-        # The parent folder, so that the root directory itself comes back with its owner and mode.
-        source = f"{part.snapshot}:{where.parent}"
-        self.repository.restore(source, target, include=include, listener=self.listener)
-        return target / where.name
+        return f"{part.snapshot}:{PurePosixPath(part.path).parent}", self.root.parent
 
-    def _patterns(self, root: PurePosixPath, wanted: Collection[str]) -> Path:
-        patterns = [str(root / storage.REPOSITORIES), *(str(root / storage.blob_name(d)) for d in wanted)]
+    def _bring(self, repositories: Collection[str] | None, digests: Collection[str]) -> None:
+        """Restore the links of some repositories, None for all, and some blobs."""
+        root = PurePosixPath("/") / self.root.name
+        links = [""] if repositories is None else sorted(repositories)
+        patterns = [str(root / storage.REPOSITORIES / name) for name in links]
+        patterns += [str(root / storage.blob_name(digest)) for digest in digests]
+        if not patterns:
+            return
         include = self.directory / "include"
         include.write_text("\n".join(patterns) + "\n", encoding="utf-8")
-        return include
+        source, target = self._whence
+        self.repository.restore(source, target, include=include, keep=True, listener=self.listener)
+        # At once: behind a link would be production, or nothing, and what is read there proves nothing.
+        clean(self.root, cut_links=False, found=self.cleaned)
 
-    def _from_vault(self, root: Path, bucketed: Bucketed, wanted: Collection[str] | None) -> RestoredBlobs:
-        root.mkdir()
+    def _from_vault(self, bucketed: Bucketed, wanted: Sample | None) -> RestoredBlobs:
+        root = self.root
         shelf = self.stack.enter_context(self.open_vault(bucketed))
         listed = inventory.from_lines(self.files.lines("inventory", "inventory"))
-        entries = _Noting(vault_reading.checked(listed), wanted)
+        entries = _Noting(vault_reading.checked(listed), wanted.digests if wanted else None)
         total = self.files.manifest.need("inventory", "inventory").bytes if wanted is None else None
         meter = Meter(self.listener, STAGE, total)
         links = self.files.manifest.need("links", "links")
         archive = links_archive.read(self.repository.read(links.snapshot, links.path))
+        if wanted is not None:
+            archive = _of_repositories(archive, wanted.repositories)
+
+        def fetch() -> Fetched:
+            return bucket_restore.fetch(shelf, entries, root, meter, arrived=self.ledger.confirm)
+
         with side_by_side() as tasks:
-            blobs = tasks.begin("blobs", lambda: bucket_restore.fetch(shelf, entries, root, meter))
+            blobs = tasks.begin("blobs", fetch)
             unpacked = tasks.begin("links", lambda: links_archive.unpack(archive, root))
         fetched, _ = blobs(), unpacked()
         return RestoredBlobs(root, Cleaned(), FromVault(shelf, fetched, entries.sample))
+
+
+def _of_repositories(links: Iterable[Link], names: Collection[str]) -> Iterator[Link]:
+    tops = tuple(f"{storage.REPOSITORIES}/{name}/" for name in names)
+    return (link for link in links if link.name.startswith(tops))
 
 
 class _Noting:

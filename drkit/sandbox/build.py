@@ -3,43 +3,42 @@
 from __future__ import annotations
 
 import contextlib
-import random
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from drkit.blobs import dangling
 from drkit.blobs.dangling import Known
+from drkit.checks import images
 from drkit.database import clients, load, swap
 from drkit.errors import DrillError, RestoreDamaged
 from drkit.files import make_directory, plain_file
 from drkit.harbor import tables
-from drkit.model import DatabaseEvidence, Level
+from drkit.model import DatabaseEvidence, Level, Outcome
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener
+from drkit.registry.ledger import Ledger
 from drkit.registry.storage import Tag
 from drkit.sandbox import container as sandbox_container
+from drkit.sandbox import early, streaming, zot
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
-from drkit.sandbox import zot
+from drkit.sandbox import sample as samples
 from drkit.sandbox.blobs import STAGE, BlobsBuilder, OpenVault, RestoredBlobs
 from drkit.sandbox.hiding import NOTHING_HIDDEN, Hidden
+from drkit.sandbox.streaming import StreamedBlobs
 from drkit.secrets import capture
 from drkit.secrets.bundle import Bundle
 from drkit.stopwatch import Stopwatch
 from drkit.tools.age import Identity
-from drkit.tools.parallel import all_of
+from drkit.tools.parallel import Tasks, all_of, side_by_side
 from drkit.tools.postgres import programs as postgres_programs
 from drkit.tools.postgres import sessions
 from drkit.tools.postgres.programs import Programs
 from drkit.tools.postgres.targets import Target
 from drkit.tools.registry import Address
 from drkit.tools.restic.repository import Repository
-
-# A quick drill restores the images of this many tags, picked by chance.
-_SAMPLE = 10
-_SIGNATURES = 3
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,13 @@ class RestoredDatabase:
 
 @dataclass
 class Restored:
-    """What stands in the sandbox; filled by one thread a part."""
+    """What stands in the sandbox; filled by one thread a part.
 
+    The ledger knows which blobs were hashed, and need not be read again. `first_pull_seconds` is when the
+    first image had been pulled from the registry, where that was while others were still being restored.
+    """
+
+    ledger: Ledger
     databases: dict[str, RestoredDatabase] = field(default_factory=dict)
     blobs: RestoredBlobs | None = None
     hidden: Hidden = NOTHING_HIDDEN
@@ -71,6 +75,7 @@ class Restored:
     names: Path | None = None
     dangling: Known = field(default_factory=Known)
     sample: tuple[Tag, ...] | None = None
+    first_pull_seconds: float | None = None
 
     @property
     def blobs_root(self) -> Path | None:
@@ -100,6 +105,16 @@ def look(major: int, image: str | None) -> None:
         sandbox_container.look(image, major)
 
 
+class Parts(dict[str, Callable[[], None]]):
+    """The parts that are being restored, by name: each waits for its part, or raises what it ended in."""
+
+    def wait(self, *names: str) -> None:
+        """Wait for some of them, as far as they are in this point."""
+        for name in names:
+            if name in self:
+                self[name]()
+
+
 @dataclass
 class Builder:
     """Restores one point below `directory`; servers run until `stack` closes."""
@@ -117,12 +132,14 @@ class Builder:
     stopwatch: Stopwatch
     listener: Listener
     registry_program: Path | None = None
+    streamed: bool = False
 
     def __post_init__(self) -> None:
-        self.restored = Restored(hidden=self.hidden)
+        ledger = self.stack.enter_context(contextlib.closing(Ledger(self.directory / "ledger.db")))
+        self.restored = Restored(ledger, hidden=self.hidden)
 
-    def run(self) -> Restored:
-        """Restore everything, and serve the images; raises the first part's error, by name."""
+    def begin(self, tasks: Tasks[str]) -> Parts:
+        """Begin to restore everything, side by side; raises what shows before that."""
         files, manifest = self.files, self.files.manifest
         # Before terabytes of blobs are fetched for a drill that cannot end well.
         for evidence in manifest.databases:
@@ -135,19 +152,15 @@ class Builder:
             self.restored.names = files.path("names", "names")
         if manifest.part("dangling"):
             self.restored.dangling = Known(dangling.from_lines(files.lines("dangling", "dangling")))
-        work: dict[str, Callable[[], None]] = {}
+        parts = Parts()
         if manifest.databases:
-            work["databases"] = self._databases
+            parts["databases"] = tasks.begin("databases", self._databases)
         if manifest.part("secrets"):
-            work["secrets"] = self._secrets
-        if self.level == "full" and manifest.images:
-            work["blobs"] = self._blobs
-        all_of(work)
-        if self.level == "quick" and manifest.images:
-            self._sample_of_blobs()
-        if self.restored.blobs_root is not None:
-            self._serve(self.restored.blobs_root)
-        return self.restored
+            parts["secrets"] = tasks.begin("secrets", self._secrets)
+        if manifest.images:
+            bring = self._every_blob if self.level == "full" else partial(self._sample_of_blobs, Parts(parts))
+            parts["blobs"] = tasks.begin("blobs", bring)
+        return parts
 
     def _serve(self, root: Path) -> None:
         """Start the registry: zot only where it is on this machine, for its layouts can be read without."""
@@ -236,20 +249,60 @@ class Builder:
                 self.restored.bundle_damage = error.message
             self.restored.sealed = sealed
 
-    def _blobs(self, wanted: Collection[str] | None = None) -> None:
-        builder = BlobsBuilder(
-            self.repository,
-            self.files,
-            self.directory,
-            self.stack,
-            self.open_vault,
-            self.listener,
-        )
-        with self.stopwatch.stage(STAGE):
-            self.restored.blobs = builder.restore(wanted)
+    def _every_blob(self) -> None:
+        """Restore the blobs; where there is no room for them, read and serve them from the repository."""
+        if self.streamed:
+            self._stream()
+        else:
+            self._restore_blobs()
 
-    def _sample_of_blobs(self) -> None:
-        """Restore the links, and the blobs of a few tags picked by chance."""
+    def _stream(self) -> None:
+        builder = StreamedBlobs(
+            self.repository, self.files, self.directory, self.stack, self.restored.ledger, self.listener
+        )
+        with self.stopwatch.stage("mount the repository"):
+            root = builder.open()
+        listed, known = self.restored.image_list, self.restored.dangling
+        first = early.bring_one(root, listed, known, lambda _repositories, _digests: None)
+        self._serve(root)
+        with self._pulling(first), self.stopwatch.stage(streaming.STAGE):
+            self.restored.blobs = builder.read(root)
+
+    def _restore_blobs(self) -> None:
+        """Restore one image, serve it, and restore all others meanwhile; of layouts all, then serve them."""
+        builder = self._blobs_builder()
+        if self.files.manifest.storage == "oci":
+            with self.stopwatch.stage(STAGE):
+                self.restored.blobs = builder.restore()
+            self._serve(builder.root)
+            return
+        with self.stopwatch.stage("restore the first image"):
+            first = builder.bring_one(self.restored.image_list, self.restored.dangling)
+        self._serve(builder.root)
+        with self._pulling(first), self.stopwatch.stage(STAGE):
+            self.restored.blobs = builder.restore()
+
+    @contextlib.contextmanager
+    def _pulling(self, first: Tag | None) -> Iterator[None]:
+        """Pull an image, where there is one, while the block goes on."""
+        with side_by_side() as tasks:
+            if first is not None:
+                tasks.begin("pull", partial(self._pull_first, first))
+            yield
+
+    def _pull_first(self, tag: Tag) -> None:
+        """How soon an image can be had; whether all can be pulled is asked by a check."""
+        # A ledger of its own: the check shall ask for all of it again.
+        own = contextlib.closing(Ledger(self.directory / "first.db"))
+        with self.stopwatch.stage("pull the first image"), own as ledger:
+            assert self.restored.registry is not None
+            found = images.tags_pull(self.restored.registry, [tag], ledger, self.restored.dangling)
+        if found.outcome is Outcome.PASSED:
+            self.restored.first_pull_seconds = self.stopwatch.seconds
+
+    def _sample_of_blobs(self, parts: Parts) -> None:
+        """Restore the blobs of a few tags picked by chance, and the links of their repositories."""
+        parts.wait("databases")
         database = self.restored.harbor
         if database is None:
             raise DrillError(
@@ -257,21 +310,22 @@ class Builder:
                 hint="run a full one: --level full",
             )
         with sessions.connect(database.target) as session, session.undone():
-            sample = tuple(_pick(tables.tags(session), _SAMPLE))
-            # A few signatures among them, so that a quick drill can try the signing keys.
-            signed = [each.digest for each in tables.signatures(session, _SIGNATURES)]
-            wanted = tables.digests_of_images(session, [*(tag.digest for tag in sample), *signed])
-        self.restored.sample = sample
-        self._blobs(frozenset(wanted))
+            sample = samples.choose(session)
+        self.restored.sample = sample.tags
+        builder = self._blobs_builder()
+        with self.stopwatch.stage(STAGE):
+            self.restored.blobs = builder.restore(sample)
+        self._serve(builder.root)
 
-
-def _pick(tags: Iterator[Tag], count: int) -> list[Tag]:
-    """A few at random out of a stream (reservoir sampling): memory for the few alone."""
-    chance = random.SystemRandom()
-    kept: list[Tag] = []
-    for number, tag in enumerate(tags):
-        if number < count:
-            kept.append(tag)
-        elif (place := chance.randint(0, number)) < count:
-            kept[place] = tag
-    return kept
+    def _blobs_builder(self) -> BlobsBuilder:
+        builder = BlobsBuilder(
+            self.repository,
+            self.files,
+            self.directory,
+            self.stack,
+            self.open_vault,
+            self.restored.ledger,
+            self.listener,
+        )
+        builder.prepare()
+        return builder

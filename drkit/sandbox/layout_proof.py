@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,10 +27,14 @@ _NO_ZOT = (
 
 @dataclass(frozen=True)
 class LayoutProof:
-    """The checks and controls of the layouts of one point; `directory` is the sandbox's own."""
+    """The checks and controls of the layouts of one point; `directory` is the sandbox's own.
+
+    `judged` is told of each blob that was read, as by Proof.
+    """
 
     restored: Restored
     directory: Path
+    judged: Callable[[str, int, bool], object] | None = None
 
     def checks(self, ledger: Ledger, stack: contextlib.ExitStack) -> Iterator[Check]:
         """Each asks the layouts themselves, but for the one that pulls."""
@@ -40,7 +44,7 @@ class LayoutProof:
         yield Check(CheckKind.TREE, partial(tree.only_files, blobs.cleaned, self.restored.hidden.said))
         spool = stack.enter_context(on_disk.examined(root, self.directory / "layouts.db"))
         yield Check(CheckKind.TAGS, partial(self._pull, spool, ledger))
-        yield Check(CheckKind.BLOBS, partial(layouts.blobs_hash, root, ledger))
+        yield Check(CheckKind.BLOBS, partial(layouts.blobs_hash, root, ledger, judged=self.judged))
         yield Check(CheckKind.CLOSURE, partial(layouts.closure_holds, spool, known))
         yield Check(CheckKind.MANIFESTS, partial(layouts.manifests_resolve, spool, known))
         if (listed := self.restored.image_list) is not None:

@@ -18,12 +18,16 @@ from drkit.model import CheckKind, CheckResult, ControlResult, Level, PointManif
 from drkit.registry import storage
 from drkit.registry.ledger import Ledger
 from drkit.sandbox.blobs import FromVault
-from drkit.sandbox.build import Restored
+from drkit.sandbox.build import Parts, Restored
 from drkit.sandbox.layout_proof import LayoutProof
 from drkit.sandbox.secret_proof import SecretProof
-from drkit.tools.parallel import all_of
+from drkit.stopwatch import Stopwatch
+from drkit.tools.parallel import Tasks, all_of
 from drkit.tools.postgres import sessions
 from drkit.tools.postgres.targets import Target
+
+# The groups of checks, by name: each waits for its results.
+Checking = Mapping[str, Callable[[], list[CheckResult]]]
 
 
 @dataclass(frozen=True)
@@ -39,22 +43,45 @@ class Proof:
     level: Level
     binding: Binding
     settings: config.Secrets
+    stopwatch: Stopwatch
     judged: Callable[[str, int, bool], object] | None = None
 
     @cached_property
     def _secrets(self) -> SecretProof:
         return SecretProof(self.manifest, self.restored, self.directory, self.settings, utc_now())
 
-    def check(self) -> tuple[CheckResult, ...]:
-        """Run every check: databases, images and secrets side by side, the checks of each in turn."""
-        ledger = Ledger(self.directory / "ledger.db")
-        try:
-            with contextlib.ExitStack() as stack:
-                groups = self._groups(_Images(self.restored, ledger, self.level, self.judged), stack)
-                outcomes = all_of({name: partial(_run_all, group) for name, group in groups.items()})
-        finally:
-            ledger.close()
-        return tuple(result for results in outcomes.values() for result in results)
+    def begin(self, tasks: Tasks[str], parts: Parts) -> Checking:
+        """Begin every check: each group when what it looks at is restored, the checks of each in turn."""
+        groups: dict[str, tuple[tuple[str, ...], Callable[[], list[CheckResult]]]] = {
+            "the point": ((), partial(_run_all, self.binding.checks()))
+        }
+        for evidence in self.manifest.databases:
+            looked = partial(self._look_at_database, evidence.name)
+            groups[f"database {evidence.name}"] = (("databases",), looked)
+        if self.manifest.images:
+            both = ("databases", "blobs")
+            groups["images"] = (both, self._look_at_images)
+            if self.manifest.bucket:
+                groups["vault"] = (both, lambda: _run_all(self._vault_checks()))
+            if self.manifest.storage != "oci":
+                tree_checks = _Tree(self.restored, self.directory, self.level)
+                groups["tree"] = (both, lambda: _run_all(tree_checks.checks()))
+        if self.manifest.part("secrets"):
+            groups["secrets"] = (tuple(parts), lambda: _run_all(self._secrets.checks()))
+        return {
+            name: tasks.begin(f"check {name}", self._when_there(parts, *group, name))
+            for name, group in groups.items()
+        }
+
+    def _when_there(
+        self, parts: Parts, needs: Sequence[str], look: Callable[[], list[CheckResult]], name: str
+    ) -> Callable[[], list[CheckResult]]:
+        def work() -> list[CheckResult]:
+            parts.wait(*needs)
+            with self.stopwatch.stage(f"check {name}"):
+                return look()
+
+        return work
 
     def plant_faults(
         self, checks: Sequence[CheckResult]
@@ -68,27 +95,27 @@ class Proof:
         unplanted = tuple(control for control in every if isinstance(control, Unplanted))
         return tuple(caught.values()), unplanted
 
-    def _groups(self, found: _Images, stack: contextlib.ExitStack) -> Mapping[str, Sequence[Check]]:
-        groups: dict[str, list[Check]] = {"point": list(self.binding.checks())}
-        for database in self.restored.databases.values():
-            name = f"database {database.evidence.name}"
-            groups[name] = list(tables.checks(database.target, database.evidence))
-            if database.harbor:
-                session = stack.enter_context(sessions.connect(database.target))
-                groups[name] += relations.checks(session, database.evidence)
-                groups[name] += lists.checks(database.target, *self._lists)
-            if database.harbor or database.evidence.schema_fault:
-                groups[name] += schema.checks(database.target, database.evidence)
-        if self._layouts is not None:
-            groups["images"] = list(self._layouts.checks(found.ledger, stack))
-        elif self.restored.blobs_root is not None:
-            groups["images"] = list(found.checks())
-            if (came := self._vault) is not None:
-                groups["vault"] = [Check(CheckKind.VAULT, partial(vault.came, came.fetched, came.where))]
-            groups["tree"] = list(_Tree(self.restored, self.directory, self.level).checks())
-        if self.manifest.part("secrets"):
-            groups["secrets"] = list(self._secrets.checks())
-        return groups
+    def _look_at_database(self, name: str) -> list[CheckResult]:
+        database = self.restored.databases[name]
+        done = _run_all(tables.checks(database.target, database.evidence))
+        if database.harbor:
+            with sessions.connect(database.target) as session:
+                done += _run_all(relations.checks(session, database.evidence))
+            done += _run_all(lists.checks(database.target, *self._lists))
+        if database.harbor or database.evidence.schema_fault:
+            done += _run_all(schema.checks(database.target, database.evidence))
+        return done
+
+    def _look_at_images(self) -> list[CheckResult]:
+        if self._layouts is None:
+            ledger = self.restored.ledger
+            return _run_all(_Images(self.restored, ledger, self.level, self.judged).checks())
+        with contextlib.ExitStack() as stack:
+            return _run_all(self._layouts.checks(self.restored.ledger, stack))
+
+    def _vault_checks(self) -> Iterator[Check]:
+        if (came := self._vault) is not None:
+            yield Check(CheckKind.VAULT, partial(vault.came, came.fetched, came.where))
 
     def _controls(self, checks: Sequence[CheckResult]) -> Iterator[Control | Unplanted]:
         yield from self.binding.controls()
@@ -119,7 +146,7 @@ class Proof:
         """The proof of images that are OCI layouts, of which most of what follows here is not true."""
         if self.restored.blobs_root is None or self.manifest.storage != "oci":
             return None
-        return LayoutProof(self.restored, self.directory)
+        return LayoutProof(self.restored, self.directory, self.judged)
 
     @property
     def _lists(self) -> tuple[Path | None, Path | None]:

@@ -26,6 +26,7 @@ from testenv.benchmark import (
     restoring,
     rounds,
     serving,
+    spreading,
     table,
     volumes,
 )
@@ -35,7 +36,7 @@ from testenv.processes import ServerError
 from testenv.sizes import Size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _MORE_BLOBS = 10
 
@@ -64,31 +65,27 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _made(options: argparse.Namespace, size: Size, directory: Path) -> str:
     """The report that was asked for."""
-    if options.evidence:
-        report = evidence.report(directory, options.rows, options.runs)
-    elif options.closure:
-        report = closure.report(directory, many.Counts(options.closure, options.closure * 5))
-    elif options.audit:
-        report = audit.report(directory, many.Counts(options.audit, options.audit * 5))
-    elif options.buckets:
-        report = buckets.report(directory, options.buckets)
-    elif options.ledger:
-        report = proving.report(directory, options.ledger)
-    elif options.serve:
-        report = serving.report(directory, size, options.runs)
-    elif options.image:
-        report = restoring.report(directory, size.blob_bytes, options.runs)
-    elif options.copy:
-        report = copying.report(directory, size, options.copy, options.runs)
-    elif options.points:
-        report = listing.report(directory, size, options.points, options.runs)
-    elif options.restore:
-        report = coming_back.report(directory, size, options.runs)
-    elif options.volumes:
-        report = volumes.report(directory, size.blob_bytes, options.files, options.runs)
-    else:
-        report = _report(directory, size, options.runs, memory=options.memory)
-    return report
+    wanted: tuple[tuple[object, Callable[[], str]], ...] = (
+        (options.evidence, lambda: evidence.report(directory, options.rows, options.runs)),
+        (
+            options.closure,
+            lambda: closure.report(directory, many.Counts(options.closure, options.closure * 5)),
+        ),
+        (options.audit, lambda: audit.report(directory, many.Counts(options.audit, options.audit * 5))),
+        (options.buckets, lambda: buckets.report(directory, options.buckets)),
+        (options.cluster, lambda: spreading.report(directory, size.blob_bytes, options.runs)),
+        (options.ledger, lambda: proving.report(directory, options.ledger)),
+        (options.serve, lambda: serving.report(directory, size, options.runs)),
+        (options.image, lambda: restoring.report(directory, size.blob_bytes, options.runs)),
+        (options.copy, lambda: copying.report(directory, size, options.copy, options.runs)),
+        (options.points, lambda: listing.report(directory, size, options.points, options.runs)),
+        (options.restore, lambda: coming_back.report(directory, size, options.runs)),
+        (options.volumes, lambda: volumes.report(directory, size.blob_bytes, options.files, options.runs)),
+    )
+    for asked, report in wanted:
+        if asked:
+            return report()
+    return _report(directory, size, options.runs, memory=options.memory)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -128,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         help="instead: what a ledger of so many blobs adds to hashing them (default: %(const)s)",
     )
     parser.add_argument("--evidence", action="store_true", help="instead: what evidence adds to pg_dump")
+    parser.add_argument("--cluster", action="store_true", help="instead: hashing by the workers of a cluster")
     parser.add_argument("--serve", action="store_true", help="instead: pulls from a recovery point")
     parser.add_argument("--image", action="store_true", help="instead: one image back into a registry")
     parser.add_argument(

@@ -394,3 +394,19 @@ def test_files_are_dated_as_asked(
     repository.save_files(tmp_path, ["file"], [TAG], HOST, at)
     (found,) = repository.snapshots(TAG)
     assert found.time == at
+
+
+def test_files_are_told_as_soon_as_they_are_whole(repository: Repository, tree: Path, tmp_path: Path) -> None:
+    saved = repository.save_directory(tree, [TAG], HOST)
+    target = tmp_path / "target"
+    (target / "B").mkdir(parents=True)
+    (target / "B" / "data").write_bytes(b"was here")
+    told = {}
+    for path in repository.restored_files(f"{saved.snapshot}:{tree}", target, keep=True):
+        file = target / path.lstrip("/")
+        if file.is_file() and not file.is_symlink():
+            told[path] = file.read_bytes()
+    # What was there already stays, and nobody is told of it.
+    assert "/B/data" not in told
+    assert (target / "B" / "data").read_bytes() == b"was here"
+    assert told["/b/data"] == b"b/data"

@@ -17,7 +17,8 @@ import testenv
 from drkit.actions.audit.examine import Examination
 from drkit.blobs.directory.live import LiveDirectory
 from drkit.blobs.live import Stored
-from drkit.config import load_config
+from drkit.blobs.units.sources import DirectorySource
+from drkit.config import Cluster, load_config
 from drkit.progress import silent
 from drkit.registry import storage
 from testenv import Site, damage
@@ -227,14 +228,13 @@ class LosesMeanwhile(LiveDirectory):
 
 @dataclass(frozen=True)
 class LosesWhatIsRead(LiveDirectory):
-    """The registry's directory, in which a blob is lost just when it is to be hashed."""
+    """The registry's directory, in which a blob is lost just when blobs are to be hashed."""
 
     lost: str = ""
 
-    def hashes_right(self, digest: str) -> bool | None:
-        if digest == self.lost:
-            storage.blob_path(self.root, digest).unlink(missing_ok=True)
-        return super().hashes_right(digest)
+    def source(self, cluster: Cluster) -> DirectorySource:
+        storage.blob_path(self.root, self.lost).unlink(missing_ok=True)
+        return super().source(cluster)
 
 
 def test_what_is_lost_meanwhile_and_still_needed_is_missing(fresh: Drkit, site: Site, tmp_path: Path) -> None:

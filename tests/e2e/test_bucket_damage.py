@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import testenv
-from testenv import Site, buckets, damage
+from testenv import Site, buckets, damage, dask_cluster
 from testenv.buckets import Storage
 from tests.e2e import bucketed
 from tests.e2e.commands import Drkit
@@ -150,6 +150,21 @@ def test_a_blob_that_rots_in_a_vault_without_versions_is_copied_again(
         buckets.put(vault, name, bytes([content[0] ^ 1]) + content[1:])
         told = drkit.run("verify", "--read-data-subset", "100%", "--json")
         assert (told.code, told.envelope["error"]["kind"]) == (7, "vault_damaged")
+        with dask_cluster.cluster(drkit.home / "dask") as cluster:
+            cluster.worker("one")
+            words = ["verify", "--read-data-subset", "100%", "--cluster", cluster.address, "--json"]
+            spread = drkit.run(*words)
+        assert spread.code == 7
+        alone, shared = (each.envelope["result"]["vault"] for each in (told, spread))
+        assert shared.pop("cluster")["workers"] == 1
+        assert alone.pop("cluster") is None
+        assert shared == alone
+        refused = drkit.run(*words)
+        assert (refused.code, refused.envelope["error"]["kind"]) == (7, "cluster_unreachable")
+        assert refused.envelope["result"] is None
+        refused = drkit.run("verify", "--cluster", "tcp://192.0.2.1:8786", "--json")
+        assert (refused.code, refused.envelope["error"]["kind"]) == (2, "usage_error")
+        assert "without TLS" in refused.envelope["error"]["message"]
 
         # Another machine has the configuration alone, and says so all the same.
         shutil.rmtree(drkit.state)

@@ -227,7 +227,8 @@ def test_programs_that_cannot_be_started(packaged: Packaged, new_home: Callable[
         f"the drill came to no verdict: Harbor cannot be started: {why}",
         ".*",
     )
-    drkit.change(lambda document: document["drill"].update(core=f"{newer['core']}x"))
+    # To doctor also where Harbor is not required: whoever names a program wants it.
+    drkit.change(lambda document: document["drill"].update(core=f"{newer['core']}x", harbor="auto"))
     message = "1 problem; the first: Harbor cannot be started: .*/harbor_corex is no program"
     assert_error(drkit.run("doctor", "--json"), "drill_error", message, "see core and jobservice in .*")
     Path(newer["core"]).parent.joinpath("migrations/postgresql/0180_2.x_schema.up.sql").unlink()

@@ -210,7 +210,12 @@ def test_drill_passes_with_the_fields_that_scripts_read(story: Story) -> None:
     }  # fmt: skip
     assert all(control["caught"] for control in result["controls"])
     assert result["unplanted"] == []
-    assert {"restore blobs", "load registry", "checks", "tear down"} <= {s["name"] for s in result["stages"]}
+    stages = {stage["name"]: stage for stage in result["stages"]}
+    checked = {"check the point", "check images", "check tree", "check database registry", "check secrets"}
+    assert {"restore blobs", "load registry", "controls", "tear down", *checked} <= stages.keys()
+    served = stages["start registry"]
+    assert served["started"] + served["seconds"] <= stages["restore blobs"]["started"], "before the blobs"
+    assert 0 < result["first_pull_seconds"] < stages["check images"]["started"]
     # Whatever the machine is busy with, nothing of this takes an hour.
     assert 0 < result["recovery_time_seconds"] < 3600
     assert 0 < result["recovery_point_age_seconds"] < 3600

@@ -7,9 +7,10 @@ the database first and then in the storage, before it is told.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -22,19 +23,24 @@ from drkit.actions.audit.plan import Account, FaultKind, Seen, Verdict, joined, 
 from drkit.blobs import dangling, digests
 from drkit.blobs.dangling import ImageSpool
 from drkit.blobs.digests import Spool
+from drkit.blobs.inventory import Entry
 from drkit.blobs.link_index import LinkIndex
 from drkit.blobs.live import LinkSeen, LiveTree, Stored
 from drkit.blobs.manifest_cache import ManifestCache
 from drkit.blobs.share import share
 from drkit.blobs.survey import ARTIFACTS, Survey, Surveyor
+from drkit.blobs.units import executors
+from drkit.blobs.units.executors import Shared
+from drkit.blobs.units.unit import Wrong
 from drkit.errors import ToolFailed
 from drkit.model import utc_now
 from drkit.progress import Listener, Meter, Update
 from drkit.registry import link_tree, storage
 from drkit.tools import json_lines
 from drkit.tools.batches import batches
-from drkit.tools.parallel import for_each
 from drkit.tools.process import stopping
+
+log = logging.getLogger(__name__)
 
 # Blobs that are no older may be part of a push whose manifest comes yet: Harbor's own garbage collection
 # leaves these alone as well (GC_TIME_WINDOW_HOURS).
@@ -70,6 +76,7 @@ class Examination:
         self.links = 0
         self.read = 0
         self.read_bytes = 0
+        self.shared: Shared | None = None
         self.survey: Survey | None = None
         self.view: DatabaseView | None = None
 
@@ -186,27 +193,41 @@ class Examination:
         """Hash that share of the blobs that are needed; wrong ones join those to be looked at again."""
         stage, lock = "read blobs", threading.Lock()
         meter = Meter(self._listener, stage, self._choose(subset))
+        wrong: dict[str, Wrong] = {}
 
-        def look(line: tuple[str, int, list[str]]) -> None:
-            stopping.stop_if_asked()
-            digest, size, projects = line
-            right = self._tree.hashes_right(digest)
-            meter.add(size)
+        def settle(entry: Entry, found: Wrong | None) -> None:
             with lock:
-                if right is None:
-                    # It has vanished since it was listed: is it needed still?
-                    with self._suspects.open("ab") as suspects:
-                        suspects.write(json.dumps(line).encode() + b"\n")
-                    return
-                self.read += 1
-                self.read_bytes += size
-                if not right:
-                    said = f"the bytes of {digest} do not hash to it"
-                    account.fault(FaultKind.WRONG_BYTES, said, projects)
-                    self._note(digest, size)
+                if found is not None:
+                    wrong[entry.digest] = found
+                if found is None or found.kind != "gone":
+                    self.read += 1
+                    self.read_bytes += entry.size
 
-        for_each(_lines(self._chosen), look, self._tree.readers)
+        source = self._tree.source(self._settings.cluster)
+        threads = max(1, self._tree.readers // source.at_once)
+        executor = executors.executor(self._settings.cluster, threads, self._directory)
+        chosen = (self._tree.entry(digest, size) for digest, size, _projects in _lines(self._chosen))
+        executor.read(chosen, source, settle, meter)
+        self.shared = executor.shared
+        self._tell_wrong(account, wrong)
         self._listener(Update(stage, finished=True))
+
+    def _tell_wrong(self, account: Account, wrong: Mapping[str, Wrong]) -> None:
+        if not wrong:
+            return
+        with self._suspects.open("ab") as suspects:
+            for digest, size, projects in _lines(self._chosen):
+                found = wrong.get(digest)
+                if found is None:
+                    continue
+                if found.kind == "gone":
+                    # It has vanished since it was listed: is it needed still?
+                    suspects.write(json.dumps((digest, size, projects)).encode() + b"\n")
+                    continue
+                if found.said:
+                    log.warning("what cannot be read is damaged: %s", found.said)
+                account.fault(FaultKind.WRONG_BYTES, f"the bytes of {digest} do not hash to it", projects)
+                self._note(digest, size)
 
     def _choose(self, subset: str) -> int:
         """Write down which blobs are to be read; returns how many bytes they have."""

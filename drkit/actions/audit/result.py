@@ -9,6 +9,7 @@ from datetime import datetime
 from drkit.actions.audit.examine import YOUNG, Examination
 from drkit.actions.audit.plan import NOWHERE, Account, Fault, FaultKind, Figures
 from drkit.actions.audit.repair import Repair
+from drkit.blobs.units.executors import Shared
 
 _NOTHING = "there was nothing to put back: no blob is missing or damaged"
 
@@ -41,7 +42,7 @@ class AuditResult:
 
     `stale_links` lead to blobs that are gone and that nothing needs, as garbage collection leaves them;
     `young` are unreferenced blobs that a push may be about to refer to. `faults` names up to twenty of each
-    kind, `counts` tells how many there are.
+    kind, `counts` tells how many there are. `cluster` is who read the blobs, where that was not this machine.
     """
 
     site: str
@@ -68,6 +69,7 @@ class AuditResult:
     seconds: float
     read_data_subset: str | None = None
     repair: Repair | None = None
+    cluster: Shared | None = None
 
     @property
     def whole(self) -> bool:
@@ -117,6 +119,7 @@ def of(
         seconds=round(seconds, 3),
         read_data_subset=subset,
         repair=repair,
+        cluster=looked.shared,
     )
 
 

@@ -58,6 +58,7 @@ class AuditOptions:
     repair: str | None = None
     dry_run: bool = False
     repository: str | None = None
+    cluster: str | None = None
 
 
 def audit(
@@ -71,6 +72,7 @@ def audit(
     Raises NotGreen with the result where production is damaged, RestoreDamaged with it where the point of a
     repair lacks blobs; UsageError, ConfigError, what databases, buckets and the repository raise.
     """
+    settings = settings.over(options.cluster)
     _refuse_nonsense(settings, options)
     state = State(settings.site.state)
     state.prepare()
@@ -112,7 +114,7 @@ class _Audit:
                 # Nothing is read once more: what was put there was hashed before it had its name.
                 again = self._examination("second")
                 account = again.run(None)
-                again.read, again.read_bytes = looked.read, looked.read_bytes
+                again.read, again.read_bytes, again.shared = looked.read, looked.read_bytes, looked.shared
                 looked = again
         return result.of(
             self.settings.site.name,
@@ -171,7 +173,7 @@ def _opened(settings: config.Config) -> Iterator[Tree]:
     assert blobs is not None
     if isinstance(blobs, config.BucketBlobs):
         with open_bucket(blobs) as bucket:
-            yield LiveBucket(bucket, place_of_blobs(blobs))
+            yield LiveBucket(bucket, place_of_blobs(blobs), blobs)
         return
     if isinstance(blobs, config.LayoutBlobs):
         raise NotSupported(

@@ -78,6 +78,7 @@ class Images:
 
         context.vault.begin()
         with bucket_ends.opened(source, vault) as ends:
+            bucket_ends.refuse_metadata_database(ends.source, ends.source_place)
             damaged = damage.remembered(ends.vault, ends.vault_place)
             # By the service's clock, which says when a lock ends.
             locking = locking_of(ends.vault, context.settings, ends.vault.now())

@@ -11,7 +11,13 @@ from datetime import datetime, timedelta
 from drkit import config
 from drkit.actions.doctor.finding import Finding
 from drkit.actions.vault_reliants import reliants_at_hand
-from drkit.blobs.ends import below, drkits_own, place_of_blobs, place_of_vault
+from drkit.blobs.ends import (
+    below,
+    drkits_own,
+    place_of_blobs,
+    place_of_vault,
+    refuse_metadata_database,
+)
 from drkit.blobs.opening import impatient
 from drkit.blobs.vault import damage, repositories, separate
 from drkit.blobs.vault.object_lock import Locking, locking_of
@@ -69,6 +75,7 @@ def _source(source: Bucket, blobs: config.BucketBlobs) -> Finding:
     """That it lists and reads, and that a registry is in it: a wrong root looks like an empty registry."""
     place = place_of_blobs(blobs)
     top = below(place)
+    refuse_metadata_database(source, place)
     found = source.first(f"{top}{storage.BLOBS}/")
     if found is None:
         raise ConfigError(

@@ -35,6 +35,7 @@ def private_files(settings: config.Config) -> Iterator[Finding]:
     own += (told.urls_file, told.critical_urls_file, told.webhook_file)
     if settings.drill.signing_key and not dsse.is_public(settings.drill.signing_key):
         own += (settings.drill.signing_key,)
+    own += (settings.cluster.key_file,)
     if any(map(notify.holds_secret, told.urls)):
         said = "an address of urls in [notify] contains a secret, and the configuration is no place for one"
         yield Finding("private files", "warning", said, "move it to a file that urls_file in [notify] names")

@@ -24,6 +24,7 @@ from drkit.harbor import secretkey
 from drkit.model import clock_changes, utc_now
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
+from drkit.sandbox import zot
 from drkit.sandbox.harbor import readiness
 from drkit.secrets import capture
 from drkit.state.directory import State
@@ -220,6 +221,10 @@ def _schedule(settings: config.Config) -> Iterator[Finding]:
         yield Finding(
             "schedule", "warning", said, "see [schedule]; systemd leaves out a day without that time"
         )
+    schedule = settings.schedule
+    if settings.objectives.reread and schedule.jobs and not (schedule.verify and schedule.verify_for):
+        said = "there is a reread objective, and no verify on the schedule that reads anything"
+        yield Finding("schedule", "warning", said, "set verify and verify_for in [schedule]")
 
 
 def _runbooks(settings: config.Config) -> Iterator[Finding]:
@@ -246,7 +251,15 @@ def _sandbox(settings: config.Config) -> Iterator[Finding]:
     if not (settings.objectives.drill or settings.schedule.drill):
         yield Finding("sandbox", "ok", "not looked at: no drills are planned")
         return
-    if settings.blobs:
+    if isinstance(settings.blobs, config.LayoutBlobs):
+        if zot.find(settings.drill.registry_program) is None:
+            yield Finding(
+                "zot",
+                "warning",
+                "it is not on this machine: a drill cannot try that it serves what was restored",
+                "install it here, or name it as registry_program in [drill]",
+            )
+    elif settings.blobs:
         sandbox_registry.find(settings.drill.registry_program)
     # A container needs nobody of that name.
     if settings.drill.database_image is None:
@@ -259,7 +272,8 @@ def _sandbox(settings: config.Config) -> Iterator[Finding]:
             f"the user {settings.drill.user} cannot pass through {closed}",
             hint="set directory in [drill] to one that is open to it",
         )
-    if settings.drill.harbor == "required":
+    # Whoever names a program wants it to be started, also where Harbor need not be.
+    if settings.drill.harbor == "required" or (settings.drill.core and settings.drill.harbor == "auto"):
         readiness.refuse_without_any(settings.drill)
     yield disk.look("sandbox", path)
 

@@ -64,7 +64,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         bare = catalog.without_copies(copies)
         files, unread = _read(bare, point, copies / "seal", stopwatch)
         manifest = files.manifest
-        scratch.refuse_small(settings.sandboxes, manifest, options.level)
+        streamed = scratch.must_stream(settings.sandboxes, manifest, options.level)
         identities = _identities(settings, options, manifest)
         if manifest.bucket is not None:
             # Before a sandbox is built for a drill that nobody has configured.
@@ -86,6 +86,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
             stopwatch,
             lost,
             read.judged,
+            streamed,
         )
         newest = point.id == next(p.id for p in points if p.manifest)
         report = run.unread(unread) if unread else run.drill(newest=newest)

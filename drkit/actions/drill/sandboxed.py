@@ -37,7 +37,7 @@ from drkit.points.catalog import Catalog
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener
 from drkit.reports import statements
-from drkit.sandbox.build import Builder, Restored
+from drkit.sandbox.build import Builder, Parts, Restored
 from drkit.sandbox.harbor import readiness, trial
 from drkit.sandbox.harbor.choice import NoImages
 from drkit.sandbox.harbor.readiness import Source
@@ -49,8 +49,16 @@ from drkit.state.directory import private_directory
 from drkit.stopwatch import Stopwatch
 from drkit.tools import age
 from drkit.tools.age import Identity
+from drkit.tools.parallel import side_by_side
 
 _OTHER_VERSION = Statement("Harbor in its own version", "it was not started: this drill tried a newer one")
+
+
+_STREAMED = Statement(
+    "Restoring the images to a disk",
+    "the sandbox's disk has no room for them: every blob was read from the repository once, as a stream, and"
+    " served from it; the recovery time is not that of a restore to a disk",
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,8 @@ class SandboxedDrill:
     lost: Collapse | None = None
     # Told of each blob that was read.
     judged: Callable[[str, int, bool], object] | None = None
+    # There is no room for the images.
+    streamed: bool = False
 
     def unread(self, reason: str) -> DrillReport:
         """The report of a drill that ended with the seal."""
@@ -90,7 +100,7 @@ class SandboxedDrill:
         problems: list[str] = []
         recovery: float | None = None
         vault: str | None = None
-        served = ""
+        restored: Restored | None = None
         tried = trial.not_reached(self.manifest)
         # PostgreSQL's user passes through it, and nobody else shall guess its name.
         sandbox = self.settings.sandboxes / secrets.token_hex(10)
@@ -102,9 +112,8 @@ class SandboxedDrill:
                 images = readiness.look(
                     self._harbor, self.manifest, self.options.level, self.options.upgrade_to
                 )
-                restored = self._restore(directory, stack)
-                recovery, served = stopwatch.seconds, restored.registry_version
-                vault = restored.blobs.vault.where if restored.blobs and restored.blobs.vault else None
+                builder = self._builder(directory, stack)
+                restored = builder.restored
                 proof = Proof(
                     self.manifest,
                     restored,
@@ -112,10 +121,17 @@ class SandboxedDrill:
                     self.options.level,
                     self.binding,
                     self.settings.secrets,
+                    stopwatch,
                     self.judged,
                 )
-                with stopwatch.stage("checks"):
-                    checks = (*proof.check(), *production.checks(self.lost))
+                with side_by_side() as tasks:
+                    parts = builder.begin(tasks)
+                    recovered = tasks.begin("recovered", partial(_recovered, parts, stopwatch))
+                    groups = proof.begin(tasks, parts)
+                recovery = recovered()
+                checks = tuple(result for results in groups.values() for result in results())
+                checks = (*checks, *production.checks(self.lost))
+                vault = restored.blobs.vault.where if restored.blobs and restored.blobs.vault else None
                 with stopwatch.stage("controls"):
                     controls, unplanted = proof.plant_faults(checks)
                 # Last, for it changes the database that all others look at.
@@ -139,6 +155,7 @@ class SandboxedDrill:
             objectives=self._objectives(report, newest=newest),
             unplanted=unplanted,
             unproved=(
+                *((_STREAMED,) if self.streamed else ()),
                 *statements.unproved(self.manifest, checks, unplanted, self.options.level),
                 *tried.unproved,
                 *((_OTHER_VERSION,) if upgrade else ()),
@@ -147,9 +164,15 @@ class SandboxedDrill:
             databases=tuple(map(statements.summary, self.manifest.databases)),
             vault=vault,
             versions=report.versions
-            | ({"registry in the sandbox": served} if served else {})
+            | (
+                {"registry in the sandbox": restored.registry_version}
+                if restored and restored.registry_version
+                else {}
+            )
             | ({"Harbor in the sandbox": tried.tag} if tried.tag else {}),
             upgrade=upgrade,
+            first_pull_seconds=restored.first_pull_seconds if restored else None,
+            streamed=self.streamed,
         )
 
     @property
@@ -174,6 +197,11 @@ class SandboxedDrill:
         if restored.harbor is None or restored.blobs is None or restored.bundle_damage:
             missing = NoImages("not all that it needs was restored", "see the other checks")
             return Trial(unproved=(readiness.not_started(self._harbor, missing),))
+        if restored.blobs.streamed:
+            missing = NoImages(
+                "the images were not restored to a disk", "make room in the sandbox's directory"
+            )
+            return Trial(unproved=(readiness.not_started(self._harbor, missing),))
         found = readiness.materials(restored, self.manifest.secret_paths)
         if isinstance(found, NoImages):
             return Trial(unproved=(readiness.not_started(self._harbor, found),))
@@ -193,8 +221,8 @@ class SandboxedDrill:
         if self.identities and identity:
             yield "the age identity", identity
 
-    def _restore(self, directory: Path, stack: contextlib.ExitStack) -> Restored:
-        builder = Builder(
+    def _builder(self, directory: Path, stack: contextlib.ExitStack) -> Builder:
+        return Builder(
             self.catalog.repository,
             self.files,
             directory,
@@ -208,8 +236,8 @@ class SandboxedDrill:
             stopwatch=self.stopwatch,
             listener=self.listener,
             registry_program=self.settings.drill.registry_program,
+            streamed=self.streamed,
         )
-        return builder.run()
 
     def _report(
         self,
@@ -262,6 +290,12 @@ class SandboxedDrill:
             # Of a point from the future nobody knows how old it is.
             found.append(Objective("rpo", target, actual, -CLOCK_SKEW.total_seconds() <= actual <= target))
         return tuple(found)
+
+
+def _recovered(parts: Parts, stopwatch: Stopwatch) -> float:
+    """When everything was back; raises the first part's error."""
+    parts.wait(*parts)
+    return stopwatch.seconds
 
 
 @contextlib.contextmanager

@@ -5,9 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from drkit.errors import DrillError
+from drkit.errors import DrillError, ToolMissing
 from drkit.model import Level, PointManifest
 from drkit.reports.units import size
+from drkit.tools.restic import mount
+
+# PostgreSQL with nothing in it: its catalog, and the write-ahead log that it makes at once.
+_EMPTY = 64 << 20
 
 
 def needed(manifest: PointManifest, level: Level) -> int:
@@ -18,15 +22,36 @@ def needed(manifest: PointManifest, level: Level) -> int:
     """
     dumps = sum(part.bytes for part in manifest.parts if part.kind == "database")
     images = manifest.images.bytes if level == "full" and manifest.images else 0
-    return 2 * dumps + images
+    return 2 * dumps + _EMPTY * len(manifest.databases) + images
 
 
-def refuse_small(directory: Path, manifest: PointManifest, level: Level) -> None:
-    """Raise DrillError where the disk of the directory, which is there, has less room than that."""
+def must_stream(directory: Path, manifest: PointManifest, level: Level) -> bool:
+    """Whether the disk of the directory, which is there, has room for all but a full drill's images.
+
+    Then they are served from the repository and read as a stream. Raises DrillError where there is less room
+    than that, or where images cannot be streamed: they are in a vault, or there is no FUSE.
+    """
     least, free = needed(manifest, level), shutil.disk_usage(directory).free
-    if free < least:
-        quick = ", or run `drkit drill --level quick`" if level == "full" and manifest.images else ""
-        raise DrillError(
-            f"the sandbox needs {size(least)} in {directory} at least, and {size(free)} are free",
-            hint=f"make room, or set directory in [drill] to a larger disk{quick}",
-        )
+    if free >= least:
+        return False
+    images = level == "full" and manifest.images is not None
+    why = _why_not(manifest) if images and free >= needed(manifest, "quick") else ""
+    if images and free >= needed(manifest, "quick") and not why:
+        return True
+    quick = ", or run `drkit drill --level quick`" if images else ""
+    raise DrillError(
+        f"the sandbox needs {size(least)} in {directory} at least, and {size(free)} are free{why}",
+        hint=f"make room, or set directory in [drill] to a larger disk{quick}",
+    )
+
+
+def _why_not(manifest: PointManifest) -> str:
+    if manifest.bucket is not None:
+        return "; blobs in a vault cannot be read as a stream instead"
+    if manifest.storage == "oci":
+        return "; OCI layouts cannot be read as a stream instead"
+    try:
+        mount.look()
+    except ToolMissing as error:
+        return f"; blobs cannot be read as a stream instead: {error.message}"
+    return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -13,10 +14,11 @@ from drkit.points.ledger.joining import Round
 from drkit.tools.scratch import scratch_database
 
 _MANY = 2_000
+_PLACES = 1 << 32
 _TABLE = """
 CREATE TABLE entry (
-    turn INT, number INT, digest TEXT, key TEXT, size INT, version TEXT, locked_until TEXT,
-    PRIMARY KEY (turn, number)
+    turn INT, place INT, number INT, digest TEXT, key TEXT, size INT, version TEXT, locked_until TEXT,
+    PRIMARY KEY (turn, place, number)
 ) WITHOUT ROWID
 """
 
@@ -57,13 +59,17 @@ class ShareOfBlobs:
 
 
 class LongestUnread:
-    """The blobs that were not read for longest, within limits; all of them stand in a file until then."""
+    """The blobs that were not read for longest, within limits; all of them stand in a file until then.
+
+    Of those whose turn it is at the same time, hosts that read at the same time begin at different places.
+    """
 
     def __init__(self, ledger: Round, limits: Limits, path: Path) -> None:
         self._ledger, self._limits, self._path = ledger, limits, path
         self._store = scratch_database(path)
         self._store.execute(_TABLE)
-        self._rows: list[tuple[int, int, str, str, int, str | None, str | None]] = []
+        self._rows: list[tuple[int, int, int, str, str, int, str | None, str | None]] = []
+        self._start = secrets.randbelow(_PLACES)
         self._seen = 0
 
     def wants(self, entry: Entry) -> bool:
@@ -71,7 +77,10 @@ class LongestUnread:
         turn = self._ledger.listed(entry.digest, entry.size)
         until = entry.locked_until.isoformat() if entry.locked_until else None
         self._seen += 1
-        self._rows.append((turn, self._seen, entry.digest, entry.key, entry.size, entry.version, until))
+        place = (int(entry.digest[-64:-56], 16) - self._start) % _PLACES
+        self._rows.append(
+            (turn, place, self._seen, entry.digest, entry.key, entry.size, entry.version, until)
+        )
         if len(self._rows) >= _MANY:
             self._flush()
         return False
@@ -80,7 +89,7 @@ class LongestUnread:
         """In the order of their turns, until the budget is used up; at least one."""
         self._flush()
         budget = Budget(self._limits)
-        query = "SELECT digest, key, size, version, locked_until FROM entry ORDER BY turn, number"
+        query = "SELECT digest, key, size, version, locked_until FROM entry ORDER BY turn, place, number"
         with contextlib.closing(self._store):
             for digest, key, size, version, until in self._store.execute(query):
                 lock = datetime.fromisoformat(until) if until else None
@@ -95,5 +104,5 @@ class LongestUnread:
         (self._ledger.spool.right if right else self._ledger.spool.wrong)(entry.digest, entry.size)
 
     def _flush(self) -> None:
-        self._store.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)", self._rows)
+        self._store.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._rows)
         self._rows.clear()

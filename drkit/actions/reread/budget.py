@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from drkit.config.fields import parse_duration
@@ -37,9 +37,12 @@ class Limits:
             int(self.bytes * part) if self.bytes is not None else None,
         )
 
-    def after(self, seconds: float) -> Limits:
-        """What is left of the time once so many seconds are gone."""
-        return replace(self, span=self.span - timedelta(seconds=seconds) if self.span is not None else None)
+    def after(self, seconds: float, size: int) -> Limits:
+        """What is left once so many seconds are gone, and so many bytes were read."""
+        return Limits(
+            self.span - timedelta(seconds=seconds) if self.span is not None else None,
+            self.bytes - size if self.bytes is not None else None,
+        )
 
 
 def limits(span: str | None, size: str | None) -> Limits | None:

@@ -8,6 +8,7 @@ through the structure as well, so that few large ones are better than many small
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -100,8 +101,8 @@ class Packs:
 
         Raises as `check`.
         """
-        budget = Budget(limits)
-        share = choose(self.turns, self.sizes, budget.room, first=True)
+        budget, start = Budget(limits), secrets.randbelow(_PREFIXES)
+        share = choose(self.turns, self.sizes, budget.room, first=True, start=start)
         if share is None:
             self.check(None)
         while share is not None:
@@ -110,22 +111,23 @@ class Packs:
             budget.take(sum(self.sizes[prefix] for prefix in output.prefixes(share)))
             if budget.used_up:
                 break
-            share = choose(self.turns, self.sizes, budget.room, first=False)
+            share = choose(self.turns, self.sizes, budget.room, first=False, start=start)
 
 
 def choose(
-    turns: Sequence[int | None], sizes: Sequence[int], room: float | None, *, first: bool
+    turns: Sequence[int | None], sizes: Sequence[int], room: float | None, *, first: bool, start: int = 0
 ) -> str | None:
     """The largest share with the longest unread pack that there is room for; pure.
 
     Of each first byte of a name `turns` says when its turn is (None where there is nothing to read), `sizes`
     how many bytes there are. The `first` share is read even where there is no room for the smallest. Of a
-    larger one more than half must be due, for it is read whole.
+    larger one more than half must be due, for it is read whole. Where several have their turn, it is the
+    first from the byte `start` on: hosts that read at the same time begin at different places.
     """
-    waiting = [(turn, prefix) for prefix, turn in enumerate(turns) if turn is not None]
+    waiting = [(turn, (at - start) % _PREFIXES) for at, turn in enumerate(turns) if turn is not None]
     if not waiting:
         return None
-    _, oldest = min(waiting)
+    oldest = (min(waiting)[1] + start) % _PREFIXES
     for shares in _SHARES:
         number = oldest % shares
         size = sum(sizes[number::shares])

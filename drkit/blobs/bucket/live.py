@@ -6,12 +6,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from drkit import config
 from drkit.blobs.bucket import plan as bucket_plan
 from drkit.blobs.bucket.links_packing import LONGEST, Packer
 from drkit.blobs.bucket.production import InBucket
 from drkit.blobs.ends import below
+from drkit.blobs.inventory import Entry
 from drkit.blobs.live import LinkSeen, Stored
+from drkit.blobs.units.sources import BucketSource
 from drkit.blobs.vault import reading
+from drkit.blobs.vault.reading import VaultReader
 from drkit.errors import ManifestMissing, ObjectMissing
 from drkit.model import BucketPlace
 from drkit.registry import image_manifests, link_tree, links, storage
@@ -28,6 +32,7 @@ class LiveBucket:
 
     bucket: Bucket
     place: BucketPlace
+    settings: config.BucketBlobs
 
     @property
     def where(self) -> str:
@@ -85,6 +90,15 @@ class LiveBucket:
         except ObjectMissing:
             raise ManifestMissing(f"the manifest {digest} is not there") from None
         return image_manifests.needs(digest, data)
+
+    def entry(self, digest: str, size: int) -> Entry:
+        """See LiveTree."""
+        return Entry(digest, reading.key_of(self.place, digest), size)
+
+    def source(self, cluster: config.Cluster) -> BucketSource:
+        """See LiveTree."""
+        shelf = VaultReader(self.bucket, self.place, original=True)
+        return BucketSource(self.settings, shelf, copies=False, files=cluster.credentials == "files")
 
     def hashes_right(self, digest: str) -> bool | None:
         """See LiveTree."""

@@ -32,7 +32,7 @@ def look(blobs: config.FilesystemBlobs) -> None:
             f"{blobs.path} holds no registry: there is no {storage.TREE} in it",
             hint="path in [blobs] is the registry's root directory, which has `docker/` in it",
         )
-    metadata_database.refuse_tree(blobs.path)
+    metadata_database.refuse_tree(str(blobs.path), lambda name: (blobs.path / name).exists())
     found = storage.special_in_trunk(blobs.path.resolve())
     if found:
         what = "a symbolic link" if found.is_symlink() else "neither a file nor a directory"

@@ -59,15 +59,18 @@ class Cleaned:
         )
 
 
-def clean(root: Path, *, cut_links: bool = True, grammar: Grammar = DISTRIBUTION) -> Cleaned:
+def clean(
+    root: Path, *, cut_links: bool = True, grammar: Grammar = DISTRIBUTION, found: Cleaned | None = None
+) -> Cleaned:
     """Take out everything but the directories and files of a registry's tree, and make those harmless.
 
-    With `cut_links` also links of distribution's tree that cannot be any.
+    With `cut_links` also links of distribution's tree that cannot be any. What an earlier call `found` there
+    counts as well.
 
     Nobody else may be able to reach the tree meanwhile. Raises RestoreDamaged where the root itself is no
     directory, ToolFailed.
     """
-    found = Cleaned()
+    found = found or Cleaned()
     try:
         if not stat.S_ISDIR(root.lstat().st_mode):
             raise RestoreDamaged(f"{root.name} was restored as something other than a directory")

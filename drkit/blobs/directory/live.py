@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from drkit import config
+from drkit.blobs.inventory import Entry
 from drkit.blobs.live import LinkSeen, Stored
 from drkit.blobs.survey import OnDisk
+from drkit.blobs.units.sources import DirectorySource
 from drkit.errors import ToolFailed
 from drkit.registry import image_manifests, link_tree, links, storage
 from drkit.registry.image_manifests import Needs
@@ -19,10 +20,6 @@ from drkit.registry.link_tree import LinkFile
 from drkit.tools.process import stopping
 
 log = logging.getLogger(__name__)
-
-_PIECE = 1 << 20
-# What a disk or a file system says of bytes that it cannot give back any more.
-_UNREADABLE = frozenset({errno.EIO, errno.EUCLEAN, errno.EBADMSG})
 
 
 @dataclass(frozen=True)
@@ -74,26 +71,22 @@ class LiveDirectory:
         """See LiveTree."""
         return image_manifests.read(self.root, digest)
 
-    def hashes_right(self, digest: str) -> bool | None:
-        """See LiveTree. What is read does not stay in memory: production's own files shall.
+    def entry(self, digest: str, size: int) -> Entry:
+        """See LiveTree."""
+        return Entry(digest, "", size)
 
-        A blob that the disk cannot read is damaged as one with other bytes is: a registry cannot serve it.
-        """
-        found = hashlib.sha256()
-        try:
-            with storage.blob_path(self.root, digest).open("rb", buffering=0) as file:
-                while piece := file.read(_PIECE):
-                    stopping.stop_if_asked()
-                    found.update(piece)
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            if error.errno in _UNREADABLE:
-                log.warning("%s in %s cannot be read: %s", digest, self.root, error.strerror)
-                return False
-            raise ToolFailed(f"cannot read {digest} in {self.root}: {error.strerror}") from None
-        return f"sha256:{found.hexdigest()}" == digest
+    def source(self, cluster: config.Cluster) -> DirectorySource:
+        """See LiveTree."""
+        return DirectorySource(self.root, cluster.blobs_path)
+
+    def hashes_right(self, digest: str) -> bool | None:
+        """See LiveTree."""
+        wrong = DirectorySource(self.root).look(
+            Entry(digest, "", -1), stopping.stop_if_asked, lambda _count: None
+        )
+        if wrong and wrong.kind == "unreadable":
+            log.warning("what cannot be read is damaged: %s", wrong.said)
+        return None if wrong and wrong.kind == "gone" else wrong is None
 
     def _held(self, path: str) -> str:
         with (self.root / path).open("rb") as file:

@@ -21,7 +21,7 @@ from drkit.volumes.freeze import Place, View, frozen
 
 _ATTEMPTS = 3
 # Beside the repositories, and not reported: zot makes them anew, or they are the file system's own.
-_USUAL = frozenset({"cache.db", "_trivy", "_restore_complete", "lost+found", layouts.METADATA})
+_USUAL = frozenset({"cache.db", "_trivy", "_sessions", "_restore_complete", "lost+found", layouts.METADATA})
 
 
 def look(blobs: config.LayoutBlobs) -> None:

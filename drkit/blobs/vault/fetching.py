@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from drkit.blobs.directory import keeping
@@ -76,16 +75,27 @@ class BlobCount:
 
 
 def fetch(
-    shelf: VaultReader, entries: Iterable[Entry], root: Path, meter: Meter, old: Path | None = None
+    shelf: VaultReader,
+    entries: Iterable[Entry],
+    root: Path,
+    meter: Meter,
+    old: Path | None = None,
+    arrived: Callable[[str], object] = lambda _digest: None,
 ) -> Fetched:
     """Bring blobs below the registry's root directory.
 
     What an interrupted call left is hashed and kept, and so is what another root directory, `old`, has: by
     hard links. A blob that is wrong or gone in the vault does not stop
-    the others; what stops all of them (no vault, no right, no room) is raised.
+    the others; what stops all of them (no vault, no right, no room) is raised. `arrived` is told of each
+    digest that is there, by several threads.
     """
     count = BlobCount()
-    for_each(entries, partial(_bring, shelf, root, count, meter, old), WORKERS)
+
+    def bring(entry: Entry) -> None:
+        if _bring(shelf, root, count, meter, old, entry):
+            arrived(entry.digest)
+
+    for_each(entries, bring, WORKERS)
     return count.found
 
 
@@ -136,14 +146,15 @@ def judge(entry: Entry, size: int, digits: str) -> str:
 
 def _bring(
     shelf: VaultReader, root: Path, count: BlobCount, meter: Meter, old: Path | None, entry: Entry
-) -> None:
+) -> bool:
+    """Whether the blob is there then, and right."""
     stopping.stop_if_asked()
     target = storage.blob_path(root, entry.digest)
     try:
         if _is_there(target, entry) or (old and keeping.share(old, root, entry.digest, entry.size)):
             meter.add(entry.size)
             count.good(entry.size, kept=True)
-            return
+            return True
         storage.make_directory(root, str(storage.blob_name(entry.digest).parent))
         fault = _write(shelf, entry, target, meter)
     except OSError as error:
@@ -152,6 +163,7 @@ def _bring(
         count.fault(fault)
     else:
         count.good(entry.size)
+    return not fault
 
 
 def _is_there(target: Path, entry: Entry) -> bool:

@@ -11,9 +11,13 @@ from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from drkit import config
 from drkit.blobs import inventories
 from drkit.blobs.ends import below
 from drkit.blobs.inventory import Entry
+from drkit.blobs.units.executors import Executor, Shared
+from drkit.blobs.units.sources import BucketSource
+from drkit.blobs.units.unit import Wrong
 from drkit.blobs.vault import damage, fetching
 from drkit.blobs.vault import reading as vault_reading
 from drkit.blobs.vault.reading import WORKERS, VaultReader
@@ -43,7 +47,7 @@ class VaultVerified:
     `read` of `read_bytes` were read and hashed. `bad` ones are gone or are not what they should be, `faults`
     says it of up to twenty. Of `locks_read` locks, taken by chance, `locks_short` end before the inventories
     say. `unrecorded` is why nothing of this could be written down in the vault. `elsewhere` is where some of
-    the points have their blobs, if that is not here.
+    the points have their blobs, if that is not here. `cluster` is who read blobs, if not this machine.
     """
 
     where: str
@@ -59,6 +63,7 @@ class VaultVerified:
     locks_short: int = 0
     unrecorded: str = ""
     elsewhere: str = ""
+    cluster: Shared | None = None
 
 
 class Reading(Protocol):
@@ -85,7 +90,14 @@ class Verification:
         manifests: Sequence[PointManifest],
         directory: Path,
         listener: Listener,
+        executor: Executor,
+        settings: config.Vault,
+        *,
+        files: bool = True,
     ) -> None:
+        self._executor = executor
+        self._settings = settings
+        self._files = files
         self._bucket = bucket
         self._place = place
         self._repository = repository
@@ -110,8 +122,9 @@ class Verification:
         self._known = damage.remembered(self._bucket, self._place)
         doubted = damage.digests(self._known)
         entries = self._sound(reading, lambda entry: reading.wants(entry) or entry.digest in doubted)
-        for_each(entries, partial(self._look_into, reading, meter), WORKERS)
-        for_each(reading.later(), partial(self._look_into, reading, meter), WORKERS)
+        source = BucketSource(self._settings, self._shelf, copies=True, files=self._files)
+        self._executor.read(entries, source, partial(self._settle, reading), meter)
+        self._executor.read(reading.later(), source, partial(self._settle, reading), meter)
         for_each(self._locks.entries, self._look_at_lock, WORKERS)
         self._listener(Update(STAGE, finished=True))
         return VaultVerified(
@@ -126,6 +139,7 @@ class Verification:
             self._faults.first,
             len(self._locks.entries),
             self._short,
+            cluster=self._executor.shared,
         )
 
     def write_down(self) -> str:
@@ -177,21 +191,29 @@ class Verification:
             with self._lock:
                 self._short += 1
 
-    def _look_into(self, reading: Reading, meter: Meter, entry: Entry) -> None:
-        stopping.stop_if_asked()
-        fault = fetching.look(self._shelf, entry, meter)
-        reading.judged(entry, right=not fault)
+    def _settle(self, reading: Reading, entry: Entry, wrong: Wrong | None) -> None:
+        reading.judged(entry, right=wrong is None)
         with self._lock:
             self._read += 1
             self._read_bytes += entry.size
-            if not fault:
+            if wrong is None:
                 self._right.add(entry.digest)
-        if fault:
-            self._fault(entry, fault)
+        if wrong is not None:
+            self._fault(entry, _told(entry, wrong))
 
     def _fault(self, entry: Entry, sentence: str) -> None:
         self._shelf.faults.note(entry.digest)
         self._faults.add(sentence)
+
+
+def _told(entry: Entry, wrong: Wrong) -> str:
+    match wrong.kind:
+        case "gone":
+            return f"{entry.digest} is gone from the vault"
+        case "longer":
+            return f"{entry.digest} has more bytes in the vault than the {entry.size:,} that it should have"
+        case "bytes" | "unreadable":
+            return fetching.judge(entry, wrong.size, wrong.digits)
 
 
 class Sample:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from drkit.actions.audit.plan import OF_BLOBS, FaultKind
 from drkit.cli.output import Table
-from drkit.cli.views import layout
+from drkit.cli.views import cluster, layout
 from drkit.reports.units import counted, duration, moment, size
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def audit(paper: Output, found: AuditResult) -> None:
     _projects(paper, found)
     paper.print()
     _figures(paper, found)
+    cluster.shared(paper, found.cluster)
     for kind, words in _HEADINGS.items():
         _faults(paper, found, kind, words)
     if found.repair:

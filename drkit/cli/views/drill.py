@@ -91,6 +91,11 @@ def _stages(paper: Output, report: DrillReport) -> None:
     paper.print(table)
 
 
+def _recovery_time(report: DrillReport) -> str:
+    streamed = ", images not restored to a disk" if report.streamed else ""
+    return f"{duration(report.recovery_time_seconds)}{streamed}"
+
+
 def _figures(paper: Output, report: DrillReport) -> None:
     missed = [
         (goal.name, "met" if goal.met else f"missed ({duration(goal.target_seconds)})")
@@ -101,7 +106,12 @@ def _figures(paper: Output, report: DrillReport) -> None:
         [
             ("point", f"consistent at {moment(report.consistent_at)}"),
             *([("image blobs from", report.vault)] if report.vault else []),
-            ("recovery time", duration(report.recovery_time_seconds)),
+            *(
+                [("first image pulled", f"after {duration(report.first_pull_seconds)}")]
+                if report.first_pull_seconds is not None
+                else []
+            ),
+            ("recovery time", _recovery_time(report)),
             ("age of the point", duration(report.recovery_point_age_seconds)),
             *missed,
             ("report", report.report or "-"),

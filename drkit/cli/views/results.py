@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from drkit.cli.output import Table
+from drkit.cli.views import cluster
 from drkit.cli.views import vault as show_vault
 from drkit.cli.views.layout import bucket, closure, drilled
 from drkit.cli.views.layout import facts as _facts
@@ -203,6 +204,7 @@ def _verified_vault(paper: Output, vault: VaultVerified) -> None:
     read = f", {vault.read:,} of them ({size(vault.read_bytes)}) read and hashed" if vault.read else ""
     there = f"{vault.bad:,} are damaged or missing" if vault.bad else "all are there"
     paper.print(f"the vault {vault.where}: of {needed}, {there}{read}")
+    cluster.shared(paper, vault.cluster)
     for fault in vault.faults:
         paper.print(f"  {fault}")
     if vault.locks_read:

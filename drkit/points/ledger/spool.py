@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 import threading
+from collections import deque
 from pathlib import Path
 
 from drkit.points.ledger.records import NAME_BYTES, name_of, rounded
 
 _PREFIXES = 256
 _HELD_BYTES = 8192
+_MANY = 4096
 _LINE = struct.Struct(f">{NAME_BYTES}sH?")
 
 
@@ -23,22 +25,32 @@ class Spool:
         directory.mkdir(mode=0o700)
         self._directory = directory
         self._held = [bytearray() for _ in range(_PREFIXES)]
+        # Taken over many at a time: a lock for each of a million costs more than all else that is done here.
+        self._new: deque[tuple[str, int, bool]] = deque()
         self._lock = threading.Lock()
-        self.items = 0
+        self._settled = 0
+
+    @property
+    def items(self) -> int:
+        """How many were read."""
+        return self._settled + len(self._new)
 
     def right(self, digest: str, size: int) -> None:
         """Its bytes were read, and hash to its name."""
-        self._add(digest, size, True)
+        self._new.append((digest, size, True))
+        if len(self._new) >= _MANY:
+            self._settle()
 
     def wrong(self, digest: str, size: int) -> None:
         """Its bytes are others, or are gone."""
-        self._add(digest, size, False)
+        self._new.append((digest, size, False))
 
     def of(self, prefix: int) -> dict[bytes, tuple[bool, int]]:
         """Name -> whether it was right, and its size as in a record, of those with that first byte.
 
         What was wrong once stays so.
         """
+        self._settle()
         path = self._directory / f"{prefix:02x}"
         data = (path.read_bytes() if path.exists() else b"") + bytes(self._held[prefix])
         found: dict[bytes, tuple[bool, int]] = {}
@@ -47,14 +59,17 @@ class Spool:
             found[name] = (right and (known is None or known[0]), size)
         return found
 
-    def _add(self, digest: str, size: int, right: bool) -> None:
-        name = name_of(digest)
-        line = _LINE.pack(name, rounded(size), right)
-        held = self._held[name[0]]
+    def _settle(self) -> None:
+        """Put what is new to what has its first byte; what comes meanwhile stays for the next time."""
+        pack, held, new = _LINE.pack, self._held, self._new
         with self._lock:
-            held += line
-            self.items += 1
-            if len(held) >= _HELD_BYTES:
-                with (self._directory / f"{name[0]:02x}").open("ab") as file:
-                    file.write(held)
-                held.clear()
+            for _ in range(len(new)):
+                digest, size, right = new.popleft()
+                name = name_of(digest)
+                of_prefix = held[name[0]]
+                of_prefix += pack(name, rounded(size), right)
+                self._settled += 1
+                if len(of_prefix) >= _HELD_BYTES:
+                    with (self._directory / f"{name[0]:02x}").open("ab") as file:
+                        file.write(of_prefix)
+                    of_prefix.clear()

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -188,6 +188,20 @@ class Access:
         `below` is where a command that restic runs has said what went wrong.
         """
         summary: dict[str, Any] = {}
+        for message in self.messages(command, stage, listener, stdin, below):
+            if message["message_type"] == "summary":
+                summary = message
+        return summary
+
+    def messages(
+        self,
+        command: Command,
+        stage: str,
+        listener: Listener,
+        stdin: Iterable[bytes] | None = None,
+        below: IO[bytes] | None = None,
+    ) -> Generator[dict[str, Any], None, None]:
+        """The same; what it says of single files, where it was asked to, and its summary, as they come."""
         # There may be one for each of a million files.
         complaints: deque[str] = deque(maxlen=_COMPLAINTS)
 
@@ -195,20 +209,20 @@ class Access:
             said = "\n".join([*complaints, *done.stderr.splitlines()])
             self.judge(command, Completed(done.code, b"", said), words_below(below) if below else ())
 
-        for line in execute.lines(command, stdin=stdin, ended=ended):
-            message = message_in(line)
-            match message.get("message_type"):
-                case "status":
-                    done = message.get("bytes_done", message.get("bytes_restored", 0))
-                    listener(Update(stage, done, message.get("total_bytes"), "bytes"))
-                case "summary":
-                    summary = message
-                case "error" | "exit_error":
-                    complaints.append(words_of(message))
-                case _:
-                    pass
+        with contextlib.closing(execute.lines(command, stdin=stdin, ended=ended)) as lines:
+            for line in lines:
+                message = message_in(line)
+                match message.get("message_type"):
+                    case "status":
+                        done = message.get("bytes_done", message.get("bytes_restored", 0))
+                        listener(Update(stage, done, message.get("total_bytes"), "bytes"))
+                    case "summary" | "verbose_status":
+                        yield message
+                    case "error" | "exit_error":
+                        complaints.append(words_of(message))
+                    case _:
+                        pass
         listener(Update(stage, finished=True))
-        return summary
 
     def _remove_dead_locks(self, known: dict[str, Lock]) -> None:
         """Remove the locks of which our records prove that their owners are dead; `known` are those seen.

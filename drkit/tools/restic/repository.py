@@ -214,7 +214,7 @@ class Repository:
         command = self.access.command("dump", *(() if locked else ("--no-lock",)), snapshot, path)
         yield from execute.chunks(command, ended=lambda done: self.access.judge(command, done))
 
-    def archive(self, snapshot: str, path: str) -> Iterator[bytes]:
+    def archive(self, snapshot: str, path: str) -> Generator[bytes, None, None]:
         """A directory of a snapshot (`ID` or `ID:/folder`) as a tar, as a stream; its names tell the path."""
         command = self.access.command("dump", "--archive", "tar", snapshot, path)
         yield from execute.chunks(command, ended=lambda done: self.access.judge(command, done))
@@ -274,14 +274,33 @@ class Repository:
         is left out. With `keep` a file that is there is left as it is, whatever is in it; of directories
         owners, modes and times are set all the same. `stage` is what the listener is told; without it, where.
         """
+        command = self._restoring(snapshot, target, include, exclude, keep=keep)
+        summary = self.access.follow(command, stage or str(target), listener)
+        return Restored(summary.get("files_restored", 0), summary.get("bytes_restored", 0))
+
+    def restored_files(
+        self, snapshot: str, target: Path, *, keep: bool = False, listener: Listener = silent
+    ) -> Generator[str, None, None]:
+        """`restore`, and the path of each file below the snapshot's folder as soon as its content is written.
+
+        Owner, mode and time follow. What is there already and stays (`keep`) is not told, nor what failed.
+        """
+        command = self._restoring(snapshot, target, None, "", "--verbose=2", keep=keep)
+        with contextlib.closing(self.access.messages(command, str(target), listener)) as messages:
+            for message in messages:
+                if message.get("action") == "restored":
+                    yield message["item"]
+
+    def _restoring(
+        self, snapshot: str, target: Path, include: Path | None, exclude: str, *more: str, keep: bool
+    ) -> Command:
         options = [
             *(("--include-file", str(include)) if include else ()),
             *(("--exclude", exclude) if exclude else ()),
             *(("--overwrite", "never") if keep else ()),
+            *more,
         ]
-        command = self.access.command("restore", "--json", snapshot, "--target", str(target), *options)
-        summary = self.access.follow(command, stage or str(target), listener)
-        return Restored(summary.get("files_restored", 0), summary.get("bytes_restored", 0))
+        return self.access.command("restore", "--json", snapshot, "--target", str(target), *options)
 
     def copy_from(self, source: Repository, snapshots: Sequence[str], stage: str, listener: Listener) -> None:
         """Copy snapshots of another repository, see copying.py."""

@@ -58,10 +58,18 @@ def test_a_file_with_wrong_bytes_under_two_names(tree: Layouts, tmp_path: Path) 
     assert tree.blob_path("app", layer).stat().st_nlink == 2
     tree.blob_path("app", layer).write_bytes(b"A layer")
     told: list[tuple[str, str]] = []
+    judged: list[tuple[str, int, bool]] = []
     ledger = Ledger(tmp_path / "ledger.db")
-    found = checks.blobs_hash(tree.root, ledger, lambda *blob: told.append(blob))
+    found = checks.blobs_hash(
+        tree.root,
+        ledger,
+        lambda *blob: told.append(blob),
+        judged=lambda *blob: judged.append(blob),
+    )
     ledger.close()
     assert (found.outcome, told) == (Outcome.FAILED, [("app", layer)])
+    assert [blob for blob in judged if not blob[2]] == [(layer, 7, False)]
+    assert len(judged) == 3, "a file with two names is read once"
 
 
 def test_a_missing_and_a_cut_layer(tree: Layouts) -> None:

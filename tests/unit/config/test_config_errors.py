@@ -148,6 +148,11 @@ BAD = [
         "give each a name of its own",
     ),
     (
+        LEAST + '[drill]\njobservice = "/opt/harbor/harbor_jobservice"',
+        "[drill] names jobservice but no core",
+        "jobservice is started beside a core that is a program as well: name that as core",
+    ),
+    (
         LEAST + '[secrets]\npaths = ["/etc/ssl"]',
         "[secrets] names paths but no recipients",
         "give at least one age recipient (age1...), or nobody could open the bundle",

@@ -203,6 +203,14 @@ def test_cron_lines() -> None:
     )
 
 
+def test_a_verify_that_reads_for_a_while() -> None:
+    settings = site('[schedule]\nverify = "0 1 * * *"\nverify_for = "2h"\n')
+    command = "drkit --quiet --config /etc/drkit/drkit.toml verify --for 7200s"
+    assert crontab.lines(settings, PROGRAM, CONFIG).endswith(f"0 1 * * * /usr/local/bin/{command}\n")
+    service = units.timers(settings, PROGRAM, CONFIG)[f"{NAME}-verify.service"]
+    assert value(service, "ExecStart") == [f"{PROGRAM} --config {CONFIG} verify --for 7200s"]
+
+
 def test_cron_lines_with_a_time_zone_and_a_jitter() -> None:
     settings = site(more='timezone = "Asia/Tokyo"\njitter = "10m"\n')
     text = crontab.lines(settings, PROGRAM, CONFIG)

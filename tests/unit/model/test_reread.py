@@ -73,6 +73,11 @@ def test_what_was_read_in_the_future_was_never_read() -> None:
     assert found.oldest_seconds > TARGET.total_seconds()
 
 
+def test_what_was_there_in_the_future_is_as_old_as_anything() -> None:
+    found = judged((at(1, 500),), (at(-30, 500),))
+    assert (found.never_bytes, found.overdue_bytes, found.bytes) == (500, 500, 1000)
+
+
 def test_an_empty_store_is_read() -> None:
     found = judged()
     assert (found.bytes, found.overdue_share, found.oldest_seconds) == (0, 0, 0)

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from drkit.actions.drill import scratch
-from drkit.errors import DrillError
-from drkit.model import Part
+from drkit.errors import DrillError, ToolMissing
+from drkit.model import Bucketed, BucketPlace, Part
+from drkit.tools.restic import mount
+from tests import needs
 from tests.samples import manifest
 
 SMALL = replace(
@@ -25,15 +27,37 @@ SMALL = replace(
 HUGE = replace(SMALL, parts=(*SMALL.parts[:2], replace(SMALL.parts[2], bytes=1 << 60)))
 
 
+VAULTED = replace(HUGE, bucket=Bucketed(BucketPlace("a"), BucketPlace("b")))
+EMPTY = 64 << 20
+
+
 def test_dumps_count_twice_and_images_of_a_full_drill() -> None:
-    assert scratch.needed(SMALL, "quick") == 2020
-    assert scratch.needed(SMALL, "full") == 7020
+    clusters = EMPTY * len(SMALL.databases)
+    assert scratch.needed(SMALL, "quick") == 2020 + clusters
+    assert scratch.needed(SMALL, "full") == 7020 + clusters
+
+
+def test_what_fits_is_restored(tmp_path: Path) -> None:
+    assert not scratch.must_stream(tmp_path, SMALL, "full")
+    assert not scratch.must_stream(tmp_path, HUGE, "quick")
+
+
+def test_images_that_do_not_fit_are_streamed(tmp_path: Path) -> None:
+    try:
+        mount.look()
+    except ToolMissing as error:
+        needs.missing(error.message)
+    assert scratch.must_stream(tmp_path, HUGE, "full")
 
 
 def test_too_little_room_is_told_before_the_start(tmp_path: Path) -> None:
-    scratch.refuse_small(tmp_path, SMALL, "full")
-    scratch.refuse_small(tmp_path, HUGE, "quick")
+    dumps = replace(HUGE, parts=(replace(HUGE.parts[0], bytes=1 << 59), *HUGE.parts[1:]))
     with pytest.raises(DrillError) as caught:
-        scratch.refuse_small(tmp_path, HUGE, "full")
-    assert caught.value.message.startswith("the sandbox needs 1048576.0 TiB in ")
+        scratch.must_stream(tmp_path, dumps, "full")
+    assert caught.value.message.startswith("the sandbox needs 2097152.0 TiB in ")
     assert "--level quick" in caught.value.hint
+
+
+def test_blobs_of_a_vault_need_the_room(tmp_path: Path) -> None:
+    with pytest.raises(DrillError, match="; blobs in a vault cannot be read as a stream instead"):
+        scratch.must_stream(tmp_path, VAULTED, "full")

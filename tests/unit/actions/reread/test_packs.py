@@ -53,6 +53,14 @@ def test_every_pack_has_its_turn_within_as_many_runs_as_it_takes() -> None:
     assert sorted(read) == list(range(256))
 
 
+def test_hosts_that_read_at_the_same_time_begin_at_different_places() -> None:
+    turns = [5] * 256
+    assert choose(turns, [GIB] * 256, 1.0 * GIB, first=True, start=0) == "1/256"
+    assert choose(turns, [GIB] * 256, 1.0 * GIB, first=True, start=200) == "201/256"
+    turns[3] = 2
+    assert choose(turns, [GIB] * 256, 1.0 * GIB, first=True, start=200) == "4/256", "its turn comes first"
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 100.0
@@ -86,7 +94,8 @@ def test_a_limit_of_bytes_and_the_smaller_of_two() -> None:
 def test_limits_are_shared_and_shrink() -> None:
     both = Limits(timedelta(hours=2), 1000)
     assert both.share(0.25) == Limits(timedelta(minutes=30), 250)
-    assert both.after(3600) == Limits(timedelta(hours=1), 1000)
+    assert both.after(3600, 600) == Limits(timedelta(hours=1), 400)
+    assert Budget(both.after(0, 1000)).used_up
 
 
 def test_limits_in_the_words_of_the_command_line() -> None:

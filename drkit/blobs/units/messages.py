@@ -1,0 +1,79 @@
+"""What a worker is sent and what it answers: JSON, so that everything that is sent can be seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from drkit import __version__
+from drkit.blobs.inventory import Entry
+from drkit.blobs.units.unit import Wrong
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a worker is to do: with which blobs, where; and which drkit asks."""
+
+    place: Mapping[str, Any]
+    items: tuple[Entry, ...]
+    version: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a worker says: of blobs that are not right by their place in the question, or why it did nothing.
+
+    `refused` is the version of a worker that has another drkit than asks.
+    """
+
+    wrong: Mapping[int, Wrong]
+    refused: str = ""
+    failed: str = ""
+
+
+def ask(place: Mapping[str, Any], items: Iterable[Entry]) -> bytes:
+    """The question as it is sent."""
+    blobs = [(item.digest, item.key, item.size, item.version) for item in items]
+    return json.dumps({"drkit": __version__, "place": place, "blobs": blobs}).encode()
+
+
+def asked(data: bytes) -> Question:
+    """The question as it came."""
+    found = json.loads(data)
+    return Question(found["place"], tuple(Entry(*each) for each in found["blobs"]), found["drkit"])
+
+
+def reply(wrong: Mapping[int, Wrong]) -> bytes:
+    """The answer of a worker that has done its unit."""
+    return json.dumps({"wrong": [(position, *each) for position, each in wrong.items()]}).encode()
+
+
+def refuse(version: str) -> bytes:
+    """The answer of a worker that has another drkit."""
+    return json.dumps({"wrong": [], "refused": version}).encode()
+
+
+def fail(sentence: str) -> bytes:
+    """The answer of a worker that could not do its unit."""
+    return json.dumps({"wrong": [], "failed": sentence}).encode()
+
+
+def replied(data: bytes, count: int) -> Reply:
+    """The answer as it came to a question about so many blobs; ValueError for what is none."""
+    try:
+        found = json.loads(data)
+        wrong = {position: _wrong(each) for position, *each in found["wrong"]}
+        if not all(isinstance(position, int) and 0 <= position < count for position in wrong):
+            raise ValueError("it tells of blobs that it was not asked about")
+        return Reply(wrong, str(found.get("refused", "")), str(found.get("failed", "")))
+    except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        raise ValueError(f"it cannot be read: {error}") from None
+
+
+def _wrong(fields: Sequence[Any]) -> Wrong:
+    kind, size, digits, said = fields
+    if kind not in ("gone", "unreadable", "bytes", "longer"):
+        raise ValueError(f"it says {kind!r} of a blob")
+    return Wrong(kind, int(size), str(digits), str(said))

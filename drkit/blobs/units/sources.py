@@ -1,0 +1,157 @@
+"""Where the blobs of a unit are read: a directory, or a bucket; the same on this machine and on a worker."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from drkit import config
+from drkit.blobs.inventory import Entry
+from drkit.blobs.units.unit import Wrong
+from drkit.blobs.vault.reading import VaultReader
+from drkit.errors import ObjectMissing, ToolFailed
+from drkit.registry import storage
+
+_PIECE = 1 << 20
+# What a disk or a file system says of bytes that it cannot give back any more.
+_UNREADABLE = frozenset({errno.EIO, errno.EUCLEAN, errno.EBADMSG})
+# Is asked between pieces, and raises where nobody waits for the work any more.
+Stop = Callable[[], object]
+Tell = Callable[[int], object]
+
+
+class Source(Protocol):
+    """Blobs to be read. Every method may raise ToolFailed."""
+
+    @property
+    def at_once(self) -> int:
+        """How many blobs of one unit are read side by side: over a network most of the time is waiting."""
+
+    @property
+    def place(self) -> Mapping[str, Any]:
+        """How a worker opens the same: JSON, and nothing secret in it."""
+
+    def look(self, entry: Entry, stop: Stop, tell: Tell) -> Wrong | None:
+        """Read a blob to its end; says what is wrong with it. `tell` is told of bytes read."""
+
+    def head(self, entry: Entry, count: int) -> bytes:
+        """The first bytes of a blob, at most so many; none where it cannot be read."""
+
+
+@dataclass(frozen=True)
+class DirectorySource:
+    """A registry's root directory; `elsewhere` is what workers call it."""
+
+    root: Path
+    elsewhere: Path | None = None
+    at_once: int = 1
+
+    @property
+    def place(self) -> Mapping[str, Any]:
+        """See Source."""
+        return {"kind": "directory", "root": str(self.elsewhere or self.root)}
+
+    def look(self, entry: Entry, stop: Stop, tell: Tell) -> Wrong | None:
+        """See Source. What is read does not stay in memory: the registry's own files shall.
+
+        A blob that the disk cannot read is damaged as one with other bytes is: a registry cannot serve it.
+        """
+        try:
+            with storage.blob_path(self.root, entry.digest).open("rb", buffering=0) as file:
+                found = judged(_pieces(file), entry, stop, tell)
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                return found
+        except (FileNotFoundError, NotADirectoryError):
+            return Wrong("gone")
+        except OSError as error:
+            if error.errno in _UNREADABLE:
+                return Wrong("unreadable", said=f"{entry.digest} in {self.root}: {error.strerror}")
+            raise ToolFailed(f"cannot read {entry.digest} in {self.root}: {error.strerror}") from None
+
+    def head(self, entry: Entry, count: int) -> bytes:
+        """See Source."""
+        try:
+            with storage.blob_path(self.root, entry.digest).open("rb") as file:
+                return file.read(count)
+        except OSError:
+            return b""
+
+
+def _pieces(file: Any) -> Iterator[memoryview]:
+    # One piece of memory for all: a new one for each costs more than the reading does.
+    room = memoryview(bytearray(_PIECE))
+    while count := file.readinto(room):
+        yield room[:count]
+
+
+@dataclass(frozen=True)
+class BucketSource:
+    """Blobs in a bucket under the keys and versions that the entries name.
+
+    With `copies` another version of a blob is as good, where it hashes right.
+    """
+
+    settings: config.S3
+    shelf: VaultReader
+    copies: bool
+    # Whether workers use the files that the settings name, or what their machine gives them.
+    files: bool = True
+    at_once: int = 8
+
+    @property
+    def place(self) -> Mapping[str, Any]:
+        """See Source: credentials are named by the path of their file, which each worker has for itself."""
+        named = self.settings.model_dump(
+            mode="json",
+            include={"bucket", "endpoint", "region", "profile", "credentials_file", "ca_file", "addressing"},
+        )
+        if not self.files:
+            named |= {"profile": None, "credentials_file": None}
+        if self.settings.download_limit:
+            named["download_limit"] = f"{self.settings.download_limit >> 10} KiB/s"
+        return {"kind": "bucket", "copies": self.copies, "s3": named}
+
+    def look(self, entry: Entry, stop: Stop, tell: Tell) -> Wrong | None:
+        """See Source: says it of the copy that the entry names, where no other is right."""
+        first: Wrong | None = None
+        for copy in self.shelf.copies(entry):
+            try:
+                with contextlib.closing(self.shelf.bucket.read(*copy)) as pieces:  # type: ignore[type-var]
+                    found = judged(pieces, entry, stop, tell)
+            except ObjectMissing:
+                found = Wrong("gone")
+            if found is None:
+                return None
+            first = first or found
+            if not self.copies:
+                break
+        return first
+
+    def head(self, entry: Entry, count: int) -> bytes:
+        """See Source."""
+        try:
+            with contextlib.closing(self.shelf.bucket.read(entry.key, entry.version)) as pieces:  # type: ignore[type-var]
+                return bytes(next(iter(pieces), b"")[:count])
+        except ObjectMissing:
+            return b""
+
+
+def judged(pieces: Iterable[bytes | memoryview], entry: Entry, stop: Stop, tell: Tell) -> Wrong | None:
+    """Hash a blob's bytes, no more of them than it should have; a size below zero is not known."""
+    hasher, size = hashlib.sha256(), 0
+    for piece in pieces:
+        stop()
+        if 0 <= entry.size < size + len(piece):
+            hasher.update(piece[: entry.size - size])
+            return Wrong("longer", entry.size, hasher.hexdigest())
+        hasher.update(piece)
+        size += len(piece)
+        tell(len(piece))
+    right = f"sha256:{hasher.hexdigest()}" == entry.digest and entry.size in (size, -1)
+    return None if right else Wrong("bytes", size, hasher.hexdigest())

@@ -1,0 +1,206 @@
+"""One run of units on the workers of a cluster, from the first to the last that is certain."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from drkit import __version__, config
+from drkit.blobs.units import canary, messages
+from drkit.blobs.units.canary import Canary
+from drkit.blobs.units.dispatch import Dispatch, Failed, Order, Rules
+from drkit.blobs.units.sources import Source
+from drkit.blobs.units.spool import Planned, Spool
+from drkit.blobs.units.unit import Unit, Wrong
+from drkit.errors import ClusterFailed
+from drkit.progress import Meter
+from drkit.tools.cluster import Answer, Cluster, Function
+from drkit.tools.process import stopping
+
+log = logging.getLogger(__name__)
+
+# How often the scheduler is asked for its workers, and how long an answer is waited for before that.
+_LOOK_SECONDS = 1.0
+_WAIT_SECONDS = 0.2
+_HINT = "see the logs of the workers; `--cluster local` does without the cluster this once"
+
+
+class Spreading:
+    """The state of one run; `path` is a new file for what must be remembered."""
+
+    def __init__(
+        self,
+        engine: Cluster,
+        settings: config.Cluster,
+        source: Source,
+        path: Path,
+        meter: Meter,
+        perform: Function,
+    ) -> None:
+        self.units = 0
+        self.set_aside: list[str] = []
+        self._engine = engine
+        self._settings = settings
+        self._source = source
+        self._place = source.place
+        self._meter = meter
+        self._perform = perform
+        self._spool = Spool(path)
+        self._dispatch = Dispatch(Rules(slow_after=settings.slow_after.total_seconds()))
+        self._sizes: dict[int, int] = {}
+        # Of a service that repeats itself nobody learns which blob is asked for with a wrong size.
+        self._dice = random.SystemRandom()
+        self._last: Canary | None = None
+        self._looked = self._seen = 0.0
+
+    @property
+    def workers(self) -> int:
+        """How many workers have done something that counts."""
+        return len(set(self._dispatch.done.values()))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._spool.close()
+
+    def results(self) -> Iterator[tuple[Unit, dict[int, Wrong]]]:
+        """Every unit with what is wrong of it, when the run has ended well."""
+        return self._spool.results()
+
+    def run(self, units: Iterator[Unit]) -> None:
+        """Have every unit done by a worker that is trusted.
+
+        Raises ClusterFailed where one fails three times, or where no worker comes; ClusterUnreachable.
+        """
+        more = True
+        self._seen = time.monotonic()
+        while more or not self._dispatch.is_whole:
+            stopping.stop_if_asked()
+            self._look_at_workers()
+            while more and self._dispatch.hungry:
+                unit = next(units, None)
+                more = unit is not None
+                if unit is not None:
+                    self._plan(unit)
+            self._give()
+            answer = self._engine.answer(_WAIT_SECONDS)
+            while answer is not None:
+                self._take(answer)
+                self._give()
+                answer = self._engine.answer(0)
+            self._refuse(self._dispatch.failed or self._dispatch.hanging(time.monotonic()))
+
+    def _look_at_workers(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = now
+        there = {worker.address: worker.threads for worker in self._engine.workers()}
+        for gone in self._dispatch.workers - there.keys():
+            log.warning("the worker %s has gone: its units are done elsewhere", gone)
+            for order in self._dispatch.lose(gone, "it has gone"):
+                self._engine.end(order)
+        for address, threads in there.items():
+            # One more than it can do at once, so that none of its threads waits for us.
+            self._dispatch.join(address, threads + 1)
+        if self._dispatch.workers:
+            self._seen = now
+        elif self.set_aside or now - self._seen > self._settings.worker_wait.total_seconds():
+            which = f": {'; '.join(self.set_aside[:3])}" if self.set_aside else ""
+            raise ClusterFailed(
+                f"the scheduler at {self._engine.address.scheduler} has no worker that can be used{which}",
+                hint="start workers with the same drkit as this machine has; see docs/cluster.md",
+            )
+
+    def _plan(self, unit: Unit) -> None:
+        self.units += 1
+        self._sizes[unit.number] = unit.bytes
+        self._spool.add(unit, self._canary(unit))
+        self._dispatch.add(unit.number, unit.bytes)
+
+    def _canary(self, unit: Unit) -> Canary:
+        """One of the unit's own blobs; of another's, where this unit has none that can be read."""
+        found = canary.plant(unit, self._source.head, self._dice)
+        if found is not None:
+            self._last = found
+        elif self._last is not None:
+            found = self._last._replace(position=self._dice.randrange(len(unit.items) + 1))
+        else:
+            raise ClusterFailed(
+                f"no blob of {unit.name} can be read here, so that workers could not be checked",
+                hint="this machine must see what its workers read, if only a few bytes of it",
+            )
+        return found
+
+    def _give(self) -> None:
+        while (order := self._dispatch.next(time.monotonic())) is not None:
+            planned = self._spool.get(order.unit)
+            message = messages.ask(self._place, planned.canary.planted(planned.unit))
+            self._engine.begin(order, self._perform, message, order.worker)
+
+    def _take(self, answer: Answer) -> None:
+        order = answer.call
+        assert isinstance(order, Order)
+        if not self._dispatch.is_running(order):
+            return
+        planned = self._spool.get(order.unit)
+        if answer.error:
+            if answer.unknown:
+                self._set_aside(order.worker, f"it lacks drkit {__version__}, or part of it: {answer.error}")
+            else:
+                self._dispatch.fail(order, answer.error)
+            return
+        try:
+            said = messages.replied(answer.data, len(planned.unit.items) + 1)
+        except ValueError as error:
+            self._dispatch.fail(order, f"its answer is none: {error}")
+            return
+        if said.refused:
+            self._set_aside(order.worker, f"it has drkit {said.refused}, and this machine {__version__}")
+        elif said.failed:
+            self._dispatch.fail(order, said.failed)
+        else:
+            self._judge(order, planned, dict(said.wrong))
+
+    def _judge(self, order: Order, planned: Planned, wrong: dict[int, Wrong]) -> None:
+        position = planned.canary.position
+        if not planned.canary.is_answered(wrong.pop(position, None)):
+            self._mistrust(order, planned)
+            return
+        own = {place - (place > position): each for place, each in wrong.items()}
+        self._spool.found(order.unit, own)
+        for other in self._dispatch.finish(order, time.monotonic()):
+            self._engine.end(other)
+        self._meter.add(self._sizes[order.unit])
+
+    def _mistrust(self, order: Order, planned: Planned) -> None:
+        """A worker has not read what this machine has read; unless that has changed since."""
+        if not canary.still_holds(planned.canary, self._source.head):
+            self._spool.add(planned.unit, self._canary(planned.unit))
+            self._dispatch.fail(order, "the blob that was planted has changed meanwhile")
+            return
+        self._set_aside(
+            order.worker,
+            "it answered wrongly for a planted blob, as who reads other storage; nothing that it did counts",
+        )
+
+    def _set_aside(self, worker: str, why: str) -> None:
+        """Give nothing to a worker any more, and what it has done to others."""
+        said = f"the worker {worker} was set aside: {why}"
+        log.warning("%s", said)
+        self.set_aside.append(said)
+        for order in self._dispatch.set_aside(worker):
+            self._engine.end(order)
+        for unit in self._dispatch.take_back(worker):
+            self._meter.add(-self._sizes[unit])
+            self._dispatch.add(unit, self._sizes[unit])
+
+    def _refuse(self, failed: Failed | None) -> None:
+        if failed is None:
+            return
+        unit = self._spool.get(failed.unit).unit
+        raise ClusterFailed(
+            f"{unit.name} failed {len(failed.reasons)} times, at last: {failed.reasons[-1]}", hint=_HINT
+        )

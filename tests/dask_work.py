@@ -1,0 +1,49 @@
+"""What workers of tests do with a unit: what drkit does, or what goes wrong in the world.
+
+Which of them misbehaves is said by the environment of its process; BENCH is a directory that all of them see.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+from drkit.blobs.units import messages, worker
+from drkit.tools import cluster
+
+_PATIENCE = 120
+
+
+def gated(message: bytes) -> bytes:
+    """Say that a unit has begun, and do it when the file `go` is there."""
+    bench = Path(os.environ["BENCH"])
+    (bench / f"began-{os.getpid()}-{threading.get_ident()}-{time.monotonic_ns()}").touch()
+    deadline = time.monotonic() + _PATIENCE
+    while not (bench / "go").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return worker.perform(message)
+
+
+def lying(message: bytes) -> bytes:
+    """Say of every blob that it is right, unread, where this worker lies."""
+    return messages.reply({}) if os.environ.get("LIES") else worker.perform(message)
+
+
+def hanging(message: bytes) -> bytes:
+    """Never end, where this worker hangs: until nobody waits for it, which a file tells then."""
+    wanted = cluster.wanted()
+    deadline = time.monotonic() + _PATIENCE
+    while os.environ.get("HANGS") and wanted() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if not wanted():
+        (Path(os.environ["BENCH"]) / f"unwanted-{os.getpid()}").touch()
+    return worker.perform(message)
+
+
+def failing(message: bytes) -> bytes:
+    """Fail at the unit that has a blob with these digits."""
+    if any(item.digest.endswith(os.environ["FAILS"]) for item in messages.asked(message).items):
+        raise RuntimeError("the disk is on fire")
+    return worker.perform(message)

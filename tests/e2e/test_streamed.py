@@ -1,0 +1,70 @@
+"""Where no disk can hold the images, a full drill reads them as a stream, and proves as much."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testenv import Site, damage
+from tests.e2e import gates, processes
+from tests.e2e.commands import Drkit
+from tests.e2e.test_bad_input import only
+from tests.e2e.test_drill_fails import detail, failed_drill, put_back, two_layers
+from tests.e2e.test_killed import kill_at, nothing_survives
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What a drill counts for a database with nothing in it.
+_EMPTY = 64 << 20
+
+
+@contextmanager
+def without_room_for_images(drkit: Drkit, place: Path) -> Iterator[Path]:
+    """The sandbox's directory on a disk that holds the database and half of the images."""
+    parts = drkit.ask("show", "latest")["parts"]
+    sizes = {kind: sum(p["bytes"] for p in parts if p["kind"] == kind) for kind in ("database", "blobs")}
+    where = place / "narrow"
+    where.mkdir()
+    size = 2 * sizes["database"] + _EMPTY + sizes["blobs"] // 2
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0711", "tmpfs", where], check=True)
+    try:
+        drkit.change(lambda document: document.setdefault("drill", {}).update(directory=str(where)))
+        yield where
+        assert list(where.iterdir()) == [], "nothing is left"
+    finally:
+        subprocess.run(["umount", where], check=True)
+        where.rmdir()
+
+
+def test_it_passes_and_says_so_also_after_a_kill(copy: Drkit, place: Path, root_only: None) -> None:
+    with without_room_for_images(copy, place) as narrow:
+        kill_at(gates.registry_serves(copy), "drill")
+        (left,) = (path.name for path in narrow.iterdir() if path.suffix != ".cache")
+        nothing_survives(copy)
+        result = copy.ask("drill")
+        assert (result["outcome"], result["streamed"]) == ("passed", True)
+        assert f"removed the sandbox that the killed drill {left} left" in result["problems"]
+        said = {one["subject"]: one["said"] for one in result["unproved"]}
+        assert "not that of a restore to a disk" in said["Restoring the images to a disk"]
+        assert "without restoring images to a disk" in Path(result["report"]).read_text()
+        assert {"mount the repository", "read blobs"} <= {stage["name"] for stage in result["stages"]}
+        assert all(control["caught"] for control in result["controls"])
+        assert result["unplanted"] == []
+    assert processes.survivors(copy.home) == []
+
+
+def test_a_flipped_byte_is_found_in_the_stream(
+    fresh: Drkit, site: Site, place: Path, root_only: None
+) -> None:
+    digest, _ = two_layers(site)
+    with put_back(damage.blob_path(site, digest)):
+        damage.flip_byte(site, digest, at=20)
+        fresh.change(only("database", "blobs"))
+        fresh.ask("backup")
+    with without_room_for_images(fresh, place):
+        ended = failed_drill(fresh, "tags can be pulled", "blobs hash to their names")
+        assert ended.envelope["result"]["streamed"]
+    assert f"the bytes of {digest} hash to sha256:" in detail(ended, "blobs hash to their names")
