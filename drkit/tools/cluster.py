@@ -127,11 +127,12 @@ def _outcome(future: Any) -> tuple[bytes, str, bool]:
 
 def wanted() -> Callable[[], bool]:
     """For a function that a worker calls: tells any of its threads whether somebody waits for it."""
-    from distributed import get_worker
-    from distributed.worker import thread_state  # type: ignore[attr-defined]  # only not in __all__
+    import distributed.worker
 
+    # Any: it is not in __all__, which a type checker sees only where the package is installed.
+    here: Any = distributed.worker
     try:
-        tasks, key = get_worker().state.tasks, thread_state.key
+        tasks, key = distributed.get_worker().state.tasks, here.thread_state.key
     except (ValueError, AttributeError):
         # In no worker at all.
         return lambda: True
