@@ -31,7 +31,7 @@ from drkit.points.ledger.keeping import Book
 from drkit.progress import Listener, silent
 from drkit.state.directory import State, private_directory
 from drkit.tools.parallel import all_of
-from drkit.tools.restic import output
+from drkit.tools.restic import integrity, output
 from drkit.tools.restic import repository as restic
 
 
@@ -139,7 +139,7 @@ class _Verify:
         """What was found, and which points are missed; raises what stops it."""
         started, catalog, options = time.monotonic(), self.catalog, self.options
         if not options.reads:
-            catalog.repository.check()
+            integrity.check(catalog.repository.access)
             return self._look(started)
         ledger = recording.open_ledger(catalog, "verify", self.directory / "ledger")
         try:

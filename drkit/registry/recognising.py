@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -23,11 +25,29 @@ def read(path: Path) -> RegistryInstallation:
 
 
 def parse(data: bytes, path: Path) -> RegistryInstallation:
-    """The registry that the bytes of its file describe, JSON being YAML too; raises as `read`."""
+    """The registry that the bytes of its file describe; raises as `read`."""
     try:
-        document = yaml.safe_load(data)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {str(error).splitlines()[0]}", hint=_HINT) from None
+        return _recognise(_document(data, path), path)
+    except RecursionError:
+        raise ConfigError(f"{path} refers to itself, or is nested too deeply", hint=_HINT) from None
+
+
+def _document(data: bytes, path: Path) -> object:
+    """JSON first: it may be indented by tabs, which YAML forbids.
+
+    The parser's own words are not told: they may quote a password.
+    """
+    with suppress(ValueError):
+        return json.loads(data)
+    try:
+        return yaml.safe_load(data)
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f": there is an error in line {mark.line + 1}" if mark else ", or has a value that is none"
+        raise ConfigError(f"{path} is not YAML{where}", hint=_HINT) from None
+
+
+def _recognise(document: object, path: Path) -> RegistryInstallation:
     if isinstance(document, dict):
         if zot_settings.is_one(document):
             return zot_settings.parse(document, path)

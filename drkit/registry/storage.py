@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from drkit.tools.restic import patterns
+
 TREE = PurePosixPath("docker/registry/v2")
 BLOBS = TREE / "blobs"
 REPOSITORIES = TREE / "repositories"
@@ -83,7 +85,7 @@ def digest_of_link(path: str) -> str | None:
 
 def uploads_patterns(root: Path) -> tuple[str, str]:
     """What restic is to leave out; the second takes back what the first says of tags with that name."""
-    top = root / REPOSITORIES
+    top = patterns.literal(root / REPOSITORIES)
     return f"{top}/**/_uploads", f"!{top}/**/_manifests/tags/_uploads"
 
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from testenv.machine import load
 from testenv.machine.image import prepared
-from testenv.machine.running import Machine, has_kvm
+from testenv.machine.running import Machine, find_program, has_kvm
 from testenv.machine.verdict import Verdict
 from testenv.processes import ServerError
 
@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     scratch = Path(tempfile.mkdtemp(prefix="drkit-vm-", dir="/var/tmp"))
     machine = None
     try:
+        find_program()
         image = prepared(options.cache, scratch, _say)
         load.pack(scratch / "load.tar", options.cases)
         machine = Machine(image, scratch)

@@ -73,10 +73,7 @@ class Machine:
         return f"{said}{console[-_TAIL:]}".strip()
 
     def _words(self, told: Path) -> tuple[str, ...]:
-        program, setpriv = shutil.which(_PROGRAM), shutil.which("setpriv")
-        if program is None or setpriv is None:
-            raise ServerError(f"{_PROGRAM} is not installed: apt-get install qemu-system-x86")
-        image = self.image
+        program, image = find_program(), self.image
         accelerator, processor = ("kvm", "host") if has_kvm() else ("tcg", "max,la57=off")
         disks = [f"file={image.disk},format=raw,if=virtio,snapshot=on"]
         disks += [f"file={self.directory / 'load.tar'},format=raw,if=virtio,readonly=on"]
@@ -88,7 +85,7 @@ class Machine:
         )
         return (
             # It ends with us, however we end.
-            setpriv, "--pdeathsig", "KILL", "--",
+            "setpriv", "--pdeathsig", "KILL", "--",
             program, "-nodefaults", "-display", "none", "-no-reboot", "-nic", "none",
             "-machine", "q35", "-accel", accelerator, "-cpu", processor,
             "-m", _MEMORY, "-smp", _PROCESSORS,
@@ -96,6 +93,14 @@ class Machine:
             *(word for disk in disks for word in ("-drive", disk)),
             "-serial", f"file:{self.log}", "-serial", f"file:{told}",
         )  # fmt: skip
+
+
+def find_program() -> str:
+    """qemu's path; raises ServerError."""
+    program = shutil.which(_PROGRAM)
+    if program is None:
+        raise ServerError(f"{_PROGRAM} is not installed: apt-get install qemu-system-x86")
+    return program
 
 
 def has_kvm() -> bool:

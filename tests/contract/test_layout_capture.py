@@ -70,6 +70,32 @@ def test_frozen_with_zots_own_database(repository: Repository, subvolume: Path, 
     assert [warning for warning in warnings if "meta.db" in warning] == []
 
 
+def test_a_repository_behind_a_link_is_not_left_out(repository: Repository, tmp_path: Path) -> None:
+    tree = fill(tmp_path / "zot")
+    (tree.root / "app").rename(tmp_path / "elsewhere")
+    (tree.root / "app").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="zot/app is a symbolic link, and would not be in the backup"):
+        taken(repository, tree.root, tmp_path / "volumes")
+
+
+def test_a_name_that_looks_like_a_pattern_hides_nothing(repository: Repository, tmp_path: Path) -> None:
+    tree = fill(tmp_path / "zot[1]")
+    (tree.root / "a*").touch()
+    (tree.root / "[a-t]*").touch()
+    files, warnings = taken(repository, tree.root, tmp_path / "volumes")
+    assert files == repositories(tree)
+    assert any(warning.startswith("[a-t]*, a*, notes.txt in ") for warning in warnings)
+
+
+def test_keys_that_zot_trusts_are_told_by_name(repository: Repository, tmp_path: Path) -> None:
+    tree = fill(tmp_path / "zot")
+    (tree.root / "_cosign").mkdir()
+    _files, warnings = taken(repository, tree.root, tmp_path / "volumes")
+    (said,) = [warning for warning in warnings if "_cosign" in warning]
+    assert said.startswith(f"{tree.root}/_cosign is not in the backup")
+    assert "[secrets]" in said
+
+
 def test_what_holds_no_layouts(tmp_path: Path) -> None:
     blobs = config.LayoutBlobs(kind="oci", path=tmp_path / "zot")
     with pytest.raises(ConfigError, match="there is no blob directory"):

@@ -22,6 +22,7 @@ from drkit.errors import (
 )
 from drkit.progress import Update
 from drkit.tools.process.command import Command
+from drkit.tools.restic import integrity
 from drkit.tools.restic import repository as restic
 from drkit.tools.restic.output import is_empty_share
 from drkit.tools.restic.repository import Repository
@@ -55,12 +56,12 @@ def test_the_installed_restic_is_new_enough() -> None:
 def test_a_new_repository_is_empty_and_opens(repository: Repository) -> None:
     repository.open()
     assert repository.snapshots(TAG) == ()
-    repository.check()
+    integrity.check(repository.access)
 
 
 def test_restic_and_drkit_agree_on_which_share_has_no_packs(repository: Repository) -> None:
     repository.save_stream([DATA], "file", [TAG], HOST)
-    packs = repository.packs()
+    packs = integrity.packs(repository.access)
     assert packs
     for number in (1, 2, 3):
         said = repository.access.check(
@@ -350,7 +351,7 @@ def test_snapshots_by_tag_oldest_first_and_forgetting(repository: Repository) ->
     assert names(repository) == [saved[0]]
     assert stored(repository) < size - len(DATA) / 2
     assert content(repository, saved[0], "/x") == b"1" * 9_000
-    repository.check("100%")
+    integrity.check(repository.access, "100%")
 
 
 def stored(repository: Repository) -> int:
@@ -377,9 +378,9 @@ def test_a_flipped_byte_is_found_by_reading(repository: Repository) -> None:
     with pack.open("r+b") as stream:
         stream.seek(1000)
         stream.write(b"\0" * 16)
-    repository.check()  # looks at the structure alone: that is why drkit hashes
+    integrity.check(repository.access)  # looks at the structure alone: that is why drkit hashes
     with pytest.raises(RepositoryDamaged):
-        repository.check("100%")
+        integrity.check(repository.access, "100%")
     with pytest.raises(ToolFailed):
         content(repository, saved.snapshot, "/x")
 

@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 from drkit.errors import ToolFailed
+from drkit.tools.restic import integrity
 from drkit.tools.restic.access import Access
 from drkit.tools.restic.repository import Repository
 
@@ -32,13 +33,13 @@ def stored(repository: Repository, tmp_path: Path) -> Repository:
 
 
 def test_a_sound_repository_has_all_packs_of_its_index(repository: Repository, stored: Repository) -> None:
-    assert stored.pack_faults() == ()
+    assert integrity.pack_faults(stored.access) == ()
     locks = Path(stored.access.url) / "locks"
     assert list(locks.iterdir()) == [], "it holds no lock, and so leaves none when it is ended early"
 
 
 def test_an_empty_repository_has_no_faults(repository: Repository) -> None:
-    assert repository.pack_faults() == ()
+    assert integrity.pack_faults(repository.access) == ()
 
 
 def test_missing_and_cut_packs_are_named(stored: Repository) -> None:
@@ -48,7 +49,7 @@ def test_missing_and_cut_packs_are_named(stored: Repository) -> None:
     second.chmod(0o600)
     with second.open("r+b") as file:
         file.truncate(size - 1)
-    assert sorted(stored.pack_faults()) == sorted(
+    assert sorted(integrity.pack_faults(stored.access)) == sorted(
         [
             f"pack {first.name[:8]}: does not exist",
             f"pack {second.name[:8]}: unexpected file size: got {size - 1}, expected {size}",
@@ -59,7 +60,7 @@ def test_missing_and_cut_packs_are_named(stored: Repository) -> None:
 def test_a_pack_that_no_index_names_is_no_fault(stored: Repository) -> None:
     pack = packs(stored)[0]
     shutil.copy(pack, pack.with_name("0" * 64))
-    assert stored.pack_faults() == ()
+    assert integrity.pack_faults(stored.access) == ()
 
 
 def test_a_damaged_index_is_met_although_the_cache_has_it(stored: Repository) -> None:
@@ -67,7 +68,7 @@ def test_a_damaged_index_is_met_although_the_cache_has_it(stored: Repository) ->
         index.chmod(0o600)
         index.write_bytes(index.read_bytes()[:-1] + b"\0")
     with pytest.raises(ToolFailed, match="restic repair index"):
-        stored.pack_faults()
+        integrity.pack_faults(stored.access)
 
 
 def test_snapshots_that_restic_passes_over_are_told(stored: Repository, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from drkit.errors import RepositoryRefused, ToolFailed
+from drkit.tools.restic import integrity
 from drkit.tools.restic.access import Access
 from drkit.tools.restic.key_file import QUICK, Cost, cost_of
 from drkit.tools.restic.repository import Repository
@@ -59,7 +60,7 @@ def test_the_only_key_is_a_quick_one(tmp_path: Path, where: str) -> None:
         kept = ("created", "username", "hostname")
         assert [json.loads(quick)[name] for name in kept] == [json.loads(dear)[name] for name in kept]
         assert b"".join(repository.read(saved, "/file")) == b"before"
-        repository.check("100%")
+        integrity.check(repository.access, "100%")
         wrong = tmp_path / "wrong"
         wrong.write_text("another\n")
         with pytest.raises(RepositoryRefused):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from drkit.errors import ToolFailed
+from drkit.tools.restic import integrity
 from drkit.tools.restic.repository import Repository
 from tests import needs
 
@@ -44,8 +45,8 @@ def test_everything_can_be_read(frozen: Repository, tmp_path: Path, caplog: pyte
     assert list(frozen.files(snapshot.id, "/")) == [("//file", 7)]
     assert frozen.restore(snapshot.id, tmp_path / "restored").files == 1
     assert (tmp_path / "restored" / "file").read_bytes() == b"content"
-    frozen.check("100%")
-    assert frozen.pack_faults() == ()
+    integrity.check(frozen.access, "100%")
+    assert integrity.pack_faults(frozen.access) == ()
     said = [record.message for record in caplog.records if "read without a lock" in record.message]
     assert len(said) == 1, "told once"
 

@@ -27,6 +27,7 @@ from drkit.secrets import capture, fingerprints
 from drkit.tools.parallel import Tasks, side_by_side
 from drkit.tools.postgres import programs
 from drkit.tools.process import execute
+from drkit.tools.restic import integrity
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Capture:
 
         Raises ToolFailed.
         """
-        if faults := self._context.repository.pack_faults():
+        if faults := integrity.pack_faults(self._context.repository.access):
             raise ToolFailed(
                 f"{len(faults)} pack files that its index names are missing or have another size:"
                 f" {'; '.join(faults[:3])}",

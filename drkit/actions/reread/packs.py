@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from drkit.actions.reread.budget import Budget, Limits
 from drkit.errors import RepositoryDamaged
 from drkit.points.ledger.joining import Round
-from drkit.tools.restic import output
+from drkit.tools.restic import integrity, output
 from drkit.tools.restic.repository import Repository
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Packs:
         self.read = 0
         self.read_bytes = 0
         self._done: set[int] = set()
-        for pack, known in repository.pack_sizes():
+        for pack, known in integrity.pack_sizes(repository.access):
             ledger.estimated |= known is None
             size, prefix = _USUAL_BYTES if known is None else known, int(pack[:2], 16)
             turn, before = ledger.listed(pack, size), self.turns[prefix]
@@ -74,13 +74,13 @@ class Packs:
         return (pack for packs in self._packs for pack, _ in packs)
 
     def check(self, subset: str | None) -> None:
-        """Let restic check itself and read that share; raises as Repository.check.
+        """Let restic check itself and read that share; raises as integrity.check.
 
         Which packs a share by chance has nobody knows: nothing is written down of them.
         """
         chosen = output.prefixes(subset) if subset else ()
         try:
-            unread = set(self._repository.check(subset))
+            unread = set(integrity.check(self._repository.access, subset))
         except RepositoryDamaged as error:
             # Of the others nobody knows whether they were read: they stay as they were.
             for prefix in chosen:

@@ -55,10 +55,11 @@ def judge(
     listed, points = points is not None, points or ()
     sealed = [p for p in points if p.status is PointStatus.SEALED and p.taken_at <= now + CLOCK_SKEW]
     drills = of_drills.in_order(sealed, now)
-    proof = next((drill for drill in reversed(drills) if drill.proves), None)
+    proofs = [drill for drill in reversed(drills) if drill.proves]
+    proof = next(iter(proofs), None)
     newest = sealed[0] if sealed else None
     copied = tuple(of_copies.judged(each, now) for each in further)
-    objectives = tuple(_objectives(settings, newest, proof, copied, reread, now))
+    objectives = tuple(_objectives(settings, newest, proofs, copied, reread, now))
     findings = (
         # First, for they may be the cause of what follows.
         *here,
@@ -113,23 +114,33 @@ def _elsewhere(
     }
 
 
+def _finished(drill: DrillNote) -> datetime:
+    return drill.finished_at
+
+
 def _objectives(
     settings: config.Config,
     newest: Point | None,
-    proof: DrillNote | None,
+    proofs: Sequence[DrillNote],
     copied: Sequence[RepositoryStatus],
     reread: Sequence[Reread],
     now: datetime,
 ) -> list[Objective]:
-    """The primary repository's drill says how long recovery takes; any shows that a point comes back."""
-    elsewhere = [each.last_passed_drill for each in copied if each.last_passed_drill]
-    latest = max([*elsewhere, *([proof] if proof else [])], key=lambda d: d.finished_at, default=None)
-    proof = proof or latest
+    """The primary repository's drills say how long recovery takes; any shows that a point comes back.
+
+    `proofs` are its full drills that passed, newest first. One that had no room for the images measured no
+    recovery time.
+    """
+    elsewhere = sorted(
+        (each.last_passed_drill for each in copied if each.last_passed_drill), key=_finished, reverse=True
+    )
+    latest = max([*elsewhere, *proofs[:1]], key=_finished, default=None)
+    times = (drill.recovery_time_seconds for drill in proofs or elsewhere)
     goals = settings.objectives
     bucketed = newest.manifest.bucket if newest and newest.manifest else None
     actual: dict[ObjectiveName, float | None] = {
         "rpo": (now - newest.taken_at).total_seconds() if newest else None,
-        "rto": proof.recovery_time_seconds if proof else None,
+        "rto": next((seconds for seconds in times if seconds is not None), None),
         "drill": (now - latest.finished_at).total_seconds() if latest else None,
         "reread": of_ledger.unread_seconds(reread, with_vault=bool(bucketed)),
     }

@@ -22,7 +22,7 @@ from drkit.model import (
 
 _NEVER = {
     "rpo": "there is no sealed recovery point",
-    "rto": "no full drill has passed, so nobody knows how long recovery takes",
+    "rto": "no full drill with room for the images has passed, so nobody knows how long recovery takes",
     "drill": "no full drill has ever passed",
     "reread": "nobody knows that everything that is stored was ever read, or some of it was found damaged",
 }

@@ -11,9 +11,11 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from drkit import config
+from drkit.blobs.directory.listing import LINK_HINT
 from drkit.errors import ConfigError, SourceChanged
 from drkit.progress import Listener
 from drkit.registry import layouts
+from drkit.tools.restic import patterns
 from drkit.tools.restic.output import Saved
 from drkit.tools.restic.repository import Repository
 from drkit.tools.tally import first_few
@@ -22,6 +24,8 @@ from drkit.volumes.freeze import Place, View, frozen
 _ATTEMPTS = 3
 # Beside the repositories, and not reported: zot makes them anew, or they are the file system's own.
 _USUAL = frozenset({"cache.db", "_trivy", "_sessions", "_restore_complete", "lost+found", layouts.METADATA})
+# Beside the repositories, too: the keys and certificates that were given to zot to check signatures with.
+_TRUSTED = ("_cosign", "_notation")
 
 
 def look(blobs: config.LayoutBlobs) -> None:
@@ -35,6 +39,9 @@ def look(blobs: config.LayoutBlobs) -> None:
             f"{blobs.path} holds the tree of a distribution registry, and no OCI layouts",
             hint='kind in [blobs] is "filesystem" for it',
         )
+    for entry in sorted(blobs.path.iterdir()):
+        if entry.is_symlink() and entry.is_dir() and layouts.may_hold(entry.name):
+            raise ConfigError(f"{entry} is a symbolic link, and would not be in the backup", hint=LINK_HINT)
     if next(layouts.repositories(blobs.path), None) is None and not (blobs.path / "cache.db").exists():
         raise ConfigError(
             f"{blobs.path} holds no registry: no repository with an {layouts.INDEX} is in it",
@@ -93,20 +100,26 @@ def reading_order(directory: PurePosixPath, names: list[str]) -> list[str]:
 
 def _left_out(root: Path, *, live: bool) -> tuple[list[str], list[str]]:
     """Patterns for what is no part of a repository, and sentences on what of it is worth one."""
-    patterns = [f"{root}/**/{start}*" for start in (".", "_")]
-    strange = []
+    left_out = [f"{patterns.literal(root)}/**/{start}*" for start in (".", "_")]
+    strange, said = [], []
     for entry in sorted(root.iterdir()):
         if entry.is_dir() and not entry.is_symlink() and layouts.may_hold(entry.name):
             continue
         if entry.name == layouts.METADATA and not live:
             continue
-        patterns.append(str(entry))
-        if entry.name not in _USUAL and not entry.name.startswith("."):
+        left_out.append(patterns.literal(entry))
+        if entry.name in _TRUSTED:
+            said.append(
+                f"{entry} is not in the backup: zot checks signatures with what is there; name it in paths of"
+                " [secrets]"
+            )
+        elif entry.name not in _USUAL and not entry.name.startswith("."):
             strange.append(entry.name)
-    said = [f"{first_few(strange)} in {root}: no part of the registry, and not in the backup"] * bool(strange)
+    if strange:
+        said.append(f"{first_few(strange)} in {root}: no part of the registry, and not in the backup")
     if live and (root / layouts.METADATA).exists():
         said.append(
             f"{root / layouts.METADATA} is not in the backup, for {root} is read live: users' API keys,"
             " bookmarks and counts of downloads would be lost; a volume that can be frozen keeps them"
         )
-    return patterns, said
+    return left_out, said

@@ -92,8 +92,9 @@ def _stages(paper: Output, report: DrillReport) -> None:
 
 
 def _recovery_time(report: DrillReport) -> str:
-    streamed = ", images not restored to a disk" if report.streamed else ""
-    return f"{duration(report.recovery_time_seconds)}{streamed}"
+    if report.streamed:
+        return "not measured: the images were not restored to a disk"
+    return duration(report.recovery_time_seconds)
 
 
 def _figures(paper: Output, report: DrillReport) -> None:

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-from drkit.errors import NotRemoved, RepositoryDamaged, ToolFailed, ToolTooOld
+from drkit.errors import NotRemoved, ToolFailed, ToolTooOld
 from drkit.logs import redact
 from drkit.progress import Listener, silent, wants_totals
 from drkit.tools.process import execute
@@ -30,18 +30,13 @@ from drkit.tools.restic.output import (
     Restored,
     Saved,
     Snapshot,
-    damaged_packs,
     files_in,
-    found_damage,
     lacks,
     last_words,
     owned_files_in,
-    pack_faults,
-    packs_are_listed,
     parse_version,
     snapshot_of,
     special_in,
-    unread_packs,
     unread_snapshots,
     whole_lines,
 )
@@ -348,76 +343,6 @@ class Repository:
         restic leaves some (up to 5 %) where removing it costs much rewriting, unless `everything` must go.
         """
         self.access.check_mending("prune", *(("--max-unused=0",) if everything else ()))
-
-    def packs(self) -> tuple[str, ...]:
-        """The names of all pack files, from a listing."""
-        done = self.access.check(self.access.command("list", "packs", "--no-lock", "--quiet"))
-        return tuple(done.text.split())
-
-    def check(self, read_data_subset: str | None = None) -> tuple[str, ...]:
-        """The repository's own integrity; with a subset (`5%`, `1/7`, `2G`) reads that much data as well.
-
-        Returns the packs that no index names, which restic does not read. Raises RepositoryDamaged where
-        restic found damage, and ToolFailed where it could not look.
-        """
-        # Only who asks for more words is told which packs no index names.
-        options = (f"--read-data-subset={read_data_subset}", "--verbose") if read_data_subset else ()
-        done = self.access.run_mending("check", *options)
-        try:
-            self.access.judge(self.access.command("check", *options), done)
-        except ToolFailed as error:
-            if type(error) is ToolFailed and found_damage(error.message):
-                packs = damaged_packs(done.stderr)
-                raise RepositoryDamaged(error.message, hint=error.hint, packs=packs) from None
-            raise
-        return unread_packs(done.text)
-
-    def pack_sizes(self) -> Iterator[tuple[str, int | None]]:
-        """The names of all pack files, sorted, each with its size in bytes.
-
-        restic tells no sizes: they are known where the repository is a directory, else None.
-        """
-        folder = Path(self.access.url.removeprefix("local:"), "data")
-        local = folder.is_dir()
-        for pack in sorted(self.packs()):
-            try:
-                yield pack, (folder / pack[:2] / pack).stat().st_size if local else None
-            except OSError:
-                # Removed meanwhile, or in the layout of an older restic.
-                yield pack, None
-
-    def pack_faults(self) -> tuple[str, ...]:
-        """The packs that the index names and that are missing or have another size, a sentence each.
-
-        The index is read and the packs are listed; no pack is read, and nothing comes from the cache. Raises
-        ToolFailed where the index cannot be read.
-        """
-        if self._pack_faults():
-            # Perhaps somebody has just removed them with `prune`: it holds a lock until the index is new.
-            self.open()
-            return self._pack_faults()
-        return ()
-
-    def _pack_faults(self) -> tuple[str, ...]:
-        """What `check` finds before it walks all trees: restic has no command for that alone, so it is ended
-        there: killed, for it may go on for long when it is asked (seen with restic 0.18).
-        """
-        # Without a lock and a cache nothing of it is left behind.
-        command = self.access.command("check", "--no-lock", "--no-cache")
-        # Both outputs in one pipe, in their order.
-        words = ("sh", "-c", 'exec "$@" 2>&1', "sh", *command.arguments)
-        joined = replace(command, arguments=words, nothing_behind=True)
-        said: list[str] = []
-
-        def ended(done: Completed) -> None:
-            self.access.judge(command, Completed(done.code, b"", "\n".join(said)))
-
-        with contextlib.closing(execute.lines(joined, ended=ended)) as lines:
-            for line in lines:
-                said.append(line.decode("utf-8", "replace").strip())
-                if packs_are_listed(said[-1]):
-                    break
-        return pack_faults(said)
 
     def _save(
         self,

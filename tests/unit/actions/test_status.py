@@ -114,6 +114,16 @@ def test_what_happened_in_time_meets_the_objectives(settings: config.Config) -> 
     assert found.problems == ()
 
 
+def test_a_drill_without_room_for_the_images_measures_no_recovery_time(settings: config.Config) -> None:
+    measured = drill_note("p", NOW - 3 * HOUR)
+    streamed = replace(drill_note("p", NOW - HOUR), id="streamed", recovery_time_seconds=None)
+    only = judge(settings, [sealed("p", NOW - 4 * HOUR, streamed)], NOW)
+    assert met(only) == {"rpo": True, "rto": False, "drill": True}
+    assert [(f.subject, "room for the images" in f.message) for f in only.findings] == [("rto", True)]
+    found = judge(settings, [sealed("p", NOW - 4 * HOUR, measured, streamed)], NOW)
+    assert met(found) == {"rpo": True, "rto": True, "drill": True}
+
+
 def test_a_point_from_the_future_meets_no_objective(settings: config.Config) -> None:
     """A clock that was wrong for one night must not make every later night look fine."""
     wrong = sealed("wrong", NOW + 1461 * DAY, drill_note("wrong", NOW + 1461 * DAY))

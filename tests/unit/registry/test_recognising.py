@@ -195,12 +195,29 @@ def test_zots_storage_that_cannot_be_backed_up(more: dict[str, Any], said: str) 
         ("services: {}", "is the configuration of no registry that drkit knows"),
         ("[1, 2]", "is the configuration of no registry that drkit knows"),
         ("", "is the configuration of no registry that drkit knows"),
-        ("a: [", "is not YAML"),
+        ("a: [", "is not YAML: there is an error in line 1"),
+        ("version: 2020-13-45\nstorage: filesystem", "is not YAML"),
+        ("version: '\x01'", "is not YAML"),
+        ("[" * 100_000, "is nested too deeply"),
+        ("storage: &a {rootDirectory: /x, loop: *a}", "refers to itself"),
     ],
 )
 def test_what_is_no_such_file(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         parsed(text)
+
+
+@pytest.mark.parametrize("secret", ["*hunter22", "!hunter22", "'hunter22\n  a: b: c", "hunter22: x: y"])
+def test_a_password_that_is_no_yaml_is_not_told(secret: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parsed(f"version: 0.1\nhttp: {{}}\nproxy:\n  password: {secret}\nstorage: filesystem")
+    assert "in line" in caught.value.message
+    assert "hunter22" not in caught.value.message
+
+
+def test_json_may_be_indented_by_tabs() -> None:
+    text = json.dumps({"storage": {"rootDirectory": "/var/lib/zot"}}, indent="\t")
+    assert parsed(text).root == Path("/var/lib/zot")
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

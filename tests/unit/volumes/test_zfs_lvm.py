@@ -1,6 +1,6 @@
-"""ZFS and LVM: commands as values, and answers in the forms that zfs-list(8) and lvmreport(7) define.
+"""ZFS and LVM: commands as values, and answers as zfs 2.1 and lvm 2.03 gave them in a virtual machine.
 
-Neither runs where these tests do; what they say here follows the projects' documentation.
+Neither runs where these tests do; tests/vm runs both.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from drkit.errors import CannotFreeze, ToolFailed
-from drkit.volumes import lvm, zfs
+from drkit.volumes import lvm, standing, zfs
 from drkit.volumes.choice import from_record, to_record
 from drkit.volumes.lvm import Lvm, Volume
 from drkit.volumes.standing import Standing
@@ -53,6 +53,45 @@ def test_children_are_mounted_where_they_are_parents_first() -> None:
         ("mount", "-t", "zfs", "-o", "ro", f"tank/blobs@{NAME}", f"{PATH}/docker/blobs"),
         ("mount", "-t", "zfs", "-o", "ro", f"tank/x@{NAME}", f"{PATH}/docker/blobs/sha256"),
     )
+
+
+# util-linux 2.38, of a registry's directory with two datasets in one another, the inner one from elsewhere.
+_DATASETS = {
+    "/srv": "tank",
+    "/srv/data": "tank/data",
+    "/srv/data/registry": "tank/data/registry",
+    "/srv/data/registry/docker": "tank/data/registry/docker",
+    "/srv/data/registry/docker/registry/v2": "tank/elsewhere",
+}
+_MOUNTS = [
+    {"target": target, "source": dataset, "fsroot": "/", "fstype": "zfs", "maj:min": f"0:{number}"}
+    for number, (target, dataset) in enumerate(_DATASETS.items(), 27)
+]
+
+
+def test_datasets_in_one_another_as_findmnt_tells_of_them() -> None:
+    def told(*mounts: dict[str, str]) -> str:
+        return json.dumps({"filesystems": mounts})
+
+    found = standing.parse(told(_MOUNTS[2]), told(*_MOUNTS), Path("/srv/data/registry"))
+    assert (found.source, found.inside, found.device) == ("tank/data/registry", PurePosixPath("/"), "0:29")
+    assert [(mount.source, mount.target) for mount in zfs.children(found)] == [
+        ("tank/data/registry/docker", "/srv/data/registry/docker"),
+        ("tank/elsewhere", "/srv/data/registry/docker/registry/v2"),
+    ]
+    assert not lvm.is_logical(found.device)
+
+
+def test_a_pools_datasets_and_their_snapshots_as_zfs_lists_them() -> None:
+    text = (
+        "tank\t3475189812087251855\ntank/data\t1012923545084955912\n"
+        "tank/data/registry/disk\t9118059533376282742\n"
+    )
+    assert zfs.parse_list(text)["tank/data/registry/disk"] == "9118059533376282742"
+    assert zfs.parse_list("tank/data@me\tme\ntank/elsewhere@me\tme\n") == {
+        "tank/data@me": "me",
+        "tank/elsewhere@me": "me",
+    }
 
 
 def test_a_zvol_is_cloned_beside_itself() -> None:
