@@ -59,7 +59,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry's root directory with a blob that has other bytes than its name says, and one that has none."""
+    """A registry's root directory; one blob has other bytes than its name says, and one has none."""
     top = tmp_path_factory.mktemp("registry")
     dice = random.Random(7)
     for _ in range(_BLOBS):

@@ -77,7 +77,7 @@ class Round:
         self.spool = spool or Spool(directory / "read")
         self.estimated = False
         self._directory, self._reader = directory, reader
-        # What is in this very repository is that by whatever name a host calls it; of vaults there may be two.
+        # This repository is the same, whatever a host calls it; of vaults there may be two.
         self._old = [each for each in old if each.kind == kind and (kind != "vault" or each.where == where)]
         listings = [e.listed_at for e in self._old if e.listed_at <= reader.present + CLOCK_SKEW]
         self._listed_at = max(listings, default=oldest)
@@ -142,7 +142,7 @@ class Round:
     def write(self, path: Path) -> StoreProofs:
         """Write the new ledger, and count what is in it.
 
-        Where the store was listed it has what was listed, else all that is known, and what was read if it grows.
+        It has what was listed, where that was all; else all that is known, and what was read if it grows.
         """
         self._flush()
         tally = _Tally(len(self._marks.every))
