@@ -127,11 +127,12 @@ def _outcome(future: Any) -> tuple[bytes, str, bool]:
 
 def wanted() -> Callable[[], bool]:
     """For a function that a worker calls: tells any of its threads whether somebody waits for it."""
-    from distributed import get_worker
-    from distributed.worker import thread_state  # type: ignore[attr-defined]  # only not in __all__
+    import distributed.worker
 
+    # Any: it is not in __all__, which a type checker sees only where the package is installed.
+    here: Any = distributed.worker
     try:
-        tasks, key = get_worker().state.tasks, thread_state.key
+        tasks, key = distributed.get_worker().state.tasks, here.thread_state.key
     except (ValueError, AttributeError):
         # In no worker at all.
         return lambda: True
@@ -153,16 +154,7 @@ def connected(address: Address) -> Iterator[Cluster]:
     distributed = _library()
     security = _security(distributed, address)
     try:
-        with warnings.catch_warnings():
-            # Other versions are refused below, in our own words.
-            warnings.simplefilter("ignore")
-            client = distributed.Client(
-                address.scheduler,
-                timeout=_CONNECT_SECONDS,
-                security=security,
-                set_as_default=False,
-                direct_to_workers=False,
-            )
+        client = _client(distributed, address.scheduler, security)
     except TypeError as error:
         # What the scheduler itself raised, whose methods take other arguments.
         raise ClusterFailed(
@@ -179,8 +171,38 @@ def connected(address: Address) -> Iterator[Cluster]:
         _refuse_other(client, address)
         yield Cluster(client, address)
     finally:
-        with contextlib.suppress(Exception):  # it is gone already
-            client.close(timeout=_CONNECT_SECONDS)
+        _close(client)
+
+
+def _client(distributed: Any, scheduler: str, security: Any) -> Any:
+    """A client that is connected; one that cannot be is closed, whatever is raised.
+
+    Made in two steps, so that it is at hand then: it would try to close itself when Python ends, in vain and
+    with a traceback.
+    """
+    client = distributed.Client.__new__(distributed.Client)
+    client.status = "newly-created"
+    try:
+        with warnings.catch_warnings():
+            # Other versions are refused by `connected`, in our own words.
+            warnings.simplefilter("ignore")
+            client.__init__(
+                scheduler,
+                timeout=_CONNECT_SECONDS,
+                security=security,
+                set_as_default=False,
+                direct_to_workers=False,
+            )
+    except BaseException:
+        _close(client)
+        raise
+    return client
+
+
+def _close(client: Any) -> None:
+    with contextlib.suppress(Exception):  # it is gone already
+        client.close(timeout=_CONNECT_SECONDS)
+    client.status = "closed"
 
 
 def _library() -> Any:

@@ -41,6 +41,7 @@ def report(directory: Path, blobs: int) -> str:
     for name in _names(blobs):
         before.listed(name, BLOB_BYTES)
         before.spool.right(name, BLOB_BYTES)
+    before.all_listed()
     before.write(directory / "before.ledger")
     made = Round("vault", "bench", [], _reader(start), start - _DAY, directory / "first")
     old: list[LedgerFile] = []
@@ -53,6 +54,8 @@ def report(directory: Path, blobs: int) -> str:
         bare += _measured(partial(_hash, files, some, None))
         first += _measured(partial(_hash, files, some, made))
         later += _measured(partial(_hash, files, some, again))
+    for each in (made, again):
+        each.all_listed()
     first += _measured(lambda: made.write(directory / "first.ledger"))
     later += _measured(lambda: again.write(directory / "second.ledger"))
     size = (directory / "second.ledger").stat().st_size

@@ -47,6 +47,7 @@ def written(of: Catalog, at: datetime, home: Path, right: set[int]) -> LedgerSum
         ledger.listed(digest, 100)
         if number in right:
             ledger.spool.right(digest, 100)
+    ledger.all_listed()
     return made.write()
 
 
@@ -66,6 +67,7 @@ def test_what_several_hosts_have_read_comes_together_and_none_piles_up(
         ledger = each.round("vault", "here")
         for item in range(10):
             ledger.listed(f"sha256:{item:0<64x}", 100)
+        ledger.all_listed()
         ledger.spool.right(f"sha256:{number + 2:0<64x}", 100)
         each.write()
     assert len(keeping.current(one.snapshots())) == 2
@@ -174,3 +176,20 @@ def test_a_damaged_pack_is_wrong_and_the_others_stay_as_they_were(
     assert caught.value.packs == (victim.name,)
     (store,) = made.write().stores
     assert (store.wrong_items, store.wrong_bytes, store.read) == (1, len(data), ())
+
+
+def test_damage_that_one_of_two_hosts_has_found_is_not_hidden_by_the_other(
+    repository: Repository, tmp_path: Path
+) -> None:
+    site = catalog(repository, tmp_path / "state")
+    first, second = (book(site, NOW - n * DAY, tmp_path / f"host{n}") for n in (2, 1))
+    for each in (first, second):
+        ledger = each.round("vault", "here")
+        ledger.listed(f"sha256:{1:0<64x}", 100)
+        ledger.all_listed()
+        (ledger.spool.wrong if each is first else ledger.spool.right)(f"sha256:{1:0<64x}", 100)
+        each.write()
+    found, _ = keeping.summaries(site, site.snapshots())
+    assert found is not None
+    assert [store.wrong_items for store in found.stores] == [1]
+    assert [store.wrong_items for store in written(site, NOW, tmp_path / "next", set()).stores] == [0]

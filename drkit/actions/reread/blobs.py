@@ -51,6 +51,7 @@ class ShareOfBlobs:
 
     def later(self) -> Iterable[Entry]:
         """What is to be read when all were seen."""
+        self._ledger.all_listed()
         return ()
 
     def judged(self, entry: Entry, *, right: bool) -> None:
@@ -87,6 +88,7 @@ class LongestUnread:
 
     def later(self) -> Iterator[Entry]:
         """In the order of their turns, until the budget is used up; at least one."""
+        self._ledger.all_listed()
         self._flush()
         budget = Budget(self._limits)
         query = "SELECT digest, key, size, version, locked_until FROM entry ORDER BY turn, place, number"

@@ -61,6 +61,7 @@ class Packs:
             self.turns[prefix] = turn if before is None else min(before, turn)
             self._packs[prefix].append((pack, size))
             self.sizes[prefix] += size
+        ledger.all_listed()
 
     @property
     def found(self) -> PacksRead:

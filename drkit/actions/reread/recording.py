@@ -27,11 +27,11 @@ def open_ledger(
     What it reads counts as read when it `began`, by default now. Nothing in the repository is older than its
     oldest snapshot: reports of drills stay for years, when their points have long gone.
     """
-    now = began or utc_now()
+    now = utc_now()
     every = catalog.repository.listed()[0]
     own = [each for each in every if seals.SITE + catalog.site in each.tags]
     oldest = min((each.time for each in every), default=now)
-    reader = Reader(run or new_id(now), verb, platform.node(), now)
+    reader = Reader(run or new_id(now), verb, platform.node(), began or now, now)
     book = Book(catalog, own, reader, oldest, directory)
     for doubt in book.found.doubts:
         log.warning("%s", doubt)

@@ -16,7 +16,7 @@ _REMEMBERED = 256
 
 
 class Order(NamedTuple):
-    """A unit that a worker is to do; the attempt tells it from an earlier one of the same two."""
+    """A unit that a worker is to do; the attempt, counted over the whole run, tells it from any other."""
 
     unit: int
     worker: str
@@ -42,6 +42,8 @@ class Rules:
     slow_times: float = 4.0
     # Before anything is done nobody knows how fast a worker is: bytes a second that any should do.
     slowest: float = 4 << 20
+    # Units of fewer bytes say nothing of the others' time.
+    telling: int = 1 << 20
 
 
 @dataclass
@@ -50,7 +52,6 @@ class _Unit:
     running: dict[Order, float] = field(default_factory=dict)
     tried: set[str] = field(default_factory=set)
     reasons: list[str] = field(default_factory=list)
-    attempts: int = 0
 
 
 class Dispatch:
@@ -66,6 +67,7 @@ class Dispatch:
         self._busy: Counter[str] = Counter()
         self._aside: set[str] = set()
         self._rates: deque[float] = deque(maxlen=_REMEMBERED)
+        self._attempts = 0
 
     @property
     def workers(self) -> frozenset[str]:
@@ -115,6 +117,14 @@ class Dispatch:
         self._busy.pop(worker, None)
         return orders
 
+    def withdraw(self, unit: int) -> list[Order]:
+        """Whoever is doing the unit does it for nothing, which is nobody's fault; it is given out anew."""
+        orders = list(self._open[unit].running)
+        for order in orders:
+            self._drop(order)
+            self._again(unit)
+        return orders
+
     def take_back(self, worker: str) -> list[int]:
         """The units that a worker has done: they are done no more, and are to be added again."""
         units = [unit for unit, name in self.done.items() if name == worker]
@@ -150,7 +160,8 @@ class Dispatch:
         """A worker has done a unit rightly; what else is doing the same is to be ended, and is returned."""
         unit = self._open[order.unit]
         del self._open[order.unit]
-        if (took := now - unit.running[order]) > 0:
+        # What has no bytes, or a few, tells nothing of how fast bytes are read.
+        if unit.size >= self._rules.telling and (took := now - unit.running[order]) > 0:
             self._rates.append(unit.size / took)
         for other in unit.running:
             self._free(other)
@@ -181,18 +192,18 @@ class Dispatch:
 
     def _is_slow(self, unit: _Unit, now: float) -> bool:
         """Whether the worker that began last has had its time."""
-        if not unit.running:
+        took = now - max(unit.running.values(), default=now)
+        if took <= self._rules.slow_after:
             return False
         rate = median(self._rates) if self._rates else self._rules.slowest
-        patience = max(self._rules.slow_after, self._rules.slow_times * unit.size / rate)
-        return now - max(unit.running.values()) > patience
+        return took > self._rules.slow_times * unit.size / rate
 
     def _order(self, number: int, free: list[str], now: float) -> Order:
         unit = self._open[number]
         # One that has not had it, and among those the one with most room.
         name = max(free, key=lambda each: (each not in unit.tried, self._slots[each] - self._busy[each]))
-        unit.attempts += 1
-        order = Order(number, name, unit.attempts)
+        self._attempts += 1
+        order = Order(number, name, self._attempts)
         unit.running[order] = now
         unit.tried.add(name)
         self._busy[name] += 1

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 # How often the scheduler is asked for its workers, and how long an answer is waited for before that.
 _LOOK_SECONDS = 1.0
 _WAIT_SECONDS = 0.2
+# So many units of which nothing can be read may come before the first that can.
+_BARREN = 256
 _HINT = "see the logs of the workers; `--cluster local` does without the cluster this once"
 
 
@@ -54,6 +56,9 @@ class Spreading:
         # Of a service that repeats itself nobody learns which blob is asked for with a wrong size.
         self._dice = random.SystemRandom()
         self._last: Canary | None = None
+        # Units of which no blob can be read here wait for another's canary.
+        self._barren: list[Unit] = []
+        self._more = True
         self._looked = self._seen = 0.0
 
     @property
@@ -74,23 +79,30 @@ class Spreading:
 
         Raises ClusterFailed where one fails three times, or where no worker comes; ClusterUnreachable.
         """
-        more = True
         self._seen = time.monotonic()
-        while more or not self._dispatch.is_whole:
+        while self._more or not self._dispatch.is_whole:
             stopping.stop_if_asked()
             self._look_at_workers()
-            while more and self._dispatch.hungry:
-                unit = next(units, None)
-                more = unit is not None
-                if unit is not None:
-                    self._plan(unit)
-            self._give()
+            self._fill(units)
             answer = self._engine.answer(_WAIT_SECONDS)
             while answer is not None:
                 self._take(answer)
-                self._give()
+                self._fill(units)
                 answer = self._engine.answer(0)
             self._refuse(self._dispatch.failed or self._dispatch.hanging(time.monotonic()))
+
+    def _fill(self, units: Iterator[Unit]) -> None:
+        """Give every worker as much as it has room for: an answer is waited for only then."""
+        self._give()
+        while self._more and self._dispatch.hungry:
+            stopping.stop_if_asked()
+            unit = next(units, None)
+            if unit is None:
+                self._more = False
+                self._refuse_unreadable()
+            else:
+                self._plan(unit)
+            self._give()
 
     def _look_at_workers(self) -> None:
         now = time.monotonic()
@@ -115,24 +127,35 @@ class Spreading:
             )
 
     def _plan(self, unit: Unit) -> None:
+        planted = self._canary(unit)
+        if planted is None:
+            self._barren.append(unit)
+            if len(self._barren) >= _BARREN:
+                self._refuse_unreadable()
+            return
         self.units += 1
         self._sizes[unit.number] = unit.bytes
-        self._spool.add(unit, self._canary(unit))
+        self._spool.add(unit, planted)
         self._dispatch.add(unit.number, unit.bytes)
+        waiting, self._barren = self._barren, []
+        for each in waiting:
+            self._plan(each)
 
-    def _canary(self, unit: Unit) -> Canary:
+    def _canary(self, unit: Unit) -> Canary | None:
         """One of the unit's own blobs; of another's, where this unit has none that can be read."""
         found = canary.plant(unit, self._source.head, self._dice)
         if found is not None:
             self._last = found
         elif self._last is not None:
             found = self._last._replace(position=self._dice.randrange(len(unit.items) + 1))
-        else:
+        return found
+
+    def _refuse_unreadable(self) -> None:
+        if self._barren:
             raise ClusterFailed(
-                f"no blob of {unit.name} can be read here, so that workers could not be checked",
+                f"no blob of {self._barren[0].name} can be read here, so that workers could not be checked",
                 hint="this machine must see what its workers read, if only a few bytes of it",
             )
-        return found
 
     def _give(self) -> None:
         while (order := self._dispatch.next(time.monotonic())) is not None:
@@ -178,8 +201,12 @@ class Spreading:
     def _mistrust(self, order: Order, planned: Planned) -> None:
         """A worker has not read what this machine has read; unless that has changed since."""
         if not canary.still_holds(planned.canary, self._source.head):
-            self._spool.add(planned.unit, self._canary(planned.unit))
+            self._last = None
+            self._spool.add(planned.unit, self._canary(planned.unit) or planned.canary)
             self._dispatch.fail(order, "the blob that was planted has changed meanwhile")
+            # Who does it as well was asked about the old one.
+            for other in self._dispatch.withdraw(order.unit):
+                self._engine.end(other)
             return
         self._set_aside(
             order.worker,

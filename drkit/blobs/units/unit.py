@@ -51,7 +51,8 @@ def cut(entries: Iterable[Entry], most: int) -> Iterator[Unit]:
     items: list[Entry] = []
     number, cost, prefix = 0, 0, ""
     for entry in entries:
-        own, here = max(entry.size, 0) + _OPENING, entry.digest[:_PREFIX]
+        size, here = entry.size, entry.digest[:_PREFIX]
+        own = size + _OPENING if size > 0 else _OPENING
         if items and (here != prefix or cost + own > most):
             number += 1
             yield Unit(number, tuple(items))

@@ -29,12 +29,21 @@ _END: Record = (b"\xff" * (records.NAME_BYTES + 1), 0, 0)
 
 @dataclass(frozen=True)
 class Reader:
-    """Who reads: one run of a verb on a host, at a moment."""
+    """Who reads: one run of a verb on a host, at a moment.
+
+    `now`, by default the same, is when its ledger is opened: what others have done until then is not to come.
+    """
 
     run: str
     verb: str
     host: str
     at: datetime
+    now: datetime | None = None
+
+    @property
+    def present(self) -> datetime:
+        """What is dated later than this is dated in the future."""
+        return self.now or self.at
 
     def mark(self, *, right: bool) -> Mark:
         """What it leaves on what it has read."""
@@ -45,7 +54,8 @@ class Round:
     """One run's work on the ledger of one store; `old` are the ledgers that there are of it.
 
     What is in none of them was not there when it was listed last; before the first ledger it may be as old as
-    `oldest`, the oldest that anything in the store can be. Without a listing it `grows` by what is read.
+    `oldest`, the oldest that anything in the store can be. Without a listing it `grows` by what is read. One
+    that ends early tells nothing: what it has not come to is no newer than it was, and is still there.
     `directory` is the run's own, and is made; `spool` has what was read already.
     """
 
@@ -67,12 +77,13 @@ class Round:
         self.spool = spool or Spool(directory / "read")
         self.estimated = False
         self._directory, self._reader = directory, reader
-        self._old = [each for each in old if (each.kind, each.where) == (kind, where)]
-        listings = [e.listed_at for e in self._old if e.listed_at <= reader.at + CLOCK_SKEW]
+        # This repository is the same, whatever a host calls it; of vaults there may be two.
+        self._old = [each for each in old if each.kind == kind and (kind != "vault" or each.where == where)]
+        listings = [e.listed_at for e in self._old if e.listed_at <= reader.present + CLOCK_SKEW]
         self._listed_at = max(listings, default=oldest)
         # Of what is dated in the future nobody knows anything.
         self._counted = {
-            mark: believed(mark, reader.at, CLOCK_SKEW, oldest)
+            mark: believed(mark, reader.present, CLOCK_SKEW, oldest)
             for each in self._old
             for number, mark in enumerate(each.marks)
             if number in each.used
@@ -86,12 +97,17 @@ class Round:
         self._last, self._turn = b"", 0
         self._path = directory / "listed"
         self._held = bytearray()
-        self._was_listed = False
+        self._is_listed = False
 
     @property
     def is_first(self) -> bool:
         """Whether there is no ledger of the store yet."""
         return not self._old
+
+    @property
+    def counts(self) -> bool:
+        """Whether it can say what there is in the store."""
+        return self._is_listed or self.grows or not self.is_first
 
     def known(self) -> Iterator[Record]:
         """What all earlier ledgers say together, by the numbers of this round's marks."""
@@ -103,9 +119,9 @@ class Round:
     def listed(self, digest: str, size: int) -> int:
         """An item is there; given in the order of their names. Returns its turn: the lowest is read first.
 
-        An item that comes twice, as in two versions, counts once.
+        An item that comes twice, as in two versions, counts once. `all_listed` says that this was all.
         """
-        self._was_listed = True
+        self.grows = False
         name = records.name_of(digest)
         if name == self._last:
             return self._turn
@@ -118,16 +134,21 @@ class Round:
             self._flush()
         return self._turn
 
+    def all_listed(self) -> None:
+        """Whatever is in the store was given to `listed`."""
+        self.grows = False
+        self._is_listed = True
+
     def write(self, path: Path) -> StoreProofs:
         """Write the new ledger, and count what is in it.
 
-        Where the store was listed it has what was listed, else also all that is known and was read now.
+        It has what was listed, where that was all; else all that is known, and what was read if it grows.
         """
         self._flush()
         tally = _Tally(len(self._marks.every))
-        base = records.unpacked(self._path) if self._was_listed else self.known()
+        base = records.unpacked(self._path) if self._is_listed else self.known()
         found = self._judged(base)
-        at = self._reader.at if self._was_listed else self._listed_at
+        at = self._reader.at if self._is_listed else self._listed_at
         records.write(path, self.kind, self.where, at, self._marks.every, tally.counted(found))
         return tally.proofs(self.kind, self.where, self._marks.every, estimated=self.estimated)
 
@@ -162,9 +183,13 @@ class Round:
                 head = next(groups, None)
             count = len(rows)
             for name, (good, size) in self.spool.of(prefix).items():
-                # What is there no more was removed meanwhile.
-                if name in rows or (self.grows and not self._was_listed):
-                    rows[name] = (right if good else wrong, size)
+                mark = right if good else wrong
+                if known := rows.get(name):
+                    # A drill's readings are older than what another host may have found in its hours.
+                    rows[name] = (max(mark, known[0]), size)
+                elif self.grows:
+                    # Where it does not, this was removed meanwhile.
+                    rows[name] = (mark, size)
             names: Iterable[bytes] = rows if len(rows) == count else sorted(rows)
             for name in names:
                 yield name, *rows[name]

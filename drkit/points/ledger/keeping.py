@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
 from drkit.errors import Failure, NotRemoved, RestoreDamaged
-from drkit.model.reread import LEDGER_SCHEMA, LedgerSummary, StoreKind
+from drkit.model.reread import LEDGER_SCHEMA, LedgerSummary, StoreKind, StoreProofs
 from drkit.points import seals
 from drkit.points.catalog import Catalog
 from drkit.points.ledger import records
@@ -128,7 +128,7 @@ class Book:
     @property
     def has_news(self) -> bool:
         """Whether anything was read."""
-        return any(made.spool.items and (made.grows or not made.is_first) for made in self._rounds.values())
+        return any(made.spool.items and made.counts for made in self._rounds.values())
 
     def write(self) -> LedgerSummary:
         """Store the new ledger, and remove what it has taken in; raises the repository's errors.
@@ -142,7 +142,9 @@ class Book:
         target = self._directory / "written"
         target.mkdir(mode=0o700)
         stores = tuple(
-            made.write(target / f"{made.kind}{_ENDING}") for _, made in sorted(self._rounds.items())
+            made.write(target / f"{made.kind}{_ENDING}")
+            for _, made in sorted(self._rounds.items())
+            if made.counts
         )
         found = LedgerSummary(LEDGER_SCHEMA, self._reader.at, self._reader.host, stores)
         (target / SUMMARY_FILE).write_bytes(dump(LedgerSummary, found))
@@ -163,17 +165,25 @@ def summaries(
 ) -> tuple[LedgerSummary | None, tuple[str, ...]]:
     """What the newest ledger that can be read says, and why others count for nothing.
 
-    Of two that were written side by side it is the later one, until a run brings them together.
+    Of two that were written side by side it is of each store the later one, or the one that knows of damage,
+    until a run brings them together.
     """
-    found: LedgerSummary | None = None
+    found: list[LedgerSummary] = []
     doubts = []
     for snapshot in current(snapshots):
         read = _summary(catalog, snapshot)
         if isinstance(read, str):
             doubts.append(doubt(snapshot, read))
         else:
-            found = read
-    return found, tuple(doubts)
+            found.append(read)
+    if not found:
+        return None, tuple(doubts)
+    stores: dict[StoreKind, StoreProofs] = {}
+    for store in (store for each in found for store in each.stores):
+        before = stores.get(store.kind)
+        if before is None or bool(store.wrong_items) >= bool(before.wrong_items):
+            stores[store.kind] = store
+    return replace(found[-1], stores=tuple(stores.values())), tuple(doubts)
 
 
 def _summary(catalog: Catalog, snapshot: Snapshot) -> LedgerSummary | str:

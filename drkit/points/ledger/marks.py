@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -54,7 +54,12 @@ class Marks:
 
 
 def believed(mark: Mark, now: datetime, skew: timedelta, since: datetime) -> Mark:
-    """The mark as it counts: nothing was read at a moment that is still to come."""
+    """The mark as it counts: nothing was read at a moment that is still to come.
+
+    What was found wrong stays so, whenever that was, until it is read again.
+    """
     if mark.at <= now + skew:
         return mark
+    if mark.state == "wrong":
+        return replace(mark, at=now - timedelta.resolution)
     return Mark("unread", since)

@@ -42,6 +42,7 @@ def known(directory: Path) -> Round:
         if number > 5:
             first.spool.right(entry(number).digest, 100)
     first.spool.wrong(entry(5).digest, 100)
+    first.all_listed()
     return ledger(directory, NOW, first)
 
 
@@ -80,3 +81,14 @@ def test_a_share_is_read_at_once_and_what_came_of_it_is_written_down(tmp_path: P
     proofs = made.write(tmp_path / "new.ledger")
     assert {each.at: each.items for each in proofs.read} == {NOW - 9 * DAY: 13, NOW: 1}
     assert (sum(each.items for each in proofs.unread), proofs.wrong_items) == (4, 2)
+
+
+def test_a_listing_that_ends_early_makes_nothing_newer(tmp_path: Path) -> None:
+    made = known(tmp_path)
+    half = LongestUnread(made, Limits(), tmp_path / "unread.db")
+    for number in range(2):
+        half.wants(entry(number))
+    half.judged(entry(1), right=False)
+    proofs = made.write(tmp_path / "new.ledger")
+    assert (sum(each.items for each in (*proofs.read, *proofs.unread)), proofs.wrong_items) == (18, 2)
+    assert records.read(tmp_path / "new.ledger").listed_at == NOW - 9 * DAY

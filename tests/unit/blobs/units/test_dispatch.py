@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from drkit.blobs.units.dispatch import Dispatch, Order, Rules
 
-RULES = Rules(slow_after=10.0, slow_times=4.0)
+RULES = Rules(slow_after=10.0, slow_times=4.0, telling=1000)
 
 
 def made(units: int, **workers: int) -> Dispatch:
@@ -87,6 +87,44 @@ def test_what_is_slow_goes_by_what_others_take() -> None:
     dispatch.finish(quick, 100.0)
     assert given(dispatch, 399.0) == []
     assert [order.unit for order in given(dispatch, 401.0)] == [slow.unit]
+
+
+def test_units_without_bytes_say_nothing_of_how_long_others_take() -> None:
+    dispatch = Dispatch(RULES)
+    for number, size in enumerate((0, 999, 400 << 20), 1):
+        dispatch.add(number, size)
+    dispatch.join("one", 3)
+    orders = given(dispatch)
+    for order in orders[:2]:
+        dispatch.finish(order, 5.0)
+    dispatch.join("two", 1)
+    assert given(dispatch, 399.0) == [], "4 MiB a second, four times over"
+    assert [order.unit for order in given(dispatch, 401.0)] == [3]
+
+
+def test_what_is_withdrawn_is_given_out_once_more_and_has_not_failed() -> None:
+    dispatch = made(1, one=1, two=1)
+    orders = [*given(dispatch), *given(dispatch, 11.0)]
+    dispatch.fail(orders[0], "its canary has changed")
+    assert dispatch.withdraw(1) == [orders[1]]
+    assert not dispatch.is_running(orders[1])
+    (again,) = given(dispatch, 12.0)
+    dispatch.finish(again, 13.0)
+    assert dispatch.is_whole
+    assert dispatch.failed is None
+
+
+def test_no_order_is_ever_given_twice() -> None:
+    dispatch = made(1, one=1, two=1)
+    (slow,) = given(dispatch)
+    (second,) = given(dispatch, 11.0)
+    dispatch.finish(second, 12.0)
+    dispatch.set_aside(second.worker)
+    for unit in dispatch.take_back(second.worker):
+        dispatch.add(unit, 1000)
+    (again,) = given(dispatch, 13.0)
+    assert (again.unit, again.worker) == (slow.unit, slow.worker)
+    assert not dispatch.is_running(slow), "its late answer is not the new one's"
 
 
 def test_a_unit_on_which_three_workers_stand_still_fails() -> None:

@@ -41,6 +41,8 @@ def run(
     made = Round("vault", "here", old, Reader(name, "verify", name, at), OLDEST, home)
     for number in there:
         made.listed(digest(number), 100)
+    if there:
+        made.all_listed()
     for number in right:
         made.spool.right(digest(number), 100)
     for number in wrong:
@@ -123,7 +125,52 @@ def test_another_place_begins_anew(tmp_path: Path) -> None:
     made = Round("vault", "elsewhere", [old], Reader("r", "verify", "h", NOW), OLDEST, tmp_path / "other")
     made.listed(digest(1), 100)
     assert made.is_first
+    assert not made.counts, "nobody has said that this was all"
+    made.all_listed()
+    assert made.counts
     assert made.write(tmp_path / "other.ledger").unread == (Proved(OLDEST, 1, 100),)
+
+
+def test_a_listing_that_ends_early_leaves_what_it_has_not_come_to_as_old_as_it_was(tmp_path: Path) -> None:
+    first, _ = run(tmp_path, NOW - 9 * DAY, there=[1, 2, 3, 4], right=[4])
+    half = Round("vault", "here", [first], Reader("r", "verify", "h", NOW), OLDEST, tmp_path / "half")
+    for number in (1, 2):
+        half.listed(digest(number), 100)
+    half.spool.right(digest(1), 100)
+    half.write(tmp_path / "half.ledger")
+    file, _ = run(tmp_path, NOW + DAY, there=[1, 2, 3, 4], old=[records.read(tmp_path / "half.ledger")])
+    assert marks(file, 1, 2, 3, 4) == [
+        ("read", NOW), ("unread", OLDEST), ("unread", OLDEST), ("read", NOW - 9 * DAY),
+    ]  # fmt: skip
+
+
+def test_a_repository_is_the_same_whatever_hosts_call_it(tmp_path: Path) -> None:
+    made = Round("packs", "primary", [], Reader("a", "verify", "a", NOW - DAY), OLDEST, tmp_path / "a")
+    made.listed(digest(1), 100)
+    made.all_listed()
+    made.spool.right(digest(1), 100)
+    made.write(tmp_path / "packs.ledger")
+    old = [records.read(tmp_path / "packs.ledger")]
+    other = Round("packs", "offsite", old, Reader("b", "verify", "b", NOW), OLDEST, tmp_path / "b")
+    other.listed(digest(1), 100)
+    other.all_listed()
+    assert other.write(tmp_path / "other.ledger").read == (Proved(NOW - DAY, 1, 100),)
+
+
+def test_what_a_long_run_has_read_does_not_outdo_what_was_found_wrong_meanwhile(tmp_path: Path) -> None:
+    first, _ = run(tmp_path, NOW, there=[1, 2, 3], right=[3], wrong=[1])
+    began = NOW - timedelta(hours=4)
+    drill = Round("vault", "here", [first], Reader("d", "drill", "d", began, NOW), OLDEST, tmp_path / "drill")
+    for number in (1, 2):
+        drill.spool.right(digest(number), 100)
+    proofs = drill.write(tmp_path / "drill.ledger")
+    assert (proofs.wrong_items, proofs.read) == (1, (Proved(began, 1, 100), Proved(NOW, 1, 100)))
+
+
+def test_what_was_found_wrong_by_a_clock_that_is_ahead_stays_wrong_until_it_is_read(tmp_path: Path) -> None:
+    ahead, _ = run(tmp_path, NOW + 30 * DAY, there=[1, 2], wrong=[1, 2])
+    file, proofs = run(tmp_path, NOW, there=[1, 2], right=[2], old=[ahead])
+    assert ([state for state, _ in marks(file, 1, 2)], proofs.wrong_items) == (["wrong", "read"], 1)
 
 
 def test_the_turn_is_by_what_is_damaged_and_then_by_age(tmp_path: Path) -> None:
