@@ -78,12 +78,18 @@ class Tasks(Generic[Key]):
 
 @contextmanager
 def side_by_side(most: int = 256) -> Iterator[Tasks[Any]]:
-    """Tasks that have all ended when the block has; up to `most` at once. Interrupted as `together`."""
+    """Tasks that have all ended when the block has; up to `most` at once. Interrupted as `together`.
+
+    An error of the block itself is raised when what it has begun has ended.
+    """
     with ThreadPoolExecutor(most) as pool:
         try:
             tasks: Tasks[Any] = Tasks(pool)
             yield tasks
             tasks.wait()
+        except Failure:
+            # No interruption: what comes after it, a report say, must still be able to begin.
+            raise
         except BaseException:
             stopping.stop_all()
             raise

@@ -117,7 +117,7 @@ def test_a_run_with_nothing_new_only_lists(far: Far) -> None:
     lease = probe.path.removeprefix(f"/{bucketed.images(far.site).bucket}/")
     assert (probe.method, "/drkit/leases/" in lease) == ("GET", True)
     assert ("PUT", f"/{far.vault.bucket}/{lease}") in [(request.method, request.path) for request in others]
-    assert len(source) == 3, "blobs and links, a page each, and the lease"
+    assert len(source) == 4, "blobs, links and GitLab's lock files, a page each, and the lease"
     assert [request for request in others if "/docker/" in request.path] == []
     # What the bucket is like, whose vault it is, and the mark of a run that is under way.
     assert len(others) <= 12, others
