@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
@@ -87,18 +87,23 @@ def stray(standing: Standing, prefix: str) -> tuple[str, ...]:
 
 
 def clone_tree(source: Path, target: Path, order: Order) -> None:
-    """Copy a tree with owners, modes, times and extended attributes; its files share their blocks.
+    """Copy a tree as `copy_tree` does; its files share their blocks."""
+    copy_tree(source, target, order, _clone_file)
+
+
+def copy_tree(source: Path, target: Path, order: Order, copy: Callable[[Path, Path], object]) -> None:
+    """Copy a tree with owners, modes, times and extended attributes, each file by `copy`.
 
     What vanishes meanwhile was deleted, and is passed over. Raises OSError, and Interrupted.
     """
     target.mkdir(mode=0o700)
     for path, names in _walk(source, target, order):
         stopping.stop_if_asked()
-        _clone_directory(source / path, target / path, names)
+        _copy_directory(source / path, target / path, names, copy)
     # Last and deepest first: writing into a directory changes its time.
     for directory, _, _ in os.walk(target, topdown=False):
-        copy = Path(directory)
-        _give(source / copy.relative_to(target), copy)
+        made = Path(directory)
+        _give(source / made.relative_to(target), made)
 
 
 def _walk(source: Path, target: Path, order: Order) -> Iterator[tuple[PurePosixPath, list[str]]]:
@@ -117,7 +122,9 @@ def _walk(source: Path, target: Path, order: Order) -> Iterator[tuple[PurePosixP
         pending += [path / name for name in reversed(below)]
 
 
-def _clone_directory(source: Path, target: Path, names: list[str]) -> None:
+def _copy_directory(
+    source: Path, target: Path, names: list[str], copy: Callable[[Path, Path], object]
+) -> None:
     for name in names:
         try:
             mode = (source / name).lstat().st_mode
@@ -127,7 +134,7 @@ def _clone_directory(source: Path, target: Path, names: list[str]) -> None:
             if stat.S_ISLNK(mode):
                 (target / name).symlink_to((source / name).readlink())
             elif stat.S_ISREG(mode):
-                _clone_file(source / name, target / name)
+                copy(source / name, target / name)
             else:
                 raise OSError(errno.EINVAL, f"{source / name} is not a file")
             _give(source / name, target / name)

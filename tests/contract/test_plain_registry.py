@@ -13,6 +13,7 @@ import pytest
 from drkit.blobs import dangling, digests
 from drkit.blobs.closure import Prover
 from drkit.blobs.dangling import Known
+from drkit.blobs.directory.held_links import Mounts
 from drkit.blobs.survey import OnDisk, Surveyor
 from drkit.checks import images, manifests
 from drkit.checks.finding import Finding
@@ -93,12 +94,15 @@ def _dangling(made: Plain) -> None:
 class Point:
     """What a backup recorded, and the tree that came back."""
 
-    def __init__(self, repository: Repository, production: Plain, directory: Path) -> None:
+    def __init__(
+        self, repository: Repository, production: Plain, directory: Path, mounts: Mounts = ()
+    ) -> None:
         self.directory = directory
         self.root = directory / "back" / "registry"
         listed = directory / digests.FILE_NAME
         root = production.root
-        saved = repository.save_directory(root, (), "host", excludes=storage.uploads_patterns(root))
+        excludes = storage.uploads_patterns(root)
+        saved = repository.save_directory(root, (), "host", excludes=excludes, mounts=mounts)
         read = partial(stored_manifests.read, root)
         asked = Surveyor(directory, directory / "memory.db", read, OnDisk(root))
         proof = Prover(repository, root, saved, asked).prove_by_links(listed)

@@ -213,17 +213,13 @@ def test_a_plain_registry_on_xfs_that_is_pushed_to(
         assert (result["status"], result["attempts"]) == ("sealed", 1)
         assert result["volume"]["kind"] == "reflink"
         assert result["closure"]["referenced"] == result["closure"]["present"] > 60
-        # The same live: either it is whole, or it says that it is not; never a torn point that counts.
+        # The same live: where the first attempt is torn, the next holds the links.
         drkit.change(lambda document: document["blobs"].update(volume="auto"))
         with pushing(lambda number: push_plain(pusher, 10_000 + number)):
-            ended = drkit.run("backup", "--json")
-        if ended.code == 0:
-            assert ended.result["volume"]["kind"] == "live"
-            assert ended.result["closure"]["missing"] == 0
-        else:
-            assert ended.code == 3
-            assert ended.error["disturbance"] == "pushes"
-            assert len(drkit.sealed()) == 1
+            live = [drkit.ask("backup") for _ in range(2)]
+    for found in live:
+        assert (found["status"], found["volume"]["kind"]) == ("sealed", "live")
+        assert found["closure"]["missing"] == 0
     assert before > 20
     assert filesystems.left(root.parent) == []
     assert drkit.ask("drill", result["id"])["outcome"] == "passed"

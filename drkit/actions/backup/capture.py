@@ -130,7 +130,8 @@ class Capture:
         """Whether nothing is wrong but that links were read whose blobs were pushed after blobs were read.
 
         That can be where a registry without Harbor's database is read live: restic reads a directory's names
-        in order, `blobs` before `repositories`. Without pushes in between, every link's blob is there.
+        in order, `blobs` before `repositories`. Without pushes in between, every link's blob is there. The
+        next attempt holds the links, see held_links.
         """
         failures, found, volume = self._draft.failures, self._draft.closure, self._draft.volume
         blobs = Task("blobs")
@@ -138,7 +139,7 @@ class Capture:
             return None
         if volume.kind != "live":
             return None
-        hint = "run it when less is pushed, or where volume in [blobs] can be other than live"
+        hint = "run it as root, when less is pushed, or where volume in [blobs] can be other than live"
         return RetryReason(
             Disturbance.PUSHES,
             "images were pushed while links and blobs were read",

@@ -112,8 +112,10 @@ class Images:
         return self._context.repository.save_stream(pieces, name, tags, self._context.host)
 
     def _from_directory(self, source: config.FilesystemBlobs, wanted: Wanted | None) -> None:
-        for last in (False, False, True):
-            saved = self._store_blobs(source)
+        for again, last in ((False, False), (True, False), (True, True)):
+            # Copying the links costs as many files: only where it was seen that pushes go on meanwhile.
+            pushes = again or self._draft.attempt > 1
+            saved = self._store_blobs(source, hold_links=pushes and wanted is not None and wanted.by_links)
             if wanted is None:
                 return
             try:
@@ -126,7 +128,7 @@ class Images:
             else:
                 return
 
-    def _store_blobs(self, source: config.FilesystemBlobs) -> Saved:
+    def _store_blobs(self, source: config.FilesystemBlobs, *, hold_links: bool) -> Saved:
         """Store the blobs as a part of this point."""
         context, draft = self._context, self._draft
         root = source.path.resolve()
@@ -134,7 +136,9 @@ class Images:
         tags = context.tags(draft.point, "blobs", "blobs")
         name = freeze.prefix(context.host) + draft.directory.name
         place = freeze.Place(context.state.volumes, name)
-        saved, view = capture.capture(source, context.repository, tags, context.host, context.listener, place)
+        where = (context.repository, tags, context.host, context.listener, place)
+        hold = draft.directory / "held-links" if hold_links else None
+        saved, view = capture.capture(source, *where, hold)
         draft.volume = Volume(view.kind, view.why, view.seconds)
         draft.warnings += [warning for warning in view.warnings if warning not in draft.warnings]
         part.store(saved)

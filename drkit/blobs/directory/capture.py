@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path, PurePosixPath
 
 from drkit import config
+from drkit.blobs.directory import held_links
 from drkit.blobs.directory.listing import LINK_HINT
 from drkit.errors import ConfigError, SourceChanged
 from drkit.progress import Listener
@@ -54,8 +55,11 @@ def capture(
     host: str,
     listener: Listener,
     place: Place,
+    hold: Path | None = None,
 ) -> tuple[Saved, View]:
     """Store the registry's tree without uploads in flight, frozen if that can be; also tells how it was read.
+
+    A tree that is read live has its links copied to `hold` first, if that is given, see held_links.
 
     What else stands in the root directory (`lost+found`, what a restore has set aside) is left out.
 
@@ -65,7 +69,12 @@ def capture(
     look(blobs)
     path = blobs.path.resolve()
     excludes = storage.uploads_patterns(path)
-    with frozen(path, blobs.volume, place, reading_order) as view:
+    with (
+        frozen(path, blobs.volume, place, reading_order) as view,
+        held_links.held(path, hold, reading_order)
+        if hold and view.kind == "live"
+        else nullcontext(()) as held,
+    ):
         if beside := not_captured(path):
             view.warnings.append(beside)
 
@@ -76,7 +85,7 @@ def capture(
                 host,
                 excludes=excludes,
                 compress=False,
-                mounts=view.mounts,
+                mounts=(*view.mounts, *held),
                 same_files=view.same_files,
                 listener=listener,
             )
