@@ -84,6 +84,9 @@ def side_by_side(most: int = 256) -> Iterator[Tasks[Any]]:
             tasks: Tasks[Any] = Tasks(pool)
             yield tasks
             tasks.wait()
+        except (Failure, OSError):
+            # The block's own, and no interruption: all else that runs may go on.
+            raise
         except BaseException:
             stopping.stop_all()
             raise

@@ -129,7 +129,10 @@ def test_damage_of_production_is_told_and_fails_the_drill(drkit: Drkit, new_home
     tree.blob_path("app", layer).unlink()
     found = own.ask("backup")
     assert found["closure"]["missing"] == 1
-    assert any("production is damaged" in warning for warning in found["warnings"])
+    (warning,) = [said for said in found["warnings"] if "production is damaged" in said]
+    assert warning.startswith("production is damaged: 1 blobs that are referred to are missing"), (
+        "by no database"
+    )
     ended = own.run("drill", "--json")
     assert (ended.code, ended.error["kind"]) == (5, "drill_failed")
     (closure,) = [each for each in ended.envelope["result"]["checks"] if each["kind"] == "closure"]

@@ -193,3 +193,24 @@ def test_what_is_begun_has_ended_when_the_block_has() -> None:
     with pytest.raises(ZeroDivisionError):
         broken()
     assert ended.is_set()
+
+
+_OWN_ERROR = """
+from drkit.errors import ToolFailed
+from drkit.tools.parallel import side_by_side
+from drkit.tools.process import stopping
+
+done = []
+try:
+    with side_by_side() as tasks:
+        tasks.begin("beside", lambda: done.append(True))
+        raise ToolFailed("the block's own")
+except ToolFailed as error:
+    print(error.message, done, stopping.asked())
+"""
+
+
+def test_an_error_of_the_block_interrupts_nobody_else() -> None:
+    """In a process of its own: that drkit is interrupted is never taken back."""
+    ended = subprocess.run([sys.executable, "-c", _OWN_ERROR], check=True, capture_output=True, text=True)
+    assert ended.stdout == "the block's own [True] False\n"
