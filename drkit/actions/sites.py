@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -35,7 +34,7 @@ from drkit.model.sites import SiteLine, Sites, SiteState, worst_first
 from drkit.progress import Listener, Update, silent
 from drkit.tools.parallel import in_order
 from drkit.tools.process import execute
-from drkit.tools.process.command import Command, search_path
+from drkit.tools.process.command import OWN_PROGRAM, Command, search_path
 
 # Each is a Python of its own, with its restics.
 AT_ONCE = 8
@@ -95,9 +94,9 @@ def _files(directory: Path) -> Sequence[Path]:
 
 
 def _look(file: Path, timeout: timedelta) -> SiteLine:
-    words = ("-m", "drkit", "--quiet", "--config", str(file.absolute()), "status", "--json")
+    words = ("--quiet", "--config", str(file.absolute()), "status", "--json")
     command = Command(
-        (sys.executable, *words), {**os.environ, "PATH": search_path()}, called="drkit", nothing_behind=True
+        (*OWN_PROGRAM, *words), {**os.environ, "PATH": search_path()}, called="drkit", nothing_behind=True
     )
     began = time.monotonic()
     try:

@@ -118,7 +118,7 @@ class Proof:
             )
         if self.closure.referenced and not self.closure.present:
             raise ToolFailed(
-                f"none of the {self.closure.referenced} blobs that the database refers to is in {self.root}",
+                f"none of the {self.closure.referenced} blobs that are referred to is in {self.root}",
                 hint="is the right volume mounted there?"
                 if self.root.startswith("/")
                 else "see bucket and root in [blobs]",
@@ -140,7 +140,7 @@ class Proof:
             return ""
         names = ", ".join((self.closure.missing_names + self.closure.mismatch_names)[:3])
         return (
-            f"production is damaged: {self.damage.in_production} blobs that the database refers to "
+            f"production is damaged: {self.damage.in_production} blobs that are referred to "
             f"are missing or have the wrong size: {names}"
         )
 

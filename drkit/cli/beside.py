@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from drkit.errors import ToolFailed
 from drkit.model import utc_now
 from drkit.state.directory import State
 from drkit.tools.process import execute
-from drkit.tools.process.command import Command, search_path
+from drkit.tools.process.command import OWN_PROGRAM, Command, search_path
 
 if TYPE_CHECKING:
     from drkit.config import Config
@@ -59,8 +58,7 @@ def _status_page(
 
     def refresh() -> None:
         """In a process of its own: the scheduler needs none of what it takes to look."""
-        words = ("-m", "drkit", "--quiet", "--config", str(config_path()), "status", "--write")
-        program = (sys.executable, *words)
+        program = (*OWN_PROGRAM, "--quiet", "--config", str(config_path()), "status", "--write")
         ended = execute.run(Command(program, {**os.environ, "PATH": search_path()}, nothing_behind=True))
         if ended.code not in _LOOKED:
             raise ToolFailed(ended.stderr.strip() or f"it ended with exit code {ended.code}")
@@ -75,7 +73,7 @@ def _tell(settings: Config, config_path: Callable[[], Path]) -> None:
 
     if not is_due(settings, utc_now()):
         return
-    program = (sys.executable, "-m", "drkit", "--config", str(config_path()), "--quiet", "notify")
+    program = (*OWN_PROGRAM, "--config", str(config_path()), "--quiet", "notify")
     code = execute.pass_through(Command(program, {**os.environ, "PATH": search_path()}, nothing_behind=True))
     if code != 0:
         log.warning("notify ended with exit code %d", code)

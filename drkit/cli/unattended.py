@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +24,7 @@ from drkit.model import utc_now
 from drkit.state.directory import State
 from drkit.tools import systemd
 from drkit.tools.process import execute, stopping
-from drkit.tools.process.command import Command, search_path
+from drkit.tools.process.command import OWN_PROGRAM, Command, search_path
 
 if TYPE_CHECKING:
     from drkit.cli.output import Output
@@ -143,7 +142,7 @@ class _Keeper:
         try:
             several, span = len(settings.repositories) > 1, settings.schedule.verify_for
             words = jobs.words(job, several=several, verify_for=span)
-            program = (sys.executable, "-m", "drkit", "--config", str(self._good_path()))
+            program = (*OWN_PROGRAM, "--config", str(self._good_path()))
             command = Command((*program, *words), {**os.environ, "PATH": search_path()})
             code = execute.pass_through(command)
             if code < 0 or code == _KILLED:

@@ -43,12 +43,27 @@ def render(report: DrillReport) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
+def begin(path: Path) -> None:
+    """Empty the file, so that an earlier drill's is not taken for that of one that is killed.
+
+    Raises ConfigError.
+    """
+    try:
+        path.write_text("", encoding="utf-8")
+    except OSError as error:
+        raise _refused(path, error) from None
+
+
 def write(report: DrillReport, path: Path) -> None:
     """Write a report to a file; raises ConfigError."""
     try:
         path.write_text(render(report), encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}", hint="see --junit") from None
+        raise _refused(path, error) from None
+
+
+def _refused(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot write {path}: {error.strerror}", hint="see --junit")
 
 
 def _properties(report: DrillReport) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,16 @@ ENVELOPE = "report.dsse.json"
 _EARLIER = 12
 
 
+def look(directory: Path) -> None:
+    """Make the directory if need be, and see that files can be written there; raises ConfigError."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise _refused(directory, error) from None
+
+
 def write(report: DrillReport, directory: Path, text: str, envelope: bytes | None) -> None:
     """Write them into a directory, which is made if need be; raises ConfigError.
 
@@ -34,9 +45,11 @@ def write(report: DrillReport, directory: Path, text: str, envelope: bytes | Non
         if envelope is not None:
             (directory / ENVELOPE).write_bytes(envelope)
     except OSError as error:
-        raise ConfigError(
-            f"cannot write the report to {directory}: {error.strerror}", hint="see --report"
-        ) from None
+        raise _refused(directory, error) from None
+
+
+def _refused(directory: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot write the report to {directory}: {error.strerror}", hint="see --report")
 
 
 def render(report: DrillReport, sentence: str, earlier: Sequence[DrillNote] = (), *, signed: bool) -> str:

@@ -27,6 +27,7 @@ from drkit.sandbox import early
 from drkit.sandbox.arrival import hash_arriving
 from drkit.sandbox.sample import Sample
 from drkit.tools.parallel import side_by_side
+from drkit.tools.restic.mount import Mount
 from drkit.tools.restic.repository import Repository
 
 STAGE = "restore blobs"
@@ -54,13 +55,23 @@ class FromVault:
 class RestoredBlobs:
     """The registry's root directory, what was no part of it, and what is to be said of a vault.
 
-    Blobs that were `streamed` are on no disk: the root is a mount of the repository.
+    Blobs that were `streamed` are on no disk: the root is in a `mount` of the repository.
     """
 
     root: Path
     cleaned: Cleaned
     vault: FromVault | None = None
-    streamed: bool = False
+    mount: Mount | None = None
+
+    @property
+    def streamed(self) -> bool:
+        """Whether they are on no disk."""
+        return self.mount is not None
+
+    @property
+    def gone(self) -> str:
+        """Why nothing can be said of them any more; empty as long as they are there."""
+        return self.mount.gone if self.mount else ""
 
 
 @dataclass(frozen=True)

@@ -261,12 +261,12 @@ class Builder:
             self.repository, self.files, self.directory, self.stack, self.restored.ledger, self.listener
         )
         with self.stopwatch.stage("mount the repository"):
-            root = builder.open()
+            mounted, root = builder.open()
         listed, known = self.restored.image_list, self.restored.dangling
         first = early.bring_one(root, listed, known, lambda _repositories, _digests: None)
         self._serve(root)
         with self._pulling(first), self.stopwatch.stage(streaming.STAGE):
-            self.restored.blobs = builder.read(root)
+            self.restored.blobs = builder.read(mounted, root)
 
     def _restore_blobs(self) -> None:
         """Restore one image, serve it, and restore all others meanwhile; of layouts all, then serve them."""

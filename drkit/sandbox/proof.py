@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from drkit.blobs import digests
 from drkit.checks import images, lists, manifests, relations, schema, tables, tree, vault
 from drkit.checks.binding import Binding
 from drkit.checks.finding import Check, Control, Finding, Unplanted
+from drkit.errors import ToolFailed
 from drkit.harbor import tables as harbor_tables
-from drkit.model import CheckKind, CheckResult, ControlResult, Level, PointManifest, utc_now
+from drkit.model import CheckKind, CheckResult, ControlResult, Level, Outcome, PointManifest, utc_now
 from drkit.registry import storage
 from drkit.registry.ledger import Ledger
 from drkit.sandbox.blobs import FromVault
@@ -79,9 +80,16 @@ class Proof:
         def work() -> list[CheckResult]:
             parts.wait(*needs)
             with self.stopwatch.stage(f"check {name}"):
-                return look()
+                results = look()
+            gone = self._gone if "blobs" in needs else ""
+            return [_undecided(result, gone) for result in results] if gone else results
 
         return work
+
+    @property
+    def _gone(self) -> str:
+        """Why there are no images any more, where the mount that they were in has ended."""
+        return self.restored.blobs.gone if self.restored.blobs else ""
 
     def plant_faults(
         self, checks: Sequence[CheckResult]
@@ -93,6 +101,8 @@ class Proof:
         every = list(self._controls(checks))
         caught = all_of({control.name: control.run for control in every if isinstance(control, Control)})
         unplanted = tuple(control for control in every if isinstance(control, Unplanted))
+        if self._gone:
+            raise ToolFailed(self._gone, hint="run the drill again")
         return tuple(caught.values()), unplanted
 
     def _look_at_database(self, name: str) -> list[CheckResult]:
@@ -232,6 +242,13 @@ class _Tree:
         with sessions.connect(harbor.target) as session, session.undone():
             every = harbor_tables.images(session)
             return manifests.resolve(self.restored.root, every, scratch, listed, self.restored.dangling)
+
+
+def _undecided(result: CheckResult, gone: str) -> CheckResult:
+    """Where images have gone while they were looked at, only what was seen to hold before that stands."""
+    if result.outcome is Outcome.PASSED:
+        return result
+    return replace(result, outcome=Outcome.ERROR, detail=gone, reason=None)
 
 
 def _run_all(checks: Iterable[Check]) -> list[CheckResult]:

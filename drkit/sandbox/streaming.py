@@ -18,6 +18,7 @@ from drkit.registry import storage
 from drkit.registry.ledger import Ledger
 from drkit.sandbox.blobs import RestoredBlobs
 from drkit.tools.restic import mount
+from drkit.tools.restic.mount import Mount
 from drkit.tools.restic.output import Node
 from drkit.tools.restic.repository import Repository
 from drkit.tools.tar import stream
@@ -38,8 +39,8 @@ class StreamedBlobs:
     _found: Cleaned = field(default_factory=Cleaned)
     _has_blobs: bool = False
 
-    def open(self) -> Path:
-        """Mount the registry's root directory, read-only; returns it.
+    def open(self) -> tuple[Mount, Path]:
+        """Mount the registry's root directory, read-only; returns the mount, and it.
 
         Raises RestoreDamaged where something in it is neither file nor directory, ToolMissing without FUSE.
         """
@@ -48,9 +49,9 @@ class StreamedBlobs:
         place.mkdir(mode=0o700)
         tag = f"{seals.POINT}{self.files.manifest.id}"
         mounted = self.stack.enter_context(mount.mounted(self.repository.access, place, tag))
-        return mounted.snapshot(self._part.snapshot) / self._part.path.lstrip("/")
+        return mounted, mounted.snapshot(self._part.snapshot) / self._part.path.lstrip("/")
 
-    def read(self, root: Path) -> RestoredBlobs:
+    def read(self, mounted: Mount, root: Path) -> RestoredBlobs:
         """Hash every blob once, as a stream; the ledger knows then which are right."""
         meter = Meter(self.listener, STAGE, self._part.bytes)
         if self._has_blobs:
@@ -58,7 +59,7 @@ class StreamedBlobs:
             with contextlib.closing(self.repository.archive(whence, f"/{storage.BLOBS}")) as pieces:
                 for member in stream.members(pieces, "the stream of the blobs"):
                     self._hash(member, meter)
-        return RestoredBlobs(root, self._found, streamed=True)
+        return RestoredBlobs(root, self._found, mount=mounted)
 
     def _hash(self, member: stream.Member, meter: Meter) -> None:
         digest, found = storage.digest_of_blob(f"/{member.name}"), hashlib.sha256()

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 Function = Callable[[bytes], bytes]
 _CONNECT_SECONDS = 10
+# A scheduler that stands still is still connected; one with much to do answers within a second or two.
+_ANSWER_SECONDS = 60
 _PACKAGES = ("distributed", "dask", "cloudpickle", "msgpack", "tornado")
 
 
@@ -78,7 +80,8 @@ class Cluster:
         try:
             # Its own scheduler_info() now and then tells of none: a thread of it overwrites the answer.
             client: Any = self._client
-            found = client.sync(client.scheduler.identity, n_workers=-1)["workers"]
+            ask = client.scheduler.identity
+            found = client.sync(ask, n_workers=-1, callback_timeout=_ANSWER_SECONDS)["workers"]
         except (OSError, TimeoutError, RuntimeError, ValueError) as error:
             raise _gone(self.address) from error
         return tuple(Worker(address, int(about["nthreads"])) for address, about in found.items())
@@ -213,11 +216,12 @@ def _library() -> Any:
             "the Python package distributed is not installed: nothing can be spread over a cluster",
             hint="pip install 'drkit[cluster]'",
         ) from None
-    # What it has to say is said here.
-    logger = logging.getLogger("distributed")
-    logger.handlers.clear()
-    logger.propagate = False
-    logger.addHandler(logging.NullHandler())
+    # What it has to say is said here; some of its loggers have handlers of their own.
+    for name in [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = False
+        logger.addHandler(logging.NullHandler())
     return distributed
 
 
@@ -274,7 +278,7 @@ def _refuse_other(client: Any, address: Address) -> None:
 
 def _gone(address: Address) -> ClusterUnreachable:
     return ClusterUnreachable(
-        f"the scheduler at {address.scheduler} has gone while it was used",
+        f"the scheduler at {address.scheduler} has gone while it was used, or does not answer any more",
         hint="nothing was proved; run it again when the scheduler is there",
     )
 

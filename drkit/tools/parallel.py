@@ -78,17 +78,14 @@ class Tasks(Generic[Key]):
 
 @contextmanager
 def side_by_side(most: int = 256) -> Iterator[Tasks[Any]]:
-    """Tasks that have all ended when the block has; up to `most` at once. Interrupted as `together`.
-
-    An error of the block itself is raised when what it has begun has ended.
-    """
+    """Tasks that have all ended when the block has; up to `most` at once. Interrupted as `together`."""
     with ThreadPoolExecutor(most) as pool:
         try:
             tasks: Tasks[Any] = Tasks(pool)
             yield tasks
             tasks.wait()
-        except Failure:
-            # No interruption: what comes after it, a report say, must still be able to begin.
+        except (Failure, OSError):
+            # The block's own, and no interruption: all else that runs may go on.
             raise
         except BaseException:
             stopping.stop_all()

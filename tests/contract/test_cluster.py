@@ -107,11 +107,18 @@ class Bench:
         }
         path = self.directory / f"spec-{time.monotonic_ns()}.json"
         path.write_text(json.dumps(spec, default=str))
-        return subprocess.Popen(
-            self.machines.client.command([sys.executable, "-m", "tests.dask_client", path]),
-            stdout=subprocess.PIPE,
-            cwd=TOP,
-        )
+        with self.said.open("wb") as said:
+            return subprocess.Popen(
+                self.machines.client.command([sys.executable, "-m", "tests.dask_client", path]),
+                stdout=subprocess.PIPE,
+                stderr=said,
+                cwd=TOP,
+            )
+
+    @property
+    def said(self) -> Path:
+        """What the client has said beside its result."""
+        return self.directory / "client.log"
 
     def read(self, work: str = "", **cluster: Any) -> dict[str, Any]:
         """Read everything, and wait for what came of it."""
@@ -196,6 +203,19 @@ def test_a_run_without_any_worker_left_is_not_green(bench: Bench) -> None:
     assert found["error"]["kind"] == "cluster_failed"
     assert "has no worker that can be used" in found["error"]["message"]
     assert (found["read"], found["error"]["code"]) == ([], 7)
+
+
+def test_a_scheduler_that_dies_ends_the_run_with_a_word_and_nothing_else(bench: Bench) -> None:
+    bench.worker(0)
+    client = bench.client("gated")
+    until(bench.begun)
+    bench.cluster.processes[0].kill()
+    found = result(client)
+    assert (found["error"]["kind"], found["read"]) == ("cluster_unreachable", [])
+    assert "Traceback" not in bench.said.read_text()
+    # And so ends one that finds none.
+    assert bench.read()["error"]["kind"] == "cluster_unreachable"
+    assert "Traceback" not in bench.said.read_text()
 
 
 def test_a_worker_that_stands_still_is_not_waited_for(bench: Bench) -> None:

@@ -97,7 +97,7 @@ def test_missing_and_truncated_blobs_in_production(fresh: Drkit, site: Site) -> 
         result = fresh.ask("backup")
     assert result["status"] == "sealed"
     assert result["warnings"] == [
-        "production is damaged: 2 blobs that the database refers to are missing or have the wrong size: "
+        "production is damaged: 2 blobs that are referred to are missing or have the wrong size: "
         f"{missing}, {short}"
     ]
     closure = result["closure"]

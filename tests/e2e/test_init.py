@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from psycopg import Connection
 
 from testenv import Site
-from tests.e2e.commands import Drkit
+from tests.e2e.commands import Drkit, finish
+from tests.e2e.gates import Gate
 
 
 def test_databases_of_notary_and_charts_are_found(
@@ -62,3 +64,17 @@ def test_only_a_password_that_drkit_made_may_be_cheap_to_try(
     (key,) = (drkit.repository / "keys").iterdir()
     assert (json.loads(key.read_text())["N"] == 1 << 14) is (by == "drkit")
     shutil.rmtree(drkit.home)
+
+
+def test_an_interruption_does_not_take_back_the_password_of_a_repository_that_is_made(
+    site: Site, new_home: Callable[[], Path]
+) -> None:
+    drkit = Drkit(new_home())
+    drkit.home.mkdir()
+    gate = Gate(drkit, "restic", "list keys", "come")
+    words = ("init", "--harbor", str(site.harbor_yml), "--repository", str(drkit.repository))
+    init = gate.drkit.start(*words, "--output", str(drkit.config), "--state", str(drkit.state))
+    gate.wait(init)
+    init.send_signal(signal.SIGINT)
+    assert finish(init).code == 130
+    assert drkit.points() == []

@@ -102,6 +102,23 @@ def test_it_is_neither_served_nor_audited(drkit: Drkit) -> None:
         assert hint in ended.complaint[1]
 
 
+def test_secrets_in_the_root_directory_come_back_into_it(drkit: Drkit, new_home: Callable[[], Path]) -> None:
+    """The images' directory is set aside as a whole: what was put there before would go with it."""
+    own = Drkit(new_home())
+    shutil.copytree(drkit.home, own.home, symlinks=True)
+    own.config.write_text(own.config.read_text().replace(f"{drkit.home}/", f"{own.home}/"))
+    trusted = own.home / "zot/_cosign/key.pub"
+    trusted.parent.mkdir()
+    trusted.write_text("a key")
+    own.change(lambda document: document["secrets"]["paths"].append(str(trusted.parent)))
+    own.ask("backup")
+    for _ in ("over what is there", "and once more"):
+        own.ask("restore", "latest", "--yes", "--replace")
+        assert trusted.read_text() == "a key"
+        assert same(own.home / "zot/team", drkit.home / "zot/team")
+    shutil.rmtree(own.home)
+
+
 def test_damage_of_production_is_told_and_fails_the_drill(drkit: Drkit, new_home: Callable[[], Path]) -> None:
     own = Drkit(new_home())
     shutil.copytree(drkit.home, own.home, symlinks=True)
@@ -112,7 +129,10 @@ def test_damage_of_production_is_told_and_fails_the_drill(drkit: Drkit, new_home
     tree.blob_path("app", layer).unlink()
     found = own.ask("backup")
     assert found["closure"]["missing"] == 1
-    assert any("production is damaged" in warning for warning in found["warnings"])
+    (warning,) = [said for said in found["warnings"] if "production is damaged" in said]
+    assert warning.startswith("production is damaged: 1 blobs that are referred to are missing"), (
+        "by no database"
+    )
     ended = own.run("drill", "--json")
     assert (ended.code, ended.error["kind"]) == (5, "drill_failed")
     (closure,) = [each for each in ended.envelope["result"]["checks"] if each["kind"] == "closure"]

@@ -12,16 +12,16 @@ from tests.e2e.commands import Drkit, Ended, fails, finish
 from tests.e2e.conftest import Drilled
 
 
-def run(drkit: Drkit, directory: Path, *words: str) -> Ended:
+def run(drkit: Drkit, directory: Path, *words: str, inside: str = "/") -> Ended:
     """Look at all sites of a directory: without a configuration of one's own."""
-    command = [drkit.python, "-m", "drkit", "status", "--all", str(directory), *words]
+    command = [drkit.python, "-P", "-m", "drkit", "status", "--all", str(directory), *words]
     started = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd="/",
+        cwd=inside,
         env=drkit.surroundings,
     )
     return finish(started)
@@ -48,7 +48,10 @@ def test_the_worst_first_and_each_for_itself(drilled: Drilled, directory: Path) 
     assert (sites[2]["exit_code"], sites[2]["newest_point"]) == (0, drilled.point)
     assert f'drkit_sites_exit_code{{file="{directory}/gone.toml"' in metrics.read_text()
     (directory / "none.toml").unlink()
-    assert run(drilled.drkit, directory).code == 10
+    # Whoever may write to the working directory does not run as who looks.
+    (directory / "drkit").mkdir()
+    (directory / "drkit" / "__main__.py").write_text('raise SystemExit("not drkit")')
+    assert run(drilled.drkit, directory, inside=str(directory)).code == 10
     (directory / "gone.toml").unlink()
     ended = run(drilled.drkit, directory)
     assert (ended.code, ended.stdout.splitlines()[0]) == (0, "1 site, which is green")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from testenv import Site, damage
 from tests.e2e import gates, processes
-from tests.e2e.commands import Drkit
+from tests.e2e.commands import Drkit, wait_for
 from tests.e2e.test_bad_input import only
 from tests.e2e.test_drill_fails import detail, failed_drill, put_back, two_layers
 from tests.e2e.test_killed import kill_at, nothing_survives
@@ -55,6 +58,33 @@ def test_it_passes_and_says_so_also_after_a_kill(copy: Drkit, place: Path, root_
         assert {"mount the repository", "read blobs"} <= {stage["name"] for stage in result["stages"]}
         assert all(control["caught"] for control in result["controls"])
         assert result["unplanted"] == []
+    assert processes.survivors(copy.home) == []
+
+
+def test_a_mount_that_ends_says_nothing_against_the_point(copy: Drkit, place: Path, root_only: None) -> None:
+    with without_room_for_images(copy, place) as narrow:
+
+        def found(program: str) -> list[int]:
+            ours = (each for each in processes.everybody() if str(narrow) in " ".join(each.words))
+            return [each.pid for each in ours if each.program == program]
+
+        gate = gates.server_ready(copy)
+        process = gate.drkit.start("drill", "--json")
+        try:
+            gate.wait(process)
+            wait_for(lambda: bool(found("docker-registry")), "the registry is started")
+            (mount,) = found("restic")
+            os.kill(mount, signal.SIGKILL)
+            gate.open()
+            said, _ = process.communicate()
+        finally:
+            process.kill()
+            process.communicate()
+        result = json.loads(said)["result"]
+        assert (process.returncode, result["outcome"]) == (6, "error")
+        stuck = {check["name"]: check["detail"] for check in result["checks"] if check["outcome"] == "error"}
+        assert "restic's mount of the repository has ended" in stuck["tags can be pulled"]
+        assert [check["name"] for check in result["checks"] if check["outcome"] == "failed"] == []
     assert processes.survivors(copy.home) == []
 
 

@@ -26,7 +26,7 @@ from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.choice import pick
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, silent
-from drkit.reports import junit
+from drkit.reports import junit, page
 from drkit.state.directory import State, new_id, private_directory
 from drkit.stopwatch import Stopwatch
 from drkit.tools import age
@@ -43,8 +43,12 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
     refuse_several(options)
     refuse_upgrade(options)
     settings = settings.at(options.repository)
-    # What is wrong with it shows before an hour of work.
+    # What is wrong with these shows before an hour of work.
     key = signing.read_key(settings)
+    if options.report is not None:
+        page.look(options.report)
+    if options.junit is not None:
+        junit.begin(options.junit)
     repository.require(repository.version())
     state = State(settings.site.state)
     state.prepare()

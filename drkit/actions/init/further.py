@@ -10,7 +10,7 @@ from pathlib import Path
 
 from drkit import config
 from drkit.config import edit
-from drkit.errors import ConfigError, DrkitError, UsageError
+from drkit.errors import ConfigError, Failure, UsageError
 from drkit.files import write_new
 from drkit.logs import redact, register_secret
 from drkit.points.catalog import open_catalog
@@ -84,7 +84,7 @@ def open_at_once(repository: restic.Repository) -> Iterator[str]:
     """Replace the key file of a repository whose password was made by drkit; a warning if that failed."""
     try:
         repository.open_at_once()
-    except DrkitError as error:
+    except Failure as error:
         yield f"opening the repository takes restic half a second: its key file stays: {error.message}"
 
 

@@ -96,9 +96,10 @@ def init(options: InitOptions) -> InitResult:
         written.append(plan.output)
         # Last, for what was made somewhere else is not easily taken back.
         made = _make_repository(settings)
-        if made and plan.directory / RESTIC_PASSWORD in written:
-            warnings += further.open_at_once(open_catalog(settings).repository)
+        # From here on the password opens something, whatever ends this run.
         stack.pop_all()
+    if made and plan.directory / RESTIC_PASSWORD in written:
+        warnings += further.open_at_once(open_catalog(settings).repository)
     result = InitResult(
         config=plan.output,
         site=plan.site,

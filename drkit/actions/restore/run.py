@@ -112,10 +112,15 @@ class _Restore:
     way_back: list[str] = field(default_factory=list)
     # Two files in one directory are written under one name first.
     placing: threading.Lock = field(default_factory=threading.Lock)
+    # OCI layouts take the place of a whole directory: files that belong into it must not go aside with it.
+    images_placed: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.stopwatch = Stopwatch(self.listener)
         self.service = Service(self.plan.stop, self.plan.start, self.stopwatch)
+        layouts = self.plan.manifest.storage == "oci"
+        if not (layouts and any(step.kind == "blobs" for step in self.plan.steps)):
+            self.images_placed.set()
 
     def run(self) -> RestoreResult:
         """All steps side by side, once it is certain that the secrets open and the service has stopped."""
@@ -127,7 +132,7 @@ class _Restore:
                 case "database":
                     work[step] = partial(self._database, step)
                 case "blobs":
-                    work[step] = partial(self._blobs, step)
+                    work[step] = partial(self._images, step)
                 case "secrets":
                     work[step] = partial(self._secrets, step, members)
                 case "configuration":
@@ -231,6 +236,12 @@ class _Restore:
         self.open_roles += back.open_roles
         self._did(step, began, back.verified)
 
+    def _images(self, step: RestoreStep) -> None:
+        try:
+            self._blobs(step)
+        finally:
+            self.images_placed.set()
+
     def _blobs(self, step: RestoreStep) -> None:
         began = self.stopwatch.seconds
         where = restore_target.target(self.settings, self.plan.manifest, self.plan.options.root)
@@ -249,6 +260,7 @@ class _Restore:
         self._did(step, began, back.verified)
 
     def _secrets(self, step: RestoreStep, members: tuple[Member, ...]) -> None:
+        self.images_placed.wait()
         began, options = self.stopwatch.seconds, self.plan.options
         if options.hostname and (said := secrets.of_hostname(members)):
             self.warnings.append(said)
@@ -264,6 +276,7 @@ class _Restore:
         self._did(step, began, f"{placed.files} files, hashes as packed{kept}")
 
     def _configuration(self, step: RestoreStep) -> None:
+        self.images_placed.wait()
         began, options = self.stopwatch.seconds, self.plan.options
         member = secrets.configuration(self.files)
         assert member is not None

@@ -68,7 +68,7 @@ def replied(data: bytes, count: int) -> Reply:
         if not all(isinstance(position, int) and 0 <= position < count for position in wrong):
             raise ValueError("it tells of blobs that it was not asked about")
         return Reply(wrong, str(found.get("refused", "")), str(found.get("failed", "")))
-    except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, OverflowError, RecursionError) as error:
         raise ValueError(f"it cannot be read: {error}") from None
 
 

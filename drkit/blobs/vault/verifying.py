@@ -123,8 +123,13 @@ class Verification:
         doubted = damage.digests(self._known)
         entries = self._sound(reading, lambda entry: reading.wants(entry) or entry.digest in doubted)
         source = BucketSource(self._settings, self._shelf, copies=True, files=self._files)
-        self._executor.read(entries, source, partial(self._settle, reading), meter)
-        self._executor.read(reading.later(), source, partial(self._settle, reading), meter)
+
+        def every() -> Iterator[Entry]:
+            yield from entries
+            yield from reading.later()
+
+        # At once: what a worker is found to be in the end holds for all that it has done.
+        self._executor.read(every(), source, partial(self._settle, reading), meter)
         for_each(self._locks.entries, self._look_at_lock, WORKERS)
         self._listener(Update(STAGE, finished=True))
         return VaultVerified(

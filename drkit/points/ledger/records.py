@@ -173,7 +173,7 @@ def _facts(line: bytes) -> tuple[StoreKind, str, datetime, tuple[Mark, ...]]:
         if kind not in get_args(StoreKind):
             raise ValueError(kind)
         return kind, str(facts["where"]), _moment(facts["listed_at"]), tuple(map(_mark, facts["marks"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
         raise RestoreDamaged("it is not understood", hint=_HINT) from None
 
 

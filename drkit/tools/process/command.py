@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,6 +19,8 @@ from typing import Protocol
 from drkit.errors import ToolFailed, ToolMissing
 from drkit.logs import redact
 
+# This very program. Without -P Python looks for it in the working directory first, which may be anybody's.
+OWN_PROGRAM = (sys.executable, "-P", "-m", "drkit")
 _USUAL = ("/usr/local/bin", "/usr/bin", "/bin")
 _SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 # What a tool may need of ours; everything else is given by name.

@@ -43,6 +43,11 @@ class Mount:
         """Whether restic still runs."""
         return self.server.running
 
+    @property
+    def gone(self) -> str:
+        """That it has ended, with restic's last words; empty while it is there."""
+        return "" if self.alive else f"restic's mount of the repository has ended: {self.server.last_words()}"
+
     def snapshot(self, name: str) -> Path:
         """The directory of a snapshot, by its id; raises ToolFailed."""
         path = self.top / name[:8]

@@ -55,6 +55,13 @@ def test_what_xml_cannot_hold_is_left_out() -> None:
     assert failure.attrib["message"] == 'a?b<&">?'
 
 
+def test_an_earlier_drill_is_never_taken_for_one_that_was_killed(tmp_path: Path) -> None:
+    file = tmp_path / "report.xml"
+    junit.write(drill_report("earlier", AT), file)
+    junit.begin(file)
+    assert file.read_text() == ""
+
+
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         junit.write(drill_report("d", AT), tmp_path / "none" / "report.xml")

@@ -14,8 +14,6 @@ import pytest
 
 from drkit.errors import ToolFailed
 from drkit.tools.parallel import for_each, for_each_with, in_order, side_by_side
-from drkit.tools.process import execute, stopping
-from drkit.tools.process.command import Command
 
 
 def test_results_come_in_the_items_order() -> None:
@@ -180,22 +178,39 @@ def test_who_waits_for_a_task_that_failed_ends_in_its_error() -> None:
     assert tasks.outcomes == {"list": lost, "use": lost, "other": 1}
 
 
-def test_an_error_of_the_block_is_no_interruption() -> None:
-    """What has begun ends by itself before the block does, and what comes after it may begin."""
-    ended: list[str] = []
+def test_what_is_begun_has_ended_when_the_block_has() -> None:
+    ended = threading.Event()
 
-    def work() -> None:
-        stopping.stop_if_asked()
-        execute.check(Command(("sleep", "0.2")))
-        ended.append("work")
+    def slow() -> None:
+        time.sleep(0.1)
+        ended.set()
 
     def broken() -> None:
         with side_by_side() as tasks:
-            tasks.begin("work", work)
-            raise ToolFailed("the block")
+            tasks.begin("slow", slow)
+            raise ZeroDivisionError
 
-    with pytest.raises(ToolFailed, match="the block"):
+    with pytest.raises(ZeroDivisionError):
         broken()
-    assert ended == ["work"]
-    assert not stopping.asked()
-    execute.check(Command(("true",)))
+    assert ended.is_set()
+
+
+_OWN_ERROR = """
+from drkit.errors import ToolFailed
+from drkit.tools.parallel import side_by_side
+from drkit.tools.process import stopping
+
+done = []
+try:
+    with side_by_side() as tasks:
+        tasks.begin("beside", lambda: done.append(True))
+        raise ToolFailed("the block's own")
+except ToolFailed as error:
+    print(error.message, done, stopping.asked())
+"""
+
+
+def test_an_error_of_the_block_interrupts_nobody_else() -> None:
+    """In a process of its own: that drkit is interrupted is never taken back."""
+    ended = subprocess.run([sys.executable, "-c", _OWN_ERROR], check=True, capture_output=True, text=True)
+    assert ended.stdout == "the block's own [True] False\n"

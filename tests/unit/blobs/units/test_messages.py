@@ -37,6 +37,8 @@ def test_a_question_and_its_answer_come_as_they_were_sent() -> None:
         b'{"wrong": [["0", "gone", 0, "", ""]]}',
         b'{"wrong": [[0, "fine", 0, "", ""]]}',
         b'{"wrong": [[0, "gone"]]}',
+        b'{"wrong": [[0, "bytes", Infinity, "", ""]]}',
+        b"[" * 100_000,
     ],
 )
 def test_what_is_no_answer_is_told(data: bytes) -> None:

@@ -221,6 +221,10 @@ def damaged(data: bytes, way: str) -> bytes:
             return data.replace(b'"drkit_ledger": 1', b'"drkit_ledger": 2')
         case "nothing":
             return b""
+        case "a mark without a word":
+            return data.replace(b'"marks": [', b'"marks": [[], ')
+        case "deep":
+            return b"[" * 100_000 + data
         case _:
             return b"\0" * len(data)
 
@@ -234,6 +238,8 @@ def damaged(data: bytes, way: str) -> bytes:
         ("more", "it was altered or cut: its hash is wrong"),
         ("newer", "it was made by a newer drkit"),
         ("nothing", "it is not understood"),
+        ("a mark without a word", "it is not understood"),
+        ("deep", "it is not understood"),
         ("noise", "it is not understood"),
     ],
 )
