@@ -70,15 +70,15 @@ def test_wrong_choice(drilled: Drilled) -> None:
     fails(drilled.drkit, words, 2, "usage_error", message, "see `drkit drill --help`")
 
 
-def test_a_report_that_has_no_place_is_told_before_the_drill(drilled: Drilled, tmp_path: Path) -> None:
-    kept = sorted((drilled.drkit.state / "drills").iterdir())
+def test_a_report_that_has_no_place_is_told_before_the_drill(copy: Drkit, tmp_path: Path) -> None:
+    kept = sorted((copy.state / "drills").iterdir())
     file = tmp_path / "file"
     file.touch()
     said = f"cannot write the report to {file}/a: Not a directory"
-    fails(drilled.drkit, ["drill", "--report", f"{file}/a"], 4, "config_error", said, "see --report")
+    fails(copy, ["drill", "--report", f"{file}/a"], 4, "config_error", said, "see --report")
     said = f"cannot write {file}/a.xml: Not a directory"
-    fails(drilled.drkit, ["drill", "--junit", f"{file}/a.xml"], 4, "config_error", said, "see --junit")
-    assert sorted((drilled.drkit.state / "drills").iterdir()) == kept
+    fails(copy, ["drill", "--junit", f"{file}/a.xml"], 4, "config_error", said, "see --junit")
+    assert sorted((copy.state / "drills").iterdir()) == kept
 
 
 def test_nonsensical_subset(copy: Drkit) -> None:
