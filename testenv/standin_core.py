@@ -24,7 +24,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -216,19 +216,6 @@ class Who:
                 self.actions = frozenset(policy["action"] for policy in granted)
 
 
-def make_token(who: Who, scopes: list[str]) -> str:
-    """A token for what somebody may do of what was asked; raises OSError without the key."""
-    key = token_key()
-    access = [
-        {"name": name, "actions": sorted((who.actions | public(name)) & set(actions.split(",")))}
-        for _, _, rest in (scope.partition(":") for scope in scopes)
-        for name, _, actions in (rest.rpartition(":"),)
-    ]
-    claims = {"sub": who.name, "exp": time.time() + 1800, "access": access}
-    signed = ".".join(_text(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT"}, claims))
-    return f"{signed}.{_text(key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
-
-
 def public(repository: str) -> frozenset[str]:
     """What anybody may do there."""
     found = rows(
@@ -237,6 +224,22 @@ def public(repository: str) -> frozenset[str]:
         repository.partition("/")[0],
     )
     return frozenset(("pull",)) if found else frozenset()
+
+
+def make_token(who: Who, scopes: list[str], anybody: Callable[[str], frozenset[str]] = public) -> str:
+    """A token for what somebody may do of what was asked; raises OSError without the key.
+
+    `anybody` says what everyone may do in a repository.
+    """
+    key = token_key()
+    access = [
+        {"name": name, "actions": sorted((who.actions | anybody(name)) & set(actions.split(",")))}
+        for _, _, rest in (scope.partition(":") for scope in scopes)
+        for name, _, actions in (rest.rpartition(":"),)
+    ]
+    claims = {"sub": who.name, "exp": time.time() + 1800, "access": access}
+    signed = ".".join(_text(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT"}, claims))
+    return f"{signed}.{_text(key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
 
 
 def token_allows(token: str, name: str, action: str) -> bool:

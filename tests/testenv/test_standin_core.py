@@ -86,14 +86,23 @@ def test_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN_PRIVATE_KEY_PATH", str(path))
     who = standin_core.Who("")
     who.actions = frozenset({"pull"})
+
+    def anybody(name: str) -> frozenset[str]:
+        return frozenset({"pull"} if name == "library/open" else ())
+
     with pytest.raises(FileNotFoundError):
-        standin_core.make_token(who, ["repository:library/app:pull,push"])
+        standin_core.make_token(who, ["repository:library/app:pull,push"], anybody)
     path.write_bytes(jwt.new_key())
-    token = standin_core.make_token(who, ["repository:library/app:pull,push"])
+    token = standin_core.make_token(who, ["repository:library/app:pull,push"], anybody)
     assert jwt.signed_by(token, path.read_bytes())
     assert standin_core.token_allows(token, "library/app", "pull")
     assert not standin_core.token_allows(token, "library/app", "push")
     assert not standin_core.token_allows(token, "library/other", "pull")
+    nobody = standin_core.make_token(
+        standin_core.Who(""), ["repository:library/open:pull,push", "repository:library/app:pull"], anybody
+    )
+    assert standin_core.token_allows(nobody, "library/open", "pull")
+    assert not standin_core.token_allows(nobody, "library/app", "pull")
     path.write_bytes(jwt.new_key())
     assert not standin_core.token_allows(token, "library/app", "pull")
 
