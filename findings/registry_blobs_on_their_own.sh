@@ -7,7 +7,8 @@
 # pulls work, and whoever has just moved the blobs sees it with the first push. The boundary may be above both, at
 # `docker` or `docker/registry/v2`.
 #
-# Needs docker-registry, curl and root, for a mount in a namespace of its own; takes a second.
+# Needs Debian's apt (the registry is fetched and not installed), curl, and root for a mount in a namespace of its own;
+# takes some seconds.
 set -euo pipefail
 if [ "${1:-}" != inside ]; then exec unshare --mount --propagation private -- bash "$0" inside; fi
 work=$(mktemp -d)
@@ -24,7 +25,8 @@ log: {level: error, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: $work/root}}
 http: {addr: "127.0.0.1:$port", secret: none}
 YAML
-docker-registry serve "$work/config.yml" >"$work/log" 2>&1 &
+(cd "$work" && apt-get -q download docker-registry >/dev/null 2>&1 && dpkg-deb -x docker-registry_2.8.2*.deb .)
+"$work/usr/bin/docker-registry" serve "$work/config.yml" >"$work/log" 2>&1 &
 registry=$!
 until curl -fs -o "$work/answer" "http://127.0.0.1:$port/v2/"; do kill -0 "$registry"; sleep 0.05; done
 
