@@ -12,7 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from testenv import dask_certificates, dask_cluster, namespaces, plain_tree, telling
+from testenv import (
+    dask_certificates,
+    dask_cluster,
+    demonstration_copies,
+    namespaces,
+    plain_tree,
+    telling,
+)
 from testenv.dask_certificates import Tls
 from testenv.dask_cluster import Cluster, Process
 from testenv.namespaces import Machine
@@ -66,10 +73,18 @@ def main() -> int:
         tls = dask_certificates.make(top / "tls")
         try:
             with (
-                namespaces.network(5) as (scheduler, client, *workers),
+                namespaces.network(6) as (scheduler, client, where, *workers),
                 dask_cluster.cluster(top / "dask", tls, scheduler) as cluster,
             ):
-                _demonstrate(_stage(top, tls, cluster, client, tuple(workers)))
+                stage = _stage(top, tls, cluster, client, tuple(workers))
+                _demonstrate(stage)
+                with demonstration_copies.stage(top / "bucket", where, client, cluster, tls) as copies:
+                    demonstration_copies.demonstrate(
+                        copies,
+                        lambda: cluster.worker("worker-3", stage.workers[0]),
+                        _when_reading,
+                        must_end,
+                    )
         except (DemonstrationError, ServerError, OSError, subprocess.SubprocessError) as error:
             print(f"\nThe demonstration ends here: {error}", file=sys.stderr)
             return 1

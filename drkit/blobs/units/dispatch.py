@@ -77,7 +77,8 @@ class Dispatch:
     @property
     def hungry(self) -> bool:
         """Whether a worker has room, and no unit waits for it."""
-        return not self._waiting and any(self._busy[name] < slots for name, slots in self._slots.items())
+        free = self._free_ones()
+        return bool(free) and self._choice(free) is None
 
     @property
     def is_whole(self) -> bool:
@@ -139,13 +140,13 @@ class Dispatch:
 
     def next(self, now: float) -> Order | None:
         """What is to be given to a worker at this moment, if anything is: what waits, then what is slow."""
-        while self._waiting and self._waiting[0] not in self._open:
-            self._waiting.popleft()
-        free = [name for name, slots in self._slots.items() if self._busy[name] < slots]
+        free = self._free_ones()
         if not free:
             return None
-        if self._waiting:
-            return self._order(self._waiting.popleft(), free, now)
+        if choice := self._choice(free):
+            number, able = choice
+            self._waiting.remove(number)
+            return self._order(number, able, now)
         for number, unit in self._open.items():
             others = [name for name in free if name not in unit.tried]
             if (
@@ -188,6 +189,25 @@ class Dispatch:
                     for order, began in unit.running.items()
                 ]
                 return Failed(number, (*unit.reasons, *slow))
+        return None
+
+    def _free_ones(self) -> list[str]:
+        return [name for name, slots in self._slots.items() if self._busy[name] < slots]
+
+    def _choice(self, free: list[str]) -> tuple[int, list[str]] | None:
+        """The unit that has waited longest for one of the free workers, and who of them may do it.
+
+        One that fails whatever it is given is soon free again: a unit that has failed there waits for others.
+        """
+        while self._waiting and self._waiting[0] not in self._open:
+            self._waiting.popleft()
+        for number in self._waiting:
+            if number not in self._open:
+                continue
+            tried = self._open[number].tried
+            able = free if tried.issuperset(self._slots) else [name for name in free if name not in tried]
+            if able:
+                return number, able
         return None
 
     def _is_slow(self, unit: _Unit, now: float) -> bool:

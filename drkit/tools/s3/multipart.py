@@ -45,7 +45,7 @@ class Multipart:
         if self._lock is not None:
             # Not when it begins: an upload that is taken up again would be locked too briefly.
             uploading.retain(self._client, self._key, answer.get("VersionId"), self._lock)
-        return Put(answer.get("VersionId"), server_side=False)
+        return Put(answer.get("VersionId"))
 
     def _send(self, pieces: Iterable[bytes]) -> None:
         """Every part, with no more than one of them in memory; the hash of all is right, or WrongBytes."""

@@ -69,6 +69,18 @@ def test_a_unit_fails_for_good_the_third_time_with_all_reasons() -> None:
     assert not dispatch.is_whole
 
 
+def test_a_worker_that_fails_at_everything_does_not_fail_the_run() -> None:
+    dispatch = made(2, bad=1, good=1)
+    orders = {order.worker: order for order in given(dispatch)}
+    dispatch.fail(orders["bad"], "no right")
+    # It would fail the same unit again and again, while the good one is busy.
+    assert given(dispatch) == []
+    assert dispatch.hungry, "what it has not tried it may have"
+    dispatch.finish(orders["good"], 1.0)
+    (again,) = given(dispatch, 1.0)
+    assert (again.unit, again.worker) == (orders["bad"].unit, "good")
+
+
 def test_a_slow_unit_is_given_to_a_second_worker_and_the_first_answer_counts() -> None:
     dispatch = made(2, one=1, two=1)
     slow, quick = given(dispatch)
