@@ -27,6 +27,8 @@ from testenv.processes import ServerError
 
 _IMAGES = 48
 _LAYER = 32 << 20
+# What a worker has read by then is more than its programs.
+_SOME = 16 << 20
 _DAMAGED = 5
 _FAILED = 7
 
@@ -168,7 +170,7 @@ def _read_by(worker: Process) -> int:
 
 def _when_reading(worker: Process) -> None:
     before = _read_by(worker)
-    _wait(lambda: _read_by(worker) - before > _LAYER, "a worker reads nothing")
+    _wait(lambda: _read_by(worker) - before > _SOME, "a worker reads nothing")
 
 
 def _is_idle(worker: Process) -> bool:
