@@ -39,7 +39,7 @@ from tests.buckets import Service
 TOP = Path(__file__).parents[2]
 _PREFIXES = ("00", "01", "02", "03")
 _EACH = 10
-_BYTES = 400_000
+_BYTES = 150_000
 _ROTTEN = f"sha256:02{'a' * 62}"
 _SOURCE, _VAULT = 9000, 9001
 

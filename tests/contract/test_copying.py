@@ -62,12 +62,16 @@ def done(copying: Copying, entry: Entry) -> Outcome:
     return copying.do(entry, lambda: None, lambda _count: None)
 
 
+def is_stored(found: Outcome) -> bool:
+    """Some services have a version for it, in a bucket that keeps none."""
+    return isinstance(found, Done) and not found.kept
+
+
 @pytest.mark.parametrize("data", [b"", b"x", b"small" * 99, BIG])
 def test_what_is_right_is_there(bench: Bench, data: bytes) -> None:
     copying, entry = bench.copying(), bench.stored(data)
     assert not copying.stands(entry, Done())
-    found = done(copying, entry)
-    assert found == Done()
+    assert is_stored(done(copying, entry))
     assert copying.stands(entry, Done())
     assert bench.target.read_small(key_of(bench.place, entry.digest)) == data
 
@@ -109,7 +113,7 @@ def test_who_is_overtaken_by_another_that_uploads_the_same_begins_again(bench: B
         with Bucket(access) as target:
             behind = Bench(bench.source, target)
             proxy.add(Fault("POST", error=(404, "NoSuchUpload"), skip=1))
-            assert done(behind.copying(), entry) == Done()
+            assert is_stored(done(behind.copying(), entry))
             proxy.add(Fault("POST", error=(404, "NoSuchUpload"), skip=1, times=9))
             with pytest.raises(SourceChanged, match="others upload"):
                 done(behind.copying(), entry)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from io import BytesIO
 from typing import Any
 
-from drkit.errors import BucketFailed, WrongBytes
+from drkit.errors import BucketFailed, ObjectMissing, WrongBytes
 from drkit.tools.s3 import uploading
 from drkit.tools.s3.access import Lock, Put
 from drkit.tools.s3.client import Client
@@ -29,11 +29,12 @@ class Multipart:
         self._sent: list[dict[str, object]] = []
 
     def put(self, pieces: Iterable[bytes]) -> Put:
-        """Send it; raises WrongBytes, when the upload has been thrown away."""
+        """Send it; raises WrongBytes or ObjectMissing (of the pieces), when the upload has been thrown away."""
         self._begin()
         try:
             self._send(pieces)
-        except WrongBytes:
+        except (WrongBytes, ObjectMissing):
+            # Or what it comes from is not there: nobody ever goes on with it.
             uploading.abort(self._client, self._key, self._upload)
             raise
         answer = self._client.call(
