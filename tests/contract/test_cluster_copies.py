@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -67,11 +67,11 @@ class Bench:
     source: Access
     right: dict[str, int]
 
-    def worker(self, number: int, **environment: str) -> Process:
+    def worker(self, number: int, before: Sequence[str] = (), **environment: str) -> Process:
         """Start the worker of that machine."""
-        machine = self.machines.workers[number]
+        machine, name = self.machines.workers[number], f"worker-{number}-{time.monotonic_ns()}"
         own = {"BENCH": str(self.directory), **environment}
-        return self.cluster.worker(f"worker-{number}-{time.monotonic_ns()}", machine, own)
+        return self.cluster.worker(name, machine, own, before=before)
 
     def bucket(self, access: Access, port: int) -> dict[str, object]:
         """What a configuration on those machines says of a bucket."""
@@ -104,6 +104,11 @@ class Bench:
     def copied(self, vault: Bucket, work: str = "", **more: object) -> dict[str, Any]:
         """The same, waiting for what comes of it."""
         return result(self.copying(vault, work, **more))
+
+    def fetched(self, root: Path) -> dict[str, Any]:
+        """Bring everything that the registry has into a directory."""
+        fetch = {"vault": self.bucket(self.source, _SOURCE), "root": root}
+        return result(self.begin(fetch=fetch))
 
     def begun(self) -> int:
         """How many units of those that wait for `go` have begun."""
@@ -291,6 +296,37 @@ def test_what_a_second_worker_puts_later_is_not_left_over_what_counts(bench: Ben
     every = list(vault.listed("", versions=True))
     assert len(every) > len(named)
     assert {(each.key, each.version) for each in every if each.latest} == named
+
+
+def test_a_directory_that_all_of_them_see_is_filled_by_workers(bench: Bench, tmp_path: Path) -> None:
+    root = tmp_path / "shared"
+    root.mkdir()
+    found = bench.fetched(root)
+    assert (found["shared"]["workers"], found["kept"]) == (2, 0)
+    assert sorted(found["arrived"]) == sorted(bench.right)
+    (fault,) = found["faults"]
+    assert _ROTTEN in fault
+    files = {path for path in root.rglob("*") if path.is_file()}
+    assert files == {storage.blob_path(root, digest) for digest in bench.right}
+    assert all(hashlib.sha256(path.read_bytes()).hexdigest() == path.parent.name for path in files)
+    # What is there is hashed and kept, by workers too, if it is right.
+    lost, spoilt = sorted(files)[:2]
+    lost.unlink()
+    spoilt.write_bytes(spoilt.read_bytes()[::-1])
+    assert bench.fetched(root)["kept"] == len(files) - 2
+    assert all(hashlib.sha256(path.read_bytes()).hexdigest() == path.parent.name for path in files)
+
+
+def test_a_worker_that_sees_another_directory_writes_nothing(bench: Bench, tmp_path: Path) -> None:
+    root, own = tmp_path / "shared", tmp_path / "own"
+    root.mkdir()
+    own.mkdir()
+    mount = f'mount --bind {own} {root} && exec "$0" "$@"'
+    astray = bench.worker(2, before=["unshare", "--mount", "sh", "-c", mount])
+    found = bench.fetched(root)
+    astray.kill()
+    assert sorted(found["arrived"]) == sorted(bench.right)
+    assert list(own.iterdir()) == []
 
 
 def test_nothing_is_copied_any_more_for_a_client_that_is_killed(bench: Bench, vault: Bucket) -> None:

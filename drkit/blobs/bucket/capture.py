@@ -17,13 +17,13 @@ from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from drkit.blobs import inventory
 from drkit.blobs.bucket import plan as bucket_plan
 from drkit.blobs.bucket.by_service import left_over
 from drkit.blobs.bucket.links_packing import Packer
 from drkit.blobs.bucket.plan import Missing
+from drkit.blobs.bucket.to_copy import ToCopy
 from drkit.blobs.ends import Ends, below
 from drkit.blobs.inventory import Entry
 from drkit.blobs.units.executors import Executor, Threads
@@ -39,7 +39,6 @@ from drkit.model import Bucketed, Shared
 from drkit.progress import Listener, Meter, Update
 from drkit.registry import links
 from drkit.tools.parallel import in_order
-from drkit.tools.scratch import scratch_database
 from drkit.tools.sorted_stream import SortedStream
 from drkit.tools.tally import Tally
 
@@ -121,7 +120,7 @@ class BucketCapture:
         Raises ToolFailed; what was copied until then stays, and the next run goes on from there.
         """
         present = self._directory / "present.jsonl"
-        with closing(_Work(self._missing)) as work:
+        with closing(ToCopy(self._missing)) as work:
             work.begin()
             with present.open("wb") as file:
                 file.writelines(inventory.to_lines(work.filtered(self._plan())))
@@ -142,7 +141,7 @@ class BucketCapture:
 
     def is_bad(self, digest: str) -> bool:
         """Whether this blob's bytes are not what its name says, so that the vault has not taken it."""
-        with closing(_Work(self._missing)) as work:
+        with closing(ToCopy(self._missing)) as work:
             return work.is_bad(digest)
 
     def _plan(self) -> Iterator[Entry | Missing]:
@@ -171,7 +170,7 @@ class BucketCapture:
         target = BucketTarget(ends.vault, ends.vault_place, self._locking.at_once)
         return Copying(BucketSource(shelf, any_copy=False), target)
 
-    def _by_service(self, work: _Work, meter: Meter, blob: Entry) -> bool:
+    def _by_service(self, work: ToCopy, meter: Meter, blob: Entry) -> bool:
         """Whether there is nothing more to do with a blob: the service has copied it, or there is none."""
         ends, digest = self._ends, blob.digest
         if not ends.vault.may_copy(ends.source):
@@ -194,7 +193,7 @@ class BucketCapture:
             meter.add(blob.size)
         return True
 
-    def _settle(self, work: _Work, blob: Entry, found: Outcome) -> None:
+    def _settle(self, work: ToCopy, blob: Entry, found: Outcome) -> None:
         """What has come of one; one that was deleted meanwhile is simply not there."""
         if not isinstance(found, Wrong):
             self._keep(work, blob, found.version)
@@ -205,7 +204,7 @@ class BucketCapture:
         if self._doubts:
             self._doubts.proven(blob.digest)
 
-    def _put_on_top(self, work: _Work) -> None:
+    def _put_on_top(self, work: ToCopy) -> None:
         """Copy once more what has another version over the one that counts.
 
         A worker for whom nobody waited any more has put it: the next backup would take it for a stranger's.
@@ -225,13 +224,13 @@ class BucketCapture:
         )
         self._executor.run(under, self._copying(), settle, Meter(self._listener, _STAGE, None))
 
-    def _keep(self, work: _Work, blob: Entry, version: str | None) -> None:
+    def _keep(self, work: ToCopy, blob: Entry, version: str | None) -> None:
         work.keep(blob.digest, version)
         self.copied.good(blob.size)
         if blob.digest in self._damaged:
             self.repaired.append(blob.digest)
 
-    def _spoil(self, work: _Work, digest: str) -> None:
+    def _spoil(self, work: ToCopy, digest: str) -> None:
         self.copied.bad.add(digest)
         work.spoil(digest)
 
@@ -298,77 +297,3 @@ class BucketCapture:
                 f"somebody has removed or overwritten {self.count.vanished.count} blobs in the vault since"
                 f" the last point; they were copied again: {names}"
             )
-
-
-class _Work:
-    """What is to be copied and what has been, on disk, for several threads."""
-
-    def __init__(self, path: Path) -> None:
-        self._store = scratch_database(path, autocommit=True)
-        self._lock = threading.Lock()
-
-    def begin(self) -> None:
-        """Start empty: an earlier attempt of the same run may have left something."""
-        self._store.execute("DROP TABLE IF EXISTS blob")
-        self._store.execute(
-            "CREATE TABLE blob (digest TEXT PRIMARY KEY, source TEXT, key TEXT, size INT, version TEXT,"
-            " done INT DEFAULT 0, bad INT DEFAULT 0) WITHOUT ROWID"
-        )
-
-    def filtered(self, planned: Iterable[Entry | Missing]) -> Iterator[Entry]:
-        """What is there already; what is missing is kept here."""
-        insert = "INSERT INTO blob (digest, source, key, size) VALUES (?, ?, ?, ?)"
-        # In one transaction: a million of them take seconds instead of minutes.
-        self._store.execute("BEGIN")
-        for each in planned:
-            if isinstance(each, Missing):
-                self._store.execute(insert, each)
-            else:
-                yield each
-        self._store.execute("COMMIT")
-
-    def to_do(self) -> Iterator[Entry]:
-        """Everything to copy, by its keys in the source, sorted by digest, a page at a time."""
-        query = "SELECT digest, source, size FROM blob WHERE digest > ? ORDER BY digest LIMIT 1000"
-        last = ""
-        while page := self._page(query, last):
-            last = page[-1][0]
-            yield from (Entry(*row) for row in page)
-
-    def keep(self, digest: str, version: str | None) -> None:
-        """This one has been copied."""
-        with self._lock:
-            self._store.execute("UPDATE blob SET done = 1, version = ? WHERE digest = ?", (version, digest))
-
-    def spoil(self, digest: str) -> None:
-        """The bytes of this one are wrong."""
-        with self._lock:
-            self._store.execute("UPDATE blob SET bad = 1 WHERE digest = ?", (digest,))
-
-    def is_bad(self, digest: str) -> bool:
-        """Whether the bytes of this one are wrong."""
-        query = "SELECT 1 FROM blob WHERE digest = ? AND bad"
-        return bool(self._store.execute(query, (digest,)).fetchone())
-
-    def done(self) -> Iterator[Entry]:
-        """What has been copied, sorted by digest."""
-        yield from (entry for entry, _ in self.done_from())
-
-    def done_from(self) -> Iterator[tuple[Entry, str]]:
-        """The same, each with its key in the source."""
-        query = (
-            "SELECT digest, key, size, version, source FROM blob WHERE done AND digest > ?"
-            " ORDER BY digest LIMIT 1000"
-        )
-        last = ""
-        while page := self._page(query, last):
-            last = page[-1][0]
-            yield from ((Entry(*row), source) for *row, source in page)
-
-    def _page(self, query: str, after: str) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._store.execute(query, (after,)).fetchall()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._store.close()

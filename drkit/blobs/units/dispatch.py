@@ -40,6 +40,8 @@ class Rules:
     attempts: int = 3
     slow_after: float = 60.0
     slow_times: float = 4.0
+    # So many times as long as what is slow takes: no longer is it waited for, where there is nobody else.
+    hopeless: float = 5.0
     # Before anything is done nobody knows how fast a worker is: bytes a second that any should do.
     slowest: float = 4 << 20
     # Units of fewer bytes say nothing of the others' time.
@@ -180,10 +182,18 @@ class Dispatch:
         self._again(order.unit)
 
     def hanging(self, now: float) -> Failed | None:
-        """A unit that as many workers as may try it are doing, all of them far too slowly."""
+        """A unit that as many workers as may try it are doing, all of them far too slowly.
+
+        Where no other worker is left to try it, those that do get longer.
+        """
         for number, unit in self._open.items():
-            attempts = len(unit.running) + len(unit.reasons)
-            if unit.running and attempts >= self._rules.attempts and self._is_slow(unit, now):
+            if not unit.running:
+                continue
+            most = len(unit.running) + len(unit.reasons) >= self._rules.attempts
+            alone = unit.tried.issuperset(self._slots)
+            if (most and self._is_slow(unit, now)) or (
+                alone and self._is_slow(unit, now, self._rules.hopeless)
+            ):
                 slow = [
                     f"{order.worker}: no answer in {now - began:.0f} s"
                     for order, began in unit.running.items()
@@ -210,13 +220,13 @@ class Dispatch:
                 return number, able
         return None
 
-    def _is_slow(self, unit: _Unit, now: float) -> bool:
-        """Whether the worker that began last has had its time."""
+    def _is_slow(self, unit: _Unit, now: float, times: float = 1.0) -> bool:
+        """Whether the worker that began last has had its time, so many times over."""
         took = now - max(unit.running.values(), default=now)
-        if took <= self._rules.slow_after:
+        if took <= times * self._rules.slow_after:
             return False
         rate = median(self._rates) if self._rates else self._rules.slowest
-        return took > self._rules.slow_times * unit.size / rate
+        return took > times * self._rules.slow_times * unit.size / rate
 
     def _order(self, number: int, free: list[str], now: float) -> Order:
         unit = self._open[number]

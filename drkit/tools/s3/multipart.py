@@ -29,7 +29,7 @@ class Multipart:
         self._sent: list[dict[str, object]] = []
 
     def put(self, pieces: Iterable[bytes]) -> Put:
-        """Send it; raises WrongBytes or ObjectMissing (of the pieces), when the upload has been thrown away."""
+        """Send it; WrongBytes or ObjectMissing are raised when the upload has been thrown away."""
         self._begin()
         try:
             self._send(pieces)

@@ -155,6 +155,19 @@ def test_a_unit_on_which_three_workers_stand_still_fails() -> None:
     assert len(failed.reasons) == 3
 
 
+def test_a_unit_on_which_the_only_worker_stands_still_fails() -> None:
+    dispatch = made(1, one=1)
+    (order,) = given(dispatch)
+    assert given(dispatch, 49.0) == []
+    assert dispatch.hanging(49.0) is None
+    dispatch.join("two", 1)
+    assert dispatch.hanging(51.0) is None, "there is somebody else"
+    dispatch.lose("two", "it has gone")
+    failed = dispatch.hanging(51.0)
+    assert failed is not None
+    assert failed.reasons == (f"{order.worker}: no answer in 51 s",)
+
+
 def test_nothing_of_a_worker_that_is_set_aside_counts() -> None:
     dispatch = made(4, one=2, two=2)
     orders = given(dispatch)
