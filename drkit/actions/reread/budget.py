@@ -58,9 +58,15 @@ def limits(span: str | None, size: str | None) -> Limits | None:
 
 
 class Budget:
-    """What is left of the limits, from now on; `clock` is a monotonic clock in seconds."""
+    """What is left of the limits, from now on; `clock` is a monotonic clock in seconds.
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+    What is read in one go takes no longer than a `stretch`, as far as the pace so far tells.
+    """
+
+    def __init__(
+        self, limits: Limits, clock: Callable[[], float] = time.monotonic, stretch: timedelta | None = None
+    ) -> None:
+        self._stretch = stretch
         self._clock = clock
         self._began = clock()
         self._limits = limits
@@ -90,13 +96,13 @@ class Budget:
 
     @property
     def room(self) -> float | None:
-        """How many bytes may still be read, at the pace so far; None where nothing is limited.
+        """How many bytes may be read in one go, at the pace so far; None where nothing is limited.
 
         As long as nobody knows the pace, a limit of time leaves room for nothing but a first try.
         """
         rooms: list[float] = []
         if self._limits.bytes is not None:
             rooms.append(self._limits.bytes - self._read)
-        if (left := self.seconds_left) is not None:
-            rooms.append(left * self.pace if self.pace is not None else 0)
+        times = [self.seconds_left, self._stretch.total_seconds() if self._stretch else None]
+        rooms += [seconds * (self.pace or 0) for seconds in times if seconds is not None]
         return min(rooms, default=None)

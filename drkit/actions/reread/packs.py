@@ -12,7 +12,9 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from drkit import tidying
 from drkit.actions.reread.budget import Budget, Limits
+from drkit.actions.reread.checkpoints import Checkpoints
 from drkit.errors import RepositoryDamaged
 from drkit.points.ledger.joining import Round
 from drkit.tools.restic import integrity, output
@@ -88,21 +90,23 @@ class Packs:
                     if pack in error.packs or not error.packs:
                         self._ledger.spool.wrong(pack, size)
             raise
-        for prefix in set(chosen) - self._done:
-            self.turns[prefix] = None
-            for pack, size in self._packs[prefix]:
-                if pack not in unread:
-                    self._ledger.spool.right(pack, size)
-                    self.read += 1
-                    self.read_bytes += size
-        self._done.update(chosen)
+        # What restic has read counts whole, or an interruption would leave half of it out.
+        with tidying.undisturbed():
+            for prefix in set(chosen) - self._done:
+                self.turns[prefix] = None
+                for pack, size in self._packs[prefix]:
+                    if pack not in unread:
+                        self._ledger.spool.right(pack, size)
+                        self.read += 1
+                        self.read_bytes += size
+            self._done.update(chosen)
 
-    def check_longest_unread(self, limits: Limits) -> None:
+    def check_longest_unread(self, limits: Limits, checkpoints: Checkpoints) -> None:
         """The same for the shares that were not read for longest, within limits: at least for one of them.
 
-        Raises as `check`.
+        None is larger than what is read between two checkpoints. Raises as `check`.
         """
-        budget, start = Budget(limits), secrets.randbelow(_PREFIXES)
+        budget, start = Budget(limits, stretch=checkpoints.every), secrets.randbelow(_PREFIXES)
         share = choose(self.turns, self.sizes, budget.room, first=True, start=start)
         if share is None:
             self.check(None)
@@ -112,6 +116,7 @@ class Packs:
             budget.take(sum(self.sizes[prefix] for prefix in output.prefixes(share)))
             if budget.used_up:
                 break
+            checkpoints.look()
             share = choose(self.turns, self.sizes, budget.room, first=False, start=start)
 
 
