@@ -59,12 +59,10 @@ class Threads:
     shared: Shared | None = None
 
     def read(self, entries: Iterable[Entry], source: Source, settle: Settle, meter: Meter) -> None:
-        """See Executor: here each blob is told of as soon as its unit is read."""
+        """See Executor: here each blob is told of as soon as it is read, for that stays so whatever comes."""
 
         def one(unit: Unit) -> None:
-            wrong = worker.look(source, unit.items, stopping.stop_if_asked, meter.add)
-            for position, entry in enumerate(unit.items):
-                settle(entry, wrong.get(position))
+            worker.look(source, unit.items, stopping.stop_if_asked, meter.add, settle)
 
         for_each(cut(entries, _LOCAL_UNIT), one, self.count)
 

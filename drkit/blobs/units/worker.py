@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -45,14 +45,25 @@ def perform(message: bytes) -> bytes:
         return messages.fail("nobody waits for it any more")
 
 
-def look(source: Source, items: Sequence[Entry], stop: Stop, tell: Tell) -> dict[int, Wrong]:
-    """Read every blob; what is wrong stands under its place among them."""
+def look(
+    source: Source,
+    items: Sequence[Entry],
+    stop: Stop,
+    tell: Tell,
+    settle: Callable[[Entry, Wrong | None], object] | None = None,
+) -> dict[int, Wrong]:
+    """Read every blob; what is wrong stands under its place among them.
+
+    `settle` is told of each as soon as it is read, by several threads.
+    """
     wrong: dict[int, Wrong] = {}
 
     def one(item: tuple[int, Entry]) -> None:
         stop()
         if found := source.look(item[1], stop, tell):
             wrong[item[0]] = found
+        if settle:
+            settle(item[1], found)
 
     if source.at_once == 1 or len(items) == 1:
         for item in enumerate(items):

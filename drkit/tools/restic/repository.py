@@ -70,7 +70,8 @@ def _stable_devices() -> dict[str, str]:
     With them every directory would be stored anew each time (restic/restic#3041). A restic that does not
     know the feature any more would refuse its name.
     """
-    known = execute.run(Command(("restic", "features")))
+    # Also where something is stored while drkit ends.
+    known = execute.run(Command(("restic", "features"), tidying=True))
     return {"RESTIC_FEATURES": f"{_FEATURE}=true"} if _FEATURE in known.text else {}
 
 
