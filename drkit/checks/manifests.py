@@ -105,7 +105,8 @@ class _Walk:
 
     def _served(self, image: Image) -> bool:
         """Whether the repository has the manifest, by a link of either kind."""
-        return any((self._root / path).exists() for path in links.of_manifest(image.repository, image.digest))
+        links_to_it = links.of_manifest(image.repository, image.digest)
+        return any(os.path.exists(f"{self._root}/{path}") for path in links_to_it)  # noqa: PTH110
 
     def _unserved(self, image: Image, digest: str) -> bool:
         """Whether production did not serve that manifest at the backup either."""

@@ -49,7 +49,7 @@ class LinkCount:
         """
         self._links += 1
         try:
-            with open(root / path, "rb") as file:  # noqa: PTH123 - there may be millions
+            with open(f"{root}/{path}", "rb", buffering=0) as file:  # noqa: PTH123 - there may be millions
                 held = file.read(_LENGTH + 1)
         except OSError as error:
             raise ToolFailed(f"cannot read {path}: {error.strerror}") from None
@@ -146,12 +146,33 @@ def is_damaged(root: Path, path: str) -> bool:
 
 
 def paths(root: Path) -> Iterator[str]:
-    """Every link of a tree, relative to its root, without uploads in flight."""
-    for directory, directories, files in os.walk(root / REPOSITORIES):
-        here = os.path.relpath(directory, root)
-        directories[:] = sorted(name for name in directories if not in_upload(f"{here}/{name}"))
-        if "link" in files:
+    """Every link of a tree, relative to its root, without uploads in flight; raises ToolFailed."""
+    # Strings and no Paths: there may be millions, and half of the time would go there.
+    left = [str(REPOSITORIES)]
+    while left:
+        here = left.pop()
+        is_link, below = _inside(root, here)
+        if is_link:
             yield f"{here}/link"
+        left += (f"{here}/{name}" for name in sorted(below, reverse=True))
+
+
+def _inside(root: Path, here: str) -> tuple[bool, list[str]]:
+    """Whether a directory of the tree has a link in it, and which directories; one that has gone has none."""
+    is_link, below = False, []
+    try:
+        with os.scandir(f"{root}/{here}") as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name != "_uploads" or not in_upload(f"{here}/{entry.name}"):
+                        below.append(entry.name)
+                elif entry.name == "link":
+                    is_link = True
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise ToolFailed(f"cannot read {here}: {error.strerror}") from None
+    return is_link, below
 
 
 def revisions(root: Path) -> Iterator[tuple[str, str]]:
@@ -177,4 +198,4 @@ def _agrees(root: Path, path: str, held: bytes) -> bool:
         return digits == named[1]
     tag = tag_in(path)
     # A tag points to a manifest that its repository has.
-    return tag is None or (root / of_manifest(tag[0], f"sha256:{digits}")[0]).is_file()
+    return tag is None or os.path.isfile(f"{root}/{of_manifest(tag[0], f'sha256:{digits}')[0]}")  # noqa: PTH113

@@ -22,6 +22,7 @@ from drkit.tools.restic import patterns
 
 TREE = PurePosixPath("docker/registry/v2")
 BLOBS = TREE / "blobs"
+_SHA256 = f"{BLOBS}/sha256"
 REPOSITORIES = TREE / "repositories"
 _TRUNK = frozenset(map(str, (*TREE.parents, TREE, BLOBS, REPOSITORIES)))
 _BRANCHES = (f"{BLOBS}/", f"{REPOSITORIES}/")
@@ -55,13 +56,18 @@ def is_digest(text: str) -> bool:
 
 def blob_path(root: Path, digest: str) -> Path:
     """Where a blob's bytes stand below the registry's root directory."""
-    return root / blob_name(digest)
+    return Path(f"{root}/{_blob_name(digest)}")
 
 
 def blob_name(digest: str) -> PurePosixPath:
     """A blob's path relative to the registry's root directory."""
+    return PurePosixPath(_blob_name(digest))
+
+
+def _blob_name(digest: str) -> str:
+    # A string, for a path that is put together of five others takes five times as long.
     digits = digest.removeprefix("sha256:")
-    return BLOBS / "sha256" / digits[:2] / digits / "data"
+    return f"{_SHA256}/{digits[:2]}/{digits}/data"
 
 
 def digest_of_blob(path: str) -> str | None:

@@ -11,6 +11,7 @@ from drkit.blobs import inventory
 from drkit.blobs.bucket import links_archive
 from drkit.blobs.bucket.links_archive import Link
 from drkit.blobs.dangling import Known
+from drkit.blobs.directory.arrival import hash_arriving
 from drkit.blobs.directory.cleaning import DISTRIBUTION, LAYOUTS, Cleaned, clean
 from drkit.blobs.inventory import Entry
 from drkit.blobs.vault import fetching as bucket_restore
@@ -24,7 +25,6 @@ from drkit.registry import storage
 from drkit.registry.ledger import Ledger
 from drkit.registry.storage import Tag
 from drkit.sandbox import early
-from drkit.sandbox.arrival import hash_arriving
 from drkit.sandbox.sample import Sample
 from drkit.tools.parallel import side_by_side
 from drkit.tools.restic.mount import Mount

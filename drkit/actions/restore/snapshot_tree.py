@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from drkit.blobs.directory import keeping
+from drkit.blobs.directory.arrival import hash_arriving
 from drkit.blobs.directory.keeping import Kept
 from drkit.model import Part
 from drkit.progress import Listener, Meter, Update
@@ -37,7 +38,8 @@ class SnapshotTree:
         stood = PurePosixPath(self.part.path)
         restored, source = staging / stood.name, f"{self.part.snapshot}:{stood.parent}"
         if not keeping.is_worth_it(target, restored):
-            self.repository.restore(source, staging, listener=self.listener, stage=STAGE)
+            arriving = self.repository.restored_files(source, staging, listener=self.listener, stage=STAGE)
+            hash_arriving(arriving, restored, ledger)
             return ""
         # Here already, or the directory above it would get a new time after restic has set it.
         restored.mkdir(mode=0o700, exist_ok=True)

@@ -286,14 +286,20 @@ class Repository:
         return Restored(summary.get("files_restored", 0), summary.get("bytes_restored", 0))
 
     def restored_files(
-        self, snapshot: str, target: Path, *, keep: bool = False, listener: Listener = silent
+        self,
+        snapshot: str,
+        target: Path,
+        *,
+        keep: bool = False,
+        listener: Listener = silent,
+        stage: str = "",
     ) -> Generator[str, None, None]:
         """`restore`, and the path of each file below the snapshot's folder as soon as its content is written.
 
         Owner, mode and time follow. What is there already and stays (`keep`) is not told, nor what failed.
         """
         command = self._restoring(snapshot, target, None, "", "--verbose=2", keep=keep)
-        with contextlib.closing(self.access.messages(command, str(target), listener)) as messages:
+        with contextlib.closing(self.access.messages(command, stage or str(target), listener)) as messages:
             for message in messages:
                 if message.get("action") == "restored":
                     yield message["item"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from drkit.registry import links
+from drkit.errors import ToolFailed
+from drkit.registry import links, storage
 
 _A, _B = "a" * 64, "b" * 64
 _REPOSITORY = "docker/registry/v2/repositories/library/nginx"
@@ -42,6 +44,23 @@ def test_sound_links_are_counted_and_uploads_left_out(root: Path) -> None:
         tally.read(root, path)
     assert (tally.proof().links, tally.proof().bad) == (4, 0)
     assert list(links.revisions(root)) == [("library/nginx", f"sha256:{_B}")]
+
+
+def test_what_cannot_be_read_is_no_empty_directory(root: Path) -> None:
+    """A loop of symbolic links stands for every directory that the kernel does not open."""
+    repositories = root / storage.REPOSITORIES
+    repositories.rename(root / "moved")
+    repositories.symlink_to(repositories)
+    with pytest.raises(ToolFailed, match=f"cannot read {storage.REPOSITORIES}: "):
+        list(links.paths(root))
+
+
+def test_what_has_gone_is_passed_over(root: Path) -> None:
+    found = links.paths(root)
+    first = next(found)
+    shutil.rmtree(root / _REPOSITORY)
+    assert first.endswith("/link")
+    assert list(found) == []
 
 
 def test_a_tag_may_be_called_anything(root: Path) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from drkit.blobs.directory.arrival import hash_arriving
 from drkit.errors import ToolFailed
 from drkit.registry import storage
 from drkit.registry.ledger import Ledger
-from drkit.sandbox.arrival import hash_arriving
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

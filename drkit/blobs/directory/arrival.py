@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Generator
 from pathlib import Path
 
-from drkit.checks import images
-from drkit.errors import ToolFailed
+from drkit.blobs.directory.mending import hashes_right
 from drkit.registry import storage
 from drkit.registry.ledger import Ledger
 from drkit.tools.parallel import for_each
@@ -29,11 +27,8 @@ def hash_arriving(paths: Generator[str, None, None], root: Path, ledger: Ledger)
         digest = storage.digest_of_blob(path)
         if digest is None or not storage.is_blob_below(top, path):
             return
-        blob = storage.blob_path(root, digest)
-        with contextlib.suppress(OSError, ToolFailed):
-            # To open a pipe would wait for ever.
-            if stat.S_ISREG(blob.lstat().st_mode) and images.hash_file(blob) == digest:
-                ledger.confirm(digest)
+        if hashes_right(storage.blob_path(root, digest), digest):
+            ledger.confirm(digest)
 
     with contextlib.closing(paths):
         for_each(paths, look, _WORKERS)
