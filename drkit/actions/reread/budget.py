@@ -12,6 +12,8 @@ from drkit.config.fields import parse_duration
 from drkit.errors import UsageError
 
 _SIZE = re.compile(r"(\d{1,9})([KMGT])")
+# Bytes a second, as long as nobody knows the pace and no time is limited: slower is no storage of today.
+_SLOW = 1 << 20
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -96,13 +98,18 @@ class Budget:
 
     @property
     def room(self) -> float | None:
-        """How many bytes may be read in one go, at the pace so far; None where nothing is limited.
+        """How many bytes may still be read, at the pace so far; None where nothing is limited.
 
         As long as nobody knows the pace, a limit of time leaves room for nothing but a first try.
         """
         rooms: list[float] = []
         if self._limits.bytes is not None:
             rooms.append(self._limits.bytes - self._read)
-        times = [self.seconds_left, self._stretch.total_seconds() if self._stretch else None]
-        rooms += [seconds * (self.pace or 0) for seconds in times if seconds is not None]
+        if (left := self.seconds_left) is not None:
+            rooms.append(left * self.pace if self.pace is not None else 0)
         return min(rooms, default=None)
+
+    @property
+    def most(self) -> float | None:
+        """How many bytes may be read in one go; None for as many as there is room for."""
+        return self._stretch.total_seconds() * (self.pace or _SLOW) if self._stretch is not None else None

@@ -107,7 +107,7 @@ class Packs:
         None is larger than what is read between two checkpoints. Raises as `check`.
         """
         budget, start = Budget(limits, stretch=checkpoints.every), secrets.randbelow(_PREFIXES)
-        share = choose(self.turns, self.sizes, budget.room, first=True, start=start)
+        share = choose(self.turns, self.sizes, budget.room, first=True, start=start, most=budget.most)
         if share is None:
             self.check(None)
         while share is not None:
@@ -117,18 +117,25 @@ class Packs:
             if budget.used_up:
                 break
             checkpoints.look()
-            share = choose(self.turns, self.sizes, budget.room, first=False, start=start)
+            share = choose(self.turns, self.sizes, budget.room, first=False, start=start, most=budget.most)
 
 
 def choose(
-    turns: Sequence[int | None], sizes: Sequence[int], room: float | None, *, first: bool, start: int = 0
+    turns: Sequence[int | None],
+    sizes: Sequence[int],
+    room: float | None,
+    *,
+    first: bool,
+    start: int = 0,
+    most: float | None = None,
 ) -> str | None:
     """The largest share with the longest unread pack that there is room for; pure.
 
     Of each first byte of a name `turns` says when its turn is (None where there is nothing to read), `sizes`
-    how many bytes there are. The `first` share is read even where there is no room for the smallest. Of a
-    larger one more than half must be due, for it is read whole. Where several have their turn, it is the
-    first from the byte `start` on: hosts that read at the same time begin at different places.
+    how many bytes there are. The `first` share is read even where there is no room for the smallest. A larger
+    one has no more bytes than `most`, and more than half of it must be due, for it is read whole. Where
+    several have their turn, it is the first from the byte `start` on: hosts that read at the same time begin
+    at different places.
     """
     waiting = [(turn, (at - start) % _PREFIXES) for at, turn in enumerate(turns) if turn is not None]
     if not waiting:
@@ -139,6 +146,8 @@ def choose(
         size = sum(sizes[number::shares])
         due = sum(sizes[prefix] for prefix in range(number, _PREFIXES, shares) if turns[prefix] is not None)
         fits = room is None or size <= room
+        if shares < _PREFIXES and most is not None and size > most:
+            continue
         if (fits and due > size / 2) or (shares == _PREFIXES and (first or fits)):
             return f"{number + 1}/{shares}"
     return None
