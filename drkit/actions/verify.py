@@ -19,7 +19,6 @@ from drkit.blobs.ends import place_of_vault
 from drkit.blobs.opening import open_bucket
 from drkit.blobs.share import share
 from drkit.blobs.units import executors
-from drkit.blobs.units.sources import BucketSource
 from drkit.blobs.vault import reading as vault_reading
 from drkit.blobs.vault.reading import WORKERS
 from drkit.blobs.vault.verifying import Reading, VaultVerified, Verification
@@ -200,9 +199,7 @@ class _Verify:
                 manifests,
                 self.directory,
                 self.listener,
-                executors.executor(self.settings.cluster, WORKERS // BucketSource.at_once, self.directory),
-                vault,
-                files=self.settings.cluster.credentials == "files",
+                executors.executor(self.settings.cluster, WORKERS, self.directory),
             )
             chosen = self._chosen(manifests, reading, place.where)
             # Not in this thread: an interruption then ends the work of all the others as well.

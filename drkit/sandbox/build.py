@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from drkit import config
 from drkit.blobs import dangling
 from drkit.blobs.dangling import Known
+from drkit.blobs.units import executors
+from drkit.blobs.vault.reading import WORKERS
 from drkit.checks import images
 from drkit.database import clients, load, swap
 from drkit.errors import DrillError, RestoreDamaged
@@ -129,6 +132,8 @@ class Builder:
     level: Level
     identities: Sequence[Identity]
     open_vault: OpenVault
+    # Whose workers see the directory, if there is one.
+    cluster: config.Cluster
     stopwatch: Stopwatch
     listener: Listener
     registry_program: Path | None = None
@@ -324,6 +329,7 @@ class Builder:
             self.directory,
             self.stack,
             self.open_vault,
+            executors.executor(self.cluster, WORKERS, self.directory),
             self.restored.ledger,
             self.listener,
         )

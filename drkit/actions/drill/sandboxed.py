@@ -234,6 +234,7 @@ class SandboxedDrill:
             level=self.options.level,
             identities=self.identities,
             open_vault=partial(vault_reading.opened, self.settings, work="drill"),
+            cluster=self.settings.cluster.writing_to(directory),
             stopwatch=self.stopwatch,
             listener=self.listener,
             registry_program=self.settings.drill.registry_program,
