@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,9 +11,12 @@ from drkit.blobs import inventory
 from drkit.blobs.bucket import links_archive
 from drkit.blobs.directory.cleaning import Cleaned
 from drkit.blobs.inventory import Entry
+from drkit.blobs.units.sources import BucketSource, judged
+from drkit.blobs.units.unit import Wrong
 from drkit.blobs.vault import reading as vault_reading
-from drkit.blobs.vault.fetching import BlobCount, Fetched, first_sound, judge
+from drkit.blobs.vault.fetching import BlobCount, Fetched, told
 from drkit.blobs.vault.reading import WORKERS, Copy, VaultReader
+from drkit.errors import ObjectMissing
 from drkit.model import Bucketed
 from drkit.progress import Meter
 from drkit.registry import storage
@@ -85,30 +87,31 @@ class _Hashing:
         """Read each to its end, side by side. One that is wrong or gone does not stop the others."""
         count = BlobCount()
         for_each(entries, partial(self._one, count), WORKERS)
-        return count.found
+        return count.found()
 
     def _one(self, count: BlobCount, entry: Entry) -> None:
+        first: Wrong | None = None
+        for copy in self.shelf.copies(entry):
+            wrong = self._look(copy, entry)
+            if wrong is None:
+                self._right(copy, entry)
+                count.good(entry.size)
+                return
+            first = first or wrong
+        assert first is not None
+        self.shelf.faults.note(entry.digest)
+        count.fault(told(entry, first))
+
+    def _look(self, copy: Copy, entry: Entry) -> Wrong | None:
         stopping.stop_if_asked()
-        first = first_copy(self.shelf, entry)
+        source = BucketSource(self.shelf, any_copy=True)
+        try:
+            with contextlib.closing(source.read(copy)) as pieces:
+                return judged(pieces, entry, stopping.stop_if_asked, self.meter.add)
+        except ObjectMissing:
+            return Wrong("gone")
 
-        def attempt(copy: Copy) -> str:
-            fault = self._fault(copy, entry)
-            if not fault and copy != first:
-                self.chosen.note(entry.digest, copy)
-            return fault
-
-        fault = first_sound(self.shelf, entry, attempt)
-        if fault:
-            count.fault(fault)
-        else:
-            self.ledger.confirm(entry.digest)
-            count.good(entry.size)
-
-    def _fault(self, copy: Copy, entry: Entry) -> str:
-        found, size = hashlib.sha256(), 0
-        for piece in self.shelf.read(copy):
-            stopping.stop_if_asked()
-            found.update(piece)
-            size += len(piece)
-            self.meter.add(len(piece))
-        return judge(entry, size, found.hexdigest())
+    def _right(self, copy: Copy, entry: Entry) -> None:
+        if copy != first_copy(self.shelf, entry):
+            self.chosen.note(entry.digest, copy)
+        self.ledger.confirm(entry.digest)
