@@ -88,7 +88,9 @@ def _source(place: Mapping[str, Any]) -> DirectorySource | BucketSource:
 def _target(place: Mapping[str, Any]) -> DirectoryTarget | BucketTarget:
     if place["kind"] == "directory":
         old = Path(place["old"]) if place["old"] else None
-        return DirectoryTarget(Path(place["root"]), place["partial"], old)
+        target = DirectoryTarget(Path(place["root"]), place["partial"], old)
+        target.require()
+        return target
     bucket = _open(place["s3"])
     where = BucketPlace(bucket.access.bucket, place["prefix"])
     lock = place["lock"] and Lock(datetime.fromisoformat(place["lock"][0]), place["lock"][1])
