@@ -35,6 +35,7 @@ def perform(message: bytes) -> bytes:
     question = messages.asked(message)
     if question.version != __version__:
         return messages.refuse(__version__)
+    cluster.stop_profiling()
     wanted = cluster.wanted()
 
     def stop() -> None:
