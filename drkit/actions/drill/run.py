@@ -64,7 +64,8 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         point = choose(counted, options)
     name = new_id(started)
     # From here on nothing is read but what a bare host would read.
-    with private_directory(settings.sandboxes, f"{name}.cache") as copies:
+    cache = private_directory(settings.sandboxes, f"{name}.cache")
+    with scratch.room(settings.sandboxes), cache as copies:
         bare = catalog.without_copies(copies)
         files, unread = _read(bare, point, copies / "seal", stopwatch)
         manifest = files.manifest
@@ -99,11 +100,12 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         report = read.recorded(report)
     report = replace(report, problems=(*report.problems, *swept))
     homes = [state.drills / report.id, *([options.report] if options.report else [])]
-    report = keeping.keep(report, catalog, settings, point, key, homes, listing.drills)
+    kept = keeping.keep(report, catalog, settings, point, key, homes, listing.drills)
     if options.junit is not None:
-        junit.write(report, options.junit)
-    verdict.judge(report)
-    return report
+        kept = keeping.add_junit(kept, options.junit)
+    verdict.judge(kept.report)
+    kept.require_all()
+    return kept.report
 
 
 def choose(points: Sequence[Point], options: DrillOptions) -> Point:

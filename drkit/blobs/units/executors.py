@@ -50,10 +50,10 @@ class Threads:
     shared: Shared | None = None
 
     def run(self, entries: Iterable[Entry], work: Work, settle: Settle, meter: Meter) -> None:
-        """See Executor: here each blob is told of as soon as its unit is done."""
+        """See Executor: here each blob is told of as soon as it is done, for that stays so whatever comes."""
 
         def one(unit: Unit) -> None:
-            _settle(unit, worker.do(work, unit.items, stopping.stop_if_asked, meter.add), settle)
+            worker.do(work, unit.items, stopping.stop_if_asked, meter.add, settle=settle)
 
         for_each(cut(entries, _LOCAL_UNIT), one, self.count)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -51,8 +51,18 @@ def perform(message: bytes) -> bytes:
         return messages.fail("nobody waits for it any more")
 
 
-def do(work: Work, items: Sequence[Entry], stop: Stop, tell: Tell, at_once: int = 1) -> dict[int, Outcome]:
-    """Do it with every blob; what there is to say beyond DONE stands under its place among them."""
+def do(
+    work: Work,
+    items: Sequence[Entry],
+    stop: Stop,
+    tell: Tell,
+    at_once: int = 1,
+    settle: Callable[[Entry, Outcome], object] = lambda _entry, _outcome: None,
+) -> dict[int, Outcome]:
+    """Do it with every blob; what there is to say beyond DONE stands under its place among them.
+
+    `settle` is told of each as soon as it is done, by as many threads as there are `at_once`.
+    """
     found: dict[int, Outcome] = {}
 
     def one(item: tuple[int, Entry]) -> None:
@@ -60,6 +70,7 @@ def do(work: Work, items: Sequence[Entry], stop: Stop, tell: Tell, at_once: int 
         outcome = work.do(item[1], stop, tell)
         if outcome != DONE:
             found[item[0]] = outcome
+        settle(item[1], outcome)
 
     if at_once == 1 or len(items) == 1:
         for item in enumerate(items):

@@ -39,6 +39,7 @@ from drkit.tools.restic.output import (
     last_words,
     message_in,
     plain,
+    stuck_at,
     telling,
     words_below,
     words_of,
@@ -81,6 +82,8 @@ class Access:
     # Bytes a second; None as fast as it goes.
     upload_limit: int | None = None
     download_limit: int | None = None
+    # For what is done while drkit is being interrupted.
+    tidying: bool = False
 
     def command(self, *arguments: str, wait: timedelta | None = None) -> Command:
         """restic with its secrets, waiting for a lock that long: `lock_wait` where nothing is said."""
@@ -104,6 +107,8 @@ class Access:
         return Command(
             ("restic", *waiting, *without, *self._limits, *arguments),
             environment,
+            tidying=self.tidying,
+            stuck=partial(stuck_at, self.cache),
             owner=partial(locking.own, self.records, (self.url,), arguments),
             stall_limit=self.stall_limit + wait,
             about=f"{arguments[0]} on {redact(self.url)}",
