@@ -126,6 +126,14 @@ class Access:
         locks = Path(self.url.removeprefix("local:")) / "locks"
         return locks.is_dir() and not os.access(locks, os.W_OK)
 
+    @property
+    def unlocked(self) -> bool:
+        """Whether the repository is a directory, and nobody has a lock on it at this moment."""
+        locks = Path(self.url.removeprefix("local:")) / "locks"
+        with contextlib.suppress(OSError):
+            return not any(locks.iterdir())
+        return False
+
     def require_writable(self) -> None:
         """Raise ToolFailed where nothing can be written: restic itself would try for a quarter of an hour."""
         if self.read_only:

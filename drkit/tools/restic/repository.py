@@ -131,12 +131,13 @@ class Repository:
         """All snapshots, or those that bear a tag, oldest first; and the ids of those that cannot be read.
 
         restic leaves the latter out and exits with 0; nobody knows which tags they bear. `locked` is for
-        whoever goes on to work with the snapshots: it tries the repository's lock as `open` does.
+        whoever goes on to work with the snapshots: it tries the repository's lock as `open` does. restic
+        takes 0.2 s for that; where no lock stands there is nothing to try.
         """
         wanted = ("snapshots", "--json", *(("--tag", tag) if tag else ()))
         done = (
             self.access.check_mending(*wanted)
-            if locked
+            if locked and not self.access.unlocked
             else self.access.check(self.access.command(*wanted, "--no-lock"))
         )
         output = done.text
@@ -323,7 +324,9 @@ class Repository:
     def forget(self, snapshots: Sequence[str]) -> None:
         """Remove snapshots by id; their data stays until `prune`. Raises NotRemoved if any is still there.
 
-        restic's exit code does not tell: before 0.19 it is 0 where an append-only server has refused.
+        restic's exit code does not tell: before 0.19 it is 0 where an append-only server has refused. Nor is
+        there a `forget --prune` in one go: restic 0.18 then takes away the data of what it could not remove
+        as well, and every later prune and check of that repository fails.
         """
         for start in range(0, len(snapshots), _IN_ONE_COMMAND):
             some = snapshots[start : start + _IN_ONE_COMMAND]
@@ -380,8 +383,9 @@ class Repository:
         labels = [f"--tag={tag}" for tag in tags]
         dated = [f"--time={at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"] if at else []
         command = self.access.command("backup", "--json", "--host", host, *labels, *dated, *scan, *what)
-        # restic takes the time to be that of its zone.
-        environment = {**command.environment, **_stable_devices(), **({"TZ": "UTC"} if at else {})}
+        # restic takes the time to be that of its zone. A stream is on no device.
+        devices = _stable_devices() if stdin is None else {}
+        environment = {**command.environment, **devices, **({"TZ": "UTC"} if at else {})}
         if directory is not None and Path(self.access.url).exists():
             # A repository on a path that is relative to where drkit runs must stay the one that it is.
             environment["RESTIC_REPOSITORY"] = str(Path(self.access.url).absolute())
