@@ -81,12 +81,7 @@ def main() -> int:
                 stage = _stage(top, tls, cluster, client, tuple(workers))
                 _demonstrate(stage)
                 with demonstration_copies.stage(top / "bucket", where, client, cluster, tls) as copies:
-                    demonstration_copies.demonstrate(
-                        copies,
-                        lambda: cluster.worker("worker-3", stage.workers[0]),
-                        _when_reading,
-                        must_end,
-                    )
+                    demonstration_copies.demonstrate(copies, stage.workers[0], must_end)
         except (DemonstrationError, ServerError, OSError, subprocess.SubprocessError) as error:
             print(f"\nThe demonstration ends here: {error}", file=sys.stderr)
             return 1

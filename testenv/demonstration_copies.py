@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from testenv import namespaces, plain_tree, s3_server, telling
+from testenv.processes import ServerError
 
 if TYPE_CHECKING:
     from testenv.dask_certificates import Tls
-    from testenv.dask_cluster import Cluster, Process
+    from testenv.dask_cluster import Cluster
     from testenv.namespaces import Machine
 
 _IMAGES = 24
@@ -57,16 +59,13 @@ def stage(top: Path, where: Machine, client: Machine, cluster: Cluster, tls: Tls
 
 
 def demonstrate(
-    copies: Copies,
-    worker: Callable[[], Process],
-    when_reading: Callable[[Process], None],
-    must_end: Callable[[subprocess.Popen[bytes], int], None],
+    copies: Copies, machine: Machine, must_end: Callable[[subprocess.Popen[bytes], int], None]
 ) -> None:
-    """Back up while a worker dies, drill, and restore."""
+    """Back up while the worker of that machine dies, drill, and restore."""
     telling.heading("7. A registry in a bucket is backed up; a worker is killed while it copies to the vault")
-    third = worker()
-    running = copies.begin("backup")
-    when_reading(third)
+    third = copies.cluster.worker("worker-3", machine)
+    before, running = machine.received(), copies.begin("backup")
+    _wait_for(machine, before + _LAYER)
     third.kill()
     must_end(running, 0)
 
@@ -77,6 +76,15 @@ def demonstrate(
     root = copies.config.parent / "shared" / "back"
     must_end(copies.begin("restore", "latest", "--yes", "--root", root), 0)
     print(f"{sum(1 for _ in root.rglob('data'))} blobs are in {root}")
+
+
+def _wait_for(machine: Machine, received: int) -> None:
+    """Wait until so much has come to a machine."""
+    deadline = time.monotonic() + 120
+    while machine.received() < received:
+        if time.monotonic() > deadline:
+            raise ServerError("a worker copies nothing")
+        time.sleep(0.05)
 
 
 def _fill(top: Path, endpoint: str) -> None:

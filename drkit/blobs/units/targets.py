@@ -111,7 +111,6 @@ class DirectoryTarget:
 
     def holds(self, entry: Entry, stop: Stop) -> bool:
         """See Target: what is there, and what `old` has; its name alone proves nothing after a power cut."""
-        self._look()
         path = storage.blob_path(self.root, entry.digest)
         try:
             there = path.stat().st_size == entry.size
@@ -148,7 +147,8 @@ class DirectoryTarget:
         except OSError:
             return False
 
-    def _look(self) -> None:
+    def require(self) -> None:
+        """Raise ToolFailed where this is not the directory that the machine which runs drkit sees."""
         if not (self.root / self.partial).is_dir():
             raise ToolFailed(
                 f"{self.root} is not the directory here that the machine which runs drkit sees there",

@@ -35,6 +35,7 @@ def perform(message: bytes) -> bytes:
     question = messages.asked(message)
     if question.version != __version__:
         return messages.refuse(__version__)
+    cluster.stop_profiling()
     wanted = cluster.wanted()
 
     def stop() -> None:
@@ -99,7 +100,9 @@ def _source(place: Mapping[str, Any]) -> DirectorySource | BucketSource:
 def _target(place: Mapping[str, Any]) -> DirectoryTarget | BucketTarget:
     if place["kind"] == "directory":
         old = Path(place["old"]) if place["old"] else None
-        return DirectoryTarget(Path(place["root"]), place["partial"], old)
+        target = DirectoryTarget(Path(place["root"]), place["partial"], old)
+        target.require()
+        return target
     bucket = _open(place["s3"])
     where = BucketPlace(bucket.access.bucket, place["prefix"])
     lock = place["lock"] and Lock(datetime.fromisoformat(place["lock"][0]), place["lock"][1])

@@ -76,7 +76,7 @@ def test_nothing_is_written_where_nobody_waits_any_more(tmp_path: Path) -> None:
     with targets.directory(root) as target:
         pass
     with pytest.raises(ToolFailed, match="not the directory"):
-        target.holds(entry(), nothing)
+        target.require()
     with pytest.raises(ToolFailed, match="cannot write"):
         target.put(entry(), [DATA])
     assert list(root.iterdir()) == []
