@@ -26,6 +26,7 @@
      │   │   ├─ DatabaseForbids      7
      │   │   ├─ DatabaseUnreachable  7
      │   │   ├─ DatabaseBusy         7
+     │   │   ├─ NoSpace              7
      │   │   ├─ TargetUnfit          7
      │   │   ├─ NotServed            7
      │   │   ├─ RegistryRefused      7
@@ -222,6 +223,14 @@ class DatabaseBusy(ToolFailed):
     """Somebody else holds a lock that we need, and did not let go in the time that we wait."""
 
 
+class NoSpace(ToolFailed):
+    """A disk is full; `path` is the file or directory that there was no room for, where that is known."""
+
+    def __init__(self, message: str, *, path: str = "", hint: str = "", result: object = None) -> None:
+        super().__init__(message, hint=hint, result=result)
+        self.path = path
+
+
 class TargetUnfit(ToolFailed):
     """The server or the disk that a restore goes to lacks something that it needs."""
 
@@ -381,7 +390,11 @@ def of_system(error: OSError) -> DrkitError | None:
     """What the system refuses to us, in a sentence; None for what must be a bug of ours."""
     where = f" for {error.filename}" if error.filename else ""
     if error.errno in _FULL:
-        return ToolFailed(f"no space is left{where}: {error.strerror}", hint="make room and run it again")
+        return NoSpace(
+            f"no space is left{where}: {error.strerror}",
+            path=str(error.filename or ""),
+            hint="make room and run it again",
+        )
     if error.errno in _CLOSED:
         return ConfigError(
             f"the system refuses a file of drkit's own{where}: {error.strerror}",
@@ -392,3 +405,13 @@ def of_system(error: OSError) -> DrkitError | None:
             f"a disk fails{where}: {error.strerror}", hint="see what the system's log says of it"
         )
     return None
+
+
+def failure_of(error: Exception) -> DrkitError:
+    """An error of ours as it is, or what the system refuses to us; raises the error itself if it is a bug."""
+    if isinstance(error, DrkitError):
+        return error
+    known = of_system(error) if isinstance(error, OSError) else None
+    if known is None:
+        raise error
+    return known

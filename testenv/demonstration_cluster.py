@@ -12,7 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from testenv import dask_certificates, dask_cluster, namespaces, plain_tree, telling
+from testenv import (
+    dask_certificates,
+    dask_cluster,
+    demonstration_copies,
+    namespaces,
+    plain_tree,
+    telling,
+)
 from testenv.dask_certificates import Tls
 from testenv.dask_cluster import Cluster, Process
 from testenv.namespaces import Machine
@@ -20,6 +27,8 @@ from testenv.processes import ServerError
 
 _IMAGES = 48
 _LAYER = 32 << 20
+# What a worker has read by then is more than its programs.
+_SOME = 16 << 20
 _DAMAGED = 5
 _FAILED = 7
 
@@ -66,10 +75,13 @@ def main() -> int:
         tls = dask_certificates.make(top / "tls")
         try:
             with (
-                namespaces.network(5) as (scheduler, client, *workers),
+                namespaces.network(6) as (scheduler, client, where, *workers),
                 dask_cluster.cluster(top / "dask", tls, scheduler) as cluster,
             ):
-                _demonstrate(_stage(top, tls, cluster, client, tuple(workers)))
+                stage = _stage(top, tls, cluster, client, tuple(workers))
+                _demonstrate(stage)
+                with demonstration_copies.stage(top / "bucket", where, client, cluster, tls) as copies:
+                    demonstration_copies.demonstrate(copies, stage.workers[0], must_end)
         except (DemonstrationError, ServerError, OSError, subprocess.SubprocessError) as error:
             print(f"\nThe demonstration ends here: {error}", file=sys.stderr)
             return 1
@@ -153,7 +165,7 @@ def _read_by(worker: Process) -> int:
 
 def _when_reading(worker: Process) -> None:
     before = _read_by(worker)
-    _wait(lambda: _read_by(worker) - before > _LAYER, "a worker reads nothing")
+    _wait(lambda: _read_by(worker) - before > _SOME, "a worker reads nothing")
 
 
 def _is_idle(worker: Process) -> bool:

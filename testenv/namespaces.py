@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import socket
 import subprocess
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,6 +31,64 @@ class Machine:
         """How many bytes have come in over the network."""
         path = "/sys/class/net/eth0/statistics/rx_bytes"
         return int(_run(*self.command(["cat", path])))
+
+    @contextmanager
+    def owning(self, address: str) -> Iterator[None]:
+        """The machine has this address for itself meanwhile, and does not reach whoever else has it."""
+        words = ("-n", self.namespace, "address")
+        _ip(*words, "add", f"{address}/32", "dev", "lo")
+        try:
+            yield
+        finally:
+            _ip(*words, "delete", f"{address}/32", "dev", "lo")
+
+
+# Hands a socket that listens in a namespace to who has none there.
+_LISTEN = """
+import socket, sys
+there = socket.create_server((sys.argv[2], int(sys.argv[3])), backlog=256)
+socket.send_fds(socket.socket(fileno=int(sys.argv[1])), [b"x"], [there.fileno()])
+"""
+
+
+@contextmanager
+def serving(machine: Machine, address: str, port: int, service: tuple[str, int]) -> Iterator[None]:
+    """Let a service of this host be that of a machine, at that address of its own, while this lasts."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        words = [sys.executable, "-c", _LISTEN, theirs.fileno(), address, port]
+        subprocess.run(machine.command(words), pass_fds=[theirs.fileno()], check=True)
+        _, (descriptor,), *_ = socket.recv_fds(ours, 1, 1)
+    with socket.socket(fileno=descriptor) as listening:
+        thread = threading.Thread(target=_accept, args=(listening, service))
+        thread.start()
+        try:
+            yield
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def _accept(listening: socket.socket, service: tuple[str, int]) -> None:
+    with contextlib.suppress(OSError):  # shut down
+        while True:
+            client, _ = listening.accept()
+            threading.Thread(target=_pass_both, args=(client, service), daemon=True).start()
+
+
+def _pass_both(client: socket.socket, service: tuple[str, int]) -> None:
+    with client, contextlib.suppress(OSError), socket.create_connection(service) as there:
+        back = threading.Thread(target=_pass_on, args=(there, client), daemon=True)
+        back.start()
+        _pass_on(client, there)
+        back.join()
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 18):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Which of them misbehaves is said by the environment of its process; BENCH is a d
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -24,6 +25,22 @@ def gated(message: bytes) -> bytes:
     while not (bench / "go").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     return worker.perform(message)
+
+
+def halfway(message: bytes) -> bytes:
+    """Do a part of a unit, say that it has begun, and then nothing more until the file `go` is there."""
+    question = messages.asked(message)
+    worker.perform(messages.ask(question.place, question.items[: len(question.items) // 2]))
+    return gated(message)
+
+
+def twice(message: bytes) -> bytes:
+    """Do the first unit of all once more when it is done, as a second worker does that nobody waits for."""
+    answer = worker.perform(message)
+    with contextlib.suppress(FileExistsError):
+        (Path(os.environ["BENCH"]) / "twice").touch(exist_ok=False)
+        worker.perform(message)
+    return answer
 
 
 def lying(message: bytes) -> bytes:

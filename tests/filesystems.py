@@ -55,3 +55,27 @@ def left(top: Path) -> list[str]:
     if subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip() == "btrfs":
         found += [name for name in subvolumes(top) if "drkit-" in name]
     return found
+
+
+@contextlib.contextmanager
+def narrow(directory: Path, size: str) -> Iterator[Path]:
+    """A new file system in memory with so much room (as in `size=`), below a directory that is made."""
+    if os.geteuid() != 0:
+        needs.missing("mounting a file system needs root")
+    directory.mkdir()
+    options = f"size={size},mode=0711"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", directory], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", directory], check=True)
+        directory.rmdir()
+
+
+def fill(directory: Path) -> Path:
+    """Leave no room on the file system of a directory; returns the file that takes it."""
+    filling = directory / "filling"
+    with contextlib.suppress(OSError), filling.open("wb", buffering=0) as file:
+        while file.write(bytes(1 << 16)):
+            pass
+    return filling

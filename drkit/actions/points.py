@@ -8,7 +8,6 @@ from datetime import datetime
 
 from drkit import config
 from drkit.actions import collapsed, hosts, known_points
-from drkit.actions.reread import recording
 from drkit.model import (
     Bucketed,
     CertificateFacts,
@@ -24,7 +23,6 @@ from drkit.model import (
 )
 from drkit.model.reread import Reread
 from drkit.points.catalog import open_catalog
-from drkit.points.ledger import keeping
 from drkit.points.ownership import host_of
 
 
@@ -123,6 +121,10 @@ def points(
 
 def show(settings: config.Config, wanted: str, repository: str | None = None) -> PointDetails:
     """One sealed recovery point; raises NoSuchPoint."""
+    # Loaded here, for a list needs neither.
+    from drkit.actions.reread import recording
+    from drkit.points.ledger import keeping
+
     catalog = open_catalog(settings, repository)
     point, manifest = catalog.find(wanted)
     found, _ = keeping.summaries(catalog, catalog.snapshots())

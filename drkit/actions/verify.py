@@ -14,16 +14,16 @@ from drkit.actions.known_points import Missed
 from drkit.actions.reread import recording
 from drkit.actions.reread.blobs import LongestUnread, NoBlobs, ShareOfBlobs
 from drkit.actions.reread.budget import Limits
+from drkit.actions.reread.checkpoints import Checkpoints
 from drkit.actions.reread.packs import Packs, PacksRead
 from drkit.blobs.ends import place_of_vault
 from drkit.blobs.opening import open_bucket
 from drkit.blobs.share import share
 from drkit.blobs.units import executors
-from drkit.blobs.units.sources import BucketSource
 from drkit.blobs.vault import reading as vault_reading
 from drkit.blobs.vault.reading import WORKERS
 from drkit.blobs.vault.verifying import Reading, VaultVerified, Verification
-from drkit.errors import Failure, PointsMissing, ToolFailed, UsageError, VaultDamaged
+from drkit.errors import Failure, Interrupted, PointsMissing, ToolFailed, UsageError, VaultDamaged
 from drkit.model import ALL_DATA, SOME_DATA, STRUCTURE, Point, PointManifest
 from drkit.model.reread import Reread
 from drkit.points.catalog import Catalog, open_catalog
@@ -118,6 +118,7 @@ class _Reading:
 
     began: float
     ledger: Book
+    checkpoints: Checkpoints
     packs: Packs
 
     def left(self, limits: Limits) -> Limits:
@@ -143,17 +144,28 @@ class _Verify:
             return self._look(started)
         ledger = recording.open_ledger(catalog, "verify", self.directory / "ledger")
         try:
-            packs = Packs(catalog.repository, ledger.round("packs", catalog.name))
+            return self._read(started, ledger)
+        except Interrupted:
+            recording.write_in_a_hurry(ledger, catalog.repository)
+            raise
+
+    def _read(self, started: float, ledger: Book) -> tuple[VerifyResult, Missed | None]:
+        """Read what is to be read, and look at the rest; whatever ends it, what was read is written down."""
+        target, options = self.settings.objectives.reread, self.options
+        checkpoints = Checkpoints(ledger)
+        try:
+            packs = Packs(self.catalog.repository, ledger.round("packs", self.catalog.name))
             if options.limits is None:
                 packs.check(options.read_data_subset)
             else:
-                packs.check_longest_unread(options.limits.share(self._part(packs)))
-            result, missed = self._look(started, _Reading(started, ledger, packs))
+                packs.check_longest_unread(options.limits.share(self._part(packs)), checkpoints)
+            checkpoints.look()
+            result, missed = self._look(started, _Reading(started, ledger, checkpoints, packs))
         except Failure:
             # What was read and right before stays so, and what is wrong must not count as right any more.
-            recording.write(ledger, self.settings.objectives.reread)
+            recording.write(ledger, target)
             raise
-        reread, unrecorded = recording.write(ledger, self.settings.objectives.reread)
+        reread, unrecorded = recording.write(ledger, target)
         subset = options.read_data_subset
         found = packs.found if options.limits or subset is None or output.prefixes(subset) else None
         nothing = subset is not None and output.is_empty_share(subset, packs.names())
@@ -200,9 +212,7 @@ class _Verify:
                 manifests,
                 self.directory,
                 self.listener,
-                executors.executor(self.settings.cluster, WORKERS // BucketSource.at_once, self.directory),
-                vault,
-                files=self.settings.cluster.credentials == "files",
+                executors.executor(self.settings.cluster, WORKERS, self.directory),
             )
             chosen = self._chosen(manifests, reading, place.where)
             # Not in this thread: an interruption then ends the work of all the others as well.
@@ -221,8 +231,9 @@ class _Verify:
         made, limits = reading.ledger.round("vault", where), self.options.limits
         if limits is None:
             largest = max((part.bytes for m in manifests if (part := m.images)), default=0)
-            return ShareOfBlobs(made, share(self.options.read_data_subset, largest))
-        return LongestUnread(made, reading.left(limits), self.directory / "unread.db")
+            return ShareOfBlobs(made, share(self.options.read_data_subset, largest), reading.checkpoints.look)
+        unread = self.directory / "unread.db"
+        return LongestUnread(made, reading.left(limits), unread, reading.checkpoints.look)
 
 
 def _refuse_damage(result: VerifyResult) -> None:

@@ -8,7 +8,6 @@ record has to be there.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice
@@ -19,6 +18,7 @@ from drkit.blobs.manifest_cache import ManifestCache
 from drkit.errors import RestoreDamaged
 from drkit.model import Dangling, DanglingKind
 from drkit.tools import json_lines
+from drkit.tools.scratch import open_database
 from drkit.tools.tally import Tally
 
 FILE_NAME = "dangling.jsonl"
@@ -49,7 +49,7 @@ class ImageSpool:
             return
         # An earlier attempt may have left one.
         path.unlink(missing_ok=True)
-        with closing(sqlite3.connect(path)) as store:
+        with closing(open_database(path)) as store:
             store.execute("PRAGMA journal_mode = OFF")
             store.execute(
                 "CREATE TABLE image (repository TEXT, digest TEXT, PRIMARY KEY (repository, digest))"
@@ -95,13 +95,13 @@ class ImageSpool:
         return self._rows("SELECT repository, name, held FROM tag ORDER BY 1, 2")
 
     def _insert(self, statement: str, rows: Iterable[tuple[str | None, ...]]) -> None:
-        with closing(sqlite3.connect(self.path)) as store:
+        with closing(open_database(self.path)) as store:
             store.execute("PRAGMA synchronous = OFF")
             store.executemany(statement, rows)
             store.commit()
 
     def _rows(self, query: str) -> Iterator[Any]:
-        with closing(sqlite3.connect(self.path)) as store:
+        with closing(open_database(self.path)) as store:
             yield from store.execute(query)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import heapq
 import json
 import re
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from json.encoder import encode_basestring_ascii
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from drkit.errors import RestoreDamaged
 from drkit.tools import json_lines
+from drkit.tools.scratch import open_database
 from drkit.tools.sorted_stream import SortedStream
 
 FILE_NAME = "digests.jsonl"
@@ -29,13 +29,13 @@ class Spool:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with closing(sqlite3.connect(path)) as store:
+        with closing(open_database(path)) as store:
             store.execute("PRAGMA journal_mode = OFF")
             store.execute("CREATE TABLE digest (name TEXT PRIMARY KEY, size INTEGER) WITHOUT ROWID")
 
     def add(self, digests: Iterable[Digest]) -> None:
         """Add digests in any order; a known size wins over an unknown one."""
-        with closing(sqlite3.connect(self._path)) as store:
+        with closing(open_database(self._path)) as store:
             store.execute("PRAGMA synchronous = OFF")
             store.executemany(
                 "INSERT INTO digest VALUES (?, ?)"
@@ -45,11 +45,11 @@ class Spool:
             store.commit()
 
     def __iter__(self) -> Iterator[Digest]:
-        with closing(sqlite3.connect(self._path)) as store:
+        with closing(open_database(self._path)) as store:
             yield from store.execute("SELECT name, size FROM digest ORDER BY name")
 
     def __len__(self) -> int:
-        with closing(sqlite3.connect(self._path)) as store:
+        with closing(open_database(self._path)) as store:
             return int(store.execute("SELECT count(*) FROM digest").fetchone()[0])
 
 

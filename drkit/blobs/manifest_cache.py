@@ -20,6 +20,7 @@ from drkit.model import ManifestProof
 from drkit.registry.closure import Digest
 from drkit.registry.image_manifests import Needs
 from drkit.tools.parallel import in_order
+from drkit.tools.scratch import of_disk
 from drkit.tools.sorted_stream import SortedStream
 from drkit.tools.tally import Tally
 
@@ -191,6 +192,8 @@ class ManifestCache:
         try:
             yield
         except sqlite3.Error as error:
+            if isinstance(refused := of_disk(error, self._path), OSError):
+                raise refused from None
             raise ToolFailed(
                 f"cannot keep what the manifests need in {self._path}: {error}", hint="remove that file"
             ) from None

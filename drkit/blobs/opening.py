@@ -26,6 +26,7 @@ def access(settings: config.S3) -> Access:
         endpoint=settings.endpoint,
         region=settings.region,
         credentials=credentials,
+        credentials_file=settings.credentials_file,
         profile=settings.profile,
         ca_file=settings.ca_file,
         addressing=settings.addressing,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from drkit.errors import Failure
+from drkit.errors import Failure, failure_of
 from drkit.model import CheckKind, CheckResult, ControlResult, Outcome, Reason, Unplanted
 from drkit.tools.tally import first_few
 
@@ -67,8 +67,15 @@ class Check:
 
     def run(self) -> CheckResult:
         """Run it; what stops it from coming to a verdict is an error, never a pass."""
-        finding, seconds = _timed(self.look)
+        finding, seconds = _timed(self._look)
         return CheckResult(self.kind, finding.outcome, finding.detail, seconds, self.subject, finding.reason)
+
+    def _look(self) -> Finding:
+        try:
+            return self.look()
+        except OSError as error:
+            # A full disk costs this check its verdict, and no other.
+            raise failure_of(error) from None
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,11 @@ def checks(
         yield Check(CheckKind.SIGNATURE, lambda: one_verifies(public, signed))
 
 
+def has_public_key(members: Sequence[Member]) -> bool:
+    """Whether there is a key that signatures can be verified with."""
+    return bool(_public_keys(members))
+
+
 def _public_keys(members: Sequence[Member]) -> dict[str, bytes]:
     return {member.path: member.data for member in members if member.what == SecretKind.PUBLIC_KEY}
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from drkit.cli.options import DryRun, Json
+from drkit.cli.options import ClusterAddress, DryRun, Json
 from drkit.cli.recording import Recorded
 from drkit.cli.run import perform
 
 
-def backup(context: typer.Context, dry_run: DryRun = False, json: Json = False) -> None:
+def backup(
+    context: typer.Context, dry_run: DryRun = False, cluster: ClusterAddress = None, json: Json = False
+) -> None:
     """Take one recovery point."""
     from drkit.actions.backup import run as action
     from drkit.cli.views import results
@@ -21,7 +23,7 @@ def backup(context: typer.Context, dry_run: DryRun = False, json: Json = False) 
             context,
             "backup",
             json,
-            lambda run: action.backup(run.settings, run.listener),
+            lambda run: action.backup(run.settings, run.listener, cluster),
             results.backup,
             Recorded("backup"),
         )

@@ -12,7 +12,6 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 
 import typer
@@ -110,6 +109,9 @@ def _restic() -> Iterator[str]:
 
 def _packages() -> Iterator[str]:
     """The versions of what drkit is built on."""
+    # Loaded here: it takes longer than many a command, and nothing has crashed yet.
+    from importlib import metadata
+
     with contextlib.suppress(metadata.PackageNotFoundError):
         for requirement in sorted(metadata.requires("drkit") or ()):
             if ";" in requirement:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from drkit.cli.options import Identity, Json, Junit, RepositoryName
+from drkit.cli.options import ClusterAddress, Identity, Json, Junit, RepositoryName
 from drkit.cli.recording import Recorded
 from drkit.cli.run import Run, perform
 from drkit.errors import UsageError
@@ -41,6 +41,7 @@ def drill(
         str | None,
         typer.Option("--upgrade-to", metavar="TAG", help="Let this newer Harbor migrate the restored copy."),
     ] = None,
+    cluster: ClusterAddress = None,
     json: Json = False,
 ) -> None:
     """Restore a recovery point into a sandbox, check it and measure how long it takes."""
@@ -49,7 +50,9 @@ def drill(
     from drkit.actions.drill.options import DrillOptions
     from drkit.cli.views import drill as show
 
-    options = DrillOptions(point, random, oldest, level, report, identity, repository, junit, upgrade_to)
+    options = DrillOptions(
+        point, random, oldest, level, report, identity, repository, junit, upgrade_to, cluster
+    )
 
     def recorded(run: Run) -> Recorded:
         nonlocal options

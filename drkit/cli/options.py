@@ -39,7 +39,7 @@ SiteName = Annotated[
 ClusterAddress = Annotated[
     str | None,
     typer.Option(
-        "--cluster", metavar="ADDRESS", help="Let the workers of this scheduler read; `local`: none."
+        "--cluster", metavar="ADDRESS", help="Let the workers of this scheduler do it; `local`: none."
     ),
 ]
 PointArgument = Annotated[str, typer.Argument(metavar="POINT", help="An id, a prefix of one, or `latest`.")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from drkit.cli.options import (
     SiteName,
 )
 from drkit.cli.run import Run, perform
+
+if TYPE_CHECKING:
+    from drkit.cli.output import Output
 
 
 def points(
@@ -47,7 +50,12 @@ def points(
     """List recovery points, newest first."""
     from drkit.actions import points as action
     from drkit.cli import bare
-    from drkit.cli.views import results
+
+    def show(paper: Output, result: action.PointList) -> None:
+        # Loaded here: as JSON it is shown without.
+        from drkit.cli.views import results
+
+        results.points(paper, result)
 
     def work(run: Run) -> action.PointList:
         origin = bare.origin(repository, password_file, repository_credentials, site)
@@ -58,7 +66,7 @@ def points(
         with looking(origin) as settings:
             return action.points(settings, None, forget or (), confirm, take_over)
 
-    perform(context, "points", json, work, results.points, audited=bool(forget or confirm or take_over))
+    perform(context, "points", json, work, show, audited=bool(forget or confirm or take_over))
 
 
 def show_point(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from drkit.cli.options import (
+    ClusterAddress,
     DryRun,
     Identity,
     Json,
@@ -57,6 +58,7 @@ def restore(
     password_file: RepositoryPassword = None,
     repository_credentials: RepositoryCredentials = None,
     site: SiteName = None,
+    cluster: ClusterAddress = None,
     image: Annotated[
         str | None,
         typer.Option(
@@ -96,6 +98,7 @@ def restore(
             "--password-file": password_file,
             "--repository-credentials": repository_credentials,
             "--site": site,
+            "--cluster": cluster,
         }
         wanted = (point, image, to, tuple(rename or ()), replace, credentials, ca_file, repository)
         _images(context, wanted, parts, dry_run=dry_run, yes=yes, json=json)
@@ -131,6 +134,7 @@ def restore(
                 repository=None if origin else repository,
                 bare=bool(origin),
                 hostname=hostname,
+                cluster=cluster,
             )
             plan = planning.plan(settings, options)
             if dry_run:

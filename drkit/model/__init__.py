@@ -62,6 +62,7 @@ from drkit.model.point import (
     in_seal,
 )
 from drkit.model.problem import Problem, ProblemKind
+from drkit.model.shared import Shared
 from drkit.model.status import NextRun, RepositoryStatus, Sizes, SourceKind, SourceStatus, Status
 
 __all__ = [
@@ -118,6 +119,7 @@ __all__ = [
     "SecretFile",
     "SequenceEvidence",
     "Setting",
+    "Shared",
     "SizeMismatch",
     "Sizes",
     "SourceKind",

@@ -22,6 +22,9 @@ class CheckKind(StrEnum):
     """What a check is about: what programs go by. Its name is for people."""
 
     PARTS = "parts"
+    DATABASE_RESTORE = "database_restore"
+    IMAGES_RESTORE = "images_restore"
+    SECRETS_RESTORE = "secrets_restore"
     TABLES = "tables"
     RELATION = "relation"
     INVENTORY = "inventory"
@@ -61,6 +64,9 @@ class CheckKind(StrEnum):
 # How a person reads a check of each kind; {} is its subject, where the kind has several checks.
 _NAMES = {
     CheckKind.PARTS: "parts belong to this point",
+    CheckKind.DATABASE_RESTORE: "restore of database {}",
+    CheckKind.IMAGES_RESTORE: "restore of images",
+    CheckKind.SECRETS_RESTORE: "restore of secrets",
     CheckKind.TABLES: "tables of {}",
     CheckKind.RELATION: "relation: {}",
     CheckKind.INVENTORY: "inventory: {}",

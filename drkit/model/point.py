@@ -230,6 +230,8 @@ class PointManifest:
 
     def found_as(self, names: Mapping[str, str]) -> PointManifest:
         """The same, of a repository where some of the parts' snapshots have other ids: the values."""
+        if not names:
+            return self
         parts = (replace(part, snapshot=names.get(part.snapshot, part.snapshot)) for part in self.parts)
         return replace(self, parts=tuple(parts))
 

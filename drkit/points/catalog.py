@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from drkit import config
 from drkit.errors import ConfigError, NoSuchPoint, RestoreDamaged, ToolFailed
@@ -24,12 +25,15 @@ from drkit.points.choice import pick
 from drkit.points.listing import Listing
 from drkit.points.reading import ENVELOPE_FILE, PAGE_FILE, REPORT_FILE, Reader, dump, parse
 from drkit.points.seal_files import SealFiles
-from drkit.reports.attestation import Signed
 from drkit.state.directory import State
 from drkit.tools.credentials import read_credentials
+from drkit.tools.parallel import side_by_side
 from drkit.tools.restic.access import Access
 from drkit.tools.restic.output import Saved, Snapshot
 from drkit.tools.restic.repository import Repository
+
+if TYPE_CHECKING:
+    from drkit.reports.attestation import Signed
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +101,11 @@ class Catalog:
         here already. `strict` is for whoever removes points: a drill's report that cannot be read may be the
         last proof, and is a ToolFailed. `only` leaves out points whose id does not begin with that.
         """
-        every, unread = self.repository.listed(locked=locked)
+        with side_by_side(1) as tasks:
+            listed = tasks.begin("list", lambda: self.repository.listed(locked=locked))
+            # While restic is at it; one that is asked for by name is read alone.
+            recalled = {} if only else self._reader.recall()
+            every, unread = listed()
         snapshots = tuple(s for s in every if seals.SITE + self.site in s.tags)
         if unread:
             names = ", ".join(name[:8] for name in unread[:3])
@@ -112,7 +120,7 @@ class Catalog:
                 ", ".join(sorted(others)),
             )
         groups = listing.grouped(snapshots, only)
-        manifests, read = self._reader.read(groups.sealing, groups.reports)
+        manifests, read = self._reader.read(groups.sealing, groups.reports, recalled)
         for why in (note for note in read if isinstance(note, str)):
             if strict:
                 raise ToolFailed(

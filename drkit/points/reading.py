@@ -39,6 +39,8 @@ _READERS = 4
 _FEW = 2
 # Seals whose history is read, where that of the newest cannot be read or lacks much.
 _HISTORIES = 2
+# A field that every manifest has, and no report.
+_OF_A_MANIFEST = b'"digest_count"'
 
 _making = threading.Lock()
 _adapters: dict[type, TypeAdapter[Any]] = {}
@@ -73,14 +75,44 @@ class Reader:
     histories: bool = True
 
     def read(
-        self, sealing: Sequence[Snapshot], reports: Sequence[Snapshot]
+        self,
+        sealing: Sequence[Snapshot],
+        reports: Sequence[Snapshot],
+        recalled: Mapping[str, PointManifest | DrillNote] | None = None,
     ) -> tuple[dict[str, PointManifest | str], tuple[DrillNote | str, ...]]:
-        """The manifests of these seals by their ids, and notes of these drills; or why they cannot be had."""
+        """The manifests of these seals by their ids, and notes of these drills; or why they cannot be had.
+
+        What was `recalled` is not read again.
+        """
+        every = (*sealing, *reports)
+        found: dict[str, PointManifest | DrillNote | str] = {
+            s.id: known for s in every if isinstance(known := (recalled or {}).get(s.id), _type(s))
+        }
+        # Not side by side: of what is kept here nothing is waited for.
+        found |= {s.id: kept for s in every if s.id not in found and (kept := self._kept(s))}
+        missing = [s for s in every if s.id not in found]
         if self.histories:
-            self._read_histories(sealing, reports)
-        manifests = in_order(sealing, self._manifest, _READERS)
-        notes = in_order(reports, self._note, _READERS)
-        return dict(zip((s.id for s in sealing), manifests, strict=True)), tuple(notes)
+            self._read_histories(sealing, missing)
+        found |= zip((s.id for s in missing), in_order(missing, self._read, _READERS), strict=True)
+        notes = tuple(_note(snapshot, found[snapshot.id]) for snapshot in reports)
+        return {s.id: _manifest(s, found[s.id]) for s in sealing}, notes
+
+    def recall(self) -> dict[str, PointManifest | DrillNote]:
+        """All that is kept here, by the ids of the snapshots, whether or not they are still there.
+
+        Sooner than they are listed nobody knows of a file which of the two it is: where a guess is wrong the
+        file is left out.
+        """
+        found: dict[str, PointManifest | DrillNote] = {}
+        for directory in (self.told, self.kept) if self.histories else (self.kept,):
+            for file in directory.glob("*.json"):
+                with contextlib.suppress(OSError):
+                    data = file.read_bytes()
+                    kind: type[PointManifest | DrillNote]
+                    kind = PointManifest if _OF_A_MANIFEST in data else DrillNote
+                    if (known := parse(kind, data)) is not None:
+                        found[file.stem] = known
+        return found
 
     @property
     def told(self) -> Path:
@@ -130,26 +162,9 @@ class Reader:
             if alike := self.alike.get(snapshot.tree):
                 yield alike
 
-    def _manifest(self, snapshot: Snapshot) -> PointManifest | str:
-        """The manifest of a seal, or why it cannot be had."""
-        found = self._read(PointManifest, snapshot, seal_files.MANIFEST)
-        if isinstance(found, str):
-            return f"its manifest {found}"
-        if found.schema > MANIFEST_SCHEMA:
-            return f"its manifest (snapshot {snapshot.id[:8]}) was made by a newer drkit"
-        return found.in_seal(snapshot.id)
-
-    def _note(self, snapshot: Snapshot) -> DrillNote | str:
-        """What is kept in mind of a drill, read from its report, or why it cannot be had."""
-        note, drill = self._read(DrillNote, snapshot, REPORT_FILE), seals.value(snapshot, seals.DRILL)
-        if isinstance(note, str):
-            return f"the report of drill {seals.shown(drill)} {note}"
-        if (note.id, note.point) != (drill, seals.value(snapshot, seals.POINT)) or not seals.is_name(note.id):
-            return f"the report of drill {seals.shown(drill)} (snapshot {snapshot.id[:8]}) is that of another"
-        return note
-
-    def _read(self, kind: type[T], snapshot: Snapshot, name: str) -> T | str:
-        """What a snapshot's file says, from what is kept or the repository; or what is wrong with it."""
+    def _kept(self, snapshot: Snapshot) -> PointManifest | DrillNote | None:
+        """What a snapshot says, by what is kept of it; None where nothing is, or nothing that can be read."""
+        kind = _type(snapshot)
         for file in self._files(snapshot):
             with contextlib.suppress(OSError):
                 # A copy that a power cut has emptied says nothing of what is in the repository.
@@ -157,28 +172,32 @@ class Reader:
                     if file.parent not in (self.kept, self.told):
                         self.keep(snapshot.id, data, told=True)
                     return known
+        return None
+
+    def _read(self, snapshot: Snapshot) -> PointManifest | DrillNote | str:
+        """What a snapshot says, by a history that was read meanwhile or the repository; or what is wrong."""
+        if (known := self._kept(snapshot)) is not None:
+            return known
+        name = seal_files.MANIFEST if seals.SEAL in snapshot.tags else REPORT_FILE
         try:
             data = b"".join(self.repository.read(snapshot.id, f"/{name}", locked=False))
         except ToolFailed as error:
             return f"(snapshot {snapshot.id[:8]}) cannot be read: {error.message}"
-        found = parse(kind, data)
+        found = parse(_type(snapshot), data)
         if found is None:
             return f"(snapshot {snapshot.id[:8]}) is not understood: a newer drkit may have made it"
         self.keep(snapshot.id, data)
         return found
 
-    def _read_histories(self, sealing: Sequence[Snapshot], reports: Sequence[Snapshot]) -> None:
+    def _read_histories(self, sealing: Sequence[Snapshot], missing: Sequence[Snapshot]) -> None:
         """Take together what is not kept yet, from the newest seals."""
-        wanted = {s.id: s for s in (*sealing, *reports) if not self._has(s)}
+        wanted = {s.id: s for s in missing}
         for seal in sorted(sealing, key=lambda s: s.time, reverse=True)[:_HISTORIES]:
             if len(wanted) <= _FEW:
                 return
             if seal.tree:
                 for snapshot in self._keep_history(seal, wanted.values()):
                     wanted.pop(snapshot, None)
-
-    def _has(self, snapshot: Snapshot) -> bool:
-        return any(file.exists() for file in self._files(snapshot))
 
     def _keep_history(self, seal: Snapshot, wanted: Iterable[Snapshot]) -> tuple[str, ...]:
         """Keep what a seal's history tells of snapshots; returns of which: none, if it cannot be read."""
@@ -194,6 +213,29 @@ class Reader:
         except ToolFailed as error:
             log.info("the history in seal %s cannot be read: %s", seal.id[:8], error.message)
         return tuple(found)
+
+
+def _manifest(seal: Snapshot, found: object) -> PointManifest | str:
+    """What was read of a seal as its manifest, or why it cannot be had."""
+    if not isinstance(found, PointManifest):
+        return f"its manifest {found}"
+    if found.schema > MANIFEST_SCHEMA:
+        return f"its manifest (snapshot {seal.id[:8]}) was made by a newer drkit"
+    return found.in_seal(seal.id)
+
+
+def _note(report: Snapshot, found: object) -> DrillNote | str:
+    """What was read of a drill's report as what is kept in mind of it, or why it cannot be had."""
+    drill = seals.value(report, seals.DRILL)
+    if not isinstance(found, DrillNote):
+        return f"the report of drill {seals.shown(drill)} {found}"
+    if (found.id, found.point) != (drill, seals.value(report, seals.POINT)) or not seals.is_name(found.id):
+        return f"the report of drill {seals.shown(drill)} (snapshot {report.id[:8]}) is that of another"
+    return found
+
+
+def _type(snapshot: Snapshot) -> type[PointManifest] | type[DrillNote]:
+    return PointManifest if seals.SEAL in snapshot.tags else DrillNote
 
 
 def _kind(snapshot: Snapshot) -> history.Kind:

@@ -26,6 +26,7 @@ INDEX, MARK = "index.json", "oci-layout"
 METADATA = "meta.db"
 # No index is longer: a million tags have so much.
 LARGEST_INDEX = 512 << 20
+_ALGORITHMS = ("sha256", "sha512")
 _TAG = "org.opencontainers.image.ref.name"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = rf"{_COMPONENT}(?:/{_COMPONENT})*"
@@ -102,6 +103,66 @@ def stored(root: Path, repository: str) -> Iterator[tuple[str, int]]:
                 found = parse(f"{repository}/blobs/{algorithm}/{entry.name}")
                 if found and entry.is_file(follow_symlinks=False):
                     yield found.digest, entry.stat(follow_symlinks=False).st_size
+
+
+@dataclass(frozen=True)
+class Strays:
+    """What stands among layouts and is of none, relative to the root directory, in no order.
+
+    `foreign` are directories that no repository can have. `broken` are repositories with blobs that are none
+    to zot, each with what it lacks.
+    """
+
+    foreign: tuple[str, ...]
+    broken: tuple[tuple[str, str], ...]
+
+
+def strays(root: Path) -> Strays:
+    """Look at every directory below those of the root directory; what begins with a dot or _ is zot's own."""
+    foreign: list[str] = []
+    broken: list[tuple[str, str]] = []
+    waiting = [name for name in _directories(str(root)) if may_hold(name)]
+    while waiting:
+        here = waiting.pop()
+        if said := _lacks(f"{root}/{here}"):
+            broken.append((here, said))
+        for name in _directories(f"{root}/{here}"):
+            path = f"{here}/{name}"
+            if may_hold(path):
+                waiting.append(path)
+            elif not name.startswith((".", "_")):
+                foreign.append(path)
+    return Strays(tuple(sorted(foreign)), tuple(sorted(broken)))
+
+
+def _lacks(directory: str) -> str:
+    """What keeps a directory with blobs from being a repository; empty where nothing does, or it has none."""
+    if not any(_holds_any(f"{directory}/blobs/{algorithm}") for algorithm in _ALGORITHMS):
+        return ""
+    for name in (INDEX, MARK):
+        path = Path(directory, name)
+        if path.is_dir():
+            return f"its {name} is a directory"
+        if not path.exists():
+            return f"it has no {name}"
+    return ""
+
+
+def _holds_any(directory: str) -> bool:
+    try:
+        with os.scandir(directory) as entries:
+            return next(entries, None) is not None
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _directories(directory: str) -> Iterator[str]:
+    """The names of directories; one that vanishes meanwhile has none."""
+    try:
+        with os.scandir(directory) as entries:
+            yield from (entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except (FileNotFoundError, NotADirectoryError):
+        pass
 
 
 def index(data: bytes) -> tuple[Named, ...]:

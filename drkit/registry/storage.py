@@ -136,6 +136,11 @@ def beside_tree(root: Path) -> list[str]:
     return sorted(name for name in _names(root) if name != TREE.parts[0])
 
 
+def foreign_in_tree(root: Path) -> list[str]:
+    """The same of the tree's own directory, which has blobs and repositories and nothing else."""
+    return sorted(name for name in _names(root / TREE) if name not in (BLOBS.name, REPOSITORIES.name))
+
+
 def stored_blobs(root: Path) -> Iterator[tuple[str, int]]:
     """Digest and size of every blob on disk, sorted by digest; memory for 1/256 of them at a time.
 

@@ -79,6 +79,7 @@ TABLE: tuple[Evidence, ...] = (
     Evidence(
         "the database",
         (
+            CheckKind.DATABASE_RESTORE,
             CheckKind.TABLES,
             CheckKind.RELATION,
             CheckKind.INVENTORY,
@@ -93,6 +94,7 @@ TABLE: tuple[Evidence, ...] = (
     Evidence(
         "the images",
         (
+            CheckKind.IMAGES_RESTORE,
             CheckKind.BLOBS,
             CheckKind.CLOSURE,
             CheckKind.DIGESTS,
@@ -110,6 +112,7 @@ TABLE: tuple[Evidence, ...] = (
     Evidence(
         "keys and certificates",
         (
+            CheckKind.SECRETS_RESTORE,
             CheckKind.BUNDLE,
             CheckKind.PAIRS,
             CheckKind.SECRET_KEY,

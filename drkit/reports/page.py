@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from drkit.errors import ConfigError
+from drkit.errors import ConfigError, DrkitError, NoSpace, of_system
 from drkit.logs import redact
 from drkit.model import CheckKind, DrillNote, DrillReport, Outcome
 from drkit.reports import controls, sentences, statements
@@ -33,9 +34,9 @@ def look(directory: Path) -> None:
 
 
 def write(report: DrillReport, directory: Path, text: str, envelope: bytes | None) -> None:
-    """Write them into a directory, which is made if need be; raises ConfigError.
+    """Write them into a directory, which is made if need be; raises ConfigError, NoSpace.
 
-    `text` is the page; empty where there is none that anybody should read.
+    `text` is the page; empty where there is none that anybody should read. What is not whole is removed.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -45,10 +46,16 @@ def write(report: DrillReport, directory: Path, text: str, envelope: bytes | Non
         if envelope is not None:
             (directory / ENVELOPE).write_bytes(envelope)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            for name in (DATA, PAGE, ENVELOPE):
+                (directory / name).unlink(missing_ok=True)
         raise _refused(directory, error) from None
 
 
-def _refused(directory: Path, error: OSError) -> ConfigError:
+def _refused(directory: Path, error: OSError) -> DrkitError:
+    if isinstance(of_system(error), NoSpace):
+        said = f"no space is left for the report in {directory}: {error.strerror}"
+        return NoSpace(said, path=str(directory), hint="make room there")
     return ConfigError(f"cannot write the report to {directory}: {error.strerror}", hint="see --report")
 
 

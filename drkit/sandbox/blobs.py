@@ -14,6 +14,7 @@ from drkit.blobs.dangling import Known
 from drkit.blobs.directory.arrival import hash_arriving
 from drkit.blobs.directory.cleaning import DISTRIBUTION, LAYOUTS, Cleaned, clean
 from drkit.blobs.inventory import Entry
+from drkit.blobs.units.executors import Executor
 from drkit.blobs.vault import fetching as bucket_restore
 from drkit.blobs.vault import reading as vault_reading
 from drkit.blobs.vault.fetching import Fetched
@@ -83,6 +84,7 @@ class BlobsBuilder:
     directory: Path
     stack: ExitStack
     open_vault: OpenVault
+    executor: Executor
     ledger: Ledger
     listener: Listener
     cleaned: Cleaned = field(default_factory=Cleaned)
@@ -151,7 +153,8 @@ class BlobsBuilder:
             archive = _of_repositories(archive, wanted.repositories)
 
         def fetch() -> Fetched:
-            return bucket_restore.fetch(shelf, entries, root, meter, arrived=self.ledger.confirm)
+            arrived, executor = self.ledger.confirm, self.executor
+            return bucket_restore.fetch(shelf, entries, root, meter, arrived=arrived, executor=executor)
 
         with side_by_side() as tasks:
             blobs = tasks.begin("blobs", fetch)

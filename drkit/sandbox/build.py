@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from drkit import config
 from drkit.blobs import dangling
 from drkit.blobs.dangling import Known
+from drkit.blobs.units import executors
+from drkit.blobs.vault.reading import WORKERS
 from drkit.checks import images
 from drkit.database import clients, load, swap
-from drkit.errors import DrillError, RestoreDamaged
+from drkit.errors import DrillError, Failure, RestoreDamaged
 from drkit.files import make_directory, plain_file
 from drkit.harbor import tables
 from drkit.model import DatabaseEvidence, Level, Outcome
@@ -58,9 +61,11 @@ class Restored:
 
     The ledger knows which blobs were hashed, and need not be read again. `first_pull_seconds` is when the
     first image had been pulled from the registry, where that was while others were still being restored.
+    `expected` are the names of the point's databases.
     """
 
     ledger: Ledger
+    expected: tuple[str, ...] = ()
     databases: dict[str, RestoredDatabase] = field(default_factory=dict)
     blobs: RestoredBlobs | None = None
     hidden: Hidden = NOTHING_HIDDEN
@@ -89,9 +94,17 @@ class Restored:
         return self.blobs.root
 
     @property
+    def lost(self) -> tuple[str, ...]:
+        """The databases that are not there, by name: asked once all parts have come back, or have not."""
+        return tuple(name for name in self.expected if name not in self.databases)
+
+    @property
     def harbor(self) -> RestoredDatabase | None:
-        """Harbor's own database, if this site has one."""
-        return next((database for database in self.databases.values() if database.harbor), None)
+        """Harbor's own database, if this site has one; raises DrillError where a lost one may be that."""
+        found = next((database for database in self.databases.values() if database.harbor), None)
+        if found is None and self.lost:
+            raise DrillError(f"this needs the database {', '.join(self.lost)}, which was not restored")
+        return found
 
 
 def look(major: int, image: str | None) -> None:
@@ -105,14 +118,32 @@ def look(major: int, image: str | None) -> None:
         sandbox_container.look(image, major)
 
 
+_DATABASE = "database "
+
+
+def database_part(name: str) -> str:
+    """What the part is called that has the database of that name."""
+    return f"{_DATABASE}{name}"
+
+
+def database_in(part: str) -> str:
+    """The name of the database that is in a part."""
+    return part.removeprefix(_DATABASE)
+
+
 class Parts(dict[str, Callable[[], None]]):
     """The parts that are being restored, by name: each waits for its part, or raises what it ended in."""
 
-    def wait(self, *names: str) -> None:
-        """Wait for some of them, as far as they are in this point."""
+    def failures(self, *names: str) -> dict[str, Failure]:
+        """Wait for some of them, as far as they are in this point: what those ended in that did not come."""
+        found = {}
         for name in names:
-            if name in self:
-                self[name]()
+            try:
+                if name in self:
+                    self[name]()
+            except Failure as error:
+                found[name] = error
+        return found
 
 
 @dataclass
@@ -129,6 +160,8 @@ class Builder:
     level: Level
     identities: Sequence[Identity]
     open_vault: OpenVault
+    # Whose workers see the directory, if there is one.
+    cluster: config.Cluster
     stopwatch: Stopwatch
     listener: Listener
     registry_program: Path | None = None
@@ -136,7 +169,8 @@ class Builder:
 
     def __post_init__(self) -> None:
         ledger = self.stack.enter_context(contextlib.closing(Ledger(self.directory / "ledger.db")))
-        self.restored = Restored(ledger, hidden=self.hidden)
+        expected = tuple(evidence.name for evidence in self.files.manifest.databases)
+        self.restored = Restored(ledger, expected, hidden=self.hidden)
 
     def begin(self, tasks: Tasks[str]) -> Parts:
         """Begin to restore everything, side by side; raises what shows before that."""
@@ -153,8 +187,9 @@ class Builder:
         if manifest.part("dangling"):
             self.restored.dangling = Known(dangling.from_lines(files.lines("dangling", "dangling")))
         parts = Parts()
-        if manifest.databases:
-            parts["databases"] = tasks.begin("databases", self._databases)
+        for evidence in manifest.databases:
+            name = database_part(evidence.name)
+            parts[name] = tasks.begin(name, partial(self._database, evidence))
         if manifest.part("secrets"):
             parts["secrets"] = tasks.begin("secrets", self._secrets)
         if manifest.images:
@@ -178,10 +213,6 @@ class Builder:
                 started = sandbox_registry.serving(root, self.directory, self.hidden, program)
                 self.restored.registry = self.stack.enter_context(started)
         self.restored.registry_version = version
-
-    def _databases(self) -> None:
-        databases = self.files.manifest.databases
-        all_of({each.name: partial(self._database, each) for each in databases})
 
     def _database(self, evidence: DatabaseEvidence) -> None:
         """Start a server and fetch the dump at once, then load it."""
@@ -302,7 +333,7 @@ class Builder:
 
     def _sample_of_blobs(self, parts: Parts) -> None:
         """Restore the blobs of a few tags picked by chance, and the links of their repositories."""
-        parts.wait("databases")
+        parts.failures(*parts)
         database = self.restored.harbor
         if database is None:
             raise DrillError(
@@ -324,6 +355,7 @@ class Builder:
             self.directory,
             self.stack,
             self.open_vault,
+            executors.executor(self.cluster, WORKERS, self.directory),
             self.restored.ledger,
             self.listener,
         )

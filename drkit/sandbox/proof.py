@@ -12,23 +12,32 @@ from drkit import config
 from drkit.blobs import digests
 from drkit.checks import images, lists, manifests, relations, schema, tables, tree, vault
 from drkit.checks.binding import Binding
-from drkit.checks.finding import Check, Control, Finding, Unplanted
+from drkit.checks.finding import Check, Control, Finding, Unplanted, undecided
 from drkit.errors import ToolFailed
 from drkit.harbor import tables as harbor_tables
 from drkit.model import CheckKind, CheckResult, ControlResult, Level, Outcome, PointManifest, utc_now
 from drkit.registry import storage
 from drkit.registry.ledger import Ledger
 from drkit.sandbox.blobs import FromVault
-from drkit.sandbox.build import Parts, Restored
+from drkit.sandbox.build import Parts, Restored, database_part
 from drkit.sandbox.layout_proof import LayoutProof
 from drkit.sandbox.secret_proof import SecretProof
 from drkit.stopwatch import Stopwatch
 from drkit.tools.parallel import Tasks, all_of
 from drkit.tools.postgres import sessions
-from drkit.tools.postgres.targets import Target
 
 # The groups of checks, by name: each waits for its results.
 Checking = Mapping[str, Callable[[], list[CheckResult]]]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Checks of a part (empty: of the point), made when the parts `beside` it are there as well, or lost."""
+
+    name: str
+    part: str
+    beside: tuple[str, ...]
+    look: Callable[[], list[CheckResult]]
 
 
 @dataclass(frozen=True)
@@ -52,39 +61,36 @@ class Proof:
         return SecretProof(self.manifest, self.restored, self.directory, self.settings, utc_now())
 
     def begin(self, tasks: Tasks[str], parts: Parts) -> Checking:
-        """Begin every check: each group when what it looks at is restored, the checks of each in turn."""
-        groups: dict[str, tuple[tuple[str, ...], Callable[[], list[CheckResult]]]] = {
-            "the point": ((), partial(_run_all, self.binding.checks()))
-        }
-        for evidence in self.manifest.databases:
-            looked = partial(self._look_at_database, evidence.name)
-            groups[f"database {evidence.name}"] = (("databases",), looked)
+        """Begin every check: each group when what it looks at is restored, the checks of each in turn.
+
+        Of a part that did not come back no check is made; one that needs it beside its own is an error.
+        """
+        databases = tuple(database_part(evidence.name) for evidence in self.manifest.databases)
+        groups = [_Group("the point", "", (), partial(_run_all, self.binding.checks()))]
+        for evidence, part in zip(self.manifest.databases, databases, strict=True):
+            groups.append(_Group(part, part, (), partial(self._look_at_database, evidence.name)))
         if self.manifest.images:
-            both = ("databases", "blobs")
-            groups["images"] = (both, self._look_at_images)
+            groups.append(_Group("images", "blobs", databases, self._look_at_images))
             if self.manifest.bucket:
-                groups["vault"] = (both, lambda: _run_all(self._vault_checks()))
+                groups.append(_Group("vault", "blobs", databases, lambda: _run_all(self._vault_checks())))
             if self.manifest.storage != "oci":
                 tree_checks = _Tree(self.restored, self.directory, self.level)
-                groups["tree"] = (both, lambda: _run_all(tree_checks.checks()))
+                groups.append(_Group("tree", "blobs", databases, lambda: _run_all(tree_checks.checks())))
         if self.manifest.part("secrets"):
-            groups["secrets"] = (tuple(parts), lambda: _run_all(self._secrets.checks()))
+            every = tuple(parts)
+            groups.append(_Group("secrets", "secrets", every, lambda: _run_all(self._secrets.checks())))
         return {
-            name: tasks.begin(f"check {name}", self._when_there(parts, *group, name))
-            for name, group in groups.items()
+            group.name: tasks.begin(f"check {group.name}", partial(self._when_there, parts, group))
+            for group in groups
         }
 
-    def _when_there(
-        self, parts: Parts, needs: Sequence[str], look: Callable[[], list[CheckResult]], name: str
-    ) -> Callable[[], list[CheckResult]]:
-        def work() -> list[CheckResult]:
-            parts.wait(*needs)
-            with self.stopwatch.stage(f"check {name}"):
-                results = look()
-            gone = self._gone if "blobs" in needs else ""
-            return [_undecided(result, gone) for result in results] if gone else results
-
-        return work
+    def _when_there(self, parts: Parts, group: _Group) -> list[CheckResult]:
+        if group.part in parts.failures(group.part, *group.beside):
+            return []
+        with self.stopwatch.stage(f"check {group.name}"):
+            results = group.look()
+        gone = self._gone if "blobs" in (group.part, *group.beside) else ""
+        return [_undecided(result, gone) for result in results] if gone else results
 
     @property
     def _gone(self) -> str:
@@ -148,7 +154,7 @@ class Proof:
             if self.level == "full":
                 scratch = self.directory / "controls" / "layer"
                 yield from manifests.controls(self.restored.blobs_root, scratch)
-        if self.manifest.part("secrets"):
+        if self.restored.sealed:
             yield from self._secrets.controls(checks)
 
     @cached_property
@@ -181,8 +187,8 @@ class _Images:
         yield Check(CheckKind.BLOBS, self._hash)
         if self.level == "full":
             yield Check(CheckKind.CLOSURE, self._closure)
-        if self.restored.harbor:
-            yield Check(CheckKind.DIGESTS, partial(self._agree, self.restored.harbor.target))
+        if self.restored.lost or self.restored.harbor:
+            yield Check(CheckKind.DIGESTS, self._agree)
 
     def _pull(self) -> Finding:
         address, harbor = self.restored.registry, self.restored.harbor
@@ -201,8 +207,11 @@ class _Images:
     def _closure(self) -> Finding:
         return images.closure_holds(self.restored.root, self._listed(), self.restored.dangling)
 
-    def _agree(self, harbor: Target) -> Finding:
-        with sessions.connect(harbor) as session, session.undone():
+    def _agree(self) -> Finding:
+        harbor = self.restored.harbor
+        if harbor is None:
+            return undecided("there is no database of Harbor's")
+        with sessions.connect(harbor.target) as session, session.undone():
             return lists.agree(self._listed(), harbor_tables.digests(session), "digests")
 
     def _listed(self) -> Iterator[tuple[str, int | None]]:

@@ -10,13 +10,16 @@ from pathlib import Path
 
 from drkit import config
 from drkit.checks import certificates, keys, named, signatures
-from drkit.checks.finding import Check, Control, Unplanted, failed
+from drkit.checks.finding import Check, Control, Unplanted, failed, undecided
 from drkit.harbor import tables as harbor_tables
 from drkit.harbor.tables import StoredSignature
 from drkit.model import CheckKind, CheckResult, Outcome, PointManifest
 from drkit.sandbox.build import Restored
 from drkit.tools.postgres import sessions
 from drkit.tools.postgres.targets import Target
+
+_NO_DATABASE = "this needs the values that it opens, and their database was not restored"
+_NO_IMAGES = "this needs the images that are signed, and they were not restored"
 
 
 @dataclass(frozen=True)
@@ -30,17 +33,24 @@ class SecretProof:
     now: datetime
 
     def checks(self) -> Iterator[Check]:
-        """Every check for which the bundle has something; of a damaged bundle, that it is."""
+        """Every check for which the bundle has something; of a damaged bundle, that it is.
+
+        What they need beside it may not have come back: then those that need it are errors.
+        """
         damage = self.restored.bundle_damage
         if damage:
             yield Check(CheckKind.BUNDLE, lambda: failed(damage))
             return
         members = self.restored.bundle.members
         yield from keys.checks(self.restored.bundle, self.manifest, self._harbor)
+        if self._harbor is None and self.restored.lost:
+            yield Check(CheckKind.SECRET_KEY, lambda: undecided(_NO_DATABASE))
         yield from named.checks(members, self.manifest)
         yield from certificates.checks(members, self.now, self.settings.expiry_warning)
         passwords = partial(signatures.passwords, self.settings, members)
         yield from signatures.checks(members, passwords, self._signed)
+        if self.manifest.images and self._signed is None and signatures.has_public_key(members):
+            yield Check(CheckKind.SIGNATURE, lambda: undecided(_NO_IMAGES))
 
     def controls(self, checks: Sequence[CheckResult]) -> Iterator[Control | Unplanted]:
         """A fault for every check that passed, so that what turned green is known to turn red."""
@@ -56,7 +66,8 @@ class SecretProof:
 
     @property
     def _harbor(self) -> Target | None:
-        return self.restored.harbor.target if self.restored.harbor else None
+        found = next((each for each in self.restored.databases.values() if each.harbor), None)
+        return found.target if found else None
 
     @property
     def _signed(self) -> signatures.Signed | None:
@@ -67,8 +78,9 @@ class SecretProof:
         return signatures.Signed(root, self._signatures, self.directory / "signature", sampled)
 
     def _signatures(self) -> Iterable[StoredSignature]:
-        if self._harbor is None:
+        harbor = self.restored.harbor
+        if harbor is None:
             yield from signatures.listed_in(self.restored.root)
             return
-        with sessions.connect(self._harbor) as session, session.undone():
+        with sessions.connect(harbor.target) as session, session.undone():
             yield from harbor_tables.signatures(session)

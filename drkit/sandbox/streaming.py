@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drkit.blobs.directory.cleaning import Cleaned
-from drkit.errors import RestoreDamaged
+from drkit.errors import RestoreDamaged, ToolFailed
 from drkit.model import Part
 from drkit.points import seals
 from drkit.points.seal_files import SealFiles
@@ -38,6 +38,8 @@ class StreamedBlobs:
     listener: Listener
     _found: Cleaned = field(default_factory=Cleaned)
     _has_blobs: bool = False
+    # What is read at this moment.
+    _now: str = ""
 
     def open(self) -> tuple[Mount, Path]:
         """Mount the registry's root directory, read-only; returns the mount, and it.
@@ -52,14 +54,29 @@ class StreamedBlobs:
         return mounted, mounted.snapshot(self._part.snapshot) / self._part.path.lstrip("/")
 
     def read(self, mounted: Mount, root: Path) -> RestoredBlobs:
-        """Hash every blob once, as a stream; the ledger knows then which are right."""
+        """Hash every blob once, as a stream; the ledger knows then which are right.
+
+        Raises ToolFailed that names the blob which cannot be read.
+        """
         meter = Meter(self.listener, STAGE, self._part.bytes)
         if self._has_blobs:
-            whence = f"{self._part.snapshot}:{self._part.path}"
-            with contextlib.closing(self.repository.archive(whence, f"/{storage.BLOBS}")) as pieces:
-                for member in stream.members(pieces, "the stream of the blobs"):
-                    self._hash(member, meter)
+            try:
+                self._read_all(meter)
+            except ToolFailed as error:
+                blob = self._now or "the first blob"
+                raise ToolFailed(
+                    f"{blob} cannot be read from the repository: {error.message}; run"
+                    " `drkit verify --read-data-subset 100%`, which names all that is damaged there",
+                    hint=error.hint,
+                ) from None
         return RestoredBlobs(root, self._found, mount=mounted)
+
+    def _read_all(self, meter: Meter) -> None:
+        whence = f"{self._part.snapshot}:{self._part.path}"
+        with contextlib.closing(self.repository.archive(whence, f"/{storage.BLOBS}")) as pieces:
+            for member in stream.members(pieces, "the stream of the blobs"):
+                self._now = storage.digest_of_blob(f"/{member.name}") or member.name
+                self._hash(member, meter)
 
     def _hash(self, member: stream.Member, meter: Meter) -> None:
         digest, found = storage.digest_of_blob(f"/{member.name}"), hashlib.sha256()

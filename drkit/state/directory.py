@@ -41,7 +41,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from drkit import tidying
-from drkit.errors import ConfigError, SiteLocked, ToolFailed
+from drkit.errors import ConfigError, NoSpace, SiteLocked, ToolFailed, of_system
 from drkit.files import make_directory, write_once
 from drkit.model import utc_now
 
@@ -269,6 +269,8 @@ def private_directory(parent: Path, name: str, *, passable: bool = False) -> Ite
         make_directory(parent, 0o711, exist_ok=True)
         make_directory(path, 0o711 if passable else 0o700)
     except OSError as error:
+        if isinstance(full := of_system(error), NoSpace):
+            raise full from None
         raise ConfigError(f"cannot make {path}: {error.strerror}", hint="see state in [site]") from None
     lock = FileLock(path / _LOCK, mode=_PRIVATE)
     try:

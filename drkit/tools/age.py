@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import pyrage
 
-from drkit.errors import ConfigError, IdentityRefused, RestoreDamaged
+from drkit.errors import ConfigError, IdentityRefused, Interrupted, RestoreDamaged
 from drkit.logs import register_secret
 from drkit.tools import passphrases
 from drkit.tools.recipient import named
@@ -32,6 +32,8 @@ def parse_recipients(texts: Sequence[str]) -> list[Recipient]:
             if not text.isprintable():
                 raise ValueError(text)
             found.append(kind.from_str(recipient.key))
+        except Interrupted:
+            raise
         except Exception:  # noqa: BLE001 - pyrage raises plain exceptions of several kinds
             raise _no_recipient(text, recipient.key) from None
     return found
@@ -102,6 +104,8 @@ def parse_identities(data: bytes, source: str) -> list[Identity]:
             for key in keys
             if key and not key.startswith("#")
         ]
+    except Interrupted:
+        raise
     except Exception:  # noqa: BLE001 - pyrage raises plain exceptions of several kinds
         found = []
     if not found:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import queue
 import ssl
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -145,6 +146,33 @@ def wanted() -> Callable[[], bool]:
         return task is not None and task.state == "executing"
 
     return still
+
+
+def stop_profiling() -> None:
+    """For a function that a worker calls: let Dask not look at the stacks of all threads any more.
+
+    It does a hundred times a second, and Python 3.11 before 3.11.9 now and then stands still over it for ever
+    where threads come and go (sys._current_frames waits for a thread that waits for it).
+    """
+    import distributed
+
+    try:
+        # Any: neither is annotated.
+        here: Any = distributed.get_worker()
+    except ValueError:
+        # In no worker at all.
+        return
+    looking = here.periodic_callbacks.get("profile")
+    if looking is None or not looking.is_running():
+        return
+    stopped = threading.Event()
+
+    def stop() -> None:
+        looking.stop()
+        stopped.set()
+
+    here.loop.add_callback(stop)
+    stopped.wait(_CONNECT_SECONDS)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Generic, TypeVar
 
-from drkit.errors import DrkitError, Failure, Interrupted, of_system
+from drkit.errors import DrkitError, Failure, Interrupted, failure_of
 from drkit.tools.process import stopping
 
 T = TypeVar("T")
@@ -106,13 +106,8 @@ def _interrupted(end: Callable[[], object] = lambda: None) -> Iterator[None]:
 def _outcome(item: Callable[[], T]) -> T | DrkitError:
     try:
         return item()
-    except Failure as error:
-        return error
-    except OSError as error:
-        known = of_system(error)
-        if known is None:
-            raise
-        return known
+    except (Failure, OSError) as error:
+        return failure_of(error)
 
 
 def for_each(items: Iterable[T], work: Callable[[T], object], workers: int) -> None:

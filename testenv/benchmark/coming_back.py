@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from testenv import creation
 from testenv import site as sites
 from testenv.benchmark.table import against, grid
-from testenv.benchmark.watch import measure
+from testenv.benchmark.watch import measure, settle
 from testenv.benchmark.ways import WithDrkit, drkit_program, run
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def _measure(site: Site, way: WithDrkit, directory: Path) -> _Restored:
     def again(*command: str | Path) -> float:
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
+        settle(plain, way.directory)
         return measure(command, log).seconds
 
     try:
@@ -104,6 +105,7 @@ def _measure(site: Site, way: WithDrkit, directory: Path) -> _Restored:
         for number, path in enumerate(sorted(scratch.rglob("blobs/sha256/*/*/data"))):
             if number % _LOSS == 0:
                 path.unlink()
+        settle(scratch, way.directory)
         after = measure([*restore, "--only", "blobs", "--replace"], log).seconds
     finally:
         for path in (scratch, plain):

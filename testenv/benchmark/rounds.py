@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from testenv import churn, creation
 from testenv import site as sites
-from testenv.benchmark.watch import Measured
+from testenv.benchmark.watch import Measured, settle
 from testenv.benchmark.ways import ByHand, Stages, WithDrkit, drkit_program
 
 if TYPE_CHECKING:
@@ -109,24 +109,21 @@ def help_seconds() -> float:
 
 
 def _measure(results: Results, site: Site, what: str, ways: Sequence[Way]) -> None:
-    _settle(site)
     for way in ways:
+        _settle(site, way)
         load = os.getloadavg()[0]
         measured, stages = way.do(WORKS[what])
         results.runs[what, way.name].append((measured, stages))
         _log.info("%s, %s: %.1f s (load %.1f before)", what, way.name, measured.seconds, load)
 
 
-def _settle(site: Site) -> None:
+def _settle(site: Site, way: Way) -> None:
     """Whoever comes first shall not pay for what the writing left over: both find everything in memory."""
     with sites.connect(site) as connection:
         connection.autocommit = True
         connection.execute("VACUUM (ANALYZE)")
         connection.execute("CHECKPOINT")
-    for path in site.blobs.rglob("data"):
-        with path.open("rb") as file:
-            while file.read(1 << 20):
-                pass
+    settle(site.blobs, way.directory)
 
 
 def _facts(site: Site) -> Facts:

@@ -32,8 +32,7 @@ class SimulatedSource:
 
     at_once = 1
 
-    @property
-    def place(self) -> Mapping[str, Any]:
+    def place(self, *, files: bool) -> Mapping[str, Any]:  # noqa: ARG002 - there is nothing to be opened
         """See Source."""
         return {"kind": "simulated"}
 

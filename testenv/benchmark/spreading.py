@@ -19,7 +19,8 @@ from drkit.blobs.units import canary, worker
 from drkit.blobs.units.executors import CLUSTER_UNIT, Spread, Threads
 from drkit.blobs.units.sources import DirectorySource, Source, judged
 from drkit.blobs.units.spool import Spool
-from drkit.blobs.units.unit import cut
+from drkit.blobs.units.unit import DONE, cut
+from drkit.blobs.units.work import Hashing
 from drkit.progress import Meter, silent
 from drkit.registry import storage
 from drkit.tools.cluster import Function
@@ -90,7 +91,7 @@ def _sha256sum(paths: Sequence[Path]) -> None:
 
 
 def _threads(entries: Sequence[Entry], source: Source) -> None:
-    Threads(2).read(entries, source, lambda _entry, _wrong: None, Meter(silent, "", None))
+    Threads(2).run(entries, Hashing(source), lambda _entry, _found: None, Meter(silent, "", None))
 
 
 def _spread(
@@ -104,8 +105,8 @@ def _spread(
     settings = config.Cluster(scheduler=cluster.address)
     read = []
     spread = Spread(settings, scratch, unit, perform)
-    spread.read(entries, source, lambda _entry, wrong: read.append(wrong), Meter(silent, "", None))
-    if len(read) != len(entries) or any(read):
+    spread.run(entries, Hashing(source), lambda _entry, found: read.append(found), Meter(silent, "", None))
+    if read != [DONE] * len(entries):
         raise OSError("not every blob was found right")
 
 

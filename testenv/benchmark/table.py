@@ -35,8 +35,8 @@ def _introduction(facts: Facts, runs: int) -> str:
     return (
         f"A registry with {_held(facts)}, {facts.rows:,} rows and {facts.tags:,} tags.\n"
         f"{os.cpu_count()} processors, {memory:.0f} GiB of memory, Linux {platform.release()}. {times}.\n"
-        "Both ways find the registry's files in memory and the database freshly vacuumed; before every\n"
-        "measurement all writes are synced. The repositories are local directories."
+        "Both ways find the registry's files and their repository in memory and the database freshly\n"
+        "vacuumed; all writes are synced before. The repositories are local directories."
     ).replace(". once", ". Once")
 
 

@@ -32,6 +32,10 @@ class Way(Protocol):
     def name(self) -> str:
         """What the tables call it."""
 
+    @property
+    def directory(self) -> Path:
+        """Where it was made."""
+
     def do(self, work: Work) -> tuple[Measured, Stages]:
         """Do the work once, measured, and say what took how long."""
 

@@ -14,6 +14,7 @@ from drkit.blobs.bucket.filling import BucketRestore
 from drkit.blobs.bucket.link_checksum import LinkChecksum
 from drkit.blobs.bucket.links_archive import Link
 from drkit.blobs.inventory import Entry
+from drkit.blobs.units.executors import Threads
 from drkit.blobs.vault.fetching import Fetched
 from drkit.blobs.vault.reading import VaultReader, key_of
 from drkit.errors import TargetNotEmpty
@@ -74,7 +75,9 @@ class Bench:
     def fill(self, *, archive: bool = False, small: int = 4 << 20) -> Fetched:
         filling = self.begin(small=small)
         found = (
-            filling.from_archive(self.members()) if archive else filling.from_vault(self.shelf, self.entries)
+            filling.from_archive(self.members())
+            if archive
+            else filling.from_vault(self.shelf, self.entries, Threads(4), self.directory)
         )
         filling.links(self.links)
         assert filling.census() == LinkChecksum.of_links(self.links())

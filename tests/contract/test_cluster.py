@@ -21,7 +21,8 @@ import pytest
 from drkit.blobs.inventory import Entry
 from drkit.blobs.units.executors import Threads
 from drkit.blobs.units.sources import DirectorySource
-from drkit.blobs.units.unit import Wrong
+from drkit.blobs.units.unit import Outcome, Wrong
+from drkit.blobs.units.work import Hashing
 from drkit.progress import Meter, silent
 from drkit.registry import storage
 from testenv import dask_certificates, dask_cluster, namespaces
@@ -169,13 +170,13 @@ def test_two_workers_find_what_threads_find_and_blobs_do_not_pass_the_scheduler(
     assert is_all_right(found, bench.root)
     assert found["shared"]["workers"] == 2
     assert found["shared"]["set_aside"] == []
-    came: dict[str, Wrong | None] = {}
+    came: dict[str, Outcome] = {}
     entries = (Entry(digest, "", size) for digest, size in storage.stored_blobs(bench.root))
     threads = Threads(2)
-    threads.read(
-        entries, DirectorySource(bench.root), lambda e, w: came.update({e.digest: w}), Meter(silent, "", None)
-    )
-    assert {digest: wrong.kind for digest, wrong in came.items() if wrong} == found["wrong"]
+    hashing = Hashing(DirectorySource(bench.root))
+    threads.run(entries, hashing, lambda e, o: came.update({e.digest: o}), Meter(silent, "", None))
+    wrong = {digest: each.kind for digest, each in came.items() if isinstance(each, Wrong)}
+    assert wrong == found["wrong"]
     assert sorted(came) == found["read"]
     assert [late - early < _BLOBS * _BYTES / 2 for early, late in zip(before, after, strict=True)] == [
         True

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from distributed import Client, Worker
+
 from drkit.registry import storage
 from drkit.tools.s3.bucket import Access, Bucket
 from testenv import dask_cluster, s3_server
@@ -65,6 +67,11 @@ def stored(access: Access, count: int = 20) -> list[str]:
     return digests
 
 
+def is_profiled(dask_worker: Worker) -> bool:
+    """Whether a worker looks at the stacks of its threads; runs there."""
+    return bool(dask_worker.periodic_callbacks["profile"].is_running())
+
+
 def read(spec: dict[str, Any], scratch: Path) -> dict[str, Any]:
     path = scratch / "spec.json"
     path.write_text(json.dumps({**spec, "scratch": str(scratch)}))
@@ -90,6 +97,10 @@ def test_workers_open_a_bucket_by_their_own_files_and_nothing_secret_is_sent(
                 "bucket": {**bucket, "credentials_file": str(keys)},
             }
             found = read(spec, tmp_path)
+        connect: Any = Client  # which is not annotated
+        with connect(cluster.address, set_as_default=False) as client:
+            # Python 3.11.2 stands still over it now and then.
+            assert list(client.run(is_profiled).values()) == [False]
     assert found["read"] == sorted(digests)
     assert found["wrong"] == {digests[-1]: "bytes"}
     assert all(digest.encode() in said for digest in digests), "what is sent can be read"

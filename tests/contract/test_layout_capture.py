@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from drkit import config
+from drkit.blobs.directory.cleaning import LAYOUTS, clean
 from drkit.blobs.layouts import capture
 from drkit.errors import ConfigError
 from drkit.tools.restic.repository import Repository
@@ -85,6 +86,42 @@ def test_a_name_that_looks_like_a_pattern_hides_nothing(repository: Repository, 
     files, warnings = taken(repository, tree.root, tmp_path / "volumes")
     assert files == repositories(tree)
     assert any(warning.startswith("[a-t]*, a*, notes.txt in ") for warning in warnings)
+
+
+def test_what_no_repository_can_have_is_told_and_left_out(repository: Repository, tmp_path: Path) -> None:
+    """A drill would take it out of what was restored, and fail for it."""
+    tree = fill(tmp_path / "zot")
+    whole = repositories(tree)
+    for name in ("app/Junk", "team/Old", "app/blobs/sha256/Sub", "team/lost+found", "app/.Own", "app/_Own"):
+        (tree.root / name / "in").mkdir(parents=True)
+        (tree.root / name / "in/file").touch()
+    (tree.root / "app/blobs/sha256/Empty").mkdir()
+    files, warnings = taken(repository, tree.root, tmp_path / "volumes")
+    assert files == whole
+    said = f" in {tree.root}: no part of the registry, and not in the backup"
+    (told,) = [warning.removesuffix(said) for warning in warnings if warning.endswith(said)]
+    assert told == "notes.txt, app/Junk, app/blobs/sha256/Empty and 2 more"
+    (snapshot,) = repository.listed()[0]
+    back = tmp_path / "back"
+    repository.restore(f"{snapshot.id}:{tmp_path}", back)
+    assert clean(back / "zot", grammar=LAYOUTS).sentences == ()
+
+
+def test_what_has_blobs_and_is_no_repository_is_told(repository: Repository, tmp_path: Path) -> None:
+    tree = fill(tmp_path / "zot")
+    for name in ("one", "two", "three"):
+        tree.image(name, "v1", b"a layer")
+    tree.index("one").unlink()
+    tree.index("one").mkdir()
+    tree.index("two").unlink()
+    (tree.root / "three/oci-layout").unlink()
+    _files, warnings = taken(repository, tree.root, tmp_path / "volumes")
+    said = "has blobs and is no repository, for"
+    assert [warning for warning in warnings if said in warning] == [
+        f"{tree.root}/one {said} its index.json is a directory: zot serves nothing of it",
+        f"{tree.root}/three {said} it has no oci-layout: zot serves nothing of it",
+        f"{tree.root}/two {said} it has no index.json: zot serves nothing of it",
+    ]
 
 
 def test_keys_that_zot_trusts_are_told_by_name(repository: Repository, tmp_path: Path) -> None:

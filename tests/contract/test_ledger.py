@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from drkit.actions.expire.run import remove
+from drkit.actions.reread.budget import Limits
+from drkit.actions.reread.checkpoints import Checkpoints
 from drkit.actions.reread.packs import Packs
 from drkit.errors import RepositoryDamaged
 from drkit.model.reread import LedgerSummary, Proved
@@ -193,3 +195,85 @@ def test_damage_that_one_of_two_hosts_has_found_is_not_hidden_by_the_other(
     assert found is not None
     assert [store.wrong_items for store in found.stores] == [1]
     assert [store.wrong_items for store in written(site, NOW, tmp_path / "next", set()).stores] == [0]
+
+
+def blobs_of(vault: str, made: Book, right: set[int]) -> None:
+    """List five blobs of a vault, some of them read."""
+    ledger = made.round("vault", vault)
+    for number in range(5):
+        ledger.listed(f"sha256:{number:0<64x}", 100)
+    ledger.all_listed()
+    for number in right:
+        ledger.spool.right(f"sha256:{number:0<64x}", 100)
+
+
+def test_the_ledger_of_another_vault_is_left_as_it_is(repository: Repository, tmp_path: Path) -> None:
+    """A wrong [vault] must not cost what was proved of the right one, and proves nothing of it."""
+    here = catalog(repository, tmp_path / "state")
+    first = book(here, NOW - 9 * DAY, tmp_path / "first")
+    blobs_of("right", first, {0, 1, 2})
+    first.write()
+    wrong = book(here, NOW - 5 * DAY, tmp_path / "wrong")
+    blobs_of("wrong", wrong, {3, 4})
+    assert [store.where for store in wrong.write().stores] == ["wrong"]
+    # A run that knows of no vault keeps both, and tells of the one that was listed last.
+    other = book(here, NOW - 2 * DAY, tmp_path / "other")
+    other.round("packs", "primary").spool.right(f"{7:0<64x}", 100)
+    assert [store.where for store in other.write().stores] == ["primary", "wrong"]
+    again = book(here, NOW, tmp_path / "again")
+    blobs_of("right", again, {2})
+    (_packs, store) = again.write().stores
+    assert store.where == "right"
+    assert {each.at: each.items for each in store.read} == {NOW - 9 * DAY: 2, NOW: 1}
+    assert len(here.snapshots()) == 1
+    late = book(here, NOW + 800 * DAY, tmp_path / "late")
+    blobs_of("right", late, set())
+    late.write()
+    assert {file.where for file in book(here, NOW + 801 * DAY, tmp_path / "last").found.files} == {
+        "primary",
+        "right",
+    }, "what nobody has listed for years is forgotten"
+
+
+def test_what_is_stored_amid_a_run_counts_if_it_is_killed_and_goes_when_it_ends(
+    repository: Repository, tmp_path: Path
+) -> None:
+    here = catalog(repository, tmp_path / "state")
+    written(here, NOW - 9 * DAY, tmp_path / "first", {1, 2, 3})
+    made = book(here, NOW, tmp_path / "run")
+    ledger = made.round("vault", "here")
+    ledger.listed(f"sha256:{1:0<64x}", 100)
+    ledger.spool.right(f"sha256:{1:0<64x}", 100)
+    moments = Checkpoints(made, timedelta(0))
+    moments.look()
+    # Not all was listed yet: what was not read stays as old as it was.
+    found, _ = keeping.summaries(here, here.snapshots())
+    assert found is not None
+    assert read(found) == {NOW - 9 * DAY: 2, NOW: 1}
+    for number in range(2, 10):
+        ledger.listed(f"sha256:{number:0<64x}", 100)
+    ledger.all_listed()
+    ledger.spool.right(f"sha256:{2:0<64x}", 100)
+    moments.look()
+    assert read(made.write()) == {NOW - 9 * DAY: 1, NOW: 2}
+    assert len(here.snapshots()) == 1, "each has taken in the one before it"
+    Checkpoints(made, timedelta(days=1)).look()
+    assert len(here.snapshots()) == 1
+
+
+def test_packs_are_read_in_stretches_and_what_was_read_is_stored_between_them(
+    repository: Repository, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(bytes(1000))
+    repository.save_files(tmp_path, ["file"], [seals.SITE + SITE], SITE)
+    here = catalog(repository, tmp_path / "state")
+    made = book(here, NOW, tmp_path / "book")
+    packs = Packs(repository, made.round("packs", "primary"))
+    # A stretch of no time: each share is the smallest, and is stored before the next one is read.
+    packs.check_longest_unread(Limits(bytes=1 << 30), Checkpoints(made, timedelta(0)))
+    (stored,) = keeping.current(here.snapshots())
+    left = book(here, NOW + DAY, tmp_path / "next").found
+    assert left.snapshots == (stored.id,)
+    (file,) = left.files
+    states = [file.marks[mark].state for _, mark, _ in file.records()]
+    assert states.count("read") == packs.found.packs > 1

@@ -9,10 +9,11 @@ from random import Random
 
 import pytest
 
-from drkit.errors import ToolFailed
+from drkit.errors import NoSpace, ToolFailed
 from drkit.tools.restic import integrity
 from drkit.tools.restic.access import Access
 from drkit.tools.restic.repository import Repository
+from tests import filesystems
 
 TAG, HOST = "drkit", "host"
 DATA = Random(1).randbytes(200_000)
@@ -81,3 +82,17 @@ def test_snapshots_that_restic_passes_over_are_told(stored: Repository, tmp_path
     bare = Repository(replace(stored.access, cache=tmp_path / "cold"))
     assert bare.listed(TAG) == ((left,), (gone.id,))
     assert bare.listed("another", locked=True) == ((), (gone.id,)), "nobody knows which tags it bears"
+
+
+def test_a_cache_that_fills_up_ends_restic_soon(stored: Repository, tmp_path: Path) -> None:
+    """It would try to write it again and again, for a quarter of an hour."""
+    with filesystems.narrow(tmp_path / "narrow", "40m") as where:
+        access = replace(stored.access, cache=where / "cache")
+        # While there was room for a cache: with less of it drkit tells restic to have none.
+        command = access.command("dump", "latest", "/two")
+        access.check(access.command("cat", "config"))
+        filesystems.fill(where)
+        with pytest.raises(NoSpace) as caught:
+            access.check(command)
+    said = f"restic dump on {access.url} was ended: no space is left for its cache in {where}/cache"
+    assert caught.value.message == said

@@ -201,8 +201,7 @@ def with_proof(digest: str) -> Fault:
 def test_a_copy_by_the_service_that_proves_it(s3: Service, bucket: Bucket, proxy: Proxy) -> None:
     proxy.add(with_proof(DIGEST))
     with Bucket(replace(s3.bucket(), endpoint=proxy.endpoint)) as vault:
-        put = vault.copy_blob(bucket, "blob", "copy", SIZE, DIGEST)
-        assert put.server_side
+        assert vault.copy_by_service(bucket, "blob", "copy", SIZE, DIGEST)
         assert vault.read_small("copy") == DATA
         assert vault.client.requests == 2
 
@@ -214,7 +213,7 @@ def test_a_copy_by_the_service_of_other_bytes_is_taken_away_again(
     for versions in (True, False):
         with Bucket(replace(s3.bucket(versions=versions), endpoint=proxy.endpoint)) as vault:
             with pytest.raises(WrongBytes, match="do not hash to"):
-                vault.copy_blob(bucket, "blob", "copy", SIZE, DIGEST)
+                vault.copy_by_service(bucket, "blob", "copy", SIZE, DIGEST)
             assert not list(vault.listed("", versions=versions))
 
 
@@ -224,10 +223,11 @@ def test_a_service_that_may_not_read_the_source_is_not_asked_twice(
     access = replace(s3.bucket(), endpoint=proxy.endpoint)
     proxy.add(Fault(f"PUT /{access.bucket}/copy-1", error=(403, "AccessDenied")))
     with Bucket(access) as vault:
+        assert vault.may_copy(bucket)
         for number in (1, 2):
-            put = vault.copy_blob(bucket, "blob", f"copy-{number}", SIZE, DIGEST)
-            assert not put.server_side
-        assert vault.client.requests == 3
+            assert vault.copy_by_service(bucket, "blob", f"copy-{number}", SIZE, DIGEST) is None
+            assert not vault.may_copy(bucket)
+        assert vault.client.requests == 1
 
 
 def test_versions_that_a_service_tells_twice_count_once(s3: Service) -> None:

@@ -83,6 +83,32 @@ def test_a_list_costs_two_restics_and_proves_cost_what_they_must(
     assert {snapshot for snapshot, path in reads(bare) if path == "/manifest.json"} == set(sealed)
 
 
+def test_what_is_kept_is_no_more_than_a_copy(repository: Repository, tmp_path: Path) -> None:
+    """Emptied, exchanged for something else, or of a snapshot that is not there: the list is the same."""
+    first = catalog(repository, tmp_path / "first")
+    sealed = [seal(first, number, tmp_path) for number in range(3)]
+    listing = first.look()
+    assert reads(first) == []
+    report = dump(DrillNote, samples.drill_note(IDS[0], NOW, outcome=Outcome.PASSED))
+    (first.cache / f"{sealed[0]}.json").write_bytes(b"")
+    (first.cache / f"{sealed[1]}.json").write_bytes(report)
+    (first.cache / f"{'0' * 64}.json").write_bytes((first.cache / f"{sealed[2]}.json").read_bytes())
+    assert first.look() == listing
+    assert sorted(reads(first)) == sorted((each, "/manifest.json") for each in sealed[:2])
+    assert {path.stem for path in first.cache.glob("*.json")} == set(sealed)
+
+
+def test_what_others_say_is_not_believed_by_who_removes(repository: Repository, tmp_path: Path) -> None:
+    first = catalog(repository, tmp_path / "first")
+    for number in range(4):
+        seal(first, number, tmp_path)
+    other = catalog(repository, tmp_path / "other")
+    listing = other.look()
+    known = len(reads(other))
+    assert other.by_own_seals().look() == listing
+    assert [path for _, path in reads(other)[known:]] == ["/manifest.json"] * 4
+
+
 def test_a_history_holds_for_what_it_was_read_from(repository: Repository, tmp_path: Path) -> None:
     first = catalog(repository, tmp_path / "first")
     for number in range(4):

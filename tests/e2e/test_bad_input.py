@@ -233,7 +233,7 @@ def test_drill_with_an_identity_that_does_not_fit_comes_to_no_verdict(fresh: Drk
     fresh.change(only("secrets"))
     fresh.ask("backup")
     refused = "no age identity at hand opens the secrets bundle, which is for age1[a-z0-9]{58}"
-    message = f"the drill came to no verdict: {refused}"
+    message = f"the drill came to no verdict: restore of secrets: {refused}"
     ended = fails(
         fresh, ["drill", "--identity", str(stranger)], 6, "drill_error", message, "see .*/report.html"
     )

@@ -24,7 +24,7 @@ from tests import registry_server
 from tests.bucket_points import PREFIX, Vaulted, blob_name, into_vault, section
 from tests.buckets import Service
 from tests.e2e import accounts
-from tests.e2e.commands import Drkit, assert_error, clone, exactly, fails, finish, to_toml, wait_for
+from tests.e2e.commands import Drkit, Ended, assert_error, clone, exactly, fails, finish, to_toml, wait_for
 from tests.e2e.conftest import Drilled
 from tests.e2e.test_interrupted import assert_tidy
 from tests.e2e.test_serve import nothing_stays, pull, serving, tags
@@ -373,14 +373,8 @@ def test_without_a_vault_in_the_configuration(original: Vaulted, drkit: Drkit) -
         fails(drkit, words, 4, "config_error", exactly(message), exactly(hint))
 
 
-@pytest.mark.parametrize("work", ["restore", "drill"])
-def test_interrupted_while_the_vault_is_read(
-    original: Vaulted, drkit: Drkit, server: Connection, s3: Service, work: str
-) -> None:
-    words = {
-        "restore": ("restore", "latest", "--only", "blobs", "--yes", "--root", str(drkit.home / "root")),
-        "drill": ("drill",),
-    }[work]
+def interrupted(drkit: Drkit, original: Vaulted, s3: Service, *words: str) -> Ended:
+    """Interrupted when a third of the vault's blobs were read: no more of them came."""
     begun = len(original.inventory) // 3
 
     def blobs_asked_for() -> int:
@@ -401,6 +395,28 @@ def test_interrupted_while_the_vault_is_read(
             ended = finish(process)
     assert ended.code == 130
     assert_error(ended, "interrupted", "interrupted", "")
+    return ended
+
+
+@pytest.mark.parametrize("work", ["restore", "drill"])
+def test_interrupted_while_the_vault_is_read(
+    original: Vaulted, drkit: Drkit, server: Connection, s3: Service, work: str
+) -> None:
+    words = {
+        "restore": ("restore", "latest", "--only", "blobs", "--yes", "--root", str(drkit.home / "root")),
+        "drill": ("drill",),
+    }[work]
+    interrupted(drkit, original, s3, *words)
     assert_tidy(drkit, server)
     left = [path.name for path in drkit.home.rglob(".drkit-restoring-*")]
     assert len(left) == (1 if work == "restore" else 0)
+
+
+def test_a_verify_that_is_interrupted_keeps_what_it_has_read_of_the_vault(
+    original: Vaulted, drkit: Drkit, server: Connection, s3: Service
+) -> None:
+    interrupted(drkit, original, s3, "verify", "--for", "1h")
+    found = of_vault(drkit.run("status", "--json").envelope["result"])
+    assert found["items"] == len(original.inventory)
+    assert 0 < found["never_bytes"] < found["bytes"]
+    assert_tidy(drkit, server)

@@ -6,7 +6,8 @@ import json
 import shutil
 from typing import Any
 
-from tests.e2e.commands import Drkit, exactly, fails
+from tests.e2e import gates, processes
+from tests.e2e.commands import Drkit, exactly, fails, finish
 from tests.e2e.test_killed import kill_when
 
 
@@ -53,6 +54,34 @@ def test_a_share_that_is_known_counts_and_one_by_chance_does_not(copy: Drkit) ->
     assert "packs" not in reread(copy)
     copy.ask("verify", "--read-data-subset", "100%")
     assert reread(copy)["packs"]["never_bytes"] == 0
+
+
+def test_a_verify_that_is_interrupted_keeps_what_it_has_read(copy: Drkit) -> None:
+    # After a first small share comes all the rest: that is held at the gate, and never read.
+    gate = gates.before(copy, "check --read-data-subset=1/1")
+    process = gate.drkit.start("verify", "--for", "1h", "--json")
+    gate.wait(process)
+    process.terminate()
+    ended = finish(process)
+    assert ended.code == 130
+    found = reread(copy)["packs"]
+    assert 0 < found["never_bytes"] < found["bytes"]
+    assert list((copy.repository / "locks").iterdir()) == []
+    assert processes.survivors(copy.home) == []
+
+
+def test_doctor_warns_where_nothing_reads_again(copy: Drkit) -> None:
+    copy.change(lambda document: document["objectives"].update(reread="90d"))
+    copy.change(lambda document: document["schedule"].update(verify="17 1 * * *"))
+    told = "there is a reread objective, and no verify on the schedule that reads anything"
+
+    def warnings() -> list[str]:
+        found = copy.run("doctor", "--json").envelope["result"]["findings"]
+        return [each["detail"] for each in found if each["state"] == "warning"]
+
+    assert told in warnings()
+    copy.change(lambda document: document["schedule"].update(verify_for="2h"))
+    assert told not in warnings()
 
 
 def test_a_verify_that_is_killed_has_proved_nothing_and_is_in_nobodys_way(copy: Drkit) -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from testenv import Site, damage
 from tests.e2e import gates, processes
-from tests.e2e.commands import Drkit, wait_for
+from tests.e2e.commands import Drkit, assert_says, wait_for
 from tests.e2e.test_bad_input import only
-from tests.e2e.test_drill_fails import detail, failed_drill, put_back, two_layers
+from tests.e2e.test_drill_fails import detail, failed_drill, largest_pack, put_back, two_layers
 from tests.e2e.test_killed import kill_at, nothing_survives
 
 if TYPE_CHECKING:
@@ -100,3 +100,19 @@ def test_a_flipped_byte_is_found_in_the_stream(
         ended = failed_drill(fresh, "tags can be pulled", "blobs hash to their names")
         assert ended.envelope["result"]["streamed"]
     assert f"the bytes of {digest} hash to sha256:" in detail(ended, "blobs hash to their names")
+
+
+def test_a_damaged_pack_is_told_in_one_sentence(copy: Drkit, place: Path, root_only: None) -> None:
+    pack = largest_pack(copy)
+    pack.chmod(0o600)
+    with without_room_for_images(copy, place):
+        pack.write_bytes(bytes(pack.stat().st_size))
+        ended = copy.run("drill", "--json")
+    assert (ended.code, ended.envelope["result"]["streamed"]) == (6, True)
+    assert_says(
+        detail(ended, "restore of images"),
+        r"sha256:[0-9a-f]{64} cannot be read from the repository: restic failed with exit code 1: cannot dump"
+        r" file: decrypting blob \S+ from \w+ failed: nonce is invalid; run"
+        r" `drkit verify --read-data-subset 100%`, which names all that is damaged there",
+    )
+    assert detail(ended, "tables of registry").endswith("content identical")

@@ -47,6 +47,7 @@ PUBLIC = {
     "restore_damaged": 7,
     "repository_damaged": 7,
     "points_missing": 7,
+    "no_space": 7,
     "target_unfit": 7,
     "source_changed": 7,
     "cannot_freeze": 7,
@@ -108,8 +109,8 @@ def test_a_bug_is_1() -> None:
 @pytest.mark.parametrize(
     ("number", "kind"),
     [
-        (errno.ENOSPC, "tool_failed"),
-        (errno.EDQUOT, "tool_failed"),
+        (errno.ENOSPC, "no_space"),
+        (errno.EDQUOT, "no_space"),
         (errno.EROFS, "config_error"),
         (errno.EACCES, "config_error"),
         (errno.EIO, "tool_failed"),

@@ -30,10 +30,10 @@ from drkit.blobs.manifest_cache import ManifestCache
 from drkit.blobs.share import share
 from drkit.blobs.survey import ARTIFACTS, Survey, Surveyor
 from drkit.blobs.units import executors
-from drkit.blobs.units.executors import Shared
-from drkit.blobs.units.unit import Wrong
+from drkit.blobs.units.unit import Outcome, Wrong
+from drkit.blobs.units.work import Hashing
 from drkit.errors import ToolFailed
-from drkit.model import utc_now
+from drkit.model import Shared, utc_now
 from drkit.progress import Listener, Meter, Update
 from drkit.registry import link_tree, storage
 from drkit.tools import json_lines
@@ -195,19 +195,18 @@ class Examination:
         meter = Meter(self._listener, stage, self._choose(subset))
         wrong: dict[str, Wrong] = {}
 
-        def settle(entry: Entry, found: Wrong | None) -> None:
+        def settle(entry: Entry, found: Outcome) -> None:
             with lock:
-                if found is not None:
+                if isinstance(found, Wrong):
                     wrong[entry.digest] = found
-                if found is None or found.kind != "gone":
+                if not isinstance(found, Wrong) or found.kind != "gone":
                     self.read += 1
                     self.read_bytes += entry.size
 
-        source = self._tree.source(self._settings.cluster)
-        threads = max(1, self._tree.readers // source.at_once)
-        executor = executors.executor(self._settings.cluster, threads, self._directory)
+        hashing = Hashing(self._tree.source(self._settings.cluster))
+        executor = executors.executor(self._settings.cluster, self._tree.readers, self._directory)
         chosen = (self._tree.entry(digest, size) for digest, size, _projects in _lines(self._chosen))
-        executor.read(chosen, source, settle, meter)
+        executor.run(chosen, hashing, settle, meter)
         self.shared = executor.shared
         self._tell_wrong(account, wrong)
         self._listener(Update(stage, finished=True))

@@ -9,7 +9,7 @@ from datetime import datetime
 from drkit.actions.audit.examine import YOUNG, Examination
 from drkit.actions.audit.plan import NOWHERE, Account, Fault, FaultKind, Figures
 from drkit.actions.audit.repair import Repair
-from drkit.blobs.units.executors import Shared
+from drkit.model import Shared
 
 _NOTHING = "there was nothing to put back: no blob is missing or damaged"
 

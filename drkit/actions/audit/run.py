@@ -173,7 +173,7 @@ def _opened(settings: config.Config) -> Iterator[Tree]:
     assert blobs is not None
     if isinstance(blobs, config.BucketBlobs):
         with open_bucket(blobs) as bucket:
-            yield LiveBucket(bucket, place_of_blobs(blobs), blobs)
+            yield LiveBucket(bucket, place_of_blobs(blobs))
         return
     if isinstance(blobs, config.LayoutBlobs):
         raise NotSupported(

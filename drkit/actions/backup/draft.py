@@ -23,6 +23,7 @@ from drkit.model import (
     Part,
     PartKind,
     SecretFile,
+    Shared,
     Volume,
     utc_now,
 )
@@ -59,6 +60,7 @@ class Draft:
     gone: tuple[str, ...] = ()
     volume: Volume | None = None
     bucket: Bucketed | None = None
+    shared: Shared | None = None
 
     @property
     def sealed(self) -> Path:

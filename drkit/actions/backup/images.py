@@ -17,9 +17,11 @@ from drkit.blobs.bucket.point import BucketPoint, Surroundings
 from drkit.blobs.closure import Proof, Prover
 from drkit.blobs.directory import capture
 from drkit.blobs.survey import OnDisk, Survey, Surveyor
+from drkit.blobs.units import executors
 from drkit.blobs.vault import damage
 from drkit.blobs.vault.object_lock import locking_of
 from drkit.blobs.vault.pending_copies import PendingCopies
+from drkit.blobs.vault.reading import WORKERS
 from drkit.errors import SourceChanged
 from drkit.model import PartKind, Volume
 from drkit.progress import Update
@@ -97,10 +99,11 @@ class Images:
                 context.listener,
                 doubts,
                 damaged,
+                executors.executor(context.settings.cluster, WORKERS, draft.directory),
             )
             point = BucketPoint(ends, locking, run, links_count=wanted is not None and wanted.by_links)
             point.capture()
-            draft.bucket = point.summary
+            draft.bucket, draft.shared = point.summary, point.shared
             draft.warnings += point.warnings
             if wanted is not None:
                 listed = wanted.listed()

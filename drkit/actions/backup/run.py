@@ -15,7 +15,7 @@ from functools import partial
 
 import drkit
 from drkit import config
-from drkit.actions import dropped, known_points, leftovers, room, secret_warnings
+from drkit.actions import dropped, known_points, leftovers, room, secret_warnings, spreading
 from drkit.actions.backup import read_only
 from drkit.actions.backup.capture import Capture, RetryReason
 from drkit.actions.backup.context import Context
@@ -85,12 +85,14 @@ def _of_blobs(
     )
 
 
-def backup(settings: config.Config, listener: Listener = silent) -> BackupResult:
-    """Take one recovery point.
+def backup(settings: config.Config, listener: Listener = silent, cluster: str | None = None) -> BackupResult:
+    """Take one recovery point; `cluster` is the address of a scheduler whose workers copy blobs to the vault.
 
     Raises BackupIncomplete (with the BackupResult) if any source failed, the repository's errors, ToolTooOld.
     """
+    settings = settings.over(cluster)
     plan(settings)
+    spreading.refuse_alone(cluster, "this backup", bucket=isinstance(settings.blobs, config.BucketBlobs))
     age.parse_recipients(settings.secrets.recipients)
     state = State(settings.site.state)
     state.prepare()

@@ -32,6 +32,7 @@ from drkit.model import (
     PartKind,
     PointManifest,
     PointStatus,
+    Shared,
     Volume,
     in_seal,
     utc_now,
@@ -66,6 +67,8 @@ class BackupResult:
     attempts: int = 1
     volume: Volume | None = None
     bucket: Bucketed | None = None
+    # Who copied blobs to the vault, if not this machine.
+    cluster: Shared | None = None
     # What production has lost most of since an earlier point.
     losses: tuple[Loss, ...] = ()
 
@@ -92,6 +95,7 @@ def finish(context: Context, draft: Draft) -> BackupResult:
         attempts=draft.attempt,
         volume=draft.volume,
         bucket=draft.bucket,
+        cluster=draft.shared,
         losses=losses,
     )
     if draft.failures:

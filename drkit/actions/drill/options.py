@@ -25,6 +25,8 @@ class DrillOptions:
     repository: str | None = None
     junit: Path | None = None
     upgrade_to: str | None = None
+    # The address of a scheduler whose workers bring the blobs, instead of what [cluster] says.
+    cluster: str | None = None
 
 
 def refuse_several(options: DrillOptions) -> None:

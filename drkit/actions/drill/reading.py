@@ -9,7 +9,7 @@ from drkit import config
 from drkit.actions.reread import recording
 from drkit.blobs.ends import place_of_vault
 from drkit.blobs.vault import reading as vault_reading
-from drkit.errors import Failure
+from drkit.errors import Failure, failure_of
 from drkit.model import DrillReport, PointManifest
 from drkit.points.catalog import Catalog
 from drkit.points.ledger.keeping import Book
@@ -39,8 +39,8 @@ class BlobsRead:
             return report
         try:
             book = self._book(report)
-        except Failure as error:
-            return _noted(report, error.message)
+        except (Failure, OSError) as error:
+            return _noted(report, failure_of(error).message)
         found, fault = recording.write(book, self.settings.objectives.reread)
         return _noted(report, fault) if fault else replace(report, reread=found)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from drkit import config
-from drkit.actions import hosts, leftovers
+from drkit.actions import hosts, leftovers, spreading
 from drkit.actions.drill import keeping, reading, scratch, signing, verdict
 from drkit.actions.drill.options import DrillOptions, refuse_several, refuse_upgrade
 from drkit.actions.drill.sandboxed import SandboxedDrill
@@ -42,7 +42,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
     """
     refuse_several(options)
     refuse_upgrade(options)
-    settings = settings.at(options.repository)
+    settings = settings.at(options.repository).over(options.cluster)
     # What is wrong with these shows before an hour of work.
     key = signing.read_key(settings)
     if options.report is not None:
@@ -64,10 +64,13 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         point = choose(counted, options)
     name = new_id(started)
     # From here on nothing is read but what a bare host would read.
-    with private_directory(settings.sandboxes, f"{name}.cache") as copies:
+    cache = private_directory(settings.sandboxes, f"{name}.cache")
+    with scratch.room(settings.sandboxes), cache as copies:
         bare = catalog.without_copies(copies)
         files, unread = _read(bare, point, copies / "seal", stopwatch)
         manifest = files.manifest
+        spreading.refuse_alone(options.cluster, "a drill of this point", bucket=manifest.bucket is not None)
+        spreading.refuse_unseen(settings, options.cluster, settings.sandboxes)
         streamed = scratch.must_stream(settings.sandboxes, manifest, options.level)
         identities = _identities(settings, options, manifest)
         if manifest.bucket is not None:
@@ -97,11 +100,12 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         report = read.recorded(report)
     report = replace(report, problems=(*report.problems, *swept))
     homes = [state.drills / report.id, *([options.report] if options.report else [])]
-    report = keeping.keep(report, catalog, settings, point, key, homes, listing.drills)
+    kept = keeping.keep(report, catalog, settings, point, key, homes, listing.drills)
     if options.junit is not None:
-        junit.write(report, options.junit)
-    verdict.judge(report)
-    return report
+        kept = keeping.add_junit(kept, options.junit)
+    verdict.judge(kept.report)
+    kept.require_all()
+    return kept.report
 
 
 def choose(points: Sequence[Point], options: DrillOptions) -> Point:

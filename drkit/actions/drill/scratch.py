@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-from drkit.errors import DrillError, ToolMissing
+from drkit.errors import DrillError, NoSpace, ToolMissing, failure_of
 from drkit.model import Level, PointManifest
 from drkit.reports.units import size
 from drkit.tools.restic import mount
@@ -43,6 +45,21 @@ def must_stream(directory: Path, manifest: PointManifest, level: Level) -> bool:
         f"the sandbox needs {size(least)} in {directory} at least, and {size(free)} are free{why}",
         hint=f"make room, or set directory in [drill] to a larger disk{quick}",
     )
+
+
+@contextlib.contextmanager
+def room(directory: Path) -> Iterator[None]:
+    """Where a drill begins on a disk that is full, it is one that could not run: raises DrillError."""
+    try:
+        yield
+    except (NoSpace, OSError) as error:
+        full = failure_of(error)
+        if not isinstance(full, NoSpace):
+            raise
+        raise DrillError(
+            f"the drill cannot begin: no space is left for {full.path or directory}",
+            hint="make room, or set directory in [drill] to a larger disk",
+        ) from None
 
 
 def _why_not(manifest: PointManifest) -> str:

@@ -59,7 +59,7 @@ def judge(report: DrillReport) -> None:
             message, hint = _why_failed(report)
             raise DrillFailed(message, hint=hint, result=report)
         case _:
-            raise DrillError(_why_error(report), hint=f"see {report.report}", result=report)
+            raise DrillError(_why_error(report), hint=_see(report), result=report)
 
 
 def _judge_upgrade(report: DrillReport) -> None:
@@ -70,12 +70,16 @@ def _judge_upgrade(report: DrillReport) -> None:
     if found.outcome is Outcome.FAILED:
         raise DrillFailed(
             f"point {report.point} restores whole, but Harbor {found.tag} does not run on it: {found.said}",
-            hint=f"do not upgrade production to it before that is understood; see {report.report}",
+            hint=f"do not upgrade production to it before that is understood; {_see(report)}",
             result=report,
         )
     why = found.said or "nothing was checked"
     said = f"point {report.point} restores whole, but Harbor {found.tag} came to no verdict: {why}"
-    raise DrillError(said, hint=f"see {report.report}", result=report)
+    raise DrillError(said, hint=_see(report), result=report)
+
+
+def _see(report: DrillReport) -> str:
+    return f"see {report.report}" if report.report else "see what is printed here: no page of it was kept"
 
 
 def _upgraded(report: DrillReport) -> str:
@@ -89,7 +93,14 @@ def _upgraded(report: DrillReport) -> str:
 
 
 def _why_failed(report: DrillReport) -> tuple[str, str]:
-    """What a failed drill says, and what is to be done: another backup changes nothing in production."""
+    """What a failed drill says, and what is to be done."""
+    said, hint = _why_broken(report)
+    stuck = ", ".join(check.name for check in report.checks if check.outcome is Outcome.ERROR)
+    return f"{said}; no verdict on: {stuck}" if stuck else said, hint
+
+
+def _why_broken(report: DrillReport) -> tuple[str, str]:
+    """The same of what failed alone: another backup changes nothing in production."""
     broken = [check for check in report.checks if check.outcome is Outcome.FAILED]
     names = ", ".join(check.name for check in broken)
     if all(check.reason is Reason.COLLAPSED for check in broken):
@@ -97,20 +108,20 @@ def _why_failed(report: DrillReport) -> tuple[str, str]:
         return said, f"{Collapse(report.point, ()).hint}, and drill it again"
     if all(check.reason in (Reason.AS_IN_PRODUCTION, Reason.COLLAPSED) for check in broken):
         said = f"point {report.point} restores as it was taken, but production was not whole then: {names}"
-        return said, f"repair production, then take a new backup and drill it; see {report.report}"
+        return said, f"repair production, then take a new backup and drill it; {_see(report)}"
     if all(check.reason is Reason.NOT_BACKED_UP for check in broken):
         said = f"point {report.point} restores as it was taken, but it lacks what harbor.yml names"
         hint = "`drkit doctor` says how to correct the configuration; then take a new backup and drill it"
-        return said, f"{hint}; see {report.report}"
+        return said, f"{hint}; {_see(report)}"
     said = f"point {report.point} does not restore whole: {names}"
-    return said, f"see {report.report}; take a new backup and drill it"
+    return said, f"{_see(report)}; take a new backup and drill it"
 
 
 def _why_error(report: DrillReport) -> str:
-    uncaught = [control.name for control in report.controls if not control.caught]
-    if uncaught:
-        return (
-            f"faults planted on purpose were not caught, so a green would mean nothing: {', '.join(uncaught)}"
-        )
+    missed = ", ".join(control.name for control in report.controls if not control.caught)
+    uncaught = [f"faults planted on purpose were not caught: {missed}"] if missed else []
     stuck = [f"{check.name}: {check.detail}" for check in report.checks if check.outcome is Outcome.ERROR]
-    return f"the drill came to no verdict: {'; '.join([*report.problems, *stuck]) or 'nothing was checked'}"
+    if missed and not report.problems and not stuck:
+        return f"faults planted on purpose were not caught, so a green would mean nothing: {missed}"
+    why = "; ".join([*report.problems, *stuck, *uncaught])
+    return f"the drill came to no verdict: {why or 'nothing was checked'}"

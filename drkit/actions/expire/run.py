@@ -170,8 +170,9 @@ class _Expiry:
 
     def _others(self, points: Sequence[Point], own: Sequence[Point]) -> Iterator[ExpireLine]:
         """The points of other hosts: theirs to remove, until somebody takes them over."""
+        mine = {point.id for point in own}
         for point in points:
-            if point.manifest is not None and point not in own:
+            if point.manifest is not None and point.id not in mine:
                 host = host_of(point)
                 why = f"made by {host}, not by this host: see `drkit points --take-over {host}`"
                 yield ExpireLine(point.id, True, (why,), self.name)

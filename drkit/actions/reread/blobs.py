@@ -39,14 +39,20 @@ class NoBlobs:
 
 
 class ShareOfBlobs:
-    """A share of the blobs, each read as soon as it is seen."""
+    """A share of the blobs, each read as soon as it is seen.
 
-    def __init__(self, ledger: Round, chosen: Callable[[str], bool]) -> None:
-        self._ledger, self._chosen = ledger, chosen
+    `checkpoint` is called where what was read so far can be stored.
+    """
+
+    def __init__(
+        self, ledger: Round, chosen: Callable[[str], bool], checkpoint: Callable[[], object] = lambda: None
+    ) -> None:
+        self._ledger, self._chosen, self._checkpoint = ledger, chosen, checkpoint
 
     def wants(self, entry: Entry) -> bool:
         """Whether to read it now; asked of each blob once, sorted by digest."""
         self._ledger.listed(entry.digest, entry.size)
+        self._checkpoint()
         return self._chosen(entry.digest)
 
     def later(self) -> Iterable[Entry]:
@@ -62,11 +68,16 @@ class ShareOfBlobs:
 class LongestUnread:
     """The blobs that were not read for longest, within limits; all of them stand in a file until then.
 
+    `checkpoint` as in ShareOfBlobs.
+
     Of those whose turn it is at the same time, hosts that read at the same time begin at different places.
     """
 
-    def __init__(self, ledger: Round, limits: Limits, path: Path) -> None:
+    def __init__(
+        self, ledger: Round, limits: Limits, path: Path, checkpoint: Callable[[], object] = lambda: None
+    ) -> None:
         self._ledger, self._limits, self._path = ledger, limits, path
+        self._checkpoint = checkpoint
         self._store = scratch_database(path)
         self._store.execute(_TABLE)
         self._rows: list[tuple[int, int, int, str, str, int, str | None, str | None]] = []
@@ -96,6 +107,7 @@ class LongestUnread:
             for digest, key, size, version, until in self._store.execute(query):
                 lock = datetime.fromisoformat(until) if until else None
                 yield Entry(digest, key, size, version, lock)
+                self._checkpoint()
                 budget.take(size)
                 if budget.used_up:
                     break

@@ -12,6 +12,8 @@ from drkit.config.fields import parse_duration
 from drkit.errors import UsageError
 
 _SIZE = re.compile(r"(\d{1,9})([KMGT])")
+# Bytes a second, as long as nobody knows the pace and no time is limited: slower is no storage of today.
+_SLOW = 1 << 20
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -58,9 +60,15 @@ def limits(span: str | None, size: str | None) -> Limits | None:
 
 
 class Budget:
-    """What is left of the limits, from now on; `clock` is a monotonic clock in seconds."""
+    """What is left of the limits, from now on; `clock` is a monotonic clock in seconds.
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+    What is read in one go takes no longer than a `stretch`, as far as the pace so far tells.
+    """
+
+    def __init__(
+        self, limits: Limits, clock: Callable[[], float] = time.monotonic, stretch: timedelta | None = None
+    ) -> None:
+        self._stretch = stretch
         self._clock = clock
         self._began = clock()
         self._limits = limits
@@ -100,3 +108,8 @@ class Budget:
         if (left := self.seconds_left) is not None:
             rooms.append(left * self.pace if self.pace is not None else 0)
         return min(rooms, default=None)
+
+    @property
+    def most(self) -> float | None:
+        """How many bytes may be read in one go; None for as many as there is room for."""
+        return self._stretch.total_seconds() * (self.pace or _SLOW) if self._stretch is not None else None

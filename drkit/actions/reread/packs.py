@@ -12,7 +12,9 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from drkit import tidying
 from drkit.actions.reread.budget import Budget, Limits
+from drkit.actions.reread.checkpoints import Checkpoints
 from drkit.errors import RepositoryDamaged
 from drkit.points.ledger.joining import Round
 from drkit.tools.restic import integrity, output
@@ -88,22 +90,24 @@ class Packs:
                     if pack in error.packs or not error.packs:
                         self._ledger.spool.wrong(pack, size)
             raise
-        for prefix in set(chosen) - self._done:
-            self.turns[prefix] = None
-            for pack, size in self._packs[prefix]:
-                if pack not in unread:
-                    self._ledger.spool.right(pack, size)
-                    self.read += 1
-                    self.read_bytes += size
-        self._done.update(chosen)
+        # What restic has read counts whole, or an interruption would leave half of it out.
+        with tidying.undisturbed():
+            for prefix in set(chosen) - self._done:
+                self.turns[prefix] = None
+                for pack, size in self._packs[prefix]:
+                    if pack not in unread:
+                        self._ledger.spool.right(pack, size)
+                        self.read += 1
+                        self.read_bytes += size
+            self._done.update(chosen)
 
-    def check_longest_unread(self, limits: Limits) -> None:
+    def check_longest_unread(self, limits: Limits, checkpoints: Checkpoints) -> None:
         """The same for the shares that were not read for longest, within limits: at least for one of them.
 
-        Raises as `check`.
+        None is larger than what is read between two checkpoints. Raises as `check`.
         """
-        budget, start = Budget(limits), secrets.randbelow(_PREFIXES)
-        share = choose(self.turns, self.sizes, budget.room, first=True, start=start)
+        budget, start = Budget(limits, stretch=checkpoints.every), secrets.randbelow(_PREFIXES)
+        share = choose(self.turns, self.sizes, budget.room, first=True, start=start, most=budget.most)
         if share is None:
             self.check(None)
         while share is not None:
@@ -112,18 +116,26 @@ class Packs:
             budget.take(sum(self.sizes[prefix] for prefix in output.prefixes(share)))
             if budget.used_up:
                 break
-            share = choose(self.turns, self.sizes, budget.room, first=False, start=start)
+            checkpoints.look()
+            share = choose(self.turns, self.sizes, budget.room, first=False, start=start, most=budget.most)
 
 
 def choose(
-    turns: Sequence[int | None], sizes: Sequence[int], room: float | None, *, first: bool, start: int = 0
+    turns: Sequence[int | None],
+    sizes: Sequence[int],
+    room: float | None,
+    *,
+    first: bool,
+    start: int = 0,
+    most: float | None = None,
 ) -> str | None:
     """The largest share with the longest unread pack that there is room for; pure.
 
     Of each first byte of a name `turns` says when its turn is (None where there is nothing to read), `sizes`
-    how many bytes there are. The `first` share is read even where there is no room for the smallest. Of a
-    larger one more than half must be due, for it is read whole. Where several have their turn, it is the
-    first from the byte `start` on: hosts that read at the same time begin at different places.
+    how many bytes there are. The `first` share is read even where there is no room for the smallest. A larger
+    one has no more bytes than `most`, and more than half of it must be due, for it is read whole. Where
+    several have their turn, it is the first from the byte `start` on: hosts that read at the same time begin
+    at different places.
     """
     waiting = [(turn, (at - start) % _PREFIXES) for at, turn in enumerate(turns) if turn is not None]
     if not waiting:
@@ -134,6 +146,8 @@ def choose(
         size = sum(sizes[number::shares])
         due = sum(sizes[prefix] for prefix in range(number, _PREFIXES, shares) if turns[prefix] is not None)
         fits = room is None or size <= room
+        if shares < _PREFIXES and most is not None and size > most:
+            continue
         if (fits and due > size / 2) or (shares == _PREFIXES and (first or fits)):
             return f"{number + 1}/{shares}"
     return None

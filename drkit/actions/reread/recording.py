@@ -7,7 +7,8 @@ import platform
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from drkit.errors import Failure
+from drkit import tidying
+from drkit.errors import DrkitError, Failure, failure_of
 from drkit.model import CLOCK_SKEW, utc_now
 from drkit.model.reread import LedgerSummary, Reread, reread
 from drkit.points import seals
@@ -15,6 +16,7 @@ from drkit.points.catalog import Catalog
 from drkit.points.ledger.joining import Reader
 from drkit.points.ledger.keeping import Book
 from drkit.state.directory import new_id
+from drkit.tools.restic.repository import Repository
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +49,29 @@ def write(book: Book, target: timedelta | None) -> tuple[tuple[Reread, ...], str
         return (), ""
     try:
         return judged(book.write(), target), ""
-    except Failure as error:
-        log.warning("what was read is not in the ledger: %s", error.message)
-        return (), error.message
+    except (Failure, OSError) as error:
+        why = failure_of(error).message
+        log.warning("what was read is not in the ledger: %s", why)
+        return (), why
+
+
+def write_in_a_hurry(book: Book, repository: Repository) -> None:
+    """Store what was read while drkit is being interrupted, if anything was; says how that went.
+
+    What has been read to its end and was right stays so, whatever ends the run.
+    """
+    if not book.has_news:
+        return
+    with tidying.undisturbed():
+        try:
+            ending = repository.while_ending()
+            # A restic that was just ended may have left its lock.
+            ending.open()
+            book.write(ending)
+        except (DrkitError, OSError) as error:
+            log.warning("what was read is not in the ledger: %s", failure_of(error).message)
+        else:
+            log.warning("what was read until the interruption is in the ledger")
 
 
 def judged(found: LedgerSummary, target: timedelta | None) -> tuple[Reread, ...]:

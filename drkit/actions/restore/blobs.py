@@ -23,13 +23,14 @@ from drkit.blobs.directory.cleaning import clean
 from drkit.blobs.ends import place_of_blobs
 from drkit.blobs.inventory import Entry
 from drkit.blobs.opening import open_bucket
+from drkit.blobs.units import executors
 from drkit.blobs.vault import fetching as bucket_restore
 from drkit.blobs.vault import reading as vault_reading
 from drkit.blobs.vault.fetching import Fetched
-from drkit.blobs.vault.reading import VaultReader
+from drkit.blobs.vault.reading import WORKERS, VaultReader
 from drkit.checks import images
 from drkit.errors import ConfigError, RestoreDamaged
-from drkit.model import Bucketed, Closure, PointManifest
+from drkit.model import Bucketed, Closure, PointManifest, Shared
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, Meter
 from drkit.registry import closure, storage
@@ -50,6 +51,7 @@ class Returned:
     lacking: tuple[str, ...] = ()
     set_aside: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    shared: Shared | None = None
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,11 @@ class BlobsRestore:
             meter = self._meter("inventory")
             with side_by_side() as tasks:
                 old = target if keeping.is_worth_it(target, restored) else None
+                cluster = self.settings.cluster.writing_to(restored)
+                executor = executors.executor(cluster, WORKERS, self.directory)
                 blobs = tasks.begin(
-                    "blobs", lambda: bucket_restore.fetch(shelf, entries, restored, meter, old)
+                    "blobs",
+                    lambda: bucket_restore.fetch(shelf, entries, restored, meter, old, executor=executor),
                 )
                 unpacked = tasks.begin("links", lambda: links_archive.unpack(links, restored))
         fetched, count = blobs(), unpacked()
@@ -129,7 +134,8 @@ class BlobsRestore:
         )
         lacking = _lacking(fetched, cut, agreed)
         warnings = (*_elsewhere(shelf, bucketed), *self._links_short(count + len(cut)), owner)
-        back = Returned(f"{came}; {restore_lacking.said(agreed)}", lacking, warnings=warnings)
+        said = f"{came}; {restore_lacking.said(agreed)}"
+        back = Returned(said, lacking, warnings=warnings, shared=fetched.shared)
         return self._place(restored, staging, target, back)
 
     def _to_bucket(self, blobs: config.BucketBlobs) -> Returned:
@@ -153,7 +159,7 @@ class BlobsRestore:
             f" {restore_lacking.said(agreed)}"
         )
         warnings = (*source.warnings, *self._links_short(count + len(cut)), *([left] if left else []))
-        return Returned(said, lacking, warnings=warnings)
+        return Returned(said, lacking, warnings=warnings, shared=fetched.shared)
 
     def _look_again(self, filling: BucketRestore, source: _VaultSource | _DirectorySource, bad: int) -> int:
         """See in a new listing that everything is there but `bad` blobs; returns how many links there are."""
@@ -259,7 +265,9 @@ class _VaultSource:
         with vault_reading.opened(self._restore.settings, bucketed, "restore") as shelf:
             self.where = shelf.place.where
             self.warnings = _elsewhere(shelf, bucketed)
-            return filling.from_vault(shelf, self._restore.entries())
+            directory = self._restore.directory
+            executor = executors.executor(self._restore.settings.cluster, WORKERS, directory)
+            return filling.from_vault(shelf, self._restore.entries(), executor, directory)
 
     def blobs(self) -> Iterator[Blob]:
         for entry in self._restore.entries():

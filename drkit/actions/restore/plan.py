@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from drkit import config
+from drkit.actions import spreading
 from drkit.actions.restore import bare, secrets, service
 from drkit.actions.restore import server as restore_server
 from drkit.actions.restore import target as restore_target
 from drkit.actions.restore.expected import Expected, Wanted, expect
+from drkit.blobs.directory import placing
 from drkit.blobs.ends import place_of_blobs
 from drkit.database import clients, locked, swap
 from drkit.errors import ConfigError, TargetNotEmpty, UsageError
@@ -48,6 +50,8 @@ class RestoreOptions:
     bare: bool = False
     # The name that a restored harbor.yml says, instead of its own.
     hostname: str = ""
+    # The address of a scheduler whose workers bring the blobs, instead of what [cluster] says.
+    cluster: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ def plan(settings: config.Config, options: RestoreOptions) -> RestorePlan:
     _look_at_hostname(options)
     repository.require(repository.version())
     service.require(settings.restore)
-    settings = settings.at(options.repository)
+    settings = settings.at(options.repository).over(options.cluster)
     catalog = open_catalog(settings, options.repository)
     point, _, known = catalog.find_among(options.point, locked=True)
     files = catalog.fetch_seal(point)
@@ -124,6 +128,8 @@ def plan(settings: config.Config, options: RestoreOptions) -> RestorePlan:
             f"point {point.id} has no {options.only or 'part to restore'}",
             hint="`drkit show` tells what is in it",
         )
+    of_bucket = manifest.bucket is not None and any(step.kind == "blobs" for step in steps)
+    spreading.refuse_alone(options.cluster, "this restore", bucket=of_bucket)
     live = _touches_live(steps, options)
     found = RestorePlan(
         point.id,
@@ -240,6 +246,8 @@ def _blobs_step(
     settings: config.Config, manifest: PointManifest, part: Part, options: RestoreOptions
 ) -> RestoreStep:
     to = restore_target.target(settings, manifest, options.root)
+    if isinstance(to, Path):
+        spreading.refuse_unseen(settings, options.cluster, placing.staging_for(to, manifest.id))
     source = restore_target.look_at_vault(settings, manifest)
     present = restore_target.obstacles(to, manifest)
     where = str(to) if isinstance(to, Path) else place_of_blobs(to).where

@@ -24,7 +24,7 @@ from drkit.actions.restore.plan import RestorePlan, RestoreStep, database_target
 from drkit.actions.restore.service import Service
 from drkit.actions.restore.way_back import NotRestored, now_at, of_path
 from drkit.errors import DrkitError, Interrupted, RestoreDamaged
-from drkit.model import Stage
+from drkit.model import Shared, Stage
 from drkit.points.catalog import Catalog, open_catalog
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, silent
@@ -72,13 +72,15 @@ class RestoreResult:
     not_restored: tuple[NotRestored, ...] = ()
     # The commands that put back what was set aside.
     way_back: tuple[str, ...] = ()
+    # Who brought blobs from the vault, if not this machine.
+    cluster: Shared | None = None
 
 
 def restore(settings: config.Config, plan: RestorePlan, listener: Listener = silent) -> RestoreResult:
     """Do what the plan says; raises the first error, naming what came back nevertheless."""
     state = State(settings.site.state)
     state.prepare()
-    settings = settings.at(plan.options.repository)
+    settings = settings.at(plan.options.repository).over(plan.options.cluster)
     catalog = open_catalog(settings, plan.options.repository)
     with state.site_lock("restore", settings.site.lock_wait):
         # A killed restore leaves a whole dump, and on a new machine the next run is a restore again.
@@ -110,6 +112,7 @@ class _Restore:
     open_roles: list[str] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
     way_back: list[str] = field(default_factory=list)
+    shared: Shared | None = None
     # Two files in one directory are written under one name first.
     placing: threading.Lock = field(default_factory=threading.Lock)
     # OCI layouts take the place of a whole directory: files that belong into it must not go aside with it.
@@ -207,6 +210,7 @@ class _Restore:
             next_steps(self.plan.manifest, self.plan.options.root, self._open_roles()),
             self.service.state,
             way_back=tuple(self.way_back),
+            cluster=self.shared,
         )
 
     def _open_roles(self) -> str:
@@ -257,6 +261,7 @@ class _Restore:
         self.way_back += [of_path(Path(path), self.plan.point) for path in back.set_aside]
         self.warnings += back.warnings
         self.lacking += back.lacking
+        self.shared = back.shared
         self._did(step, began, back.verified)
 
     def _secrets(self, step: RestoreStep, members: tuple[Member, ...]) -> None:

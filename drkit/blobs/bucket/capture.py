@@ -17,22 +17,29 @@ from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from drkit.blobs import inventory
 from drkit.blobs.bucket import plan as bucket_plan
+from drkit.blobs.bucket.by_service import left_over
 from drkit.blobs.bucket.links_packing import Packer
 from drkit.blobs.bucket.plan import Missing
+from drkit.blobs.bucket.to_copy import ToCopy
 from drkit.blobs.ends import Ends, below
 from drkit.blobs.inventory import Entry
+from drkit.blobs.units.executors import Executor, Threads
+from drkit.blobs.units.sources import BucketSource
+from drkit.blobs.units.targets import BucketTarget
+from drkit.blobs.units.unit import Outcome, Wrong
+from drkit.blobs.units.work import Copying
 from drkit.blobs.vault.object_lock import Locking
 from drkit.blobs.vault.pending_copies import PendingCopies
+from drkit.blobs.vault.reading import VaultReader, key_of
 from drkit.errors import ObjectMissing, WrongBytes
-from drkit.model import Bucketed
+from drkit.model import Bucketed, Shared
 from drkit.progress import Listener, Meter, Update
 from drkit.registry import links
-from drkit.tools.parallel import for_each, in_order
-from drkit.tools.scratch import scratch_database
+from drkit.tools.parallel import in_order
+from drkit.tools.sorted_stream import SortedStream
 from drkit.tools.tally import Tally
 
 # So many copies are under way at once: small blobs are a matter of waiting, not of bytes.
@@ -59,6 +66,10 @@ class Copied:
             self.bytes += size
 
 
+class _OtherwiseError(Exception):
+    """The service does not copy a blob: it goes the other way, and is in doubt until then."""
+
+
 class BucketCapture:
     """The capture of one bucket into its vault; `directory` is the run's own, `before` the last inventory."""
 
@@ -72,13 +83,17 @@ class BucketCapture:
         doubts: PendingCopies | None = None,
         damaged: Collection[str] = frozenset(),
         only: Callable[[], Iterable[Entry]] | None = None,
+        executor: Executor | None = None,
     ) -> None:
+        self._executor = executor or Threads(_COPIES)
         # Only what these list is taken, where not all is; sorted by digest.
         self._only = only
         self._damaged = damaged
         self.repaired: list[str] = []
         # Only what a service copies by itself is there before it is proven.
         self._doubts = doubts if ends.vault.same_service(ends.source) else None
+        # Who had a part in the copying, if this process did not do it all.
+        self.shared: Shared | None = None
         self.count = bucket_plan.PlanCount()
         self.nested = bucket_plan.Nested()
         self.copied = Copied()
@@ -105,12 +120,18 @@ class BucketCapture:
         Raises ToolFailed; what was copied until then stays, and the next run goes on from there.
         """
         present = self._directory / "present.jsonl"
-        with closing(_Work(self._missing)) as work:
+        with closing(ToCopy(self._missing)) as work:
             work.begin()
             with present.open("wb") as file:
                 file.writelines(inventory.to_lines(work.filtered(self._plan())))
             meter = Meter(self._listener, _STAGE, self.count.missing_bytes)
-            for_each(work.to_do(), partial(self._copy, work, meter), _COPIES)
+            left: Iterable[Entry] = work.to_do()
+            if self._ends.vault.same_service(self._ends.source):
+                left = left_over(left, partial(self._by_service, work, meter), self._directory)
+            self._executor.run(left, self._copying(), partial(self._settle, work), meter)
+            self.shared = self._executor.shared
+            if self.shared and self._locking.versioned:
+                self._put_on_top(work)
             self._listener(Update(_STAGE, finished=True))
             kept = self._locked(inventory.from_file(present))
             new = (entry._replace(locked_until=self._locking.until) for entry in work.done())
@@ -120,7 +141,7 @@ class BucketCapture:
 
     def is_bad(self, digest: str) -> bool:
         """Whether this blob's bytes are not what its name says, so that the vault has not taken it."""
-        with closing(_Work(self._missing)) as work:
+        with closing(ToCopy(self._missing)) as work:
             return work.is_bad(digest)
 
     def _plan(self) -> Iterator[Entry | Missing]:
@@ -143,26 +164,75 @@ class BucketCapture:
             yield each
         self._listener(Update(_PLAN, finished=True))
 
-    def _copy(self, work: _Work, meter: Meter, blob: Missing) -> None:
-        """Copy one; one that was deleted meanwhile is simply not there."""
+    def _copying(self) -> Copying:
         ends = self._ends
+        shelf = VaultReader(ends.source, ends.source_place, original=True)
+        target = BucketTarget(ends.vault, ends.vault_place, self._locking.at_once)
+        return Copying(BucketSource(shelf, any_copy=False), target)
+
+    def _by_service(self, work: ToCopy, meter: Meter, blob: Entry) -> bool:
+        """Whether there is nothing more to do with a blob: the service has copied it, or there is none."""
+        ends, digest = self._ends, blob.digest
+        if not ends.vault.may_copy(ends.source):
+            return False
+        key, lock = key_of(ends.vault_place, digest), self._locking.at_once
         try:
-            with self._doubts.under_way(blob.digest) if self._doubts else contextlib.nullcontext():
-                put = ends.vault.copy_blob(
-                    ends.source, blob.source_key, blob.key, blob.size, blob.digest, self._locking.at_once
-                )
+            with self._doubts.under_way(digest) if self._doubts else contextlib.nullcontext():
+                put = ends.vault.copy_by_service(ends.source, blob.key, key, blob.size, digest, lock)
+                if put is None:
+                    raise _OtherwiseError
+        except _OtherwiseError:
+            return False
         except WrongBytes:
-            self.copied.bad.add(blob.digest)
-            work.spoil(blob.digest)
+            self._spoil(work, digest)
         except ObjectMissing:
-            # Not on the inventory then: if a database refers to it, the closure fails or tells of it.
+            # As for those that are gone in `_settle`.
             pass
         else:
-            work.keep(blob.digest, put.version)
-            self.copied.good(blob.size)
-            if blob.digest in self._damaged:
-                self.repaired.append(blob.digest)
+            self._keep(work, blob, put.version)
             meter.add(blob.size)
+        return True
+
+    def _settle(self, work: ToCopy, blob: Entry, found: Outcome) -> None:
+        """What has come of one; one that was deleted meanwhile is simply not there."""
+        if not isinstance(found, Wrong):
+            self._keep(work, blob, found.version)
+        elif found.kind != "gone":
+            # Not on the inventory then, as what is gone is not: if a database refers to it, the closure
+            # fails or tells of it.
+            self._spoil(work, blob.digest)
+        if self._doubts:
+            self._doubts.proven(blob.digest)
+
+    def _put_on_top(self, work: ToCopy) -> None:
+        """Copy once more what has another version over the one that counts.
+
+        A worker for whom nobody waited any more has put it: the next backup would take it for a stranger's.
+        """
+
+        def settle(blob: Entry, found: Outcome) -> None:
+            if not isinstance(found, Wrong):
+                work.keep(blob.digest, found.version)
+
+        kept = self._ends.kept
+        listed = bucket_plan.blobs(self._ends.vault.listed_at_once(kept, versions=True), kept)
+        there = SortedStream(listed, attrgetter("digest"))
+        under = (
+            Entry(entry.digest, source, entry.size)
+            for entry, source in work.done_from()
+            if (found := there.at(entry.digest)) is None or found.version != entry.version
+        )
+        self._executor.run(under, self._copying(), settle, Meter(self._listener, _STAGE, None))
+
+    def _keep(self, work: ToCopy, blob: Entry, version: str | None) -> None:
+        work.keep(blob.digest, version)
+        self.copied.good(blob.size)
+        if blob.digest in self._damaged:
+            self.repaired.append(blob.digest)
+
+    def _spoil(self, work: ToCopy, digest: str) -> None:
+        self.copied.bad.add(digest)
+        work.spoil(digest)
 
     def _locked(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """What the vault had already, each locked for long enough where the vault can lock."""
@@ -227,72 +297,3 @@ class BucketCapture:
                 f"somebody has removed or overwritten {self.count.vanished.count} blobs in the vault since"
                 f" the last point; they were copied again: {names}"
             )
-
-
-class _Work:
-    """What is to be copied and what has been, on disk, for several threads."""
-
-    def __init__(self, path: Path) -> None:
-        self._store = scratch_database(path, autocommit=True)
-        self._lock = threading.Lock()
-
-    def begin(self) -> None:
-        """Start empty: an earlier attempt of the same run may have left something."""
-        self._store.execute("DROP TABLE IF EXISTS blob")
-        self._store.execute(
-            "CREATE TABLE blob (digest TEXT PRIMARY KEY, source TEXT, key TEXT, size INT, version TEXT,"
-            " done INT DEFAULT 0, bad INT DEFAULT 0) WITHOUT ROWID"
-        )
-
-    def filtered(self, planned: Iterable[Entry | Missing]) -> Iterator[Entry]:
-        """What is there already; what is missing is kept here."""
-        insert = "INSERT INTO blob (digest, source, key, size) VALUES (?, ?, ?, ?)"
-        # In one transaction: a million of them take seconds instead of minutes.
-        self._store.execute("BEGIN")
-        for each in planned:
-            if isinstance(each, Missing):
-                self._store.execute(insert, each)
-            else:
-                yield each
-        self._store.execute("COMMIT")
-
-    def to_do(self) -> Iterator[Missing]:
-        """Everything to copy, sorted by digest, a page at a time."""
-        query = "SELECT digest, source, key, size FROM blob WHERE digest > ? ORDER BY digest LIMIT 1000"
-        last = ""
-        while page := self._page(query, last):
-            last = page[-1][0]
-            yield from (Missing(*row) for row in page)
-
-    def keep(self, digest: str, version: str | None) -> None:
-        """This one has been copied."""
-        with self._lock:
-            self._store.execute("UPDATE blob SET done = 1, version = ? WHERE digest = ?", (version, digest))
-
-    def spoil(self, digest: str) -> None:
-        """The bytes of this one are wrong."""
-        with self._lock:
-            self._store.execute("UPDATE blob SET bad = 1 WHERE digest = ?", (digest,))
-
-    def is_bad(self, digest: str) -> bool:
-        """Whether the bytes of this one are wrong."""
-        query = "SELECT 1 FROM blob WHERE digest = ? AND bad"
-        return bool(self._store.execute(query, (digest,)).fetchone())
-
-    def done(self) -> Iterator[Entry]:
-        """What has been copied, sorted by digest."""
-        query = (
-            "SELECT digest, key, size, version FROM blob WHERE done AND digest > ? ORDER BY digest LIMIT 1000"
-        )
-        last = ""
-        while page := self._page(query, last):
-            last = page[-1][0]
-            yield from (Entry(*row) for row in page)
-
-    def _page(self, query: str, after: str) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._store.execute(query, (after,)).fetchall()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._store.close()

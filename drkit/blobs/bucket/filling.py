@@ -10,20 +10,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
 from drkit.blobs.bucket import links_archive, links_packing
 from drkit.blobs.bucket import plan as bucket_plan
+from drkit.blobs.bucket.by_service import left_over
 from drkit.blobs.bucket.cut_off import DONE, MARK, is_cut_off, surplus_names
 from drkit.blobs.bucket.link_checksum import LinkChecksum
 from drkit.blobs.bucket.links_archive import Link
 from drkit.blobs.ends import below
 from drkit.blobs.inventory import Entry
-from drkit.blobs.vault.fetching import BlobCount, Fetched, first_sound
-from drkit.blobs.vault.reading import WORKERS, Copy, VaultReader, hashes_right, key_of
-from drkit.errors import BucketRefused, NotDeleted, TargetNotEmpty, WrongBytes
+from drkit.blobs.units.executors import Executor
+from drkit.blobs.units.sources import BucketSource
+from drkit.blobs.units.targets import BucketTarget
+from drkit.blobs.units.unit import Outcome, Wrong
+from drkit.blobs.units.work import Copying
+from drkit.blobs.vault.fetching import BlobCount, Fetched, told
+from drkit.blobs.vault.reading import WORKERS, VaultReader, hashes_right, key_of
+from drkit.errors import BucketRefused, NotDeleted, ObjectMissing, TargetNotEmpty, WrongBytes
 from drkit.model import BucketPlace, utc_now
 from drkit.progress import Meter
 from drkit.registry import storage
@@ -101,24 +108,54 @@ class BucketRestore:
                 hint="empty that place, or restore to another root or bucket",
             )
 
-    def from_vault(self, shelf: VaultReader, entries: Iterable[Entry]) -> Fetched:
-        """Bring blobs from the vault, by the server itself where it can; a wrong one stops no other."""
-        count = BlobCount()
-        # A copy by the service is to be seen a moment before it is proved: one of an interrupted restore is
-        # made again, which costs little. What went through here was hashed before it was put.
-        present = iter(()) if self._target.same_service(shelf.bucket) else self._present()
+    def from_vault(
+        self, shelf: VaultReader, entries: Iterable[Entry], executor: Executor, directory: Path
+    ) -> Fetched:
+        """Bring blobs from the vault, by the service itself where it can; a wrong one stops no other.
 
-        def bring(item: tuple[Entry, bool]) -> None:
-            stopping.stop_if_asked()
-            entry, there = item
-            if there and self._keeps(entry.digest):
-                count.good(entry.size, kept=True)
-            else:
-                self._copy(shelf, entry, count)
+        `directory` is the run's own.
+        """
+        count, source = BlobCount(), BucketSource(shelf, any_copy=True)
+        left: Iterable[Entry] = shelf.named(entries)
+        if self._target.same_service(shelf.bucket):
+            left = left_over(left, partial(self._by_service, source, count), directory)
+        target = BucketTarget(self._target, self._place, resumes=self._goes_on)
+        executor.run(left, Copying(source, target), partial(self._settle, shelf, count), self._meter)
+        return count.found(executor.shared)
+
+    def _by_service(self, source: BucketSource, count: BlobCount, entry: Entry) -> bool:
+        """Whether the service has copied a blob by itself.
+
+        A copy is to be seen a moment before it is proved: one of an interrupted restore is made again, which
+        costs little.
+        """
+        vault, digest = source.shelf.bucket, entry.digest
+        if not self._target.may_copy(vault):
+            return False
+        key = key_of(self._place, digest)
+        for copy in source.copies(entry):
+            try:
+                put = self._target.copy_by_service(
+                    vault, copy.key, key, entry.size, digest, source_version=copy.version
+                )
+            except (ObjectMissing, WrongBytes):
+                continue
+            if put is None:
+                break
+            count.good(entry.size)
             self._meter.add(entry.size)
+            return True
+        return False
 
-        for_each(with_presence(entries, present), bring, WORKERS)
-        return count.found
+    def _settle(self, shelf: VaultReader, count: BlobCount, entry: Entry, found: Outcome) -> None:
+        if isinstance(found, Wrong):
+            shelf.faults.note(entry.digest)
+            count.fault(told(entry, found))
+            if self._goes_on:
+                # A registry would serve what is there under that name, and there is no better one to be had.
+                self._keeps(entry.digest)
+        else:
+            count.good(entry.size, kept=found.kept)
 
     def from_archive(self, members: Iterable[Member]) -> Fetched:
         """Bring blobs from a tar of the blobs of a storage tree, each hashed before it is to be seen."""
@@ -132,7 +169,7 @@ class BucketRestore:
                 budget.give(len(blob.data))
 
         for_each(self._small_ones(members, count, budget), put_small, WORKERS)
-        return count.found
+        return count.found()
 
     def links(self, source: Links) -> None:
         """Put the links, each kind when the one before is there."""
@@ -170,22 +207,6 @@ class BucketRestore:
 
     def _links_in_bucket(self) -> Iterator[Object]:
         return self._target.listed_at_once(f"{self._root}{storage.REPOSITORIES}/")
-
-    def _copy(self, shelf: VaultReader, entry: Entry, count: BlobCount) -> None:
-        """Copy a blob, or tell what is wrong with it in the vault."""
-        wanted = key_of(self._place, entry.digest)
-
-        def attempt(copy: Copy) -> str:
-            self._target.copy_blob(
-                shelf.bucket, copy.key, wanted, entry.size, entry.digest, source_version=copy.version
-            )
-            return ""
-
-        fault = first_sound(shelf, entry, attempt)
-        if fault:
-            count.fault(fault)
-        else:
-            count.good(entry.size)
 
     def _small_ones(self, members: Iterable[Member], count: BlobCount, budget: Budget) -> Iterator[_Small]:
         """The small blobs of a tar, whole; bigger ones are put meanwhile, straight from the stream."""
@@ -233,15 +254,11 @@ def stage(name: str) -> int:
     return 1 if _REVISION.search(name) else 2
 
 
-def with_presence(entries: Iterable[Entry], present: Iterator[Blob]) -> Iterator[tuple[Entry, bool]]:
-    """Each entry, and whether a blob of its size is there; both streams are sorted by digest."""
-    there = SortedStream(present, itemgetter(0))
-    for entry in entries:
-        yield entry, there.at(entry.digest) == (entry.digest, entry.size)
-
-
 def _new_members(members: Iterable[Member], present: Iterator[Blob]) -> Iterator[tuple[Member, bool]]:
-    """The blobs of a tar likewise: restic gives names in their order, and what is not so is put again."""
+    """The blobs of a tar, and whether one of that size is there; both streams are sorted by digest.
+
+    restic gives names in their order; what is not so is put again.
+    """
     there = SortedStream(present, itemgetter(0))
     for member in members:
         digest = storage.digest_of_blob(f"/{member.name}")

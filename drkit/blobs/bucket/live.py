@@ -32,7 +32,6 @@ class LiveBucket:
 
     bucket: Bucket
     place: BucketPlace
-    settings: config.BucketBlobs
 
     @property
     def where(self) -> str:
@@ -95,10 +94,9 @@ class LiveBucket:
         """See LiveTree."""
         return Entry(digest, reading.key_of(self.place, digest), size)
 
-    def source(self, cluster: config.Cluster) -> BucketSource:
+    def source(self, _cluster: config.Cluster) -> BucketSource:
         """See LiveTree."""
-        shelf = VaultReader(self.bucket, self.place, original=True)
-        return BucketSource(self.settings, shelf, copies=False, files=cluster.credentials == "files")
+        return BucketSource(VaultReader(self.bucket, self.place, original=True), any_copy=False)
 
     def hashes_right(self, digest: str) -> bool | None:
         """See LiveTree."""

@@ -16,11 +16,12 @@ from drkit.blobs.ends import Ends
 from drkit.blobs.inventory import Entry
 from drkit.blobs.link_spool import LinkSpool
 from drkit.blobs.survey import ARTIFACTS
+from drkit.blobs.units.executors import Executor
 from drkit.blobs.vault import damage as vault_damage
 from drkit.blobs.vault.damage import Damage
 from drkit.blobs.vault.object_lock import Locking
 from drkit.blobs.vault.pending_copies import PendingCopies
-from drkit.model import Bucketed, PartKind, PointManifest
+from drkit.model import Bucketed, PartKind, PointManifest, Shared
 from drkit.progress import Listener, Update
 from drkit.tools.parallel import all_of
 from drkit.tools.restic.output import Saved
@@ -51,7 +52,10 @@ class RunningPart(Protocol):
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a capture needs of the run: its private directory, how parts are kept, the point before."""
+    """What a capture needs of the run: its private directory, how parts are kept, the point before.
+
+    `executor` is who copies the blobs.
+    """
 
     directory: Path
     memory: Path
@@ -62,6 +66,7 @@ class Surroundings:
     listener: Listener
     doubts: PendingCopies | None = None
     damage: Sequence[Damage] = ()
+    executor: Executor | None = None
 
 
 class BucketPoint:
@@ -83,6 +88,7 @@ class BucketPoint:
             run.listener,
             run.doubts,
             vault_damage.digests(run.damage),
+            executor=run.executor,
         )
 
     def capture(self) -> None:
@@ -112,6 +118,11 @@ class BucketPoint:
     def summary(self) -> Bucketed:
         """What the manifest says of it."""
         return self._capture.summary()
+
+    @property
+    def shared(self) -> Shared | None:
+        """Who had a part in the copying, if this process did not do it all."""
+        return self._capture.shared
 
     @property
     def warnings(self) -> Iterator[str]:

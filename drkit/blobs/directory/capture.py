@@ -11,6 +11,7 @@ from drkit.blobs.directory.listing import LINK_HINT
 from drkit.errors import ConfigError, SourceChanged
 from drkit.progress import Listener
 from drkit.registry import metadata_database, storage
+from drkit.tools.restic import patterns
 from drkit.tools.restic.output import Saved
 from drkit.tools.restic.repository import Repository
 from drkit.tools.tally import first_few
@@ -41,8 +42,10 @@ def look(blobs: config.FilesystemBlobs) -> None:
 
 
 def not_captured(root: Path) -> str:
-    """A sentence on what stands beside the registry's tree; empty where nothing is worth one."""
+    """A sentence on what stands beside or in the registry's tree; empty where nothing is worth one."""
     names = [n for n in storage.beside_tree(root) if n not in _USUAL and not n.startswith(".")]
+    inside = (n for n in storage.foreign_in_tree(root) if n not in _USUAL and not n.startswith("."))
+    names += [str(storage.TREE / n) for n in inside]
     if not names:
         return ""
     return f"{first_few(names)} in {root}: no part of the registry, and not in the backup"
@@ -68,7 +71,9 @@ def capture(
     """
     look(blobs)
     path = blobs.path.resolve()
-    excludes = storage.uploads_patterns(path)
+    # A drill and a restore would leave out what is no part of a tree, and say so.
+    foreign = (patterns.literal(path / storage.TREE / name) for name in storage.foreign_in_tree(path))
+    excludes = (*storage.uploads_patterns(path), *foreign)
     with (
         frozen(path, blobs.volume, place, reading_order) as view,
         held_links.held(path, hold, reading_order)

@@ -7,6 +7,7 @@ were not there yet: that shows when it is proved, and then it is read again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -22,6 +23,8 @@ from drkit.tools.tally import first_few
 from drkit.volumes.freeze import Place, View, frozen
 
 _ATTEMPTS = 3
+# So many directories are told of one by one.
+_NAMED = 5
 # Beside the repositories, and not reported: zot makes them anew, or they are the file system's own.
 _USUAL = frozenset({"cache.db", "_trivy", "_sessions", "_restore_complete", "lost+found", layouts.METADATA})
 # Beside the repositories, too: the keys and certificates that were given to zot to check signatures with.
@@ -115,11 +118,24 @@ def _left_out(root: Path, *, live: bool) -> tuple[list[str], list[str]]:
             )
         elif entry.name not in _USUAL and not entry.name.startswith("."):
             strange.append(entry.name)
+    strays = layouts.strays(root)
+    # A drill and a restore would leave these out, and say so.
+    left_out += [patterns.literal(root / name) for name in strays.foreign]
+    strange += [name for name in strays.foreign if PurePosixPath(name).name not in _USUAL]
     if strange:
         said.append(f"{first_few(strange)} in {root}: no part of the registry, and not in the backup")
+    said += _broken(root, strays.broken)
     if live and (root / layouts.METADATA).exists():
         said.append(
             f"{root / layouts.METADATA} is not in the backup, for {root} is read live: users' API keys,"
             " bookmarks and counts of downloads would be lost; a volume that can be frozen keeps them"
         )
     return left_out, said
+
+
+def _broken(root: Path, found: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Sentences on directories that have blobs and are no repositories, by what they lack."""
+    for name, why in found[:_NAMED]:
+        yield f"{root / name} has blobs and is no repository, for {why}: zot serves nothing of it"
+    if (more := len(found) - _NAMED) > 0:
+        yield f"so it is with {more:,} more directories in {root}"

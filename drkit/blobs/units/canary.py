@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from drkit.blobs.inventory import Entry
-from drkit.blobs.units.unit import Unit, Wrong
+from drkit.blobs.units.unit import Outcome, Unit, Wrong
 
 # So many bytes of a blob are read at most to plant one.
 _HEAD = 64 << 10
@@ -32,7 +32,7 @@ class Canary(NamedTuple):
         """The unit's blobs and the canary among them."""
         return (*unit.items[: self.position], self.entry, *unit.items[self.position :])
 
-    def is_answered(self, found: Wrong | None) -> bool:
+    def is_answered(self, found: Outcome) -> bool:
         """Whether who says this of the canary has read it."""
         return found == Wrong("longer", self.entry.size, self.digits)
 

@@ -40,6 +40,8 @@ class Rules:
     attempts: int = 3
     slow_after: float = 60.0
     slow_times: float = 4.0
+    # So many times as long as what is slow takes: no longer is it waited for, where there is nobody else.
+    hopeless: float = 5.0
     # Before anything is done nobody knows how fast a worker is: bytes a second that any should do.
     slowest: float = 4 << 20
     # Units of fewer bytes say nothing of the others' time.
@@ -77,7 +79,8 @@ class Dispatch:
     @property
     def hungry(self) -> bool:
         """Whether a worker has room, and no unit waits for it."""
-        return not self._waiting and any(self._busy[name] < slots for name, slots in self._slots.items())
+        free = self._free_ones()
+        return bool(free) and self._choice(free) is None
 
     @property
     def is_whole(self) -> bool:
@@ -139,13 +142,13 @@ class Dispatch:
 
     def next(self, now: float) -> Order | None:
         """What is to be given to a worker at this moment, if anything is: what waits, then what is slow."""
-        while self._waiting and self._waiting[0] not in self._open:
-            self._waiting.popleft()
-        free = [name for name, slots in self._slots.items() if self._busy[name] < slots]
+        free = self._free_ones()
         if not free:
             return None
-        if self._waiting:
-            return self._order(self._waiting.popleft(), free, now)
+        if choice := self._choice(free):
+            number, able = choice
+            self._waiting.remove(number)
+            return self._order(number, able, now)
         for number, unit in self._open.items():
             others = [name for name in free if name not in unit.tried]
             if (
@@ -179,10 +182,18 @@ class Dispatch:
         self._again(order.unit)
 
     def hanging(self, now: float) -> Failed | None:
-        """A unit that as many workers as may try it are doing, all of them far too slowly."""
+        """A unit that as many workers as may try it are doing, all of them far too slowly.
+
+        Where no other worker is left to try it, those that do get longer.
+        """
         for number, unit in self._open.items():
-            attempts = len(unit.running) + len(unit.reasons)
-            if unit.running and attempts >= self._rules.attempts and self._is_slow(unit, now):
+            if not unit.running:
+                continue
+            most = len(unit.running) + len(unit.reasons) >= self._rules.attempts
+            alone = unit.tried.issuperset(self._slots)
+            if (most and self._is_slow(unit, now)) or (
+                alone and self._is_slow(unit, now, self._rules.hopeless)
+            ):
                 slow = [
                     f"{order.worker}: no answer in {now - began:.0f} s"
                     for order, began in unit.running.items()
@@ -190,13 +201,32 @@ class Dispatch:
                 return Failed(number, (*unit.reasons, *slow))
         return None
 
-    def _is_slow(self, unit: _Unit, now: float) -> bool:
-        """Whether the worker that began last has had its time."""
+    def _free_ones(self) -> list[str]:
+        return [name for name, slots in self._slots.items() if self._busy[name] < slots]
+
+    def _choice(self, free: list[str]) -> tuple[int, list[str]] | None:
+        """The unit that has waited longest for one of the free workers, and who of them may do it.
+
+        One that fails whatever it is given is soon free again: a unit that has failed there waits for others.
+        """
+        while self._waiting and self._waiting[0] not in self._open:
+            self._waiting.popleft()
+        for number in self._waiting:
+            if number not in self._open:
+                continue
+            tried = self._open[number].tried
+            able = free if tried.issuperset(self._slots) else [name for name in free if name not in tried]
+            if able:
+                return number, able
+        return None
+
+    def _is_slow(self, unit: _Unit, now: float, times: float = 1.0) -> bool:
+        """Whether the worker that began last has had its time, so many times over."""
         took = now - max(unit.running.values(), default=now)
-        if took <= self._rules.slow_after:
+        if took <= times * self._rules.slow_after:
             return False
         rate = median(self._rates) if self._rates else self._rules.slowest
-        return took > self._rules.slow_times * unit.size / rate
+        return took > times * self._rules.slow_times * unit.size / rate
 
     def _order(self, number: int, free: list[str], now: float) -> Order:
         unit = self._open[number]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -12,42 +12,33 @@ from typing import Protocol
 from drkit import config
 from drkit.blobs.inventory import Entry
 from drkit.blobs.units import worker
-from drkit.blobs.units.sources import Source
 from drkit.blobs.units.spreading import Spreading
-from drkit.blobs.units.unit import Unit, Wrong, cut
+from drkit.blobs.units.unit import DONE, Outcome, Unit, cut
+from drkit.blobs.units.work import Work
+from drkit.model import Shared
 from drkit.progress import Meter
 from drkit.tools import cluster
 from drkit.tools.parallel import for_each
 from drkit.tools.process import stopping
 
 # Small ones keep all threads busy to the end; big ones cost a cluster nothing but their beginning.
-_LOCAL_UNIT = 64 << 20
+_LOCAL_UNIT = 16 << 20
 CLUSTER_UNIT = 1 << 30
-# Is told of each blob what is wrong with it, or None: once, and only when that is certain.
-Settle = Callable[[Entry, Wrong | None], object]
-
-
-@dataclass(frozen=True)
-class Shared:
-    """Who did the work: how many workers, and in a sentence each those that were not used, or not trusted."""
-
-    scheduler: str
-    workers: int
-    units: int
-    set_aside: tuple[str, ...] = ()
+# Is told of each blob what came of it: once, and only when that is certain.
+Settle = Callable[[Entry, Outcome], object]
 
 
 class Executor(Protocol):
-    """Somebody who reads blobs."""
+    """Somebody who does work on blobs."""
 
     @property
     def shared(self) -> Shared | None:
         """Who else had a part in it; None where this process did all."""
 
-    def read(self, entries: Iterable[Entry], source: Source, settle: Settle, meter: Meter) -> None:
-        """Read blobs, sorted by digest, to their end. Nothing is told unless everything was read.
+    def run(self, entries: Iterable[Entry], work: Work, settle: Settle, meter: Meter) -> None:
+        """Do it with every blob, sorted by digest. It ends well only if it was done with all of them.
 
-        Raises what the source raises; ClusterFailed, ClusterUnreachable.
+        Raises what the work raises; ClusterFailed, ClusterUnreachable.
         """
 
 
@@ -58,13 +49,11 @@ class Threads:
     count: int
     shared: Shared | None = None
 
-    def read(self, entries: Iterable[Entry], source: Source, settle: Settle, meter: Meter) -> None:
-        """See Executor: here each blob is told of as soon as its unit is read."""
+    def run(self, entries: Iterable[Entry], work: Work, settle: Settle, meter: Meter) -> None:
+        """See Executor: here each blob is told of as soon as it is done, for that stays so whatever comes."""
 
         def one(unit: Unit) -> None:
-            wrong = worker.look(source, unit.items, stopping.stop_if_asked, meter.add)
-            for position, entry in enumerate(unit.items):
-                settle(entry, wrong.get(position))
+            worker.do(work, unit.items, stopping.stop_if_asked, meter.add, settle=settle)
 
         for_each(cut(entries, _LOCAL_UNIT), one, self.count)
 
@@ -79,8 +68,8 @@ class Spread:
     perform: cluster.Function = worker.perform
     shared: Shared | None = field(default=None, init=False)
 
-    def read(self, entries: Iterable[Entry], source: Source, settle: Settle, meter: Meter) -> None:
-        """See Executor."""
+    def run(self, entries: Iterable[Entry], work: Work, settle: Settle, meter: Meter) -> None:
+        """See Executor: here blobs are told of when all units are done, by workers that are trusted."""
         units = cut(entries, self.unit)
         first = next(units, None)
         if first is None:
@@ -90,20 +79,25 @@ class Spread:
             self.settings.scheduler, self.settings.ca_file, self.settings.cert_file, self.settings.key_file
         )
         path = self.directory / "units.db"
+        path.unlink(missing_ok=True)
         with (
             cluster.connected(address) as engine,
             contextlib.closing(
-                Spreading(engine, self.settings, source, path, meter, self.perform)
+                Spreading(engine, self.settings, work, path, meter, self.perform)
             ) as spreading,
         ):
             spreading.run(itertools.chain([first], units))
-            for unit, wrong in spreading.results():
-                for position, entry in enumerate(unit.items):
-                    settle(entry, wrong.get(position))
+            for unit, found in spreading.results():
+                _settle(unit, found, settle)
             self.shared = Shared(
                 self.settings.scheduler, spreading.workers, spreading.units, tuple(spreading.set_aside)
             )
         path.unlink()
+
+
+def _settle(unit: Unit, found: Mapping[int, Outcome], settle: Settle) -> None:
+    for position, entry in enumerate(unit.items):
+        settle(entry, found.get(position, DONE))
 
 
 def executor(settings: config.Cluster, threads: int, directory: Path) -> Executor:

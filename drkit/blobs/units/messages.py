@@ -9,7 +9,7 @@ from typing import Any
 
 from drkit import __version__
 from drkit.blobs.inventory import Entry
-from drkit.blobs.units.unit import Wrong
+from drkit.blobs.units.unit import Done, Outcome, Wrong
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a worker says: of blobs that are not right by their place in the question, or why it did nothing.
+    """What a worker says: beyond DONE of blobs by their place in the question, or why it did nothing.
 
     `refused` is the version of a worker that has another drkit than asks.
     """
 
-    wrong: Mapping[int, Wrong]
+    found: Mapping[int, Outcome]
     refused: str = ""
     failed: str = ""
 
@@ -45,35 +45,51 @@ def asked(data: bytes) -> Question:
     return Question(found["place"], tuple(Entry(*each) for each in found["blobs"]), found["drkit"])
 
 
-def reply(wrong: Mapping[int, Wrong]) -> bytes:
+def reply(found: Mapping[int, Outcome]) -> bytes:
     """The answer of a worker that has done its unit."""
-    return json.dumps({"wrong": [(position, *each) for position, each in wrong.items()]}).encode()
+    return json.dumps({"found": fields(found)}).encode()
 
 
 def refuse(version: str) -> bytes:
     """The answer of a worker that has another drkit."""
-    return json.dumps({"wrong": [], "refused": version}).encode()
+    return json.dumps({"found": [], "refused": version}).encode()
 
 
 def fail(sentence: str) -> bytes:
     """The answer of a worker that could not do its unit."""
-    return json.dumps({"wrong": [], "failed": sentence}).encode()
+    return json.dumps({"found": [], "failed": sentence}).encode()
+
+
+def fields(found: Mapping[int, Outcome]) -> list[tuple[Any, ...]]:
+    """What was found, as JSON has it."""
+    return [(position, *each) for position, each in found.items()]
+
+
+def outcomes(found: Iterable[Sequence[Any]]) -> dict[int, Outcome]:
+    """The same as it was; ValueError or TypeError for what is none."""
+    return {position: _outcome(each) for position, *each in found}
 
 
 def replied(data: bytes, count: int) -> Reply:
     """The answer as it came to a question about so many blobs; ValueError for what is none."""
     try:
-        found = json.loads(data)
-        wrong = {position: _wrong(each) for position, *each in found["wrong"]}
-        if not all(isinstance(position, int) and 0 <= position < count for position in wrong):
+        said = json.loads(data)
+        found = outcomes(said["found"])
+        if not all(isinstance(position, int) and 0 <= position < count for position in found):
             raise ValueError("it tells of blobs that it was not asked about")
-        return Reply(wrong, str(found.get("refused", "")), str(found.get("failed", "")))
+        return Reply(found, str(said.get("refused", "")), str(said.get("failed", "")))
     except (KeyError, TypeError, AttributeError, UnicodeDecodeError, OverflowError, RecursionError) as error:
         raise ValueError(f"it cannot be read: {error}") from None
 
 
-def _wrong(fields: Sequence[Any]) -> Wrong:
-    kind, size, digits, said = fields
+def _outcome(each: Sequence[Any]) -> Outcome:
+    # What is wrong has four fields, what was done has two.
+    if len(each) == 2:
+        version, kept = each
+        if not isinstance(version, str | None) or not isinstance(kept, bool):
+            raise ValueError(f"it says {each!r} of a blob")
+        return Done(version, kept)
+    kind, size, digits, said = each
     if kind not in ("gone", "unreadable", "bytes", "longer"):
         raise ValueError(f"it says {kind!r} of a blob")
     return Wrong(kind, int(size), str(digits), str(said))

@@ -6,17 +6,18 @@ import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from drkit import config
 from drkit.blobs.inventory import Entry
 from drkit.blobs.units.unit import Wrong
-from drkit.blobs.vault.reading import VaultReader
+from drkit.blobs.vault.reading import Copy, VaultReader
 from drkit.errors import ObjectMissing, ToolFailed
 from drkit.registry import storage
+from drkit.tools.s3.bucket import Access
 
 _PIECE = 1 << 20
 # What a disk or a file system says of bytes that it cannot give back any more.
@@ -33,9 +34,8 @@ class Source(Protocol):
     def at_once(self) -> int:
         """How many blobs of one unit are read side by side: over a network most of the time is waiting."""
 
-    @property
-    def place(self) -> Mapping[str, Any]:
-        """How a worker opens the same: JSON, and nothing secret in it."""
+    def place(self, *, files: bool) -> Mapping[str, Any]:
+        """How a worker opens the same; see Work."""
 
     def look(self, entry: Entry, stop: Stop, tell: Tell) -> Wrong | None:
         """Read a blob to its end; says what is wrong with it. `tell` is told of bytes read."""
@@ -52,8 +52,7 @@ class DirectorySource:
     elsewhere: Path | None = None
     at_once: int = 1
 
-    @property
-    def place(self) -> Mapping[str, Any]:
+    def place(self, *, files: bool) -> Mapping[str, Any]:  # noqa: ARG002 - a directory needs none
         """See Source."""
         return {"kind": "directory", "root": str(self.elsewhere or self.root)}
 
@@ -94,50 +93,46 @@ def _pieces(file: Any) -> Iterator[memoryview]:
 class BucketSource:
     """Blobs in a bucket under the keys and versions that the entries name.
 
-    With `copies` another version of a blob is as good, where it hashes right.
+    With `any_copy` another version of a blob is as good, where it hashes right.
     """
 
-    settings: config.S3
     shelf: VaultReader
-    copies: bool
-    # Whether workers use the files that the settings name, or what their machine gives them.
-    files: bool = True
+    any_copy: bool
     at_once: int = 8
 
-    @property
-    def place(self) -> Mapping[str, Any]:
-        """See Source: credentials are named by the path of their file, which each worker has for itself."""
-        named = self.settings.model_dump(
-            mode="json",
-            include={"bucket", "endpoint", "region", "profile", "credentials_file", "ca_file", "addressing"},
-        )
-        if not self.files:
-            named |= {"profile": None, "credentials_file": None}
-        if self.settings.download_limit:
-            named["download_limit"] = f"{self.settings.download_limit >> 10} KiB/s"
-        return {"kind": "bucket", "copies": self.copies, "s3": named}
+    def place(self, *, files: bool) -> Mapping[str, Any]:
+        """See Source."""
+        s3 = named(self.shelf.bucket.access, files=files)
+        return {"kind": "bucket", "copies": self.any_copy, "s3": s3}
+
+    def copies(self, entry: Entry) -> Iterator[Copy]:
+        """Where its bytes may be: what the entry names, then, if it may be another, its other versions."""
+        found = self.shelf.copies(entry)
+        return found if self.any_copy else islice(found, 1)
+
+    def read(self, copy: Copy) -> Generator[bytes]:
+        """The bytes of a copy, in pieces; raises ObjectMissing."""
+        yield from self.shelf.read(copy)
 
     def look(self, entry: Entry, stop: Stop, tell: Tell) -> Wrong | None:
         """See Source: says it of the copy that the entry names, where no other is right."""
         first: Wrong | None = None
-        for copy in self.shelf.copies(entry):
+        for copy in self.copies(entry):
             try:
-                with contextlib.closing(self.shelf.bucket.read(*copy)) as pieces:  # type: ignore[type-var]
+                with contextlib.closing(self.read(copy)) as pieces:
                     found = judged(pieces, entry, stop, tell)
             except ObjectMissing:
                 found = Wrong("gone")
             if found is None:
                 return None
             first = first or found
-            if not self.copies:
-                break
         return first
 
     def head(self, entry: Entry, count: int) -> bytes:
         """See Source."""
         try:
-            with contextlib.closing(self.shelf.bucket.read(entry.key, entry.version)) as pieces:  # type: ignore[type-var]
-                return bytes(next(iter(pieces), b"")[:count])
+            key, version = next(self.copies(entry))
+            return self.shelf.bucket.head(key, count, version)
         except ObjectMissing:
             return b""
 
@@ -153,5 +148,24 @@ def judged(pieces: Iterable[bytes | memoryview], entry: Entry, stop: Stop, tell:
         hasher.update(piece)
         size += len(piece)
         tell(len(piece))
+    # What an interruption has cut short is not wrong.
+    stop()
     right = f"sha256:{hasher.hexdigest()}" == entry.digest and entry.size in (size, -1)
     return None if right else Wrong("bytes", size, hasher.hexdigest())
+
+
+def named(access: Access, *, files: bool) -> dict[str, Any]:
+    """How a bucket is reached: credentials by the path of their file alone, or not at all."""
+    found: dict[str, Any] = {
+        "bucket": access.bucket,
+        "endpoint": access.endpoint,
+        "region": access.region,
+        "ca_file": str(access.ca_file) if access.ca_file else None,
+        "addressing": access.addressing,
+        "upload_limit": access.upload_limit,
+        "download_limit": access.download_limit,
+    }
+    if files:
+        file = access.credentials_file
+        found |= {"profile": access.profile, "credentials_file": str(file) if file else None}
+    return found

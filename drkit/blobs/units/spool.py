@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from drkit.blobs.inventory import Entry
+from drkit.blobs.units import messages
 from drkit.blobs.units.canary import Canary
-from drkit.blobs.units.unit import Unit, Wrong
+from drkit.blobs.units.unit import Outcome, Unit
 from drkit.tools.scratch import scratch_database
 
 
@@ -45,6 +46,13 @@ class Spool:
             ),
         )
 
+    def keep(self, unit: Unit, found: dict[int, Outcome]) -> None:
+        """Keep a unit that is done already."""
+        self._store.execute(
+            "INSERT INTO unit VALUES (?, ?, NULL, ?)",
+            (unit.number, _columns(unit.items), json.dumps(messages.fields(found))),
+        )
+
     def get(self, number: int) -> Planned:
         """A unit that was kept."""
         blobs, canary = self._store.execute(
@@ -53,20 +61,20 @@ class Spool:
         digest, key, size, version, position, digits = json.loads(canary)
         return Planned(_unit(number, blobs), Canary(Entry(digest, key, size, version), position, digits))
 
-    def found(self, number: int, wrong: dict[int, Wrong]) -> None:
-        """Keep what was found of a unit: by their place in it, the blobs that are not right."""
+    def found(self, number: int, found: dict[int, Outcome]) -> None:
+        """Keep what was found of a unit: by their place in it, what there is to say of blobs beyond DONE."""
         self._store.execute(
-            "UPDATE unit SET found = ? WHERE number = ?", (json.dumps(list(wrong.items())), number)
+            "UPDATE unit SET found = ? WHERE number = ?", (json.dumps(messages.fields(found)), number)
         )
 
-    def results(self) -> Iterator[tuple[Unit, dict[int, Wrong]]]:
+    def results(self) -> Iterator[tuple[Unit, dict[int, Outcome]]]:
         """Every unit and what was found of it, in their order; ValueError where that is not known of one."""
         for number, blobs, found in self._store.execute(
             "SELECT number, blobs, found FROM unit ORDER BY number"
         ):
             if found is None:
                 raise ValueError(f"unit {number} is missing")
-            yield _unit(number, blobs), {position: Wrong(*wrong) for position, wrong in json.loads(found)}
+            yield _unit(number, blobs), messages.outcomes(json.loads(found))
 
 
 def _fields(item: Entry) -> tuple[str, str, int, str | None]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from drkit import __version__, config
-from drkit.blobs.units import canary, messages
+from drkit.blobs.units import canary, messages, worker
 from drkit.blobs.units.canary import Canary
 from drkit.blobs.units.dispatch import Dispatch, Failed, Order, Rules
-from drkit.blobs.units.sources import Source
 from drkit.blobs.units.spool import Planned, Spool
-from drkit.blobs.units.unit import Unit, Wrong
+from drkit.blobs.units.unit import DONE, Done, Outcome, Unit
+from drkit.blobs.units.work import Work
 from drkit.errors import ClusterFailed
 from drkit.progress import Meter
 from drkit.tools.cluster import Answer, Cluster, Function
@@ -37,7 +37,7 @@ class Spreading:
         self,
         engine: Cluster,
         settings: config.Cluster,
-        source: Source,
+        work: Work,
         path: Path,
         meter: Meter,
         perform: Function,
@@ -46,8 +46,8 @@ class Spreading:
         self.set_aside: list[str] = []
         self._engine = engine
         self._settings = settings
-        self._source = source
-        self._place = source.place
+        self._work = work
+        self._place = work.place(files=settings.credentials == "files")
         self._meter = meter
         self._perform = perform
         self._spool = Spool(path)
@@ -56,7 +56,8 @@ class Spreading:
         # Of a service that repeats itself nobody learns which blob is asked for with a wrong size.
         self._dice = random.SystemRandom()
         self._last: Canary | None = None
-        # Units of which no blob can be read here wait for another's canary.
+        # Units of which no blob can be read here wait for another's canary; without any this machine does
+        # them.
         self._barren: list[Unit] = []
         self._more = True
         self._looked = self._seen = 0.0
@@ -70,8 +71,8 @@ class Spreading:
         """Close the file."""
         self._spool.close()
 
-    def results(self) -> Iterator[tuple[Unit, dict[int, Wrong]]]:
-        """Every unit with what is wrong of it, when the run has ended well."""
+    def results(self) -> Iterator[tuple[Unit, dict[int, Outcome]]]:
+        """Every unit with what came of it, when the run has ended well."""
         return self._spool.results()
 
     def run(self, units: Iterator[Unit]) -> None:
@@ -99,7 +100,7 @@ class Spreading:
             unit = next(units, None)
             if unit is None:
                 self._more = False
-                self._refuse_unreadable()
+                self._do_barren()
             else:
                 self._plan(unit)
             self._give()
@@ -131,7 +132,7 @@ class Spreading:
         if planted is None:
             self._barren.append(unit)
             if len(self._barren) >= _BARREN:
-                self._refuse_unreadable()
+                self._do_barren()
             return
         self.units += 1
         self._sizes[unit.number] = unit.bytes
@@ -143,19 +144,19 @@ class Spreading:
 
     def _canary(self, unit: Unit) -> Canary | None:
         """One of the unit's own blobs; of another's, where this unit has none that can be read."""
-        found = canary.plant(unit, self._source.head, self._dice)
+        found = canary.plant(unit, self._work.head, self._dice)
         if found is not None:
             self._last = found
         elif self._last is not None:
             found = self._last._replace(position=self._dice.randrange(len(unit.items) + 1))
         return found
 
-    def _refuse_unreadable(self) -> None:
-        if self._barren:
-            raise ClusterFailed(
-                f"no blob of {self._barren[0].name} can be read here, so that workers could not be checked",
-                hint="this machine must see what its workers read, if only a few bytes of it",
-            )
+    def _do_barren(self) -> None:
+        """Do what nobody can be checked by: what has two bytes or more, and can be read, is not in there."""
+        waiting, self._barren = self._barren, []
+        for unit in waiting:
+            self.units += 1
+            self._spool.keep(unit, worker.do(self._work, unit.items, stopping.stop_if_asked, self._meter.add))
 
     def _give(self) -> None:
         while (order := self._dispatch.next(time.monotonic())) is not None:
@@ -185,22 +186,34 @@ class Spreading:
         elif said.failed:
             self._dispatch.fail(order, said.failed)
         else:
-            self._judge(order, planned, dict(said.wrong))
+            self._judge(order, planned, dict(said.found))
 
-    def _judge(self, order: Order, planned: Planned, wrong: dict[int, Wrong]) -> None:
+    def _judge(self, order: Order, planned: Planned, found: dict[int, Outcome]) -> None:
         position = planned.canary.position
-        if not planned.canary.is_answered(wrong.pop(position, None)):
+        if not planned.canary.is_answered(found.pop(position, DONE)):
             self._mistrust(order, planned)
             return
-        own = {place - (place > position): each for place, each in wrong.items()}
+        own = {place - (place > position): each for place, each in found.items()}
+        if not self._stands(planned.unit, own):
+            self._set_aside(
+                order.worker,
+                "a blob that it has stored is not there, as this machine sees it; nothing that it did counts",
+            )
+            return
         self._spool.found(order.unit, own)
         for other in self._dispatch.finish(order, time.monotonic()):
             self._engine.end(other)
         self._meter.add(self._sizes[order.unit])
 
+    def _stands(self, unit: Unit, found: Mapping[int, Outcome]) -> bool:
+        """Whether this machine sees what was made of one of the blobs, any of them."""
+        made = [(each, found.get(place, DONE)) for place, each in enumerate(unit.items)]
+        done = [(each, outcome) for each, outcome in made if isinstance(outcome, Done)]
+        return not done or self._work.stands(*self._dice.choice(done))
+
     def _mistrust(self, order: Order, planned: Planned) -> None:
         """A worker has not read what this machine has read; unless that has changed since."""
-        if not canary.still_holds(planned.canary, self._source.head):
+        if not canary.still_holds(planned.canary, self._work.head):
             self._last = None
             self._spool.add(planned.unit, self._canary(planned.unit) or planned.canary)
             self._dispatch.fail(order, "the blob that was planted has changed meanwhile")

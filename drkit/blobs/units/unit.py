@@ -43,6 +43,21 @@ class Wrong(NamedTuple):
     said: str = ""
 
 
+class Done(NamedTuple):
+    """What was made of a blob that is right.
+
+    `version` is what the bucket calls it where it was stored; `kept`: it was there already, and right.
+    """
+
+    version: str | None = None
+    kept: bool = False
+
+
+# What there is to say of nearly every blob.
+DONE = Done()
+Outcome = Wrong | Done
+
+
 def cut(entries: Iterable[Entry], most: int) -> Iterator[Unit]:
     """Cut blobs, sorted by digest, into units of about `most` bytes, none across two prefixes.
 

@@ -1,24 +1,29 @@
-"""The work on a unit: on a worker of a cluster by `perform`, in this process by `look`."""
+"""The work on a unit: on a worker of a cluster by `perform`, in this process by `do`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from drkit import __version__, config
 from drkit.blobs.inventory import Entry
-from drkit.blobs.opening import open_bucket
+from drkit.blobs.opening import access
 from drkit.blobs.units import messages
-from drkit.blobs.units.sources import BucketSource, DirectorySource, Source, Stop, Tell
-from drkit.blobs.units.unit import Wrong
+from drkit.blobs.units.sources import BucketSource, DirectorySource, Stop, Tell
+from drkit.blobs.units.targets import BucketTarget, DirectoryTarget
+from drkit.blobs.units.unit import DONE, Outcome
+from drkit.blobs.units.work import Copying, Hashing, Work
 from drkit.blobs.vault.reading import VaultReader
 from drkit.errors import DrkitError, ToolFailed
 from drkit.model import BucketPlace
 from drkit.tools import cluster
 from drkit.tools.parallel import for_each
+from drkit.tools.s3.bucket import Bucket, Lock
 
 
 class _UnwantedError(Exception):
@@ -30,6 +35,7 @@ def perform(message: bytes) -> bytes:
     question = messages.asked(message)
     if question.version != __version__:
         return messages.refuse(__version__)
+    cluster.stop_profiling()
     wanted = cluster.wanted()
 
     def stop() -> None:
@@ -37,45 +43,83 @@ def perform(message: bytes) -> bytes:
             raise _UnwantedError
 
     try:
-        source = opened(question.place)
-        return messages.reply(look(source, question.items, stop, _nobody))
+        work = opened(question.place)
+        return messages.reply(do(work, question.items, stop, _nobody, work.at_once))
     except DrkitError as error:
         return messages.fail(error.message)
     except _UnwantedError:
         return messages.fail("nobody waits for it any more")
 
 
-def look(source: Source, items: Sequence[Entry], stop: Stop, tell: Tell) -> dict[int, Wrong]:
-    """Read every blob; what is wrong stands under its place among them."""
-    wrong: dict[int, Wrong] = {}
+def do(
+    work: Work,
+    items: Sequence[Entry],
+    stop: Stop,
+    tell: Tell,
+    at_once: int = 1,
+    settle: Callable[[Entry, Outcome], object] = lambda _entry, _outcome: None,
+) -> dict[int, Outcome]:
+    """Do it with every blob; what there is to say beyond DONE stands under its place among them.
+
+    `settle` is told of each as soon as it is done, by as many threads as there are `at_once`.
+    """
+    found: dict[int, Outcome] = {}
 
     def one(item: tuple[int, Entry]) -> None:
         stop()
-        if found := source.look(item[1], stop, tell):
-            wrong[item[0]] = found
+        outcome = work.do(item[1], stop, tell)
+        if outcome != DONE:
+            found[item[0]] = outcome
+        settle(item[1], outcome)
 
-    if source.at_once == 1 or len(items) == 1:
+    if at_once == 1 or len(items) == 1:
         for item in enumerate(items):
             one(item)
     else:
-        for_each(enumerate(items), one, min(source.at_once, len(items)))
-    return wrong
+        for_each(enumerate(items), one, min(at_once, len(items)))
+    return found
 
 
-def opened(place: Mapping[str, Any]) -> Source:
-    """Where a message says that the blobs are, opened by this machine's own files or role."""
+def opened(place: Mapping[str, Any]) -> Work:
+    """What a message says is to be done, with what this machine's own files or role open."""
+    source = _source(place["source"])
+    if place["work"] == "hash":
+        return Hashing(source)
+    assert isinstance(source, BucketSource)
+    return Copying(source, _target(place["target"]))
+
+
+def _source(place: Mapping[str, Any]) -> DirectorySource | BucketSource:
     if place["kind"] == "directory":
         return DirectorySource(Path(place["root"]))
-    return _bucket(json.dumps(place), _changed(place["s3"].get("credentials_file")))
+    bucket = _open(place["s3"])
+    shelf = VaultReader(bucket, BucketPlace(bucket.access.bucket), original=True)
+    return BucketSource(shelf, place["copies"])
 
 
-@lru_cache(maxsize=4)
-def _bucket(place: str, _changed: int) -> BucketSource:
+def _target(place: Mapping[str, Any]) -> DirectoryTarget | BucketTarget:
+    if place["kind"] == "directory":
+        old = Path(place["old"]) if place["old"] else None
+        target = DirectoryTarget(Path(place["root"]), place["partial"], old)
+        target.require()
+        return target
+    bucket = _open(place["s3"])
+    where = BucketPlace(bucket.access.bucket, place["prefix"])
+    lock = place["lock"] and Lock(datetime.fromisoformat(place["lock"][0]), place["lock"][1])
+    return BucketTarget(bucket, where, lock, place["resumes"])
+
+
+def _open(named: Mapping[str, Any]) -> Bucket:
+    return _bucket(json.dumps(named, sort_keys=True), _changed(named.get("credentials_file")))
+
+
+@lru_cache(maxsize=8)
+def _bucket(named: str, _changed: int) -> Bucket:
     """Open for as long as the worker is there: to open one takes as long as to read some megabytes."""
-    found = json.loads(place)
-    settings = config.S3.model_validate_json(json.dumps(found["s3"]))
-    shelf = VaultReader(open_bucket(settings), BucketPlace(settings.bucket), original=True)
-    return BucketSource(settings, shelf, found["copies"])
+    found = json.loads(named)
+    limits = {name: found.pop(name) for name in ("upload_limit", "download_limit")}
+    settings = config.S3.model_validate_json(json.dumps(found))
+    return Bucket(replace(access(settings), **limits))
 
 
 def _changed(path: str | None) -> int:

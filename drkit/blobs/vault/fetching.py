@@ -1,28 +1,26 @@
 """The blobs of a bucket's point, brought from the vault into a directory.
 
-Side by side; each is hashed while it comes, under another name, and has its own only when the hash is right.
+Side by side, here or by a cluster; each is hashed while it comes, and has its name only when that is right.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from drkit.blobs.directory import keeping
 from drkit.blobs.inventory import Entry
-from drkit.blobs.vault.reading import WORKERS, Copy, VaultReader
-from drkit.errors import ObjectMissing, ToolFailed, WrongBytes
+from drkit.blobs.units import targets
+from drkit.blobs.units.executors import Executor, Threads
+from drkit.blobs.units.sources import BucketSource
+from drkit.blobs.units.unit import Outcome, Wrong
+from drkit.blobs.units.work import Copying
+from drkit.blobs.vault.reading import WORKERS, VaultReader
+from drkit.model import Shared
 from drkit.progress import Meter
-from drkit.registry import storage
-from drkit.tools.parallel import for_each
 from drkit.tools.process import stopping
 from drkit.tools.tally import Tally
-
-_BEING_WRITTEN = ".drkit-partial"
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,7 @@ class Fetched:
     """What came from a vault: `kept` blobs were there already and hash to their names.
 
     `bad` blobs are gone from the vault or are not what they should be, `faults` says it of up to twenty.
+    `shared` is who brought them, if not this machine.
     """
 
     blobs: int
@@ -37,12 +36,15 @@ class Fetched:
     kept: int
     bad: int
     faults: tuple[str, ...]
+    shared: Shared | None = None
 
     def describe(self, where: str) -> str:
         """A sentence with the numbers."""
         kept = f", {self.kept:,} of them were there already" if self.kept else ""
+        by = f", by {_workers(self.shared)}" if self.shared else ""
         return (
-            f"{self.blobs:,} blobs, {self.bytes / (1 << 20):,.1f} MiB from {where}{kept}, every byte hashed"
+            f"{self.blobs:,} blobs, {self.bytes / (1 << 20):,.1f} MiB from {where}{kept}, every byte"
+            f" hashed{by}"
         )
 
 
@@ -67,11 +69,12 @@ class BlobCount:
         """A blob cannot be had."""
         self._faults.add(sentence)
 
-    @property
-    def found(self) -> Fetched:
-        """What was counted so far."""
+    def found(self, shared: Shared | None = None) -> Fetched:
+        """What was counted so far, and who else has brought it."""
         with self._lock:
-            return Fetched(self._blobs, self._bytes, self._kept, self._faults.count, self._faults.first)
+            return Fetched(
+                self._blobs, self._bytes, self._kept, self._faults.count, self._faults.first, shared
+            )
 
 
 def fetch(
@@ -81,122 +84,57 @@ def fetch(
     meter: Meter,
     old: Path | None = None,
     arrived: Callable[[str], object] = lambda _digest: None,
+    executor: Executor | None = None,
 ) -> Fetched:
-    """Bring blobs below the registry's root directory.
+    """Bring blobs below the registry's root directory, which the workers of the executor see as well.
 
     What an interrupted call left is hashed and kept, and so is what another root directory, `old`, has: by
     hard links. A blob that is wrong or gone in the vault does not stop
     the others; what stops all of them (no vault, no right, no room) is raised. `arrived` is told of each
     digest that is there, by several threads.
     """
-    count = BlobCount()
+    count, executor = BlobCount(), executor or Threads(WORKERS)
 
-    def bring(entry: Entry) -> None:
-        if _bring(shelf, root, count, meter, old, entry):
+    def settle(entry: Entry, found: Outcome) -> None:
+        if isinstance(found, Wrong):
+            shelf.faults.note(entry.digest)
+            count.fault(told(entry, found))
+        else:
+            count.good(entry.size, kept=found.kept)
             arrived(entry.digest)
 
-    for_each(entries, bring, WORKERS)
-    return count.found
+    with targets.directory(root, old) as target:
+        copying = Copying(BucketSource(shelf, any_copy=True), target)
+        executor.run(shelf.named(entries), copying, settle, meter)
+    return count.found(executor.shared)
 
 
-def look(shelf: VaultReader, entry: Entry, meter: Meter | None = None) -> str:
+def look(shelf: VaultReader, entry: Entry) -> str:
     """Read a blob in the vault to its end; says what is wrong with it, nothing where it is right.
 
     Another version than the one that is named is as good, if it hashes right.
     """
-    return first_sound(shelf, entry, lambda copy: _look_at(shelf, copy, entry, meter))
-
-
-def _look_at(shelf: VaultReader, copy: Copy, entry: Entry, meter: Meter | None) -> str:
-    hasher, size = hashlib.sha256(), 0
-    for piece in shelf.read(copy):
-        stopping.stop_if_asked()
-        hasher.update(piece)
-        size += len(piece)
-        if meter:
-            meter.add(len(piece))
-    return judge(entry, size, hasher.hexdigest())
-
-
-def first_sound(shelf: VaultReader, entry: Entry, attempt: Callable[[Copy], str]) -> str:
-    """Try each copy of a blob until one is right; says what is wrong with the first where none is."""
-    faults = []
-    for copy in shelf.copies(entry):
-        try:
-            fault = attempt(copy)
-        except ObjectMissing:
-            fault = f"{entry.digest} is gone from the vault"
-        except WrongBytes as error:
-            fault = error.message
-        if not fault:
-            return ""
-        faults.append(fault)
+    source = BucketSource(shelf, any_copy=True)
+    wrong = source.look(entry, stopping.stop_if_asked, lambda _count: None)
+    if wrong is None:
+        return ""
     shelf.faults.note(entry.digest)
-    return faults[0]
+    return told(entry, wrong)
 
 
-def judge(entry: Entry, size: int, digits: str) -> str:
-    """What is wrong with what the vault holds for a blob; nothing where it is right."""
-    if size != entry.size:
-        return f"{entry.digest} has {size:,} bytes in the vault and should have {entry.size:,}"
-    if f"sha256:{digits}" != entry.digest:
-        return f"the bytes of {entry.digest} in the vault hash to sha256:{digits}"
-    return ""
+def told(entry: Entry, wrong: Wrong) -> str:
+    """What is wrong with what the vault holds for a blob, in a sentence."""
+    match wrong.kind:
+        case "gone":
+            return f"{entry.digest} is gone from the vault"
+        case "longer":
+            return f"{entry.digest} has more bytes in the vault than the {entry.size:,} that it should have"
+        case "bytes" | "unreadable":
+            if wrong.size != entry.size:
+                return f"{entry.digest} has {wrong.size:,} bytes in the vault and should have {entry.size:,}"
+            return f"the bytes of {entry.digest} in the vault hash to sha256:{wrong.digits}"
 
 
-def _bring(
-    shelf: VaultReader, root: Path, count: BlobCount, meter: Meter, old: Path | None, entry: Entry
-) -> bool:
-    """Whether the blob is there then, and right."""
-    stopping.stop_if_asked()
-    target = storage.blob_path(root, entry.digest)
-    try:
-        if _is_there(target, entry) or (old and keeping.share(old, root, entry.digest, entry.size)):
-            meter.add(entry.size)
-            count.good(entry.size, kept=True)
-            return True
-        storage.make_directory(root, str(storage.blob_name(entry.digest).parent))
-        fault = _write(shelf, entry, target, meter)
-    except OSError as error:
-        raise ToolFailed(f"cannot write {target}: {error.strerror}", hint="is there room for it?") from None
-    if fault:
-        count.fault(fault)
-    else:
-        count.good(entry.size)
-    return not fault
-
-
-def _is_there(target: Path, entry: Entry) -> bool:
-    """Whether an earlier attempt brought it; its name alone proves nothing after a power cut."""
-    try:
-        with target.open("rb") as file:
-            if os.fstat(file.fileno()).st_size != entry.size:
-                return False
-            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}" == entry.digest
-    except FileNotFoundError:
-        return False
-
-
-def _write(shelf: VaultReader, entry: Entry, target: Path, meter: Meter) -> str:
-    """Write a blob, and give it its name if it is right; says what is wrong with it else."""
-    return first_sound(shelf, entry, lambda copy: _write_copy(shelf, copy, entry, target, meter))
-
-
-def _write_copy(shelf: VaultReader, copy: Copy, entry: Entry, target: Path, meter: Meter) -> str:
-    partial_file = target.with_name(_BEING_WRITTEN)
-    hasher, size = hashlib.sha256(), 0
-    try:
-        with partial_file.open("wb") as file:
-            for piece in shelf.read(copy):
-                stopping.stop_if_asked()
-                hasher.update(piece)
-                size += len(piece)
-                file.write(piece)
-                meter.add(len(piece))
-            os.fchmod(file.fileno(), 0o644)
-        fault = judge(entry, size, hasher.hexdigest())
-        if not fault:
-            partial_file.replace(target)
-    finally:
-        partial_file.unlink(missing_ok=True)
-    return fault
+def _workers(shared: Shared) -> str:
+    count = f"{shared.workers} worker{'' if shared.workers == 1 else 's'} of {shared.scheduler}"
+    return f"{count}; {'; '.join(shared.set_aside)}" if shared.set_aside else count

@@ -39,6 +39,10 @@ class PendingCopies:
             raise
         path.unlink(missing_ok=True)
 
+    def proven(self, digest: str) -> None:
+        """What stands there now is right, or nothing does: whoever doubts a blob does so no more."""
+        (self.directory / digest).unlink(missing_ok=True)
+
     def settle(self, vault: Bucket, place: BucketPlace) -> int:
         """Hash what a dead run left in doubt, and remove what is wrong; returns how many were removed.
 

@@ -79,6 +79,13 @@ class VaultReader:
         """The version of it that was made by the backup; None: the one that is there now."""
         return entry.version if self.original else None
 
+    def named(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """The entries by the keys and versions that hold here, so that whoever else reads them finds them."""
+        if self.original:
+            yield from entries
+        else:
+            yield from (each._replace(key=self.key(each), version=None) for each in entries)
+
     def copies(self, entry: Entry) -> Iterator[Copy]:
         """Where the bytes of a blob may be: first what the inventory names, then its other versions.
 

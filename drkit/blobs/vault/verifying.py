@@ -11,18 +11,18 @@ from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from drkit import config
 from drkit.blobs import inventories
 from drkit.blobs.ends import below
 from drkit.blobs.inventory import Entry
-from drkit.blobs.units.executors import Executor, Shared
+from drkit.blobs.units.executors import Executor
 from drkit.blobs.units.sources import BucketSource
-from drkit.blobs.units.unit import Wrong
+from drkit.blobs.units.unit import Outcome, Wrong
+from drkit.blobs.units.work import Hashing
 from drkit.blobs.vault import damage, fetching
 from drkit.blobs.vault import reading as vault_reading
 from drkit.blobs.vault.reading import WORKERS, VaultReader
 from drkit.errors import ObjectMissing, ToolFailed
-from drkit.model import BucketPlace, PointManifest, utc_now
+from drkit.model import BucketPlace, PointManifest, Shared, utc_now
 from drkit.progress import Listener, Meter, Update
 from drkit.registry import storage
 from drkit.state.directory import new_id
@@ -91,13 +91,8 @@ class Verification:
         directory: Path,
         listener: Listener,
         executor: Executor,
-        settings: config.Vault,
-        *,
-        files: bool = True,
     ) -> None:
         self._executor = executor
-        self._settings = settings
-        self._files = files
         self._bucket = bucket
         self._place = place
         self._repository = repository
@@ -122,14 +117,14 @@ class Verification:
         self._known = damage.remembered(self._bucket, self._place)
         doubted = damage.digests(self._known)
         entries = self._sound(reading, lambda entry: reading.wants(entry) or entry.digest in doubted)
-        source = BucketSource(self._settings, self._shelf, copies=True, files=self._files)
+        hashing = Hashing(BucketSource(self._shelf, any_copy=True))
 
         def every() -> Iterator[Entry]:
             yield from entries
             yield from reading.later()
 
         # At once: what a worker is found to be in the end holds for all that it has done.
-        self._executor.read(every(), source, partial(self._settle, reading), meter)
+        self._executor.run(every(), hashing, partial(self._settle, reading), meter)
         for_each(self._locks.entries, self._look_at_lock, WORKERS)
         self._listener(Update(STAGE, finished=True))
         return VaultVerified(
@@ -196,29 +191,20 @@ class Verification:
             with self._lock:
                 self._short += 1
 
-    def _settle(self, reading: Reading, entry: Entry, wrong: Wrong | None) -> None:
-        reading.judged(entry, right=wrong is None)
+    def _settle(self, reading: Reading, entry: Entry, found: Outcome) -> None:
+        wrong = isinstance(found, Wrong)
+        reading.judged(entry, right=not wrong)
         with self._lock:
             self._read += 1
             self._read_bytes += entry.size
-            if wrong is None:
+            if not wrong:
                 self._right.add(entry.digest)
-        if wrong is not None:
-            self._fault(entry, _told(entry, wrong))
+        if isinstance(found, Wrong):
+            self._fault(entry, fetching.told(entry, found))
 
     def _fault(self, entry: Entry, sentence: str) -> None:
         self._shelf.faults.note(entry.digest)
         self._faults.add(sentence)
-
-
-def _told(entry: Entry, wrong: Wrong) -> str:
-    match wrong.kind:
-        case "gone":
-            return f"{entry.digest} is gone from the vault"
-        case "longer":
-            return f"{entry.digest} has more bytes in the vault than the {entry.size:,} that it should have"
-        case "bytes" | "unreadable":
-            return fetching.judge(entry, wrong.size, wrong.digits)
 
 
 class Sample:

@@ -8,15 +8,14 @@ from drkit.cli.views import layout
 from drkit.reports.units import counted
 
 if TYPE_CHECKING:
-    from drkit.blobs.units.executors import Shared
     from drkit.cli.output import Output
+    from drkit.model import Shared
 
 
-def shared(paper: Output, found: Shared | None) -> None:
-    """How many workers read, and those that were not trusted; nothing where this machine read all."""
+def shared(paper: Output, found: Shared | None, what: str = "read") -> None:
+    """How many workers did it, and those that were not trusted; nothing where this machine did all."""
     if found is None:
         return
-    paper.print(
-        f"read by {counted(found.workers, 'worker')} of {found.scheduler}, in {counted(found.units, 'unit')}"
-    )
+    workers, units = counted(found.workers, "worker"), counted(found.units, "unit")
+    paper.print(f"{what} by {workers} of {found.scheduler}, in {units}")
     layout.warn(paper, found.set_aside)

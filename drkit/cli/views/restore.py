@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from drkit.cli.output import Table
+from drkit.cli.views import cluster
 from drkit.cli.views.layout import warn as _warn
 from drkit.reports.units import duration, moment, size
 
@@ -77,6 +78,7 @@ def restore(paper: Output, result: RestoreResult | RestorePlan) -> None:
     for left in result.not_restored:
         paper.print(Text(f"not restored: {left.what} ({left.why})", style="red"))
         paper.print(f"  now: {left.now}")
+    cluster.shared(paper, result.cluster, "brought")
     for path in result.set_aside:
         paper.print(f"set aside: {path}")
     _warn(paper, result.warnings)

@@ -129,6 +129,7 @@ def backup(paper: Output, result: BackupResult) -> None:
             ("time", duration(took)),
         ],
     )
+    cluster.shared(paper, result.cluster, "copied")
     for line in result.swept:
         paper.print(line)
     _warn(paper, result.warnings)

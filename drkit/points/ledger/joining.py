@@ -14,6 +14,7 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
+from drkit import tidying
 from drkit.model import CLOCK_SKEW
 from drkit.model.reread import Proved, StoreKind, StoreProofs
 from drkit.points.ledger import records
@@ -23,7 +24,8 @@ from drkit.points.ledger.spool import Spool
 
 _PREFIXES = 256
 _HELD_BYTES = 1 << 16
-_FORGOTTEN = timedelta(days=730)
+# What nobody has met, or read, for so long is there no more.
+FORGOTTEN = timedelta(days=730)
 _END: Record = (b"\xff" * (records.NAME_BYTES + 1), 0, 0)
 
 
@@ -100,6 +102,11 @@ class Round:
         self._is_listed = False
 
     @property
+    def listed_at(self) -> datetime:
+        """When the store was listed last before this run."""
+        return self._listed_at
+
+    @property
     def is_first(self) -> bool:
         """Whether there is no ledger of the store yet."""
         return not self._old
@@ -153,9 +160,11 @@ class Round:
         return tally.proofs(self.kind, self.where, self._marks.every, estimated=self.estimated)
 
     def _flush(self) -> None:
-        with self._path.open("ab") as file:
-            file.write(self._held)
-        self._held.clear()
+        # Whole, for what was read before an interruption is written down after it.
+        with tidying.undisturbed():
+            with self._path.open("ab") as file:
+                file.write(self._held)
+            self._held.clear()
 
     def _numbered(self, old: LedgerFile) -> Iterator[Record]:
         numbers = [
@@ -164,7 +173,7 @@ class Round:
         ]
         if self.kind == "blobs":
             # Nobody lists them: what no drill has met for long is in no point any more.
-            late = self._reader.at - _FORGOTTEN
+            late = self._reader.at - FORGOTTEN
             old_ones = {number for number, mark in enumerate(old.marks) if mark.at < late}
             yield from ((n, numbers[m], s) for n, m, s in old.records() if m not in old_ones)
             return

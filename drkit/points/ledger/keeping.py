@@ -6,8 +6,9 @@ by whoever may remove; until then it counts for nothing more than what took it i
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from drkit.model.reread import LEDGER_SCHEMA, LedgerSummary, StoreKind, StorePro
 from drkit.points import seals
 from drkit.points.catalog import Catalog
 from drkit.points.ledger import records
-from drkit.points.ledger.joining import Reader, Round
+from drkit.points.ledger.joining import FORGOTTEN, Reader, Round
 from drkit.points.ledger.records import LedgerFile
 from drkit.points.ledger.spool import Spool
 from drkit.points.reading import dump, parse
@@ -82,14 +83,14 @@ def doubt(snapshot: Snapshot, why: str) -> str:
 
 
 def _fetch(repository: Repository, snapshot: Snapshot, target: Path) -> list[LedgerFile]:
-    paths = []
+    paths: list[Path] = []
     for member in stream.members(repository.archive(snapshot.id, "/"), "it"):
         if not member.name.endswith(_ENDING):
             continue
-        kind = member.name.removesuffix(_ENDING)
+        kind = member.name.removesuffix(_ENDING).partition("-")[0]
         if member.kind != "file" or kind not in get_args(StoreKind) or member.size > _MOST_BYTES:
             raise RestoreDamaged(f"{member.name!r} is in it")
-        path = target / member.name
+        path = target / f"{len(paths)}{_ENDING}"
         with path.open("xb") as file:
             file.writelines(member.pieces)
         paths.append(path)
@@ -115,49 +116,95 @@ class Book:
         self._directory = directory
         self._rounds: dict[StoreKind, Round] = {}
         self.found = fetch(catalog.repository, current(snapshots), directory)
-        self._left = superseded(snapshots)
+        self._superseded = superseded(snapshots)
+        # Those that the next one takes in: what was found, and what this run has written before it.
+        self._taken_in = self._not_removed = self.found.snapshots
+        self._written = 0
 
     def round(self, kind: StoreKind, where: str, *, grows: bool = True, spool: Spool | None = None) -> Round:
         """Begin to go on with the ledger of a store; `grows` and `spool` as in Round."""
-        directory = self._directory / f"new-{kind}"
-        files, reader = self.found.files, self._reader
-        made = Round(kind, where, files, reader, self._oldest, directory, grows=grows, spool=spool)
+        made = self._round(kind, where, self._directory / f"new-{kind}", grows=grows, spool=spool)
         self._rounds[kind] = made
         return made
+
+    def _round(
+        self, kind: StoreKind, where: str, directory: Path, *, grows: bool = True, spool: Spool | None = None
+    ) -> Round:
+        files, reader = self.found.files, self._reader
+        return Round(kind, where, files, reader, self._oldest, directory, grows=grows, spool=spool)
 
     @property
     def has_news(self) -> bool:
         """Whether anything was read."""
         return any(made.spool.items and made.counts for made in self._rounds.values())
 
-    def write(self) -> LedgerSummary:
-        """Store the new ledger, and remove what it has taken in; raises the repository's errors.
+    def write(self, repository: Repository | None = None) -> LedgerSummary:
+        """Store a new ledger with what was read until now, and remove what it has taken in.
 
-        Stores of which this run knows nothing are in it as they were.
+        It may be called again when more was read. Stores of which this run knows nothing are in it as they
+        were. Raises the repository's errors. With a `repository`, which is the same reached in another way,
+        nothing is removed: somebody waits.
         """
-        for kind in get_args(StoreKind):
-            old = [each for each in self.found.files if each.kind == kind]
-            if kind not in self._rounds and old:
-                self.round(kind, max(old, key=lambda each: each.listed_at).where)
-        target = self._directory / "written"
+        self._written += 1
+        target = self._directory / f"written-{self._written}"
         target.mkdir(mode=0o700)
-        stores = tuple(
-            made.write(target / f"{made.kind}{_ENDING}")
-            for _, made in sorted(self._rounds.items())
-            if made.counts
-        )
+        told = [made for made in self._rounds.values() if made.counts]
+        others = self._others({(made.kind, made.where) for made in told}, target)
+        for kind in get_args(StoreKind):
+            if all(made.kind != kind for made in told) and (same := [o for o in others if o.kind == kind]):
+                # The one that was gone on with last speaks for its kind.
+                told.append(max(same, key=lambda made: made.listed_at))
+        told.sort(key=lambda made: made.kind)
+        stores = tuple(made.write(target / f"{made.kind}{_ENDING}") for made in told)
+        for made in others:
+            if made not in told:
+                made.write(target / f"{made.kind}-{_short(made.where)}{_ENDING}")
         found = LedgerSummary(LEDGER_SCHEMA, self._reader.at, self._reader.host, stores)
         (target / SUMMARY_FILE).write_bytes(dump(LedgerSummary, found))
+        self._store(repository or self._catalog.repository, target)
+        if repository is None:
+            self._remove()
+        return found
+
+    def _others(self, known: Collection[tuple[StoreKind, str]], target: Path) -> list[Round]:
+        """Of each store that this run has not gone on with: what is known of it, if not from long ago.
+
+        A vault has a ledger of its own: another one, named by mistake or for good, leaves it as it is.
+        """
+        latest: dict[tuple[StoreKind, str], LedgerFile] = {}
+        for file in sorted(self.found.files, key=lambda each: each.listed_at):
+            latest[file.kind, file.where if file.kind == "vault" else ""] = file
+        kinds = {kind for kind, _ in known}
+        left = [
+            file
+            for file in latest.values()
+            if ((file.kind, file.where) not in known if file.kind == "vault" else file.kind not in kinds)
+        ]
+        return [
+            self._round(file.kind, file.where, target / f".{number}")
+            for number, file in enumerate(left)
+            if file.kind != "vault" or self._reader.at - file.listed_at < FORGOTTEN
+        ]
+
+    def _store(self, repository: Repository, target: Path) -> None:
         catalog = self._catalog
         tags = [seals.SITE + catalog.site, seals.MACHINE + catalog.state.machine, seals.LEDGER]
-        tags += [seals.MERGED + each for each in self.found.snapshots]
-        names = sorted(path.name for path in target.iterdir())
-        catalog.repository.save_files(target, names, tags, catalog.site)
+        tags += [seals.MERGED + each for each in self._taken_in]
+        names = sorted(path.name for path in target.iterdir() if path.is_file())
+        saved = repository.save_files(target, names, tags, catalog.site)
+        self._superseded = (*self._superseded, *self._not_removed)
+        self._taken_in, self._not_removed = (*self._taken_in, saved.snapshot), (saved.snapshot,)
+
+    def _remove(self) -> None:
+        gone, self._superseded = self._superseded, ()
         try:
-            catalog.repository.forget([*self._left, *self.found.snapshots])
+            self._catalog.repository.forget(gone)
         except NotRemoved as error:
             log.info("older ledgers stay until a host that may remove them runs expire: %s", error.message)
-        return found
+
+
+def _short(where: str) -> str:
+    return hashlib.sha256(where.encode()).hexdigest()[:12]
 
 
 def summaries(

@@ -52,7 +52,9 @@ class Spool:
         """
         self._settle()
         path = self._directory / f"{prefix:02x}"
-        data = (path.read_bytes() if path.exists() else b"") + bytes(self._held[prefix])
+        # Others may go on reading meanwhile.
+        with self._lock:
+            data = (path.read_bytes() if path.exists() else b"") + bytes(self._held[prefix])
         found: dict[bytes, tuple[bool, int]] = {}
         for name, size, right in _LINE.iter_unpack(data):
             known = found.get(name)

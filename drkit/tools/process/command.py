@@ -76,6 +76,8 @@ class Command:
     owner: Callable[[], Owner | None] | None = None
     # How long it may move nothing before it is ended; None for as long as it likes.
     stall_limit: timedelta | None = None
+    # Whether it comes no further by itself, by a line of its standard error: a sentence on why, or nothing.
+    stuck: Callable[[str], str] | None = None
     # What it does and where, for messages about it.
     about: str = ""
     # What tells it to end in good order.

@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from types import FrameType
 from typing import IO
 
-from drkit.errors import Interrupted, ToolFailed
+from drkit.errors import Interrupted, NoSpace, ToolFailed
 from drkit.tools.process import children, stopping
 from drkit.tools.process.children import NOTHING, PIPE, Child
 from drkit.tools.process.command import Command, Completed, Owner, failure
@@ -32,6 +32,7 @@ _CHUNK = 1 << 20
 _LITTLE = _CHUNK // 8
 _MOMENT_SECONDS = 0.01
 _TRIM_SECONDS = 0.1
+_STUCK_SECONDS = 3.0
 
 
 def run(command: Command, *, stdin: bytes | None = None) -> Completed:
@@ -181,6 +182,7 @@ class _Running:
         self._first: list[str] = []
         self._last: deque[str] = deque(maxlen=_STDERR_LINES)
         self.watch = StallWatch(command, child, owner, self._latest_words)
+        self._stuck, self._stuck_since = "", 0.0
         self._drain = threading.Thread(target=self._drain_stderr, daemon=True)
         self._drain.start()
 
@@ -191,7 +193,19 @@ class _Running:
             for line in pipe:
                 self.watch.heard += len(line)
                 words = self._first if len(self._first) < _STDERR_LINES else self._last
-                words.append(line.decode("utf-8", "replace").rstrip())
+                words.append(said := line.decode("utf-8", "replace").rstrip())
+                self._look_for_stuck(said)
+
+    def _look_for_stuck(self, said: str) -> None:
+        """End what says for a while that it cannot go on, and would try again for much longer."""
+        why = self._command.stuck(said) if self._command.stuck else ""
+        if not why or self._stuck:
+            return
+        now = time.monotonic()
+        self._stuck_since = self._stuck_since or now
+        if now - self._stuck_since >= _STUCK_SECONDS:
+            self._stuck = why
+            children.signal_group(self.child, signal.SIGTERM)
 
     def _latest_words(self) -> str:
         return ([*self._first, *self._last] or [""])[-1]
@@ -201,6 +215,8 @@ class _Running:
         self._drain.join(self._command.last_words)
         if stopping.asked() and not self._command.tidying:
             raise Interrupted("interrupted")
+        if self._stuck:
+            raise NoSpace(f"{self._command.what} was ended: {self._stuck}", hint="make room and run it again")
         if self.watch.stalled:
             raise ToolFailed(
                 f"{self._command.what} made no progress for {self.watch.stalled}, and was ended",

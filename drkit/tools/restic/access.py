@@ -39,6 +39,7 @@ from drkit.tools.restic.output import (
     last_words,
     message_in,
     plain,
+    stuck_at,
     telling,
     words_below,
     words_of,
@@ -81,6 +82,8 @@ class Access:
     # Bytes a second; None as fast as it goes.
     upload_limit: int | None = None
     download_limit: int | None = None
+    # For what is done while drkit is being interrupted.
+    tidying: bool = False
 
     def command(self, *arguments: str, wait: timedelta | None = None) -> Command:
         """restic with its secrets, waiting for a lock that long: `lock_wait` where nothing is said."""
@@ -104,6 +107,8 @@ class Access:
         return Command(
             ("restic", *waiting, *without, *self._limits, *arguments),
             environment,
+            tidying=self.tidying,
+            stuck=partial(stuck_at, self.cache),
             owner=partial(locking.own, self.records, (self.url,), arguments),
             stall_limit=self.stall_limit + wait,
             about=f"{arguments[0]} on {redact(self.url)}",
@@ -120,6 +125,14 @@ class Access:
         """Whether the repository is a directory that nothing can be written to, nor any lock therefore."""
         locks = Path(self.url.removeprefix("local:")) / "locks"
         return locks.is_dir() and not os.access(locks, os.W_OK)
+
+    @property
+    def unlocked(self) -> bool:
+        """Whether the repository is a directory, and nobody has a lock on it at this moment."""
+        locks = Path(self.url.removeprefix("local:")) / "locks"
+        with contextlib.suppress(OSError):
+            return not any(locks.iterdir())
+        return False
 
     def require_writable(self) -> None:
         """Raise ToolFailed where nothing can be written: restic itself would try for a quarter of an hour."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from drkit.errors import ToolFailed
@@ -328,6 +329,17 @@ def hint_for(words: str) -> str:
     if "permission denied" in words:
         return "drkit's user may not read or write there"
     return "run drkit with --verbose to see each command"
+
+
+def stuck_at(cache: Path, line: str) -> str:
+    """Why restic comes no further, by a line of its stderr; empty where it may.
+
+    Where its cache fills up while it runs, it tries to write the same file again and again, for a quarter of
+    an hour, and each time without success (seen with restic 0.18).
+    """
+    if "retrying after" in line and "no space left on device" in line and f"{cache}/" in line:
+        return f"no space is left for its cache in {cache}"
+    return ""
 
 
 def found_damage(words: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from drkit.errors import ToolFailed
-from drkit.tools.restic import removal_s3, rest_server
+from drkit.tools.restic import rest_server
 from drkit.tools.restic.removals import NOBODY, Removals
 
 _FOLDERS = ("snapshots", "index", "data")
@@ -24,6 +24,9 @@ def look(url: str, credentials: Mapping[str, str]) -> Removals:
     if url.startswith("rest:"):
         return _ask_server(url, credentials)
     if url.startswith("s3:"):
+        # Loaded here, for few repositories are in a bucket.
+        from drkit.tools.restic import removal_s3
+
         return removal_s3.look(url, credentials)
     path = Path(url.removeprefix("local:"))
     if path.is_dir():

@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -45,6 +45,7 @@ from drkit.tools.restic.removals import Removals
 OLDEST = (0, 17, 0)
 # Linux takes two MiB of arguments together; an id has 64 letters.
 _IN_ONE_COMMAND = 8000
+_HURRIED = timedelta(seconds=20)
 _FEATURE = "device-id-for-hardlinks"
 _GET_IT = "older ones store a failed dump as if it were whole; Debian 13's package runs on Debian 12 as it is"
 
@@ -69,7 +70,8 @@ def _stable_devices() -> dict[str, str]:
     With them every directory would be stored anew each time (restic/restic#3041). A restic that does not
     know the feature any more would refuse its name.
     """
-    known = execute.run(Command(("restic", "features")))
+    # Also where something is stored while drkit ends.
+    known = execute.run(Command(("restic", "features"), tidying=True))
     return {"RESTIC_FEATURES": f"{_FEATURE}=true"} if _FEATURE in known.text else {}
 
 
@@ -96,6 +98,10 @@ class Repository:
         from drkit.tools.restic import quick_key
 
         quick_key.make(self.access)
+
+    def while_ending(self) -> Repository:
+        """The same, for what is stored while drkit is being interrupted: it runs even then, and ends soon."""
+        return Repository(replace(self.access, tidying=True, lock_wait=_HURRIED, stall_limit=_HURRIED))
 
     def open(self) -> str:
         """Try to open it: raises the fitting error if it is missing, locked or refuses the password.
@@ -125,12 +131,13 @@ class Repository:
         """All snapshots, or those that bear a tag, oldest first; and the ids of those that cannot be read.
 
         restic leaves the latter out and exits with 0; nobody knows which tags they bear. `locked` is for
-        whoever goes on to work with the snapshots: it tries the repository's lock as `open` does.
+        whoever goes on to work with the snapshots: it tries the repository's lock as `open` does. restic
+        takes 0.2 s for that; where no lock stands there is nothing to try.
         """
         wanted = ("snapshots", "--json", *(("--tag", tag) if tag else ()))
         done = (
             self.access.check_mending(*wanted)
-            if locked
+            if locked and not self.access.unlocked
             else self.access.check(self.access.command(*wanted, "--no-lock"))
         )
         output = done.text
@@ -212,7 +219,13 @@ class Repository:
     def archive(self, snapshot: str, path: str) -> Generator[bytes, None, None]:
         """A directory of a snapshot (`ID` or `ID:/folder`) as a tar, as a stream; its names tell the path."""
         command = self.access.command("dump", "--archive", "tar", snapshot, path)
-        yield from execute.chunks(command, ended=lambda done: self.access.judge(command, done))
+
+        def ended(done: Completed) -> None:
+            # The lines before the last say the same of each attempt.
+            last = done.stderr.strip().rpartition("\n")[2].removeprefix("Fatal: ")
+            self.access.judge(command, replace(done, stderr=last))
+
+        yield from execute.chunks(command, ended=ended)
 
     def files(
         self, snapshot: str, folder: str, *parts: str, special: Callable[[Node], None] | None = None
@@ -311,7 +324,9 @@ class Repository:
     def forget(self, snapshots: Sequence[str]) -> None:
         """Remove snapshots by id; their data stays until `prune`. Raises NotRemoved if any is still there.
 
-        restic's exit code does not tell: before 0.19 it is 0 where an append-only server has refused.
+        restic's exit code does not tell: before 0.19 it is 0 where an append-only server has refused. Nor is
+        there a `forget --prune` in one go: restic 0.18 then takes away the data of what it could not remove
+        as well, and every later prune and check of that repository fails.
         """
         for start in range(0, len(snapshots), _IN_ONE_COMMAND):
             some = snapshots[start : start + _IN_ONE_COMMAND]
@@ -368,8 +383,9 @@ class Repository:
         labels = [f"--tag={tag}" for tag in tags]
         dated = [f"--time={at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"] if at else []
         command = self.access.command("backup", "--json", "--host", host, *labels, *dated, *scan, *what)
-        # restic takes the time to be that of its zone.
-        environment = {**command.environment, **_stable_devices(), **({"TZ": "UTC"} if at else {})}
+        # restic takes the time to be that of its zone. A stream is on no device.
+        devices = _stable_devices() if stdin is None else {}
+        environment = {**command.environment, **devices, **({"TZ": "UTC"} if at else {})}
         if directory is not None and Path(self.access.url).exists():
             # A repository on a path that is relative to where drkit runs must stay the one that it is.
             environment["RESTIC_REPOSITORY"] = str(Path(self.access.url).absolute())

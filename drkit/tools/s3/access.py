@@ -17,7 +17,8 @@ LockMode = Literal["governance", "compliance"]
 class Access:
     """How to reach a bucket, and as whom.
 
-    Without `endpoint` it is Amazon's. Empty `credentials` mean the `profile`, or what boto finds by itself.
+    Without `endpoint` it is Amazon's. Empty `credentials` mean the `profile`, or what boto finds by itself;
+    `credentials_file` is where they were read, so that another machine can be told to read its own.
     `attempts` is how often a request is sent before it counts as failed, `longest_pause` the most seconds in
     between, `page` how many keys a listing asks for at once: S3 gives no more than 1,000. The limits are in
     bytes a second, None for as fast as it goes.
@@ -35,6 +36,7 @@ class Access:
     page: int = 1000
     upload_limit: int | None = None
     download_limit: int | None = None
+    credentials_file: Path | None = None
 
     @property
     def where(self) -> str:
@@ -66,10 +68,9 @@ class Lock(NamedTuple):
 
 
 class Put(NamedTuple):
-    """How a blob came into a bucket: its version there, and whether the service copied it by itself."""
+    """A blob that came into a bucket: its version there, None where the bucket keeps none."""
 
     version: str | None
-    server_side: bool
 
 
 class Upload(NamedTuple):

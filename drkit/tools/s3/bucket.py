@@ -63,9 +63,13 @@ class Bucket:
         return datetime.now(UTC) + self.ahead
 
     def same_service(self, other: Bucket) -> bool:
-        """Whether the service can copy from the other bucket by itself, if the credentials allow it."""
+        """Whether both are of one service, which may be able to copy from the other by itself."""
         mine, theirs = (bucket.access.endpoint for bucket in (self, other))
         return (mine or "").rstrip("/").lower() == (theirs or "").rstrip("/").lower()
+
+    def may_copy(self, other: Bucket) -> bool:
+        """Whether the service copies from the other bucket by itself, for all that is known by now."""
+        return self.same_service(other) and self._server_side.may_copy(other.access.bucket)
 
     def listed(self, prefix: str = "", *, versions: bool = False) -> Iterator[Object]:
         """The objects below a prefix, sorted by key, one page after another.
@@ -99,6 +103,12 @@ class Bucket:
 
         return reading.read(self.client, key, version)
 
+    def head(self, key: str, count: int, version: str | None = None) -> bytes:
+        """The first bytes of an object, at most so many."""
+        from drkit.tools.s3 import reading
+
+        return reading.head(self.client, key, version, count)
+
     def read_small(self, key: str, version: str | None = None, limit: int = 16 << 20) -> bytes:
         """A small object at once; ToolFailed for one of more than `limit` bytes."""
         data = bytearray()
@@ -127,7 +137,7 @@ class Bucket:
 
         return uploading.put_blob(self.client, key, size, pieces, digest, lock)
 
-    def copy_blob(
+    def copy_by_service(
         self,
         source: Bucket,
         source_key: str,
@@ -137,23 +147,16 @@ class Bucket:
         lock: Lock | None = None,
         *,
         source_version: str | None = None,
-    ) -> Put:
-        """Copy a blob (or a version of it) from another bucket; WrongBytes if it does not hash to its name.
+    ) -> Put | None:
+        """Let the service copy a blob (or a version of it) from another bucket of its own.
 
-        The service copies it where both are of one service and it proves the SHA-256; else it goes through
-        here.
+        None where it has to go another way: it is too big, or the service does not prove what it copies.
+        Raises WrongBytes where it does not hash to its name, and then nothing is there.
         """
-        from drkit.tools.s3 import uploading
         from drkit.tools.s3.copy import Source
 
-        if self.same_service(source):
-            what = Source(source_key, source_version)
-            done = self._server_side.copy(source.access.bucket, what, key, size, digest, lock)
-            if done is not None:
-                return done
-        return uploading.put_blob(
-            self.client, key, size, source.read(source_key, source_version), digest, lock
-        )
+        what = Source(source_key, source_version)
+        return self._server_side.copy(source.access.bucket, what, key, size, digest, lock)
 
     def delete(self, objects: Sequence[tuple[str, str | None]], *, tidying: bool = False) -> None:
         """Delete objects, or their versions; NotDeleted says which stayed, when all have been tried.

@@ -38,6 +38,10 @@ class ServerSide:
         # What is known of each source bucket: whether its blobs can be copied here, with proof.
         self._proves: dict[str, bool] = {}
 
+    def may_copy(self, bucket: str) -> bool:
+        """Whether nothing is known against copying from that bucket."""
+        return self._proves.get(bucket, True)
+
     def copy(
         self, bucket: str, source: Source, key: str, size: int, digest: str, lock: Lock | None
     ) -> Put | None:
@@ -89,7 +93,7 @@ class ServerSide:
         proof = answer.get("CopyObjectResult", {}).get("ChecksumSHA256")
         expected = base64.b64encode(bytes.fromhex(digest.removeprefix("sha256:"))).decode()
         if proof == expected:
-            return Put(version, server_side=True)
+            return Put(version)
         self._remove(key, version)
         if proof is None:
             self._give_up(bucket, "it does not tell the SHA-256 of what it copies")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from io import BytesIO
 from typing import Any
 
-from drkit.errors import BucketFailed, WrongBytes
+from drkit.errors import BucketFailed, ObjectMissing, WrongBytes
 from drkit.tools.s3 import uploading
 from drkit.tools.s3.access import Lock, Put
 from drkit.tools.s3.client import Client
@@ -29,11 +29,12 @@ class Multipart:
         self._sent: list[dict[str, object]] = []
 
     def put(self, pieces: Iterable[bytes]) -> Put:
-        """Send it; raises WrongBytes, when the upload has been thrown away."""
+        """Send it; WrongBytes or ObjectMissing are raised when the upload has been thrown away."""
         self._begin()
         try:
             self._send(pieces)
-        except WrongBytes:
+        except (WrongBytes, ObjectMissing):
+            # Or what it comes from is not there: nobody ever goes on with it.
             uploading.abort(self._client, self._key, self._upload)
             raise
         answer = self._client.call(
@@ -45,7 +46,7 @@ class Multipart:
         if self._lock is not None:
             # Not when it begins: an upload that is taken up again would be locked too briefly.
             uploading.retain(self._client, self._key, answer.get("VersionId"), self._lock)
-        return Put(answer.get("VersionId"), server_side=False)
+        return Put(answer.get("VersionId"))
 
     def _send(self, pieces: Iterable[bytes]) -> None:
         """Every part, with no more than one of them in memory; the hash of all is right, or WrongBytes."""

@@ -41,6 +41,23 @@ def read(client: Client, key: str, version: str | None) -> Iterator[bytes]:
         answer = _open(client, key, version, start=done, size=size, etag=etag)
 
 
+def head(client: Client, key: str, version: str | None, count: int) -> bytes:
+    """The object's first bytes, at most so many."""
+    which = {"VersionId": version} if version else {}
+    try:
+        answer = client.call(client.api.get_object, Key=key, Range=f"bytes=0-{count - 1}", **which)
+    except BucketFailed as error:
+        # Of an empty object there is no such range.
+        if error.code in ("InvalidRange", "416"):
+            return b""
+        raise
+    with contextlib.closing(answer["Body"]) as body:
+        try:
+            return bytes(body.read(count))
+        except BROKEN_STREAM as error:
+            raise ToolFailed(f"{client.where}: {key} cannot be read: {error}") from None
+
+
 def _open(
     client: Client, key: str, version: str | None, *, start: int = 0, size: int = 0, etag: str | None = None
 ) -> Any:

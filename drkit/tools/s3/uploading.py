@@ -40,7 +40,7 @@ def put_blob(
         answer = client.call(
             client.api.put_object, Key=key, Body=data.getvalue(), ContentMD5=md5, **locking(lock)
         )
-    return Put(answer.get("VersionId"), server_side=False)
+    return Put(answer.get("VersionId"))
 
 
 def part_size(size: int) -> int:

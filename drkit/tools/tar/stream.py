@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from drkit.errors import RestoreDamaged
+from drkit.errors import DrkitError, RestoreDamaged
 
 _PIECE = 1 << 20
 
@@ -93,14 +93,27 @@ class _Stream(io.RawIOBase):
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
         self._rest = bytearray()
+        self._error: DrkitError | None = None
 
     def read(self, size: int = -1) -> bytes:
-        while len(self._rest) < size and (piece := next(self._pieces, None)) is not None:
+        """An error comes after all bytes that came before it: they say in which member it was."""
+        while len(self._rest) < size and self._error is None:
+            try:
+                piece = next(self._pieces, None)
+            except DrkitError as error:
+                self._error = error
+                break
+            if piece is None:
+                break
             self._rest += piece
+        if self._error and not self._rest:
+            raise self._error
         found = bytes(self._rest[:size])
         del self._rest[:size]
         return found
 
     def drain(self) -> None:
+        if self._error:
+            raise self._error
         for _ in self._pieces:
             pass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from drkit.config import Config, parse_config
@@ -41,6 +43,18 @@ def test_what_is_no_address_or_has_no_tls_is_refused(address: str, said: str) ->
     assert said in caught.value.hint
     with pytest.raises(UsageError, match=said):
         parse_config(LEAST, "x").over(address)
+
+
+def test_workers_write_below_what_they_share_alone(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (tmp_path / "link").symlink_to(shared)
+    text = f'{LEAST}\n[cluster]\nscheduler = "tls://scheduler:8786"\nshared = ["{shared}"]\n'
+    cluster = parse_config(text, "drkit.toml").cluster
+    for seen in (shared, shared / "a/b", tmp_path / "link/a"):
+        assert cluster.writing_to(seen) is cluster
+    for unseen in (tmp_path, tmp_path / "shared-not", shared / "../other"):
+        assert cluster.writing_to(unseen).scheduler is None
 
 
 def test_local_is_no_cluster() -> None:

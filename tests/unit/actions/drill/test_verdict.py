@@ -82,6 +82,20 @@ def test_a_backup_that_is_at_fault_is_to_be_taken_again() -> None:
     assert raised.value.hint == "see /r.html; take a new backup and drill it"
 
 
+def test_what_could_not_be_tried_is_named_beside_what_is_broken() -> None:
+    lost = CheckResult(CheckKind.DATABASE_RESTORE, Outcome.ERROR, "cannot be loaded", 0.0, "registry")
+    with pytest.raises(DrillFailed) as raised:
+        judge(report(GOOD, BAD, lost))
+    said = "point p does not restore whole: closure; no verdict on: restore of database registry"
+    assert raised.value.message == said
+    with pytest.raises(DrillError) as undecided:
+        judge(report(GOOD, lost, controls=(CAUGHT, MISSED)))
+    assert undecided.value.message == (
+        "the drill came to no verdict: restore of database registry: cannot be loaded; faults planted on"
+        " purpose were not caught: emptied link"
+    )
+
+
 def test_a_production_that_was_torn_is_to_be_repaired_first() -> None:
     with pytest.raises(DrillFailed) as raised:
         judge(report(GOOD, TORN))

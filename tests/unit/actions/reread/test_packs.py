@@ -31,6 +31,12 @@ def test_one_share_at_least_and_no_second_without_room() -> None:
     assert choose([5] * 256, [GIB] * 256, 0.0, first=False) is None
 
 
+def test_no_share_is_larger_than_what_may_be_read_in_one_go_but_the_smallest() -> None:
+    for first in (True, False):
+        assert choose([5] * 256, [GIB] * 256, None, first=first, most=65.0 * GIB) == "1/4"
+        assert choose([5] * 256, [GIB] * 256, None, first=first, most=0.0) == "1/256"
+
+
 def test_what_was_read_in_this_run_is_not_read_again() -> None:
     turns: list[int | None] = [None] * 256
     for prefix in range(0, 256, 4):
@@ -89,6 +95,8 @@ def test_a_limit_of_bytes_and_the_smaller_of_two() -> None:
     budget.take(200)
     assert budget.used_up
     assert Budget(Limits(), clock).room is None
+    stretch = Budget(Limits(bytes=1 << 40), clock, timedelta(seconds=100))
+    assert stretch.most == 100 << 20, "before anything was read, as slow as storage may be"
 
 
 def test_limits_are_shared_and_shrink() -> None:

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from drkit.blobs.bucket import links_archive, links_packing
 from drkit.blobs.bucket.cut_off import surplus_names
-from drkit.blobs.bucket.filling import absent, stage, with_presence
+from drkit.blobs.bucket.filling import absent, stage
 from drkit.blobs.bucket.link_checksum import LinkChecksum
 from drkit.blobs.bucket.links_archive import Link
-from drkit.blobs.inventory import Entry
 from drkit.tools.s3.bucket import Object
 
 TOP = "docker/registry/v2/repositories"
@@ -59,12 +58,6 @@ def test_layers_come_before_revisions_and_these_before_tags() -> None:
     assert order == [0, 1, 2]
     # A repository may be called like anything.
     assert stage(f"{TOP}/x/_manifests/tags/_layers/index/sha256/1/link") == 2
-
-
-def test_only_what_is_there_at_its_size_is_kept() -> None:
-    entries = [Entry(f"sha256:{letter}", "", 5) for letter in "abcd"]
-    present = iter([("sha256:0", 5), ("sha256:a", 5), ("sha256:b", 4), ("sha256:d", 5)])
-    assert [there for _, there in with_presence(entries, present)] == [True, False, False, True]
 
 
 @given(st.permutations([(name, b"%d" % number) for number, name in enumerate(NAMES)]))

@@ -11,7 +11,8 @@ import pytest
 from drkit.blobs.inventory import Entry
 from drkit.blobs.units import canary, worker
 from drkit.blobs.units.sources import DirectorySource
-from drkit.blobs.units.unit import Unit, Wrong
+from drkit.blobs.units.unit import DONE, Unit, Wrong
+from drkit.blobs.units.work import Hashing
 from drkit.registry import storage
 
 
@@ -44,11 +45,12 @@ def test_who_reads_answers_and_who_does_not_cannot(source: DirectorySource) -> N
         assert len(asked) == 4
         assert asked[planted.position] == planted.entry
         assert [item for place, item in enumerate(asked) if place != planted.position] == list(unit.items)
-        found = worker.look(source, asked, nothing, nothing)
+        found = worker.do(Hashing(source), asked, nothing, nothing)
         assert list(found) == [planted.position]
         assert planted.is_answered(found[planted.position])
         right = found[planted.position]
-        for lie in (None, Wrong("gone"), right._replace(digits="0" * 64), right._replace(kind="bytes")):
+        assert isinstance(right, Wrong)
+        for lie in (DONE, Wrong("gone"), right._replace(digits="0" * 64), right._replace(kind="bytes")):
             assert not planted.is_answered(lie)
         assert not planted.is_answered(Wrong("longer", right.size, planted.entry.digest[7:]))
 

@@ -69,6 +69,18 @@ def test_a_unit_fails_for_good_the_third_time_with_all_reasons() -> None:
     assert not dispatch.is_whole
 
 
+def test_a_worker_that_fails_at_everything_does_not_fail_the_run() -> None:
+    dispatch = made(2, bad=1, good=1)
+    orders = {order.worker: order for order in given(dispatch)}
+    dispatch.fail(orders["bad"], "no right")
+    # It would fail the same unit again and again, while the good one is busy.
+    assert given(dispatch) == []
+    assert dispatch.hungry, "what it has not tried it may have"
+    dispatch.finish(orders["good"], 1.0)
+    (again,) = given(dispatch, 1.0)
+    assert (again.unit, again.worker) == (orders["bad"].unit, "good")
+
+
 def test_a_slow_unit_is_given_to_a_second_worker_and_the_first_answer_counts() -> None:
     dispatch = made(2, one=1, two=1)
     slow, quick = given(dispatch)
@@ -141,6 +153,19 @@ def test_a_unit_on_which_three_workers_stand_still_fails() -> None:
     failed = dispatch.hanging(now + 11.0)
     assert failed is not None
     assert len(failed.reasons) == 3
+
+
+def test_a_unit_on_which_the_only_worker_stands_still_fails() -> None:
+    dispatch = made(1, one=1)
+    (order,) = given(dispatch)
+    assert given(dispatch, 49.0) == []
+    assert dispatch.hanging(49.0) is None
+    dispatch.join("two", 1)
+    assert dispatch.hanging(51.0) is None, "there is somebody else"
+    dispatch.lose("two", "it has gone")
+    failed = dispatch.hanging(51.0)
+    assert failed is not None
+    assert failed.reasons == (f"{order.worker}: no answer in 51 s",)
 
 
 def test_nothing_of_a_worker_that_is_set_aside_counts() -> None:

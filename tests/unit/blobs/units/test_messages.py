@@ -10,16 +10,19 @@ from drkit import __version__
 from drkit.blobs.inventory import Entry
 from drkit.blobs.units import messages, worker
 from drkit.blobs.units.messages import Question, Reply
-from drkit.blobs.units.unit import Wrong
+from drkit.blobs.units.unit import Done, Wrong
 
 ITEMS = (Entry("sha256:aa", "key/of it", 7, "v1"), Entry("sha256:ab", "", 0))
-PLACE = {"kind": "directory", "root": "/nowhere"}
+PLACE = {"work": "hash", "source": {"kind": "directory", "root": "/nowhere"}}
 
 
 def test_a_question_and_its_answer_come_as_they_were_sent() -> None:
     assert messages.asked(messages.ask(PLACE, ITEMS)) == Question(PLACE, ITEMS, __version__)
-    wrong = {1: Wrong("bytes", 7, "ab"), 0: Wrong("unreadable", said="a sentence")}
-    assert messages.replied(messages.reply(wrong), 2) == Reply(wrong)
+    for found in (
+        {1: Wrong("bytes", 7, "ab"), 0: Wrong("unreadable", said="a sentence")},
+        {1: Done("v2"), 0: Done(kept=True)},
+    ):
+        assert messages.replied(messages.reply(found), 2) == Reply(found)
     assert messages.replied(messages.refuse("0.9"), 2) == Reply({}, refused="0.9")
     assert messages.replied(messages.fail("no right"), 2) == Reply({}, failed="no right")
 
@@ -31,13 +34,15 @@ def test_a_question_and_its_answer_come_as_they_were_sent() -> None:
         b"[]",
         b"\xff",
         b"{}",
-        b'{"wrong": 7}',
-        b'{"wrong": [[2, "gone", 0, "", ""]]}',
-        b'{"wrong": [[-1, "gone", 0, "", ""]]}',
-        b'{"wrong": [["0", "gone", 0, "", ""]]}',
-        b'{"wrong": [[0, "fine", 0, "", ""]]}',
-        b'{"wrong": [[0, "gone"]]}',
-        b'{"wrong": [[0, "bytes", Infinity, "", ""]]}',
+        b'{"found": 7}',
+        b'{"found": [[2, "gone", 0, "", ""]]}',
+        b'{"found": [[-1, "gone", 0, "", ""]]}',
+        b'{"found": [["0", "gone", 0, "", ""]]}',
+        b'{"found": [[0, "fine", 0, "", ""]]}',
+        b'{"found": [[0, "gone"]]}',
+        b'{"found": [[0, "bytes", Infinity, "", ""]]}',
+        b'{"found": [[0, 7, false]]}',
+        b'{"found": [[0, "v1", "yes"]]}',
         b"[" * 100_000,
     ],
 )
@@ -58,5 +63,5 @@ def test_a_worker_without_the_credentials_file_says_so() -> None:
         "copies": False,
         "s3": {"bucket": "vault", "credentials_file": "/nowhere/keys"},
     }
-    answer = messages.replied(worker.perform(messages.ask(place, ITEMS)), 2)
+    answer = messages.replied(worker.perform(messages.ask({"work": "hash", "source": place}, ITEMS)), 2)
     assert answer.failed == "this worker has no /nowhere/keys: No such file or directory"
