@@ -94,8 +94,9 @@ def write(path: Path, digests: Iterable[Digest]) -> int:
 
 def merged(streams: Iterable[Iterable[Digest]]) -> Iterator[Digest]:
     """One sorted stream out of several, each digest once; a known size wins over an unknown one."""
+    every = tuple(streams)
     held: Digest | None = None
-    for digest in heapq.merge(*streams, key=itemgetter(0)):
+    for digest in heapq.merge(*every, key=itemgetter(0)) if len(every) != 1 else every[0]:
         if held is None:
             held = digest
         elif held[0] == digest[0]:

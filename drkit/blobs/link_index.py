@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from drkit.registry.link_tree import LinkFile
+from drkit.registry.link_tree import LinkFile, project_in
 from drkit.tools.scratch import scratch_database
 
 _BATCH = 50_000
@@ -38,13 +38,15 @@ class LinkIndex:
 
     def add(self, file: LinkFile, digest: str) -> None:
         """A link, and the SHA-256 digest of the blob that it leads to."""
-        number = self._projects.setdefault(file.project, len(self._projects))
-        self._links.append((bytes.fromhex(digest[_START:]), number))
-        if file.kind == "revision":
-            self._revisions.append((file.repository, digest))
-        elif file.digest.startswith("sha256:"):
-            where = self._repositories.setdefault(file.repository, len(self._repositories))
-            self._layers.append((where, bytes.fromhex(file.digest[_START:])))
+        _path, repository, kind, named, _tag, _size = file
+        leads_to = bytes.fromhex(digest[_START:])
+        project = self._projects.setdefault(project_in(repository), len(self._projects))
+        self._links.append((leads_to, project))
+        if kind == "revision":
+            self._revisions.append((repository, digest))
+        elif named.startswith("sha256:"):
+            where = self._repositories.setdefault(repository, len(self._repositories))
+            self._layers.append((where, leads_to if named == digest else bytes.fromhex(named[_START:])))
         if len(self._links) >= _BATCH:
             self._flush()
 

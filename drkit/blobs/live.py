@@ -22,7 +22,10 @@ class Stored(NamedTuple):
 
 
 class LinkSeen(NamedTuple):
-    """A link, what it holds as far as that was read or follows from its name, and whether it is one."""
+    """A link, what it holds as far as that was read or follows from its name, and whether it is one.
+
+    What one that is `sound` holds is a digest by SHA-256.
+    """
 
     file: LinkFile
     held: str

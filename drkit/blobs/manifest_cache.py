@@ -150,8 +150,8 @@ class ManifestCache:
         )
         yield from self._store.execute(query, (digest,))
 
-    def layers_in(self, images: Path) -> Iterator[tuple[str, str, str]]:
-        """(repository, digest, image) of every configuration and layer that an image needs, sorted.
+    def layers_in(self, images: Path) -> Iterator[tuple[str, str]]:
+        """(repository, digest) of every configuration and layer that an image needs, sorted, each once.
 
         `images` is the database of an ImageSpool, in which nothing was looked for yet.
         """
@@ -159,12 +159,22 @@ class ManifestCache:
         self._store.execute("CREATE INDEX IF NOT EXISTS run.image_by_digest ON image (digest)")
         # CROSS JOIN keeps this order (sqlite.org/optoverview): from images to needs, each would be a scan.
         query = (
-            "SELECT i.repository, n.digest, m.digest FROM need n CROSS JOIN manifest m ON m.id = n.manifest"
+            "SELECT DISTINCT i.repository, n.digest FROM need n CROSS JOIN manifest m ON m.id = n.manifest"
             " CROSS JOIN run.image i ON i.digest = m.digest WHERE n.digest LIKE 'sha256:%' AND NOT EXISTS"
             " (SELECT 1 FROM child c WHERE c.manifest = n.manifest AND c.digest = n.digest)"
-            " ORDER BY 1, 2, 3"
+            " ORDER BY 1, 2"
         )
         yield from self._store.execute(query)
+
+    def images_with(self, repository: str, layer: str) -> Iterator[str]:
+        """The images of a repository that need it as a configuration or layer, sorted; after `layers_in`."""
+        query = (
+            "SELECT m.digest FROM need n CROSS JOIN manifest m ON m.id = n.manifest CROSS JOIN run.image i"
+            " ON i.digest = m.digest AND i.repository = ? WHERE n.digest = ? AND NOT EXISTS"
+            " (SELECT 1 FROM child c WHERE c.manifest = n.manifest AND c.digest = n.digest) ORDER BY 1"
+        )
+        for (digest,) in self._store.execute(query, (repository, layer)):
+            yield digest
 
     def excuse(self, child: str) -> None:
         """A child of an index that production does not serve: it need not be on the list."""

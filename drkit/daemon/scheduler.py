@@ -176,7 +176,10 @@ class Loop:
             self.running = None
             self.around.supervisor.status(self.status())
         due = choose(overdue(self.work.plan, self.memory.runs, now), self._ran)
-        if due is not None:
+        if due is None:
+            # The round is over: the most important goes first in the next.
+            self._ran.clear()
+        else:
             self._tell_of_lost(due)
             if due.job in self._ran:
                 self._ran.clear()

@@ -78,24 +78,28 @@ def walk(root: Path) -> Iterator[LinkFile]:
             yield from _digests(top, repository, "_manifests/revisions", "revision")
             for tag in _names(f"{top}/{repository}/_manifests/tags"):
                 inner = f"_manifests/tags/{tag}"
-                yield from _one(top, repository, f"{inner}/current/link", "tag", "", tag)
+                path = f"{repository}/{inner}/current/link"
+                size = _size(f"{top}/{path}")
+                if size is not None:
+                    yield LinkFile(f"{REPOSITORIES}/{path}", repository, "tag", "", tag, size)
                 yield from _digests(top, repository, f"{inner}/index", "index", tag)
 
 
 def _digests(top: str, repository: str, inner: str, kind: Kind, tag: str = "") -> Iterator[LinkFile]:
     for algorithm in _names(f"{top}/{repository}/{inner}"):
         for digits in _names(f"{top}/{repository}/{inner}/{algorithm}"):
-            path = f"{inner}/{algorithm}/{digits}/link"
-            yield from _one(top, repository, path, kind, f"{algorithm}:{digits}", tag)
+            path = f"{repository}/{inner}/{algorithm}/{digits}/link"
+            size = _size(f"{top}/{path}")
+            if size is not None:
+                name = f"{REPOSITORIES}/{path}"
+                yield LinkFile(name, repository, kind, f"{algorithm}:{digits}", tag, size)
 
 
-def _one(top: str, repository: str, inner: str, kind: Kind, digest: str, tag: str) -> Iterator[LinkFile]:
-    path = f"{repository}/{inner}"
+def _size(path: str) -> int | None:
     try:
-        size = os.stat(f"{top}/{path}").st_size  # noqa: PTH116 - there may be millions
+        return os.stat(path).st_size  # noqa: PTH116 - there may be millions
     except (FileNotFoundError, NotADirectoryError):
-        return
-    yield LinkFile(f"{REPOSITORIES}/{path}", repository, kind, digest, tag, size)
+        return None
 
 
 def _names(directory: str) -> list[str]:

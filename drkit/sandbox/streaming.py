@@ -1,4 +1,7 @@
-"""Image blobs that no disk here can hold: served from a mount of the repository, read once as a stream."""
+"""Image blobs that no disk here can hold: served from a mount of the repository, read once as a stream.
+
+Those in a vault: see streamed_vault.py.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from drkit.errors import NotServed, ToolFailed
@@ -36,8 +36,7 @@ _SECONDS = 60.0
 _ALGORITHMS = ("sha256", "sha384", "sha512")
 
 
-@dataclass(frozen=True)
-class Descriptor:
+class Descriptor(NamedTuple):
     """What a manifest says of a blob or child manifest: its digest, size and media type.
 
     `urls` says that it names other places to get the bytes from.

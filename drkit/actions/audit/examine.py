@@ -148,7 +148,7 @@ class Examination:
             account.fault(FaultKind.BAD_LINK, file.path, (file.project,))
         # One that is empty still tells by its name which blob it is for.
         digest = seen.held if seen.sound else file.digest
-        if file.kind in ("layer", "revision") and storage.is_digest(digest):
+        if file.kind in ("layer", "revision") and (seen.sound or storage.is_digest(digest)):
             index.add(file, digest)
             if not file.digest.startswith("sha256:"):
                 self._renamed.add(digest)

@@ -46,15 +46,15 @@ class MissingLinks:
 
     def layers(self, has_image: Callable[[str, str], bool]) -> Iterator[tuple[str, str]]:
         """Layers and configurations, each once for a repository."""
-        linked, told = SortedStream(self.index.layers(), lambda each: each), ("", "")
+        linked = SortedStream(self.index.layers(), lambda each: each)
         is_there = lru_cache(_REMEMBERED)(has_image)
         with ManifestCache(self.memory) as store:
-            for repository, digest, image in store.layers_in(self.images_file):
-                here = (repository, digest)
-                if here == told or linked.at(here) is not None or not is_there(repository, image):
+            for repository, digest in store.layers_in(self.images_file):
+                if linked.at((repository, digest)) is not None:
                     continue
-                if not self.production.linked(repository, digest):
-                    told = here
+                needing = store.images_with(repository, digest)
+                image = next((each for each in needing if is_there(repository, each)), None)
+                if image is not None and not self.production.linked(repository, digest):
                     yield (
                         repository,
                         f"{repository}@{image} needs {digest}, and its repository has no link to it",

@@ -171,7 +171,10 @@ class Account:
 
     def of(self, project: str) -> Figures:
         """The figures of a project."""
-        return self.projects.setdefault(project, Figures())
+        found = self.projects.get(project)
+        if found is None:
+            found = self.projects[project] = Figures()
+        return found
 
     @property
     def faults(self) -> tuple[Fault, ...]:

@@ -25,6 +25,7 @@ from drkit.registry.image_list import Listed
 from drkit.registry.selection import Selection
 from drkit.serving.names import TreeNames
 from drkit.state.directory import new_id, private_directory
+from drkit.tools.fuse import mounting
 from drkit.tools.parallel import in_order
 from drkit.tools.restic import mount
 from drkit.tools.restic.mount import Mount
@@ -140,7 +141,7 @@ class Lists:
         """The snapshots of all points of the site."""
         with self._mounting:
             if self._mounted is None:
-                mount.look()
+                mounting.look()
                 state = self.catalog.state
                 state.prepare()
                 made = private_directory(state.runs, f"show-{new_id(utc_now())}")

@@ -20,7 +20,7 @@ import pytest
 from drkit.daemon.beside import Periodic
 from drkit.daemon.memory import Memory
 from drkit.daemon.planner import Plan
-from drkit.daemon.scheduler import Surroundings, Work, run
+from drkit.daemon.scheduler import Loop, Surroundings, Work, last_runs, run
 from drkit.errors import ConfigError, Interrupted, ToolFailed
 from tests.unit.tools.living import soon
 
@@ -255,7 +255,7 @@ def test_the_process_ends_with_0_on_sigterm(tmp_path: Path) -> None:
 import pathlib
 from drkit.daemon.memory import Memory
 from drkit.daemon.planner import Plan
-from drkit.daemon.scheduler import Surroundings, Work, run
+from drkit.daemon.scheduler import Loop, Surroundings, Work, last_runs, run
 work = Work(Plan("site", {{"backup": "{RARE}"}}), lambda job: 0)
 run(work, Memory(pathlib.Path({str(tmp_path)!r}) / "schedule.json"), Surroundings(lambda: print("stop")))
 """
@@ -386,3 +386,27 @@ def test_a_clock_that_is_set_forth_and_back_makes_nothing_wait(
     assert ran[0] >= TUESDAY + timedelta(hours=24), "it leapt forward, and ran once"
     assert ran[1] < TUESDAY + timedelta(hours=4), "it was set back, and nothing waited for tomorrow"
     assert "backup was due 24 times: it runs once" in caplog.messages
+
+
+def test_the_most_important_goes_first_whatever_ran_before_nothing_was_due(tmp_path: Path) -> None:
+    """One that had its turn this morning is not behind the others at noon."""
+    now = TUESDAY
+    ran: list[str] = []
+
+    def act(job: str) -> int:
+        ran.append(job)
+        return 0
+
+    work = Work(Plan("site", {"backup": "0 * * * *", "runbook": "0 12 * * *"}), act)
+    loop = Loop(work, Memory(tmp_path / "schedule.json"), Surroundings(lambda: None, clock=lambda: now))
+    loop.begin(last_runs)
+
+    def turn() -> None:
+        loop.tick()
+        if loop.running is not None:
+            loop.running.join()
+
+    for hours in (1, 1.5, 6, 6, 6.5):
+        now = TUESDAY + timedelta(hours=hours)
+        turn()
+    assert ran == ["backup", "backup", "runbook"]

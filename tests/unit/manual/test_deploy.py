@@ -32,3 +32,23 @@ def test_the_compose_file_builds_that_image_and_keeps_the_state() -> None:
     assert "docker.sock" not in str(service)
     assert "SYS_ADMIN" not in service["cap_add"]
     assert "/data" in DOCS["configuration"].text
+
+
+def test_the_socket_of_the_status_page_is_where_the_host_reaches_it() -> None:
+    listen = re.findall(r'listen = "unix:([^"]+)"', DOCS["container"].text)
+    assert len(listen) == 1
+    writable = [v.split(":")[1] for v in COMPOSE["services"]["drkit"]["volumes"] if not v.endswith(":ro")]
+    assert any(listen[0].startswith(f"{volume}/") for volume in writable)
+    assert f"curl --unix-socket {listen[0]} " in DOCS["container"].text
+
+
+def test_init_in_a_container_has_the_volumes_of_the_compose_file() -> None:
+    named = re.findall(r"--volume (\S+)", DOCS["container"].text)
+    places = {volume.removesuffix(":ro") for volume in COMPOSE["services"]["drkit"]["volumes"]}
+    assert {volume.removesuffix(":ro") for volume in named} == places
+    # What is protected is not writable for init either; what it writes is.
+    assert {volume.split(":")[1] for volume in named if volume.endswith(":ro")} == {
+        "/data",
+        "/opt/harbor/harbor.yml",
+    }
+    assert COMPOSE["networks"]["harbor"]["name"] in DOCS["container"].text
