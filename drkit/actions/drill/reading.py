@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from drkit import config
 from drkit.actions.reread import recording
 from drkit.blobs.ends import place_of_vault
 from drkit.blobs.vault import reading as vault_reading
-from drkit.errors import Failure, failure_of
+from drkit.errors import Failure
 from drkit.model import DrillReport, PointManifest
 from drkit.points.catalog import Catalog
 from drkit.points.ledger.keeping import Book
 from drkit.points.ledger.spool import Spool
+from drkit.tools.parallel import Tasks
 
 
 @dataclass(frozen=True)
 class BlobsRead:
-    """The blobs that one drill of a point reads; `directory` is the drill's own."""
+    """The blobs that one drill reads, and the ledger that they go into, which is opened meanwhile."""
 
     settings: config.Config
-    catalog: Catalog
-    manifest: PointManifest
-    directory: Path
     spool: Spool
+    book: Callable[[], Book]
 
     def judged(self, digest: str, size: int, right: bool) -> None:
         """A blob was read; by several threads."""
@@ -38,25 +39,11 @@ class BlobsRead:
         if not self.spool.items:
             return report
         try:
-            book = self._book(report)
-        except (Failure, OSError) as error:
-            return _noted(report, failure_of(error).message)
-        found, fault = recording.write(book, self.settings.objectives.reread)
+            book = self.book()
+        except Failure as error:
+            return _noted(report, error.message)
+        found, fault = recording.write(book, self.settings.objectives.reread, tidy=False)
         return _noted(report, fault) if fault else replace(report, reread=found)
-
-    def _book(self, report: DrillReport) -> Book:
-        """Opened last, for the time that it takes is none of a recovery.
-
-        Blobs of a vault are looked for among those that a verify has listed: only it knows what all is there.
-        """
-        began = report.started_at
-        book = recording.open_ledger(self.catalog, "drill", self.directory / "ledger", report.id, began)
-        if self.manifest.bucket is None:
-            book.round("blobs", self.catalog.name, spool=self.spool)
-        else:
-            vault = vault_reading.vault_for(self.settings, self.manifest.bucket)
-            book.round("vault", place_of_vault(vault).where, grows=False, spool=self.spool)
-        return book
 
 
 def _noted(report: DrillReport, fault: str) -> DrillReport:
@@ -65,7 +52,27 @@ def _noted(report: DrillReport, fault: str) -> DrillReport:
 
 
 def of_drill(
-    settings: config.Config, catalog: Catalog, manifest: PointManifest, directory: Path
+    tasks: Tasks[str],
+    settings: config.Config,
+    catalog: Catalog,
+    manifest: PointManifest,
+    directory: Path,
+    drill: str,
+    began: datetime,
 ) -> BlobsRead:
-    """What a drill of a point is about to read."""
-    return BlobsRead(settings, catalog, manifest, directory, Spool(directory / "read"))
+    """What the drill of that id is about to read of a point; `directory` is the drill's own.
+
+    Blobs of a vault are looked for among those that a verify has listed: only it knows what all is there.
+    """
+    spool = Spool(directory / "read")
+
+    def opened() -> Book:
+        book = recording.open_ledger(catalog, "drill", directory / "ledger", drill, began)
+        if manifest.bucket is None:
+            book.round("blobs", catalog.name, spool=spool)
+        else:
+            vault = vault_reading.vault_for(settings, manifest.bucket)
+            book.round("vault", place_of_vault(vault).where, grows=False, spool=spool)
+        return book
+
+    return BlobsRead(settings, spool, tasks.begin("ledger", opened))

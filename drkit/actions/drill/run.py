@@ -31,6 +31,7 @@ from drkit.state.directory import State, new_id, private_directory
 from drkit.stopwatch import Stopwatch
 from drkit.tools import age
 from drkit.tools.age import Identity
+from drkit.tools.parallel import side_by_side
 from drkit.tools.restic import repository
 
 
@@ -65,7 +66,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
     name = new_id(started)
     # From here on nothing is read but what a bare host would read.
     cache = private_directory(settings.sandboxes, f"{name}.cache")
-    with scratch.room(settings.sandboxes), cache as copies:
+    with scratch.room(settings.sandboxes), cache as copies, side_by_side() as tasks:
         bare = catalog.without_copies(copies)
         files, unread = _read(bare, point, copies / "seal", stopwatch)
         manifest = files.manifest
@@ -79,7 +80,7 @@ def drill(settings: config.Config, options: DrillOptions, listener: Listener = s
         other = next((p.manifest for p in points if p.manifest and p.id != point.id), None)
         binding = Binding(manifest, lambda: bare.snapshots_of(point.id), other)
         lost = collapse.without_images(collapse.of_point(point.id, points, listing.confirmed))
-        read = reading.of_drill(settings, catalog, manifest, copies)
+        read = reading.of_drill(tasks, settings, catalog, manifest, copies, name, started)
         run = SandboxedDrill(
             settings,
             bare,

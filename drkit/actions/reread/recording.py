@@ -40,15 +40,19 @@ def open_ledger(
     return book
 
 
-def write(book: Book, target: timedelta | None) -> tuple[tuple[Reread, ...], str]:
+def write(book: Book, target: timedelta | None, *, tidy: bool = True) -> tuple[tuple[Reread, ...], str]:
     """Store what was read, if anything was; how far reading is now, and why it could not be stored.
 
-    What cannot be stored costs the work of a run and proves nothing: the rest of its verdict stands.
+    What cannot be stored costs the work of a run and proves nothing: the rest of its verdict stands. Not
+    `tidy` leaves the ledgers that it has taken in to the next `verify` or `expire`.
     """
     if not book.has_news:
         return (), ""
     try:
-        return judged(book.write(), target), ""
+        found = book.write()
+        if tidy:
+            book.remove()
+        return judged(found, target), ""
     except (Failure, OSError) as error:
         why = failure_of(error).message
         log.warning("what was read is not in the ledger: %s", why)

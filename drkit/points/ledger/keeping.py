@@ -139,11 +139,10 @@ class Book:
         return any(made.spool.items and made.counts for made in self._rounds.values())
 
     def write(self, repository: Repository | None = None) -> LedgerSummary:
-        """Store a new ledger with what was read until now, and remove what it has taken in.
+        """Store a new ledger with what was read until now; `remove` then removes what it has taken in.
 
         It may be called again when more was read. Stores of which this run knows nothing are in it as they
-        were. Raises the repository's errors. With a `repository`, which is the same reached in another way,
-        nothing is removed: somebody waits.
+        were. `repository` is the same reached in another way. Raises the repository's errors.
         """
         self._written += 1
         target = self._directory / f"written-{self._written}"
@@ -162,9 +161,15 @@ class Book:
         found = LedgerSummary(LEDGER_SCHEMA, self._reader.at, self._reader.host, stores)
         (target / SUMMARY_FILE).write_bytes(dump(LedgerSummary, found))
         self._store(repository or self._catalog.repository, target)
-        if repository is None:
-            self._remove()
         return found
+
+    def remove(self) -> None:
+        """Remove the ledgers that were taken in; where nobody does, `expire` does it. Raises as `write`."""
+        gone, self._superseded = self._superseded, ()
+        try:
+            self._catalog.repository.forget(gone)
+        except NotRemoved as error:
+            log.info("older ledgers stay until a host that may remove them runs expire: %s", error.message)
 
     def _others(self, known: Collection[tuple[StoreKind, str]], target: Path) -> list[Round]:
         """Of each store that this run has not gone on with: what is known of it, if not from long ago.
@@ -194,13 +199,6 @@ class Book:
         saved = repository.save_files(target, names, tags, catalog.site)
         self._superseded = (*self._superseded, *self._not_removed)
         self._taken_in, self._not_removed = (*self._taken_in, saved.snapshot), (saved.snapshot,)
-
-    def _remove(self) -> None:
-        gone, self._superseded = self._superseded, ()
-        try:
-            self._catalog.repository.forget(gone)
-        except NotRemoved as error:
-            log.info("older ledgers stay until a host that may remove them runs expire: %s", error.message)
 
 
 def _short(where: str) -> str:
