@@ -207,7 +207,9 @@ class ManifestCache:
             except ToolFailed as error:
                 return digest, error
 
-        while new := self._unknown() or self._unknown_children():
+        after = ""
+        while new := self._unknown(after) or self._unknown_children():
+            after = new[-1]
             # Where they come from a bucket, what costs time is to wait for them.
             results = in_order(new, look, readers) if readers > 1 else map(look, new)
             for digest, found in results:
@@ -222,12 +224,14 @@ class ManifestCache:
         # Sorted first, so that the large table grows in its own order.
         self._store.execute("INSERT OR IGNORE INTO need SELECT digest, manifest FROM found ORDER BY 1, 2")
 
-    def _unknown(self) -> list[str]:
+    def _unknown(self, after: str = "") -> list[str]:
+        """The next of those that nobody has read, sorted; to look from the first on would be quadratic."""
         query = (
-            "SELECT digest FROM root r WHERE NOT EXISTS (SELECT 1 FROM manifest m WHERE m.digest = r.digest)"
-            " AND NOT EXISTS (SELECT 1 FROM bad b WHERE b.digest = r.digest) LIMIT ?"
+            "SELECT digest FROM root r WHERE digest > ?"
+            " AND NOT EXISTS (SELECT 1 FROM manifest m WHERE m.digest = r.digest)"
+            " AND NOT EXISTS (SELECT 1 FROM bad b WHERE b.digest = r.digest) ORDER BY digest LIMIT ?"
         )
-        return [digest for (digest,) in self._store.execute(query, (_BATCH,))]
+        return [digest for (digest,) in self._store.execute(query, (after, _BATCH))]
 
     def _unknown_children(self) -> list[str]:
         """Let the children of known indices count as well; returns those that are to be read."""

@@ -95,6 +95,17 @@ def test_children_of_an_index_are_walked_although_nobody_lists_them_as_images(tr
         assert found.unlisted_names == (f"{B}, which {child} needs",)
 
 
+def test_thousands_are_read_once_each_and_their_children_too(tree: Tree) -> None:
+    """More than are asked for at a time, the children before, between and after them in the order of digests."""
+    children = [tree.image(f"sha256:{number:064x}") for number in range(1500)]
+    roots = [tree.index(*children[start : start + 2]) for start in range(0, 1500, 2)]
+    roots += [tree.image(A, f"sha256:{number:064x}") for number in range(1500)]
+    listed = [A, *children, *(f"sha256:{number:064x}" for number in range(1500))]
+    for read in (3750, 0):
+        found = tree.prove(roots, listed)
+        assert (found.manifests, found.read, found.unlisted) == (3750, read, 0)
+
+
 def test_an_image_that_is_gone_needs_nothing_any_more(tree: Tree) -> None:
     image, other = tree.image(A, B), tree.image(A)
     assert tree.prove([image, other], [A]).unlisted == 1
