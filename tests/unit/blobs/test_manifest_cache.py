@@ -96,7 +96,7 @@ def test_children_of_an_index_are_walked_although_nobody_lists_them_as_images(tr
 
 
 def test_thousands_are_read_once_each_and_their_children_too(tree: Tree) -> None:
-    """More than are asked for at a time, the children before, between and after them in the order of digests."""
+    """More than are asked for at a time; in the order of digests children stand among the others."""
     children = [tree.image(f"sha256:{number:064x}") for number in range(1500)]
     roots = [tree.index(*children[start : start + 2]) for start in range(0, 1500, 2)]
     roots += [tree.image(A, f"sha256:{number:064x}") for number in range(1500)]
