@@ -201,7 +201,8 @@ class BucketCapture:
             # Not on the inventory then, as what is gone is not: if a database refers to it, the closure
             # fails or tells of it.
             self._spoil(work, blob.digest)
-        if self._doubts:
+        if self._doubts and not isinstance(found, Wrong):
+            # What the service may have copied of a wrong one is looked at by the next run.
             self._doubts.proven(blob.digest)
 
     def _put_on_top(self, work: ToCopy) -> None:
