@@ -50,6 +50,8 @@ def sweep_sandboxes(sandboxes: Path) -> tuple[str, ...]:
     """Remove the sandboxes of dead drills; returns what was done."""
     said = []
     for path in left_behind(sandboxes):
+        # First of all, for nothing can be removed below a mount whose restic is dead.
+        mount.unmount_below(path)
         sandbox_container.release(path)
         labelled.release(path)
         sandbox_postgres.release_memory(path)
