@@ -13,7 +13,7 @@ from drkit.sandbox import container as sandbox_container
 from drkit.sandbox import labelled
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.state.directory import State, left_behind, remove_tree
-from drkit.tools.fuse import mounting
+from drkit.tools.restic import mount
 from drkit.volumes import freeze
 
 # A backup of another machine may be under way: only its long-dead remains are ours to remove.
@@ -27,7 +27,7 @@ def sweep_runs(state: State) -> tuple[str, ...]:
     """
     said = list(freeze.sweep(state.volumes))
     for path in left_behind(state.runs):
-        mounting.unmount_below(path)
+        mount.unmount_below(path)
         remove_tree(path)
         said.append(f"removed what the killed run {path.name} left")
     return tuple(said)
@@ -50,8 +50,8 @@ def sweep_sandboxes(sandboxes: Path) -> tuple[str, ...]:
     """Remove the sandboxes of dead drills; returns what was done."""
     said = []
     for path in left_behind(sandboxes):
-        # First of all, for what is behind it is gone.
-        mounting.unmount_below(path)
+        # First of all, for nothing can be removed below a mount whose restic is dead.
+        mount.unmount_below(path)
         sandbox_container.release(path)
         labelled.release(path)
         sandbox_postgres.release_memory(path)

@@ -22,7 +22,7 @@ from drkit.secrets.bundle import Member
 from drkit.serving import listening
 from drkit.serving.server import RegistryServer, running
 from drkit.state.directory import State, new_id, private_directory
-from drkit.tools.fuse import mounting
+from drkit.tools.restic import mount
 from drkit.tools.restic.mount import Mount
 
 _LOOK_SECONDS = 0.5
@@ -76,7 +76,7 @@ def serve(
     address = listening.parse(options.listen)
     password, made_up = listening.password(address, options.password_file, anonymous=options.anonymous)
     only = _repositories(options.only)
-    mounting.look()
+    mount.look()
     settings = settings.at(options.repository)
     catalog = open_catalog(settings, options.repository)
     point, manifest = catalog.find(options.point or "latest", locked=True)

@@ -27,7 +27,6 @@ from drkit.registry.ledger import Ledger
 from drkit.registry.storage import Tag
 from drkit.sandbox import early
 from drkit.sandbox.sample import Sample
-from drkit.tools.fuse.serving import Mounted
 from drkit.tools.parallel import side_by_side
 from drkit.tools.restic.mount import Mount
 from drkit.tools.restic.repository import Repository
@@ -57,13 +56,13 @@ class FromVault:
 class RestoredBlobs:
     """The registry's root directory, what was no part of it, and what is to be said of a vault.
 
-    Blobs that were `streamed` are on no disk: they are in a `mount` of the repository or of the vault.
+    Blobs that were `streamed` are on no disk: the root is in a `mount` of the repository.
     """
 
     root: Path
     cleaned: Cleaned
     vault: FromVault | None = None
-    mount: Mount | Mounted | None = None
+    mount: Mount | None = None
 
     @property
     def streamed(self) -> bool:
@@ -145,7 +144,7 @@ class BlobsBuilder:
         root = self.root
         shelf = self.stack.enter_context(self.open_vault(bucketed))
         listed = inventory.from_lines(self.files.lines("inventory", "inventory"))
-        entries = Noting(vault_reading.checked(listed), wanted.digests if wanted else None)
+        entries = _Noting(vault_reading.checked(listed), wanted.digests if wanted else None)
         total = self.files.manifest.need("inventory", "inventory").bytes if wanted is None else None
         meter = Meter(self.listener, STAGE, total)
         links = self.files.manifest.need("links", "links")
@@ -169,7 +168,7 @@ def _of_repositories(links: Iterable[Link], names: Collection[str]) -> Iterator[
     return (link for link in links if link.name.startswith(tops))
 
 
-class Noting:
+class _Noting:
     """The wanted entries, and one small one that was among them."""
 
     def __init__(self, entries: Iterable[Entry], wanted: Collection[str] | None) -> None:

@@ -18,7 +18,7 @@ from drkit.database import clients, load, swap
 from drkit.errors import DrillError, Failure, RestoreDamaged
 from drkit.files import make_directory, plain_file
 from drkit.harbor import tables
-from drkit.model import Bucketed, DatabaseEvidence, Level, Outcome
+from drkit.model import DatabaseEvidence, Level, Outcome
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener
 from drkit.registry.ledger import Ledger
@@ -30,7 +30,6 @@ from drkit.sandbox import registry as sandbox_registry
 from drkit.sandbox import sample as samples
 from drkit.sandbox.blobs import STAGE, BlobsBuilder, OpenVault, RestoredBlobs
 from drkit.sandbox.hiding import NOTHING_HIDDEN, Hidden
-from drkit.sandbox.streamed_vault import StreamedVault
 from drkit.sandbox.streaming import StreamedBlobs
 from drkit.secrets import capture
 from drkit.secrets.bundle import Bundle
@@ -282,27 +281,13 @@ class Builder:
             self.restored.sealed = sealed
 
     def _every_blob(self) -> None:
-        """Restore the blobs; where there is no room, read and serve them from where they are kept."""
+        """Restore the blobs; where there is no room for them, read and serve them from the repository."""
         if self.streamed:
             self._stream()
         else:
             self._restore_blobs()
 
     def _stream(self) -> None:
-        if self.files.manifest.bucket is not None:
-            self._stream_vault(self.files.manifest.bucket)
-        else:
-            self._stream_repository()
-
-    def _stream_vault(self, bucketed: Bucketed) -> None:
-        builder = StreamedVault(self._blobs_builder())
-        with self.stopwatch.stage(streaming.STAGE):
-            vault, chosen = builder.read(bucketed)
-        with self.stopwatch.stage("mount the vault"):
-            self.restored.blobs = builder.mount(vault, chosen)
-        self._serve(builder.root)
-
-    def _stream_repository(self) -> None:
         builder = StreamedBlobs(
             self.repository, self.files, self.directory, self.stack, self.restored.ledger, self.listener
         )

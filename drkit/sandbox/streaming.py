@@ -1,7 +1,4 @@
-"""Image blobs that no disk here can hold: served from a mount of the repository, read once as a stream.
-
-Those in a vault: see streamed_vault.py.
-"""
+"""Image blobs that no disk here can hold: served from a mount of the repository, read once as a stream."""
 
 from __future__ import annotations
 

@@ -30,10 +30,6 @@ class SortedLines:
 
     def since(self, reached: Callable[[bytes], bool]) -> Iterator[bytes]:
         """The lines from the first on that has `reached` what is looked for; so have all behind it."""
-        return self.lines(self.position(reached))
-
-    def position(self, reached: Callable[[bytes], bool]) -> int:
-        """Where that line begins, in bytes; the end of the file where none has."""
         low, high = 0, self._size
         while low < high:
             begin, line = self._line_at((low + high) // 2)
@@ -42,7 +38,7 @@ class SortedLines:
                 high = begin
             else:
                 low = begin + len(line) + 1
-        return low
+        return self._from(low)
 
     def _line_at(self, position: int) -> tuple[int, bytes]:
         """Where the line begins that has the byte at a position, and the line."""
@@ -52,8 +48,7 @@ class SortedLines:
         end = data.find(b"\n", position - start)
         return start + begin, data[begin:] if end < 0 else data[begin:end]
 
-    def lines(self, position: int) -> Iterator[bytes]:
-        """The lines from the one on that begins there."""
+    def _from(self, position: int) -> Iterator[bytes]:
         rest = b""
         while data := self._read(_PIECE, position):
             position += len(data)

@@ -22,6 +22,11 @@ from drkit.tools import age
 from drkit.tools.age import Identity
 
 _OTHER_VERSION = Statement("Harbor in its own version", "it was not started: this drill tried a newer one")
+_STREAMED = Statement(
+    "Restoring the images to a disk",
+    "the sandbox's disk has no room for them: every blob was read from the repository once, as a stream, and"
+    " served from it; how long a restore to a disk takes was not measured",
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Reporting:
             objectives=tuple(self._objectives(report, newest=newest)),
             unplanted=found.unplanted,
             unproved=(
-                *((self._on_no_disk,) if self.streamed else ()),
+                *((_STREAMED,) if self.streamed else ()),
                 *statements.unproved(self.manifest, found.checks, found.unplanted, self.options.level),
                 *tried.unproved,
                 *((_OTHER_VERSION,) if upgrade else ()),
@@ -100,15 +105,6 @@ class Reporting:
             opened=age.opened(self.manifest.recipients, self.identities),
             repository=self.repository,
             started_by=", ".join(f"{how} {name}" for how, name in trail.who(os.environ).items()),
-        )
-
-    @property
-    def _on_no_disk(self) -> Statement:
-        where = "vault" if self.manifest.bucket else "repository"
-        return Statement(
-            "Restoring the images to a disk",
-            f"the sandbox's disk has no room for them: every blob was read from the {where} once, as a"
-            " stream, and served from it; how long a restore to a disk takes was not measured",
         )
 
     def _upgrade(self, tried: Trial) -> Upgrade | None:

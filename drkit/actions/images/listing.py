@@ -25,7 +25,6 @@ from drkit.registry.image_list import Listed
 from drkit.registry.selection import Selection
 from drkit.serving.names import TreeNames
 from drkit.state.directory import new_id, private_directory
-from drkit.tools.fuse import mounting
 from drkit.tools.parallel import in_order
 from drkit.tools.restic import mount
 from drkit.tools.restic.mount import Mount
@@ -141,7 +140,7 @@ class Lists:
         """The snapshots of all points of the site."""
         with self._mounting:
             if self._mounted is None:
-                mounting.look()
+                mount.look()
                 state = self.catalog.state
                 state.prepare()
                 made = private_directory(state.runs, f"show-{new_id(utc_now())}")

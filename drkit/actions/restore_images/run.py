@@ -25,9 +25,9 @@ from drkit.progress import Listener, Meter, Update, silent
 from drkit.registry import selection
 from drkit.serving.images import Images
 from drkit.state.directory import State, new_id, private_directory
-from drkit.tools.fuse import mounting
 from drkit.tools.parallel import for_each
 from drkit.tools.registry import parse_manifest
+from drkit.tools.restic import mount
 from drkit.tools.tally import Tally, first_few
 
 _STAGE = "push"
@@ -89,7 +89,7 @@ def prepared(
     """
     chosen, renames = selection.parse(options.pattern), rename.parse(options.rename)
     destination = target.find(settings, options.to, options.credentials, options.ca_file)
-    mounting.look()
+    mount.look()
     settings = settings.at(options.repository)
     catalog = open_catalog(settings, options.repository)
     point, manifest = catalog.find(options.point, locked=True)

@@ -15,15 +15,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drkit import tidying
-from drkit.errors import ToolFailed
-from drkit.tools.fuse import mounting
+from drkit.errors import ToolFailed, ToolMissing
+from drkit.tools.process import execute
+from drkit.tools.process.command import Command, which
 from drkit.tools.process.server import Server
 from drkit.tools.restic.access import Access
 
+_DEVICE = Path("/dev/fuse")
+_HELPERS = ("fusermount3", "fusermount")
 _TOP = "ids"
 _PATIENCE_SECONDS = 120.0
 # Mounts nothing; it is there for the namespace that comes with it.
 _NAMESPACE = (("mount", "--make-rprivate", "/"),)
+# The escapes of a mount table (proc(5): space, tab, newline, backslash).
+_ESCAPES = ("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,27 @@ class Mount:
         return found
 
 
+def look() -> None:
+    """Raise ToolMissing where no file system can be mounted with FUSE."""
+    if not _DEVICE.exists():
+        raise ToolMissing(
+            f"there is no {_DEVICE}", hint="load the kernel module fuse; give a container the device"
+        )
+    if not os.access(_DEVICE, os.R_OK | os.W_OK):
+        raise ToolMissing(
+            f"this user may not open {_DEVICE}", hint="run as root, or give the device the mode 0666"
+        )
+    if not any(map(which, _HELPERS)):
+        raise ToolMissing("fusermount is not installed", hint="install the package fuse3")
+
+
 @contextlib.contextmanager
 def mounted(access: Access, directory: Path, tag: str) -> Iterator[Mount]:
     """The snapshots that bear a tag, mounted below `directory`, which is empty; gone when the block ends.
 
     Raises ToolMissing, ToolFailed.
     """
-    mounting.look()
+    look()
     target = directory / "mount"
     target.mkdir(mode=0o700)
     options = ("--path-template", f"{_TOP}/%i", "--tag", tag)
@@ -83,7 +102,7 @@ def mounted(access: Access, directory: Path, tag: str) -> Iterator[Mount]:
     finally:
         with tidying.undisturbed():
             server.stop()
-            mounting.unmount_below(directory)
+            unmount_below(directory)
 
 
 def _wait(server: Server, shown: Path) -> None:
@@ -105,3 +124,23 @@ def _is_directory(path: Path) -> bool:
     except OSError:
         # In the moment in which it is mounted.
         return False
+
+
+def unmount_below(directory: Path) -> None:
+    """Unmount what a mount of ours has left below a directory; raises ToolFailed where it stays."""
+    for point in mounted_below(Path("/proc/self/mountinfo").read_text(encoding="utf-8"), directory):
+        helper = next(filter(None, map(which, _HELPERS)), None)
+        words = ("umount", "--lazy", point) if os.geteuid() == 0 or helper is None else (helper, "-uz", point)
+        execute.check(Command(words, tidying=True))
+
+
+def mounted_below(table: str, directory: Path) -> list[str]:
+    """The mount points below a directory in a mount table, the deepest first: pure."""
+    found = []
+    for line in table.splitlines():
+        point = line.split(" ")[4]
+        for escaped, plain in _ESCAPES:
+            point = point.replace(escaped, plain)
+        if Path(point).is_relative_to(directory) and Path(point) != directory:
+            found.append(point)
+    return sorted(found, key=len, reverse=True)

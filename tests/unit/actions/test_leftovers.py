@@ -1,11 +1,15 @@
-"""Which points are dead, and which only look so."""
+"""What the dead have left: which points are theirs and which only look so, and their sandboxes."""
 
 from __future__ import annotations
 
+import os
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from drkit.actions.leftovers import dead_points
+from drkit.actions.leftovers import dead_points, sweep_sandboxes
+from tests import needs
 from tests.samples import incomplete, sealed
 
 NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
@@ -23,3 +27,16 @@ def test_only_what_was_never_sealed_is_dead() -> None:
     assert [point.id for point in dead] == ["mine", "forgotten"]
     seen_sealed = dead_points([mine, forgotten], HERE, NOW, missed=["mine"])
     assert [point.id for point in seen_sealed] == ["forgotten"]
+
+
+def test_what_a_killed_drill_had_mounted_is_unmounted_before_its_sandbox_goes(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        needs.missing("to mount something needs root")
+    place = tmp_path / "sandboxes" / "dead" / "repository"
+    place.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+    (place / "snapshots").mkdir()
+    said = sweep_sandboxes(tmp_path / "sandboxes")
+    assert said == ("removed the sandbox that the killed drill dead left",)
+    assert not place.parent.exists()
+    assert str(place) not in Path("/proc/self/mountinfo").read_text()

@@ -10,8 +10,8 @@ import pytest
 
 from drkit.actions.drill import scratch
 from drkit.errors import DrillError, ToolMissing
-from drkit.model import Bucketed, BucketPlace, Closure, LinkProof, Part
-from drkit.tools.fuse import mounting
+from drkit.model import Bucketed, BucketPlace, Part
+from drkit.tools.restic import mount
 from tests import needs
 from tests.samples import manifest
 
@@ -44,7 +44,7 @@ def test_what_fits_is_restored(tmp_path: Path) -> None:
 
 def test_images_that_do_not_fit_are_streamed(tmp_path: Path) -> None:
     try:
-        mounting.look()
+        mount.look()
     except ToolMissing as error:
         needs.missing(error.message)
     assert scratch.must_stream(tmp_path, HUGE, "full")
@@ -58,28 +58,6 @@ def test_too_little_room_is_told_before_the_start(tmp_path: Path) -> None:
     assert "--level quick" in caught.value.hint
 
 
-def test_blobs_of_a_vault_are_streamed(tmp_path: Path) -> None:
-    try:
-        mounting.look()
-    except ToolMissing as error:
-        needs.missing(error.message)
-    assert scratch.must_stream(tmp_path, VAULTED, "full")
-    assert not scratch.must_stream(tmp_path, VAULTED, "quick")
-
-
-def test_links_of_a_vault_are_on_the_disk(tmp_path: Path) -> None:
-    """Each in a directory of its own; where there is no room for them, what would do is told."""
-    quick, links = scratch.needed(VAULTED, "quick"), 3
-    proven = Closure(0, 0, 0, 0, 0, links=LinkProof(links))
-    linked = replace(VAULTED, closure=proven)
-    assert scratch.needed_to_stream(linked) == quick + links * 8192
-    assert scratch.needed(linked, "full") == scratch.needed(VAULTED, "full") + links * 8192
-    assert scratch.needed_to_stream(replace(linked, bucket=None)) == quick
-    endless = replace(linked, closure=replace(proven, links=LinkProof(1 << 60)))
-    with pytest.raises(DrillError, match=r"; 8589934592\.0 TiB would do to read the images as a stream"):
-        scratch.must_stream(tmp_path, endless, "full")
-
-
-def test_layouts_need_the_room(tmp_path: Path) -> None:
-    with pytest.raises(DrillError, match="; OCI layouts cannot be read as a stream instead"):
-        scratch.must_stream(tmp_path, replace(HUGE, storage="oci"), "full")
+def test_blobs_of_a_vault_need_the_room(tmp_path: Path) -> None:
+    with pytest.raises(DrillError, match="; blobs in a vault cannot be read as a stream instead"):
+        scratch.must_stream(tmp_path, VAULTED, "full")

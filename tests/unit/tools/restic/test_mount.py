@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from drkit.tools.fuse.mounting import mounted_below
+from drkit.tools.restic.mount import mounted_below
 
 TABLE = """\
 22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
