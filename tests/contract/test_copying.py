@@ -110,6 +110,16 @@ def test_what_an_earlier_run_left_is_kept_only_if_it_is_right(bench: Bench) -> N
         assert bench.target.read_small(key) == b"blob"
 
 
+def test_what_is_kept_stands_though_the_source_is_damaged_by_now(bench: Bench) -> None:
+    entry, copying = bench.stored(b"blob", b"BLOB"), bench.copying(any_copy=True, resumes=True)
+    key = key_of(bench.place, entry.digest)
+    bench.target.put(key, b"blob")
+    assert done(copying, entry) == Done(kept=True)
+    assert copying.stands(entry, Done(kept=True))
+    bench.target.put(key, b"blot")
+    assert not copying.stands(entry, Done(kept=True))
+
+
 def test_who_is_overtaken_by_another_that_uploads_the_same_begins_again(bench: Bench, s3: Service) -> None:
     entry = bench.stored(BIG)
     with Proxy(s3.endpoint) as proxy:

@@ -13,6 +13,7 @@ from drkit.blobs.units.targets import Target
 from drkit.blobs.units.unit import DONE, Done, Outcome
 from drkit.blobs.vault.reading import Copy
 from drkit.errors import BucketFailed, ObjectMissing, SourceChanged, WrongBytes
+from drkit.tools.process import stopping
 
 # So many bytes of what a worker has stored are read again by this machine.
 _HEAD = 64 << 10
@@ -119,7 +120,10 @@ class Copying:
             known = True
             if self.target.stands(entry, done.version, head):
                 return True
-        return not known and self.target.stands(entry, done.version, None)
+        if known:
+            # All of them may be wrong where what was kept is right.
+            return done.kept and self.target.holds(entry, stopping.stop_if_asked)
+        return self.target.stands(entry, done.version, None)
 
     def _store(self, entry: Entry, copy: Copy, stop: Stop, tell: Tell) -> str | None:
         for _ in range(_AGAIN):
