@@ -173,7 +173,8 @@ class BucketCapture:
     def _by_service(self, work: ToCopy, meter: Meter, blob: Entry) -> bool:
         """Whether there is nothing more to do with a blob: the service has copied it, or there is none."""
         ends, digest = self._ends, blob.digest
-        if not ends.vault.may_copy(ends.source):
+        if not ends.vault.may_copy(ends.source, blob.size):
+            # There is nothing to doubt then: the next run would read all of them that had come another way.
             return False
         key, lock = key_of(ends.vault_place, digest), self._locking.at_once
         try:

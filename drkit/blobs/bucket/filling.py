@@ -130,7 +130,7 @@ class BucketRestore:
         costs little.
         """
         vault, digest = source.shelf.bucket, entry.digest
-        if not self._target.may_copy(vault):
+        if not self._target.may_copy(vault, entry.size):
             return False
         key = key_of(self._place, digest)
         for copy in source.copies(entry):
