@@ -303,6 +303,7 @@ class ManifestCache:
         except sqlite3.DatabaseError:
             # Only a cache: one that cannot be read is made again.
             self._path.unlink(missing_ok=True)
+        with self._kept():
             return self._opened()
 
     def _opened(self) -> sqlite3.Connection:

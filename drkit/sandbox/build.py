@@ -99,6 +99,12 @@ class Restored:
         return tuple(name for name in self.expected if name not in self.databases)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether nothing is known to be missing or damaged of what has come back."""
+        vault = self.blobs.vault if self.blobs else None
+        return not self.bundle_damage and not (vault and vault.fetched.bad)
+
+    @property
     def harbor(self) -> RestoredDatabase | None:
         """Harbor's own database, if this site has one; raises DrillError where a lost one may be that."""
         found = next((database for database in self.databases.values() if database.harbor), None)

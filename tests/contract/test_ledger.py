@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from drkit.actions.expire.run import remove
+from drkit.actions.reread import recording
 from drkit.actions.reread.budget import Limits
 from drkit.actions.reread.checkpoints import Checkpoints
 from drkit.actions.reread.packs import Packs
@@ -22,6 +23,7 @@ from drkit.points.ledger.joining import Reader
 from drkit.points.ledger.keeping import Book
 from drkit.state.directory import State
 from drkit.tools.restic.repository import Repository
+from tests.contract.test_restic_locks import SHARED, holding
 
 SITE = "registry.example.com"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -262,6 +264,21 @@ def test_what_is_stored_amid_a_run_counts_if_it_is_killed_and_goes_when_it_ends(
     assert len(here.snapshots()) == 1, "each has taken in the one before it"
     Checkpoints(made, timedelta(days=1)).look()
     assert len(here.snapshots()) == 1
+
+
+def test_a_lock_keeps_older_ledgers_and_what_was_read_is_stored_all_the_same(
+    repository: Repository, tmp_path: Path
+) -> None:
+    """A backup that has waited for a verify begins before its ledger is stored."""
+    here = catalog(repository, tmp_path / "state")
+    written(here, NOW - DAY, tmp_path / "first", {1})
+    with holding(here.repository, *SHARED):
+        made = book(here, NOW, tmp_path / "second")
+        blobs_of("here", made, {2})
+        found, unrecorded = recording.write(made, None)
+    assert ([store.where for store in found], unrecorded) == (["here"], "")
+    assert list((tmp_path / "second").glob("written-*")) == [], "it is stored: no copy of it takes room here"
+    assert len(keeping.superseded(here.snapshots())) == 1
 
 
 def test_packs_are_read_in_stretches_and_what_was_read_is_stored_between_them(

@@ -188,6 +188,7 @@ def test_damage_in_the_vault_fails_a_drill_with_a_verdict(spoilt: Vaulted) -> No
     assert ended.code == 5
     report = ended.envelope["result"]
     assert report["outcome"] == "failed"
+    assert report["recovery_time_seconds"] is None, "not everything came back"
     found = check_of(report, "blobs from the vault")
     assert found["outcome"] == "failed"
     for pattern in faults_of(spoilt):

@@ -274,6 +274,8 @@ def test_a_bundle_that_is_refused(
     assert outcome == "failed"
     assert re.fullmatch(REFUSED[what], detail), detail
     if what != "another point's":
+        (drill,) = drkit.ask("drills")["drills"]
+        assert drill["recovery_time_seconds"] is None, "the secrets are not back"
         root = new_home()
         words = ["restore", "latest", "--root", str(root), "--yes"]
         fails(drkit, words, 7, "restore_damaged", REFUSED[what], ".*another point.*")

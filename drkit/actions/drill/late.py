@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from drkit import config
-from drkit.errors import Failure, ReportAltered
+from drkit.errors import Failure, ReportAltered, failure_of
 from drkit.model import DrillReport
 from drkit.points import seals
 from drkit.points.catalog import Catalog
@@ -39,8 +39,9 @@ def store(catalog: Catalog, settings: config.Config, kept: Path) -> Iterator[str
         return
     try:
         yield from _store(catalog, settings, waiting)
-    except Failure as error:
-        yield f"reports of earlier drills are still not in the repository: {error.message}"
+    except (Failure, OSError) as error:
+        # A full disk too: it must not cost this drill its report.
+        yield f"reports of earlier drills are still not in the repository: {failure_of(error).message}"
 
 
 def _store(catalog: Catalog, settings: config.Config, waiting: Sequence[Path]) -> Iterator[str]:

@@ -121,7 +121,8 @@ class SandboxedDrill:
         """Every part, and the checks of each; a part that does not come back costs no other its checks."""
         with side_by_side() as tasks:
             parts = builder.begin(tasks)
-            recovered = tasks.begin("recovered", partial(_recovered, parts, self.stopwatch))
+            back = partial(_recovered, parts, builder.restored, self.stopwatch)
+            recovered = tasks.begin("recovered", back)
             groups = proof.begin(tasks, parts)
         # What was read as a stream says nothing of how long it takes to have it on a disk.
         found.recovery = None if self.streamed else recovered()
@@ -187,9 +188,9 @@ class SandboxedDrill:
         )
 
 
-def _recovered(parts: Parts, stopwatch: Stopwatch) -> float | None:
-    """When everything was back; None where a part did not come."""
-    return None if parts.failures(*parts) else stopwatch.seconds
+def _recovered(parts: Parts, restored: Restored, stopwatch: Stopwatch) -> float | None:
+    """When everything was back; None where a part did not come, or not whole."""
+    return None if parts.failures(*parts) or not restored.is_whole else stopwatch.seconds
 
 
 @contextlib.contextmanager

@@ -121,7 +121,9 @@ def _why_error(report: DrillReport) -> str:
     missed = ", ".join(control.name for control in report.controls if not control.caught)
     uncaught = [f"faults planted on purpose were not caught: {missed}"] if missed else []
     stuck = [f"{check.name}: {check.detail}" for check in report.checks if check.outcome is Outcome.ERROR]
-    if missed and not report.problems and not stuck:
+    broken = ", ".join(check.name for check in report.checks if check.outcome is Outcome.FAILED)
+    failed = [f"failed: {broken}"] if broken else []
+    if missed and not (report.problems or stuck or failed):
         return f"faults planted on purpose were not caught, so a green would mean nothing: {missed}"
-    why = "; ".join([*report.problems, *stuck, *uncaught])
+    why = "; ".join([*report.problems, *stuck, *uncaught, *failed])
     return f"the drill came to no verdict: {why or 'nothing was checked'}"

@@ -17,6 +17,7 @@ from drkit.actions.status import (
     of_vault,
 )
 from drkit.actions.status.of_copies import Further
+from drkit.blobs.ends import place_of_vault
 from drkit.model import (
     CLOCK_SKEW,
     Attempt,
@@ -138,11 +139,12 @@ def _objectives(
     times = (drill.recovery_time_seconds for drill in proofs or elsewhere)
     goals = settings.objectives
     bucketed = newest.manifest.bucket if newest and newest.manifest else None
+    vault = place_of_vault(settings.vault).where if settings.vault else None
     actual: dict[ObjectiveName, float | None] = {
         "rpo": (now - newest.taken_at).total_seconds() if newest else None,
         "rto": next((seconds for seconds in times if seconds is not None), None),
         "drill": (now - latest.finished_at).total_seconds() if latest else None,
-        "reread": of_ledger.unread_seconds(reread, with_vault=bool(bucketed)),
+        "reread": of_ledger.unread_seconds(reread, with_vault=bool(bucketed), vault=vault),
     }
     targets: dict[ObjectiveName, timedelta | None] = {
         "rpo": goals.rpo,

@@ -30,12 +30,17 @@ def look(
     return recording.judged(found, target) if found else (), tuple(problems)
 
 
-def unread_seconds(reread: Sequence[Reread], *, with_vault: bool) -> float | None:
+def unread_seconds(reread: Sequence[Reread], *, with_vault: bool, vault: str | None = None) -> float | None:
     """How long the longest unread bytes are so; None where nobody knows, or some were found wrong; pure.
 
-    `with_vault`: points rely on a vault, so that of it something must be known as well.
+    `with_vault`: points rely on a vault, so that of it something must be known as well. `vault` is where that
+    is, if it is configured here: what was read of another one says nothing of it.
     """
-    judged = [each for each in reread if each.kind in _JUDGED]
+    judged = [
+        each
+        for each in reread
+        if each.kind in _JUDGED and not (vault and each.kind == "vault" and each.where != vault)
+    ]
     kinds = {each.kind for each in judged}
     ages = [each.oldest_seconds for each in judged]
     if "packs" not in kinds or (with_vault and "vault" not in kinds):

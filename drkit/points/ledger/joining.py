@@ -98,7 +98,7 @@ class Round:
         self._head = next(self._known, _END)
         self._last, self._turn = b"", 0
         self._path = directory / "listed"
-        self._held = bytearray()
+        self._held, self._size = bytearray(), 0
         self._is_listed = False
 
     @property
@@ -162,8 +162,7 @@ class Round:
     def _flush(self) -> None:
         # Whole, for what was read before an interruption is written down after it.
         with tidying.undisturbed():
-            with self._path.open("ab") as file:
-                file.write(self._held)
+            self._size = records.append(self._path, self._held, self._size)
             self._held.clear()
 
     def _numbered(self, old: LedgerFile) -> Iterator[Record]:

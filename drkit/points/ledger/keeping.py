@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
-from drkit.errors import Failure, NotRemoved, RestoreDamaged
+from drkit.errors import Failure, RestoreDamaged
 from drkit.model.reread import LEDGER_SCHEMA, LedgerSummary, StoreKind, StoreProofs
 from drkit.points import seals
 from drkit.points.catalog import Catalog
@@ -147,6 +148,13 @@ class Book:
         self._written += 1
         target = self._directory / f"written-{self._written}"
         target.mkdir(mode=0o700)
+        try:
+            return self._write(target, repository or self._catalog.repository)
+        finally:
+            # A long run writes it many times, and it may be as large as all that is stored is many.
+            shutil.rmtree(target, ignore_errors=True)
+
+    def _write(self, target: Path, repository: Repository) -> LedgerSummary:
         told = [made for made in self._rounds.values() if made.counts]
         others = self._others({(made.kind, made.where) for made in told}, target)
         for kind in get_args(StoreKind):
@@ -160,15 +168,16 @@ class Book:
                 made.write(target / f"{made.kind}-{_short(made.where)}{_ENDING}")
         found = LedgerSummary(LEDGER_SCHEMA, self._reader.at, self._reader.host, stores)
         (target / SUMMARY_FILE).write_bytes(dump(LedgerSummary, found))
-        self._store(repository or self._catalog.repository, target)
+        self._store(repository, target)
         return found
 
     def remove(self) -> None:
-        """Remove the ledgers that were taken in; where nobody does, `expire` does it. Raises as `write`."""
+        """Remove the ledgers that were taken in; where that cannot be, a later run or `expire` does it."""
         gone, self._superseded = self._superseded, ()
         try:
             self._catalog.repository.forget(gone)
-        except NotRemoved as error:
+        except Failure as error:
+            # What was read is stored all the same.
             log.info("older ledgers stay until a host that may remove them runs expire: %s", error.message)
 
     def _others(self, known: Collection[tuple[StoreKind, str]], target: Path) -> list[Round]:

@@ -120,6 +120,18 @@ def unpacked(path: Path) -> Iterator[Record]:
             yield from _RECORD.iter_unpack(piece)
 
 
+def append(path: Path, data: bytes | bytearray, size: int) -> int:
+    """Write behind the first `size` bytes of a file, which may be new; returns its new size.
+
+    Of what an earlier call has written by half, for want of room, nothing stays: all behind it would be read
+    in the wrong places.
+    """
+    with path.open("ab") as file:
+        file.truncate(size)
+        file.write(data)
+    return size + len(data)
+
+
 def _packed(records: Iterable[Record]) -> Iterator[bytes]:
     pack, piece = _RECORD.pack, bytearray()
     for name, mark, size in records:

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from pathlib import Path
 
+from drkit.points.ledger import records
 from drkit.points.ledger.records import NAME_BYTES, name_of, rounded
 
 _PREFIXES = 256
@@ -25,6 +26,8 @@ class Spool:
         directory.mkdir(mode=0o700)
         self._directory = directory
         self._held = [bytearray() for _ in range(_PREFIXES)]
+        # How much of each file counts.
+        self._sizes = [0] * _PREFIXES
         # Taken over many at a time: a lock for each of a million costs more than all else that is done here.
         self._new: deque[tuple[str, int, bool]] = deque()
         self._lock = threading.Lock()
@@ -54,7 +57,8 @@ class Spool:
         path = self._directory / f"{prefix:02x}"
         # Others may go on reading meanwhile.
         with self._lock:
-            data = (path.read_bytes() if path.exists() else b"") + bytes(self._held[prefix])
+            stored = path.read_bytes()[: self._sizes[prefix]] if path.exists() else b""
+            data = stored + bytes(self._held[prefix])
         found: dict[bytes, tuple[bool, int]] = {}
         for name, size, right in _LINE.iter_unpack(data):
             known = found.get(name)
@@ -72,6 +76,6 @@ class Spool:
                 of_prefix += pack(name, rounded(size), right)
                 self._settled += 1
                 if len(of_prefix) >= _HELD_BYTES:
-                    with (self._directory / f"{name[0]:02x}").open("ab") as file:
-                        file.write(of_prefix)
+                    path, size = self._directory / f"{name[0]:02x}", self._sizes[name[0]]
+                    self._sizes[name[0]] = records.append(path, of_prefix, size)
                     of_prefix.clear()

@@ -11,7 +11,7 @@ import pytest
 from drkit import config
 from drkit.actions.status import of_drills
 from drkit.actions.status.judge import judge
-from drkit.config import Objectives
+from drkit.config import Objectives, Vault
 from drkit.model import (
     ALL_DATA,
     SOME_DATA,
@@ -105,6 +105,11 @@ def test_blobs_in_a_vault_are_judged_as_well(settings: config.Config) -> None:
     assert met(judge(alone, [point], NOW, reread=(of_store("packs", 1),))) == {"reread": False}
     both = (of_store("packs", 1), of_store("vault", 2))
     assert met(judge(alone, [point], NOW, reread=both)) == {"reread": True}
+    # Somebody has read another one last.
+    another = alone.model_copy(update={"vault": Vault(bucket="vault")})
+    assert met(judge(another, [point], NOW, reread=both)) == {"reread": False}
+    own = (both[0], replace(both[1], where="s3://vault"))
+    assert met(judge(another, [point], NOW, reread=own)) == {"reread": True}
 
 
 def test_what_happened_in_time_meets_the_objectives(settings: config.Config) -> None:

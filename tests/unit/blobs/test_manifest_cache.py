@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from drkit.blobs.manifest_cache import ManifestCache
+from drkit.errors import NoSpace, failure_of
 from drkit.model import ManifestProof
 from drkit.registry import image_manifests, storage
-from tests import plain
+from tests import filesystems, plain
 
 
 class Tree:
@@ -147,3 +148,13 @@ def test_a_memory_of_another_version_is_made_again(tree: Tree) -> None:
     store.commit()
     store.close()
     assert tree.prove([image], [A]) == ManifestProof(1, 1)
+
+
+def test_a_disk_without_room_for_it_is_told_with_its_path(tmp_path: Path) -> None:
+    with filesystems.narrow(tmp_path / "narrow", "1m") as where:
+        filesystems.fill(where)
+        with pytest.raises(OSError, match="No space left") as caught:
+            ManifestCache(where / "manifests.db")
+    found = failure_of(caught.value)
+    assert isinstance(found, NoSpace)
+    assert found.path == str(where / "manifests.db")

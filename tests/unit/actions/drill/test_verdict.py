@@ -96,6 +96,16 @@ def test_what_could_not_be_tried_is_named_beside_what_is_broken() -> None:
     )
 
 
+def test_what_failed_is_named_where_something_else_keeps_the_drill_from_a_verdict() -> None:
+    found = replace(report(GOOD, BAD), outcome=Outcome.ERROR, problems=("the sandbox is still there",))
+    with pytest.raises(DrillError) as undecided:
+        judge(found)
+    said = "the drill came to no verdict: the sandbox is still there; failed: closure"
+    assert undecided.value.message == said
+    with pytest.raises(DrillError, match="not caught: emptied link; failed: closure"):
+        judge(report(GOOD, BAD, controls=(MISSED,)))
+
+
 def test_a_production_that_was_torn_is_to_be_repaired_first() -> None:
     with pytest.raises(DrillFailed) as raised:
         judge(report(GOOD, TORN))
