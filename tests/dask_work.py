@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from drkit.blobs.units import messages, worker
+from drkit.blobs.units.unit import Wrong
 from drkit.tools import cluster
 
 _PATIENCE = 120
@@ -46,6 +47,16 @@ def twice(message: bytes) -> bytes:
 def lying(message: bytes) -> bytes:
     """Say of every blob that it is right, unread, where this worker lies."""
     return messages.reply({}) if os.environ.get("LIES") else worker.perform(message)
+
+
+def accusing(message: bytes) -> bytes:
+    """Do a unit, and say of the first blob that is right that it is wrong."""
+    count = len(messages.asked(message).items)
+    found = dict(messages.replied(worker.perform(message), count).found)
+    innocent = next((each for each in range(count) if not isinstance(found.get(each), Wrong)), None)
+    if innocent is not None:
+        found[innocent] = Wrong("bytes", 1, "0" * 64)
+    return messages.reply(found)
 
 
 def hanging(message: bytes) -> bytes:

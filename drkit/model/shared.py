@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Shared:
-    """How many workers of which scheduler; in a sentence each, those that were not used, or not trusted."""
+    """How many workers of which scheduler; a sentence each on those not used, not trusted, or mistaken."""
 
     scheduler: str
     workers: int

@@ -15,10 +15,12 @@ from drkit.blobs.bucket.capture import BucketCapture
 from drkit.blobs.ends import Ends
 from drkit.blobs.inventory import Entry
 from drkit.blobs.vault.object_lock import Locking
+from drkit.blobs.vault.pending_copies import PendingCopies
 from drkit.model import BucketPlace
 from drkit.progress import silent
 from drkit.registry import storage
 from drkit.tools.s3.bucket import Bucket
+from testenv.s3_faults import Fault, Proxy
 from tests import buckets
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -34,6 +36,7 @@ class Bench:
     locking: Locking = field(default_factory=lambda: Locking(versioned=True))
     entries: list[Entry] = field(default_factory=list)
     damaged: frozenset[str] = frozenset()
+    doubts: PendingCopies | None = None
 
     def store(self, data: bytes, digest: str | None = None) -> str:
         """Put a blob where the registry has its blobs."""
@@ -51,7 +54,7 @@ class Bench:
         )
         before = list(self.entries)
         capture = BucketCapture(
-            ends, self.directory, lambda: before, self.locking, silent, damaged=self.damaged
+            ends, self.directory, lambda: before, self.locking, silent, self.doubts, self.damaged
         )
         capture.copy()
         self.entries = list(inventory.from_file(capture.inventory))
@@ -181,3 +184,23 @@ def test_blobs_are_locked_as_they_come_and_again_when_the_lock_grows_short(
         bench.run()
         assert vault.locked_until(entry.key, entry.version) == NOW + timedelta(days=51)
         assert bench.entries[0].locked_until == NOW + timedelta(days=51)
+
+
+def test_wrong_bytes_that_the_service_has_copied_without_a_word_do_not_stay(
+    s3: buckets.Service, tmp_path: Path
+) -> None:
+    with Proxy(s3.endpoint) as proxy:
+        service = s3.behind(proxy.endpoint)
+        with Bucket(service.bucket()) as source, Bucket(service.bucket(versions=True)) as vault:
+            doubts = PendingCopies(tmp_path / "copying")
+            bench = Bench(source, vault, tmp_path, doubts=doubts)
+            good, rotten = bench.store(b"blob"), bench.store(b"rotten", f"sha256:{'ab' * 32}")
+            unanswered = f"PUT /{vault.access.bucket}/kept/{storage.blob_name(rotten)}"
+            proxy.add(Fault(unanswered, error=(503, "SlowDown"), late=True, times=100))
+            assert bench.run().copied.bad.first == (rotten,)
+            assert list(bench.kept().values()).count(b"rotten") == 1
+            # What the next run begins with.
+            assert doubts.settle(vault, BucketPlace(vault.access.bucket, "kept")) == 1
+            assert list(bench.kept().values()) == [b"blob"]
+            assert [entry.digest for entry in bench.entries] == [good]
+            assert list(doubts.directory.iterdir()) == []

@@ -124,6 +124,23 @@ def test_a_big_blob_of_an_archive_is_kept_if_it_is_right(bench: Bench) -> None:
     assert found.kept == 1
 
 
+def test_a_wrong_copy_that_the_service_has_made_without_a_word_is_not_left(
+    s3: buckets.Service, tmp_path: Path
+) -> None:
+    with Proxy(s3.endpoint) as proxy:
+        service = s3.behind(proxy.endpoint)
+        with Bucket(service.bucket()) as vault, Bucket(service.bucket()) as target:
+            bench = Bench(vault, target, tmp_path)
+            wrong = bench.entries[3]
+            vault.put(wrong.key, b"x" * wrong.size)
+            name = key_of(bench.place, wrong.digest)
+            put = f"PUT /{target.access.bucket}/{name}"
+            proxy.add(Fault(put, error=(503, "SlowDown"), late=True, times=100))
+            assert bench.fill().bad == 1
+            assert [str(each) for each in proxy.seen].count(put) > 1
+            assert target.first(name) is None
+
+
 @pytest.mark.parametrize(
     "name",
     [

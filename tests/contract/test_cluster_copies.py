@@ -270,6 +270,13 @@ def test_nothing_counts_of_a_worker_that_copies_nothing_or_elsewhere(
     assert ("answered wrongly for a planted blob" if how == "lying" else "is not there") in said
 
 
+def test_what_workers_call_wrong_is_left_out_only_if_it_is(bench: Bench, vault: Bucket) -> None:
+    found = bench.copied(vault, "accusing")
+    assert bench.is_whole(found, vault)
+    assert all("that this machine finds right" in said for said in found["shared"]["set_aside"])
+    assert found["shared"]["set_aside"]
+
+
 @contextmanager
 def nothing() -> Iterator[None]:
     yield

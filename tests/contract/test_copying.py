@@ -93,7 +93,11 @@ def test_another_version_is_as_good_where_it_may_be(bench: Bench) -> None:
     entry = bench.stored(b"blob")
     bad = entry._replace(version=bench.source.put(entry.key, b"BLOB"))
     assert isinstance(done(bench.copying(), bad), Wrong)
-    assert done(bench.copying(any_copy=True), bad) == Done()
+    copying = bench.copying(any_copy=True)
+    assert not copying.stands(bad, Done())
+    assert done(copying, bad) == Done()
+    # Whoever has stored that has done right, though what is named begins otherwise.
+    assert copying.stands(bad, Done())
     assert bench.target.read_small(key_of(bench.place, entry.digest)) == b"blob"
 
 
@@ -104,6 +108,16 @@ def test_what_an_earlier_run_left_is_kept_only_if_it_is_right(bench: Bench) -> N
         bench.target.put(key, held)
         assert done(bench.copying(resumes=True), entry) == Done(kept=kept)
         assert bench.target.read_small(key) == b"blob"
+
+
+def test_what_is_kept_stands_though_the_source_is_damaged_by_now(bench: Bench) -> None:
+    entry, copying = bench.stored(b"blob", b"BLOB"), bench.copying(any_copy=True, resumes=True)
+    key = key_of(bench.place, entry.digest)
+    bench.target.put(key, b"blob")
+    assert done(copying, entry) == Done(kept=True)
+    assert copying.stands(entry, Done(kept=True))
+    bench.target.put(key, b"blot")
+    assert not copying.stands(entry, Done(kept=True))
 
 
 def test_who_is_overtaken_by_another_that_uploads_the_same_begins_again(bench: Bench, s3: Service) -> None:

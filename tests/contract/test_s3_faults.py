@@ -223,10 +223,12 @@ def test_a_service_that_may_not_read_the_source_is_not_asked_twice(
     access = replace(s3.bucket(), endpoint=proxy.endpoint)
     proxy.add(Fault(f"PUT /{access.bucket}/copy-1", error=(403, "AccessDenied")))
     with Bucket(access) as vault:
-        assert vault.may_copy(bucket)
+        assert vault.may_copy(bucket, SIZE)
+        # No service copies more in one request: it is not asked for that.
+        assert not vault.may_copy(bucket, (5 << 30) + 1)
         for number in (1, 2):
             assert vault.copy_by_service(bucket, "blob", f"copy-{number}", SIZE, DIGEST) is None
-            assert not vault.may_copy(bucket)
+            assert not vault.may_copy(bucket, SIZE)
         assert vault.client.requests == 1
 
 

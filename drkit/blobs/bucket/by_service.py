@@ -5,26 +5,41 @@ No byte of the former passes a machine of ours: nothing of it is big work, where
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from drkit.blobs import inventory
 from drkit.blobs.inventory import Entry
 from drkit.blobs.vault.reading import WORKERS
-from drkit.tools.parallel import in_order
+from drkit.tools.parallel import for_each
+from drkit.tools.scratch import scratch_database
 
 
 def left_over(entries: Iterable[Entry], settled: Callable[[Entry], bool], directory: Path) -> Iterator[Entry]:
-    """Try every blob; then those that are not `settled`, in their order, as a stream.
+    """Try every blob; then those that are not `settled`, sorted by digest, as a stream.
 
-    They are kept in a file of the run's directory meanwhile.
+    They are kept in a file of the run's directory meanwhile. One that takes long holds up no other.
     """
+    path = directory / "left-over.db"
+    path.unlink(missing_ok=True)
+    lock = threading.Lock()
+    with closing(scratch_database(path, autocommit=True)) as store:
+        store.execute("CREATE TABLE blob (digest TEXT PRIMARY KEY, line BLOB) WITHOUT ROWID")
 
-    def one(entry: Entry) -> Entry | None:
-        return None if settled(entry) else entry
+        def one(entry: Entry) -> None:
+            if settled(entry):
+                return
+            line = b"".join(inventory.to_lines([entry])).rstrip(b"\n")
+            with lock:
+                store.execute("INSERT INTO blob VALUES (?, ?)", (entry.digest, line))
 
-    path = directory / "left-over.jsonl"
-    left = (entry for entry in in_order(entries, one, WORKERS) if entry is not None)
-    with path.open("wb") as file:
-        file.writelines(inventory.to_lines(left))
-    return inventory.from_file(path)
+        for_each(entries, one, WORKERS)
+    return _kept(path)
+
+
+def _kept(path: Path) -> Iterator[Entry]:
+    with closing(scratch_database(path, autocommit=True)) as store:
+        for (line,) in store.execute("SELECT line FROM blob ORDER BY digest"):
+            yield inventory.entry(line)

@@ -173,7 +173,8 @@ class BucketCapture:
     def _by_service(self, work: ToCopy, meter: Meter, blob: Entry) -> bool:
         """Whether there is nothing more to do with a blob: the service has copied it, or there is none."""
         ends, digest = self._ends, blob.digest
-        if not ends.vault.may_copy(ends.source):
+        if not ends.vault.may_copy(ends.source, blob.size):
+            # There is nothing to doubt then: the next run would read all of them that had come another way.
             return False
         key, lock = key_of(ends.vault_place, digest), self._locking.at_once
         try:
@@ -201,7 +202,8 @@ class BucketCapture:
             # Not on the inventory then, as what is gone is not: if a database refers to it, the closure
             # fails or tells of it.
             self._spoil(work, blob.digest)
-        if self._doubts:
+        if self._doubts and not isinstance(found, Wrong):
+            # What the service may have copied of a wrong one is looked at by the next run.
             self._doubts.proven(blob.digest)
 
     def _put_on_top(self, work: ToCopy) -> None:

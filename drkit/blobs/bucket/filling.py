@@ -130,7 +130,7 @@ class BucketRestore:
         costs little.
         """
         vault, digest = source.shelf.bucket, entry.digest
-        if not self._target.may_copy(vault):
+        if not self._target.may_copy(vault, entry.size):
             return False
         key = key_of(self._place, digest)
         for copy in source.copies(entry):
@@ -151,9 +151,9 @@ class BucketRestore:
         if isinstance(found, Wrong):
             shelf.faults.note(entry.digest)
             count.fault(told(entry, found))
-            if self._goes_on:
-                # A registry would serve what is there under that name, and there is no better one to be had.
-                self._keeps(entry.digest)
+            # An earlier run may have left it there, or the service has copied it and could not tell:
+            # a registry would serve it, and there is no better one to be had.
+            self._keeps(entry.digest)
         else:
             count.good(entry.size, kept=found.kept)
 

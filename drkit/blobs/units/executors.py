@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +12,7 @@ from typing import Protocol
 from drkit import config
 from drkit.blobs.inventory import Entry
 from drkit.blobs.units import worker
+from drkit.blobs.units.appeal import Appeal
 from drkit.blobs.units.spreading import Spreading
 from drkit.blobs.units.unit import DONE, Outcome, Unit, cut
 from drkit.blobs.units.work import Work
@@ -87,17 +88,14 @@ class Spread:
             ) as spreading,
         ):
             spreading.run(itertools.chain([first], units))
+            appeal = Appeal(work)
             for unit, found in spreading.results():
-                _settle(unit, found, settle)
-            self.shared = Shared(
-                self.settings.scheduler, spreading.workers, spreading.units, tuple(spreading.set_aside)
-            )
+                by = spreading.worker_of(unit)
+                for position, entry in enumerate(unit.items):
+                    settle(entry, appeal.outcome(entry, found.get(position, DONE), by))
+            said = (*spreading.set_aside, *appeal.sentences)
+            self.shared = Shared(self.settings.scheduler, spreading.workers, spreading.units, said)
         path.unlink()
-
-
-def _settle(unit: Unit, found: Mapping[int, Outcome], settle: Settle) -> None:
-    for position, entry in enumerate(unit.items):
-        settle(entry, found.get(position, DONE))
 
 
 def executor(settings: config.Cluster, threads: int, directory: Path) -> Executor:

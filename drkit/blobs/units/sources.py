@@ -129,12 +129,16 @@ class BucketSource:
         return first
 
     def head(self, entry: Entry, count: int) -> bytes:
-        """See Source."""
-        try:
-            key, version = next(self.copies(entry))
-            return self.shelf.bucket.head(key, count, version)
-        except ObjectMissing:
-            return b""
+        """See Source: those of the copy that the entry names."""
+        return next(self.heads(entry, count))
+
+    def heads(self, entry: Entry, count: int) -> Iterator[bytes]:
+        """The first bytes of each copy; none of one that is not there."""
+        for key, version in self.copies(entry):
+            try:
+                yield self.shelf.bucket.head(key, count, version)
+            except ObjectMissing:
+                yield b""
 
 
 def judged(pieces: Iterable[bytes | memoryview], entry: Entry, stop: Stop, tell: Tell) -> Wrong | None:

@@ -71,6 +71,10 @@ class Spreading:
         """Close the file."""
         self._spool.close()
 
+    def worker_of(self, unit: Unit) -> str | None:
+        """Who has done a unit; None where this machine has."""
+        return self._dispatch.done.get(unit.number)
+
     def results(self) -> Iterator[tuple[Unit, dict[int, Outcome]]]:
         """Every unit with what came of it, when the run has ended well."""
         return self._spool.results()

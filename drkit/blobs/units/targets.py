@@ -97,12 +97,14 @@ class DirectoryTarget:
     """A registry's root directory; blobs are written below `partial`, a directory of this run's in it.
 
     It is there for as long as somebody waits for what is written, and says on a worker that both see the
-    same storage. What the root directory `old` has is shared by hard links.
+    same storage. What the root directory `old` has is shared by hard links. With `lasting` a blob has left
+    this machine's memory before it has its name: what a worker has done counts also when its machine is lost.
     """
 
     root: Path
     partial: str
     old: Path | None = None
+    lasting: bool = False
 
     def place(self, *, files: bool) -> Mapping[str, Any]:  # noqa: ARG002 - a directory needs none
         """See Target."""
@@ -165,6 +167,9 @@ class DirectoryTarget:
                     raise WrongBytes(f"{entry.digest} has more than {entry.size:,} bytes")
                 file.write(piece)
             os.fchmod(file.fileno(), 0o644)
+            if self.lasting:
+                file.flush()
+                os.fsync(file.fileno())
         if (size, f"sha256:{hasher.hexdigest()}") != (entry.size, entry.digest):
             raise WrongBytes(f"the bytes of {entry.digest} hash to sha256:{hasher.hexdigest()}")
 

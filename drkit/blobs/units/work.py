@@ -13,6 +13,7 @@ from drkit.blobs.units.targets import Target
 from drkit.blobs.units.unit import DONE, Done, Outcome
 from drkit.blobs.vault.reading import Copy
 from drkit.errors import BucketFailed, ObjectMissing, SourceChanged, WrongBytes
+from drkit.tools.process import stopping
 
 # So many bytes of what a worker has stored are read again by this machine.
 _HEAD = 64 << 10
@@ -108,11 +109,21 @@ class Copying:
         return self.source.head(entry, count)
 
     def stands(self, entry: Entry, done: Done) -> bool:
-        """See Work: its first bytes are there, as far as the source still has them."""
-        head: bytes | None = b""
-        if entry.size:
-            head = self.source.head(entry, min(entry.size, _HEAD)) or None
-        return self.target.stands(entry, done.version, head)
+        """See Work: its first bytes are there, as one of its copies has them.
+
+        Which of them was right is not known here. Of a blob whose source is gone by now any bytes will do.
+        """
+        if not entry.size:
+            return self.target.stands(entry, done.version, b"")
+        known = False
+        for head in filter(None, self.source.heads(entry, min(entry.size, _HEAD))):
+            known = True
+            if self.target.stands(entry, done.version, head):
+                return True
+        if known:
+            # All of them may be wrong where what was kept is right.
+            return done.kept and self.target.holds(entry, stopping.stop_if_asked)
+        return self.target.stands(entry, done.version, None)
 
     def _store(self, entry: Entry, copy: Copy, stop: Stop, tell: Tell) -> str | None:
         for _ in range(_AGAIN):

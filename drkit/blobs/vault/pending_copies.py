@@ -2,7 +2,8 @@
 
 A service copies a blob by itself and then says what it has copied. A run that is killed between the two
 leaves a blob in the vault that may be wrong. So the name of each blob under way stands as an empty file in
-the state directory until it is proven; there are never more of them than copies at once.
+the state directory until it is proven. Of what the service was asked for in vain and has not said no to, it
+stands there until the blob has come another way, or the next run has looked.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class PendingCopies:
         path.unlink(missing_ok=True)
 
     def proven(self, digest: str) -> None:
-        """What stands there now is right, or nothing does: whoever doubts a blob does so no more."""
+        """What stands there now is right: whoever doubts a blob does so no more."""
         (self.directory / digest).unlink(missing_ok=True)
 
     def settle(self, vault: Bucket, place: BucketPlace) -> int:

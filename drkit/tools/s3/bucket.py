@@ -67,9 +67,9 @@ class Bucket:
         mine, theirs = (bucket.access.endpoint for bucket in (self, other))
         return (mine or "").rstrip("/").lower() == (theirs or "").rstrip("/").lower()
 
-    def may_copy(self, other: Bucket) -> bool:
-        """Whether the service copies from the other bucket by itself, for all that is known by now."""
-        return self.same_service(other) and self._server_side.may_copy(other.access.bucket)
+    def may_copy(self, other: Bucket, size: int) -> bool:
+        """Whether the service copies so big a blob of the other bucket by itself, as far as is known."""
+        return self.same_service(other) and self._server_side.may_copy(other.access.bucket, size)
 
     def listed(self, prefix: str = "", *, versions: bool = False) -> Iterator[Object]:
         """The objects below a prefix, sorted by key, one page after another.

@@ -38,9 +38,9 @@ class ServerSide:
         # What is known of each source bucket: whether its blobs can be copied here, with proof.
         self._proves: dict[str, bool] = {}
 
-    def may_copy(self, bucket: str) -> bool:
-        """Whether nothing is known against copying from that bucket."""
-        return self._proves.get(bucket, True)
+    def may_copy(self, bucket: str, size: int) -> bool:
+        """Whether nothing is known against copying so big a blob of that bucket."""
+        return size <= LARGEST and self._proves.get(bucket, True)
 
     def copy(
         self, bucket: str, source: Source, key: str, size: int, digest: str, lock: Lock | None
