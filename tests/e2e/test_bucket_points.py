@@ -17,6 +17,7 @@ import httpx
 import pytest
 from psycopg import Connection
 
+from drkit.blobs.vault.reading import WORKERS
 from drkit.registry import storage
 from testenv import Site
 from testenv.s3_faults import Fault, Proxy
@@ -374,16 +375,15 @@ def test_without_a_vault_in_the_configuration(original: Vaulted, drkit: Drkit) -
         fails(drkit, words, 4, "config_error", exactly(message), exactly(hint))
 
 
-def interrupted(drkit: Drkit, original: Vaulted, s3: Service, *words: str) -> Ended:
-    """Interrupted when a third of the vault's blobs were read: no more of them came."""
-    begun = len(original.inventory) // 3
+def interrupted(drkit: Drkit, original: Vaulted, s3: Service, begun: int, *words: str) -> Ended:
+    """Interrupted when so many of the vault's blobs were asked for and came, and one more that did not."""
 
     def blobs_asked_for() -> int:
         return sum(request.path.partition("?")[0].endswith("/data") for request in proxy.seen)
 
     told = threading.Event()
     with Proxy(s3.endpoint) as proxy:
-        # From a third of the blobs on none comes, and nothing at all before drkit has been told to stop.
+        # From then on none comes, and nothing at all before drkit has been told to stop.
         where = f"GET /{original.vault}/{PREFIX}"
         proxy.add(Fault(where=where, skip=begun, times=10**6, hold=told, drop=True))
         drkit.change(lambda document: document["vault"].update(endpoint=proxy.endpoint))
@@ -407,7 +407,7 @@ def test_interrupted_while_the_vault_is_read(
         "restore": ("restore", "latest", "--only", "blobs", "--yes", "--root", str(drkit.home / "root")),
         "drill": ("drill",),
     }[work]
-    interrupted(drkit, original, s3, *words)
+    interrupted(drkit, original, s3, len(original.inventory) // 3, *words)
     assert_tidy(drkit, server)
     left = [path.name for path in drkit.home.rglob(".drkit-restoring-*")]
     assert len(left) == (1 if work == "restore" else 0)
@@ -416,7 +416,10 @@ def test_interrupted_while_the_vault_is_read(
 def test_a_verify_that_is_interrupted_keeps_what_it_has_read_of_the_vault(
     original: Vaulted, drkit: Drkit, server: Connection, s3: Service
 ) -> None:
-    interrupted(drkit, original, s3, "verify", "--for", "1h")
+    # All that are read at once may be under way still: only who has read one asks for one more.
+    begun = len(original.inventory) - 1
+    assert begun > WORKERS
+    interrupted(drkit, original, s3, begun, "verify", "--for", "1h")
     found = of_vault(drkit.run("status", "--json").envelope["result"])
     assert found["items"] == len(original.inventory)
     assert 0 < found["never_bytes"] < found["bytes"]

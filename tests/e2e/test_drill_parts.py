@@ -62,6 +62,8 @@ def test_images_that_cannot_be_restored(copy: Drkit) -> None:
     ended = copy.run("drill", "--json")
     checks = by_name(ended)
     assert (ended.code, checks["restore of images"]["outcome"]) == (6, "error")
+    # Not that a file which it could not write has no owner.
+    assert_says(checks["restore of images"]["detail"], ".*decrypting blob .* failed: .*")
     for name in ("tables of registry", "tags as at the backup", "secrets bundle", "secret key"):
         assert checks[name]["outcome"] == "passed", checks[name]
     assert checks["stored signature"]["outcome"] == "error"

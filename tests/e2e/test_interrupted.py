@@ -139,6 +139,18 @@ def test_drill_while_it_tears_down(copy: Drkit, server: Connection) -> None:
     assert_tidy(copy, server)
 
 
+def test_drill_while_its_report_is_stored(copy: Drkit, server: Connection) -> None:
+    """It has come to its verdict, which is kept and shown; who interrupts it is told so all the same."""
+    ended = interrupt_at(gates.before(copy, "--tag=drkit:drill:"), signal.SIGTERM, "drill")
+    assert_tidy(copy, server)
+    assert (ended.code, ended.said) == (130, ["error: interrupted"])
+    assert re.search(r"drill \S+ of point \S+ \(full\): passed", ended.stdout)
+    (known,) = copy.ask("drills")["drills"]
+    result = copy.ask("drill", "--level", "quick")
+    assert any(problem.startswith("stored the report of drill") for problem in result["problems"])
+    assert [drill["id"] for drill in copy.ask("drills")["drills"]][::2] == [result["id"], known["id"]]
+
+
 def assert_over_or_interrupted(ended: Ended) -> None:
     """It may be over, and interrupted while it says so or others are told."""
     assert ended.code in (0, 130), ended

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from drkit import config
 from drkit.actions.drill import late, signing, verdict
 from drkit.actions.drill.signing import Signer
-from drkit.errors import DrkitError, Failure, failure_of
+from drkit.errors import DrkitError, Failure, Interrupted, failure_of
 from drkit.model import DrillNote, DrillReport, Point
 from drkit.points.catalog import Catalog
 from drkit.reports import junit, page
@@ -54,6 +54,7 @@ def keep(
     """
     report = replace(report, report=str(homes[-1] / page.PAGE))
     signer: Signer | None = None
+    interruption: tuple[Interrupted, ...] = ()
     # Before it is signed, for its signature names those before it.
     said, stored = tuple(late.store(catalog, settings, homes[0].parent)), True
     report = replace(report, problems=(*report.problems, *said))
@@ -65,6 +66,7 @@ def keep(
     except (DrkitError, OSError) as error:
         # A drill host may read the repository and not write it; the drill itself is no less true.
         stored = False
+        interruption = (error,) if isinstance(error, Interrupted) else ()
         note = (
             "the report is not in the repository, so `expire` does not know of this drill: "
             f"{failure_of(error).message}{_LATER}"
@@ -79,7 +81,9 @@ def keep(
                 late.mark(home)
         except (Failure, OSError) as error:
             refused[home] = failure_of(error)
-    return _told(report, homes, refused, stored=stored)
+    kept = _told(report, homes, refused, stored=stored)
+    # Whoever has interrupted it is told that it was, when what was found is written down.
+    return replace(kept, refused=(*interruption, *kept.refused))
 
 
 def add_junit(kept: Kept, path: Path) -> Kept:

@@ -39,6 +39,7 @@ from drkit.tools.restic.output import (
     last_words,
     message_in,
     plain,
+    reasons,
     stuck_at,
     telling,
     words_below,
@@ -312,7 +313,7 @@ class Access:
                 )
             case _:
                 pass
-        words = telling(below, [plain(line) for line in completed.stderr.splitlines()])
+        words = telling(below, reasons([plain(line) for line in completed.stderr.splitlines()]))
         raise ToolFailed(failure(command, completed, words).message, hint=hint_for("\n".join(words)))
 
     def _look_at_password_file(self) -> None:

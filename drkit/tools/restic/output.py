@@ -35,6 +35,9 @@ _SINCE = re.compile(r"\((-?[\dhm]*\d+)(?:\.\d+)?(m?s) ago\)")
 _SHARE = re.compile(r"\d+/\d+")
 _SHARES = 256
 
+# What follows for a file that restic could not write: it says so of each, after the reason.
+_FOLLOWS = re.compile(r": lchown .*: no such file or directory$")
+
 # How commands mark what went wrong.
 _ERROR = re.compile(r"\b(error|fatal|panic)\b", re.IGNORECASE)
 
@@ -298,6 +301,11 @@ def telling(below: Sequence[str], own: Sequence[str]) -> list[str]:
     """
     errors = server_reason(below) or [line for line in below if _ERROR.search(line)][:1]
     return [*(errors or below[-1:]), *own[-2:]] if below else list(own[-3:])
+
+
+def reasons(lines: Sequence[str]) -> list[str]:
+    """The lines without those on what only follows from others, where there are others."""
+    return [line for line in lines if not _FOLLOWS.search(line)] or list(lines)
 
 
 def words_below(file: IO[bytes]) -> list[str]:

@@ -83,6 +83,14 @@ def test_what_restic_alone_said_is_told_as_it_is() -> None:
     assert output.telling([], ["a", "b", "c", "d"]) == ["b", "c", "d"]
 
 
+def test_what_only_follows_does_not_push_the_reason_out() -> None:
+    """Of files in a damaged pack restic says why they cannot be had, and then that they have no owner."""
+    why = "/a/data: decrypting blob <data/06220736> from 9c947b3c failed: nonce is invalid"
+    after = "/a/data: lchown /sandbox/a/data: no such file or directory"
+    assert output.reasons([why, after, after, "There were 2 errors"]) == [why, "There were 2 errors"]
+    assert output.reasons([after]) == [after]
+
+
 def test_of_very_many_words_the_first_are_read() -> None:
     file = io.BytesIO(b"pg_dump: error: first\n" + b"x" * 79 * (1 << 20))
     file.read()
