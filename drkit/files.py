@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from drkit.errors import RestoreDamaged
@@ -112,3 +114,14 @@ def writable_by_others(path: str | Path) -> str:
         if theirs or open_to_all:
             return str(each)
     return ""
+
+
+@contextlib.contextmanager
+def named_after(directory: Path) -> Iterator[None]:
+    """What the system refuses in the midst of a file, as on a full disk, is said of this directory."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(directory)
+        raise

@@ -24,6 +24,7 @@ from drkit.blobs.vault import reading as vault_reading
 from drkit.blobs.vault.reading import WORKERS
 from drkit.blobs.vault.verifying import Reading, VaultVerified, Verification
 from drkit.errors import Failure, Interrupted, PointsMissing, ToolFailed, UsageError, VaultDamaged
+from drkit.files import named_after
 from drkit.model import ALL_DATA, SOME_DATA, STRUCTURE, Point, PointManifest
 from drkit.model.reread import Reread
 from drkit.points.catalog import Catalog, open_catalog
@@ -101,7 +102,8 @@ def verify(settings: config.Config, options: VerifyOptions, listener: Listener =
     restic.require(restic.version())
     state = State(settings.site.state)
     state.prepare()
-    with private_directory(state.runs, f"verify-{os.getpid()}") as directory:
+    own = private_directory(state.runs, f"verify-{os.getpid()}")
+    with named_after(state.runs), own as directory:
         # A copy of what the repository has lost is no comfort to a machine that has no copies.
         catalog = open_catalog(settings, options.repository).without_copies(directory)
         result, missed = _Verify(settings, options, catalog, directory, listener).run()

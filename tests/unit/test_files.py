@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from drkit.errors import RestoreDamaged
-from drkit.files import make_directory, plain_file, replace_file
+from drkit.errors import RestoreDamaged, failure_of
+from drkit.files import make_directory, named_after, plain_file, replace_file
+from tests import filesystems
 
 
 def test_a_reader_keeps_the_old_file_and_the_next_gets_the_new(tmp_path: Path) -> None:
@@ -76,3 +77,12 @@ def test_a_restored_file_is_no_link_to_another(tmp_path: Path) -> None:
     for name in ("/link", "/above/dump", "/real", "/../x"):
         with pytest.raises(RestoreDamaged):
             plain_file(tmp_path, name)
+
+
+def test_a_disk_that_fills_up_in_the_midst_of_a_file_is_told_with_its_directory(tmp_path: Path) -> None:
+    with filesystems.narrow(tmp_path / "narrow", "1m") as where:
+        filesystems.fill(where)
+        file = (where / "new").open("wb", buffering=0)
+        with file, pytest.raises(OSError, match="No space left") as caught, named_after(where):
+            file.write(b"x")
+    assert failure_of(caught.value).message == f"no space is left for {where}: No space left on device"
