@@ -15,7 +15,7 @@ import pytest
 from drkit.errors import RepositoryRefused, ToolFailed
 from drkit.tools.restic import integrity
 from drkit.tools.restic.access import Access
-from drkit.tools.restic.key_file import QUICK, Cost, cost_of
+from drkit.tools.restic.key_file import Cost, cost_of
 from drkit.tools.restic.repository import Repository
 from tests import needs, rest_server
 from tests.buckets import service
