@@ -88,8 +88,8 @@ def test_a_short_campaign(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     for program in ("restic", "docker-registry", "age", "age-keygen", "cosign"):
         needs.program(program)
     log = tmp_path / "log"
-    code = command.main(["--faults", "3", "--sound", "1", "--seed", "7", "--log", str(log)])
+    code = command.main(["--faults", "2", "--sound", "1", "--seed", "7", "--log", str(log)])
     told = capsys.readouterr().out
     assert code == 0, told
-    assert "3 faults, 1 sound drills, 0 disagreements" in told
+    assert "2 faults, 1 sound drills, 0 disagreements" in told
     assert command.main(["--total", "--log", str(log)]) == 0
