@@ -10,7 +10,7 @@ import pytest
 
 from tests import filesystems
 from tests.e2e import gates, processes
-from tests.e2e.commands import Drkit, assert_error, exactly, finish
+from tests.e2e.commands import Drkit, Ended, assert_error, exactly, finish
 from tests.e2e.test_bad_input import set_in
 
 
@@ -19,6 +19,19 @@ def narrow(place: Path) -> Iterator[Path]:
     """A disk that has room for a drill of the practice site, and not for much more."""
     with filesystems.narrow(place / "full", "400m") as where:
         yield where
+
+
+def drilled_until_full(drkit: Drkit, disk: Path, *options: str) -> tuple[Ended, Path]:
+    """A drill in whose midst, when its registry serves, the disk is filled: its end, and the file."""
+    gate = gates.registry_serves(drkit)
+    process = gate.drkit.start("drill", "--json", *options)
+    try:
+        gate.wait(process)
+        filling = filesystems.fill(disk)
+    finally:
+        gate.open()
+        ended = finish(process)
+    return ended, filling
 
 
 def test_before_there_is_a_sandbox(copy: Drkit, narrow: Path) -> None:
@@ -35,14 +48,7 @@ def test_before_there_is_a_sandbox(copy: Drkit, narrow: Path) -> None:
 def test_amid_the_checks(copy: Drkit, narrow: Path) -> None:
     """What was found until then is in the report; nobody is told of a bug."""
     copy.change(lambda document: document.setdefault("drill", {}).update(directory=str(narrow)))
-    gate = gates.registry_serves(copy)
-    process = gate.drkit.start("drill", "--json")
-    try:
-        gate.wait(process)
-        filling = filesystems.fill(narrow)
-    finally:
-        gate.open()
-        ended = finish(process)
+    ended, filling = drilled_until_full(copy, narrow)
     result = ended.envelope["result"]
     assert (ended.code, result["outcome"]) == (6, "error")
     checks = {check["name"]: check["outcome"] for check in result["checks"]}
@@ -61,14 +67,7 @@ def test_amid_the_checks(copy: Drkit, narrow: Path) -> None:
 def test_where_the_report_is_to_go(copy: Drkit, narrow: Path) -> None:
     """It is printed, and in the repository: it says which place has refused it."""
     reports = narrow / "reports"
-    gate = gates.registry_serves(copy)
-    process = gate.drkit.start("drill", "--json", "--report", str(reports))
-    try:
-        gate.wait(process)
-        filesystems.fill(narrow)
-    finally:
-        gate.open()
-        ended = finish(process)
+    ended, _filling = drilled_until_full(copy, narrow, "--report", str(reports))
     full = exactly(f"no space is left for the report in {reports}: No space left on device")
     assert ended.code == 7
     assert_error(ended, "no_space", full, "make room there")
@@ -85,14 +84,7 @@ def test_the_state_directory(copy: Drkit, narrow: Path) -> None:
     shutil.move(copy.state, narrow / "state")
     copy.change(set_in("site", state=str(narrow / "state")))
     copy.change(lambda document: document.setdefault("drill", {}).update(directory=str(copy.home / "boxes")))
-    gate = gates.registry_serves(copy)
-    process = gate.drkit.start("drill", "--json")
-    try:
-        gate.wait(process)
-        filling = filesystems.fill(narrow)
-    finally:
-        gate.open()
-        ended = finish(process)
+    ended, filling = drilled_until_full(copy, narrow)
     assert ended.code == 7, ended
     result = ended.envelope["result"]
     assert (result["outcome"], result["report"]) == ("passed", None)
