@@ -18,8 +18,8 @@ from tests.e2e.commands import Drkit, wait_for
 
 _WRAPPER = """\
 #!/bin/bash
-# The first that fits, and no other.
-if [[ "$*" == {pattern} ]] && mkdir {gate}/taken 2>/dev/null; then
+# The one whose turn it is, and no other.
+if [[ "$*" == {pattern} ]] && ! mkdir {gate}/passed 2>/dev/null && mkdir {gate}/taken 2>/dev/null; then
   exec {setpriv} --pdeathsig KILL -- bash -c {script} {program} {gate} {setpriv} "$@"
 fi
 exec {program} "$@"
@@ -59,13 +59,18 @@ _SLOWLY = ': >"$gate/reached"; exec "$0" "$@" --limit-download 1 --limit-upload 
 class Gate:
     """A gate that the next run of its drkit comes to."""
 
-    def __init__(self, drkit: Drkit, program: str, pattern: str, script: str) -> None:
-        """Before every `program` whose words fit the pattern (of the shell's) the script runs instead."""
+    def __init__(self, drkit: Drkit, program: str, pattern: str, script: str, *, second: bool = False) -> None:
+        """Before the first `program` whose words fit the pattern (of the shell's) the script runs instead.
+
+        Or before the second.
+        """
         self._directory = Path(tempfile.mkdtemp(prefix="gate-", dir=drkit.home))
         # PostgreSQL's user comes here too.
         self._directory.chmod(0o1777)
         os.mkfifo(self._directory / "pipe")
         (self._directory / "pipe").chmod(0o666)
+        if not second:
+            (self._directory / "passed").mkdir()
         self._pattern = pattern
         path = drkit.surroundings["PATH"]
         wrapper = self._directory / "bin" / program
@@ -90,7 +95,9 @@ class Gate:
     def wait(self, process: subprocess.Popen[str]) -> None:
         """Wait until a run comes to the gate."""
         wait_for(lambda: self.reached() or process.poll() is not None, f"{self._pattern} is reached")
-        assert self.reached(), f"it has ended without coming to {self._pattern}"
+        if not self.reached():
+            output, errors = process.communicate()
+            raise AssertionError(f"it has ended without coming to {self._pattern}: {output}{errors}")
 
     def open(self) -> None:
         """Let the run through."""
@@ -181,6 +188,11 @@ def blobs_restored(drkit: Drkit) -> Gate:
 def before(drkit: Drkit, pattern: str) -> Gate:
     """The program with such words is about to start."""
     return Gate(drkit, "setpriv", pattern, _BEFORE)
+
+
+def before_the_second(drkit: Drkit, pattern: str) -> Gate:
+    """The program with such words is about to start once more."""
+    return Gate(drkit, "setpriv", pattern, _BEFORE, second=True)
 
 
 def after(drkit: Drkit, pattern: str) -> Gate:
