@@ -201,12 +201,15 @@ def closure_of(
     return failed(f"{found.missing:,} blobs missing, {found.size_mismatch:,} of the wrong size: {names}")
 
 
-def controls(root: Path, scratch: Path, dangling: Known = NOTHING) -> Iterator[Control | Unplanted]:
+def controls(
+    root: Path, blobs: Path, scratch: Path, dangling: Known = NOTHING
+) -> Iterator[Control | Unplanted]:
     """A flipped byte, a cut blob and a missing one, each in a copy of one restored blob; an emptied link.
 
-    And where the tree has tags, one that lost its manifest, which `dangling` must not excuse.
+    And where the tree has tags, one that lost its manifest, which `dangling` must not excuse. The blob is one
+    of those below `blobs`, which may be another root directory.
     """
-    yield from _blob_controls(root, scratch)
+    yield from _blob_controls(blobs, scratch)
     link = next(links.paths(root), None)
     if link is None:
         yield Unplanted("emptied link", "no repository has a link")

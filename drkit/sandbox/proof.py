@@ -94,7 +94,7 @@ class Proof:
 
     @property
     def _gone(self) -> str:
-        """Why there are no images any more, where the mount that they were in has ended."""
+        """Why there are no images any more, where what they were streamed from has gone."""
         return self.restored.blobs.gone if self.restored.blobs else ""
 
     def plant_faults(
@@ -148,7 +148,9 @@ class Proof:
         elif self.restored.blobs_root is not None:
             yield from tree.controls(self.directory / "controls" / "tree")
             scratch = self.directory / "controls"
-            yield from images.controls(self.restored.blobs_root, scratch, self.restored.dangling)
+            assert self.restored.blobs is not None
+            whole = self.restored.blobs.one_whole(scratch / "whole")
+            yield from images.controls(self.restored.blobs_root, whole, scratch, self.restored.dangling)
             if self._vault is not None:
                 yield from vault.controls(self._vault.shelf, self._vault.sample)
             if self.level == "full":
