@@ -30,12 +30,14 @@ from drkit.registry.storage import Tag
 from drkit.sandbox import early
 from drkit.sandbox.sample import Sample
 from drkit.tools.parallel import side_by_side
-from drkit.tools.registry import hashes_to
+from drkit.tools.registry import PATIENCE_SECONDS, hashes_to
 from drkit.tools.restic.repository import Repository
 
 STAGE = "restore blobs"
 # Where there is no room for them.
 STREAMING = "read blobs"
+# A vault is asked eight times, of which each may take a minute, with pauses in between.
+_LONG_SECONDS = 900.0
 OpenVault = Callable[[Bucketed], AbstractContextManager[VaultReader]]
 
 
@@ -86,6 +88,11 @@ class RestoredBlobs:
     def gone(self) -> str:
         """Why nothing can be said of them any more; empty as long as they are there."""
         return self.elsewhere.gone if self.elsewhere else ""
+
+    @property
+    def patience(self) -> float:
+        """How many seconds the registry may say nothing: it may wait for a vault or a repository itself."""
+        return _LONG_SECONDS if self.streamed else PATIENCE_SECONDS
 
     def small(self, digest: str) -> bytes | None:
         """See storage.read_small; raises ToolFailed where the vault cannot be read."""

@@ -195,7 +195,9 @@ class _Images:
     def _pull(self) -> Finding:
         address, harbor = self.restored.registry, self.restored.harbor
         assert address is not None
-        pull = partial(images.tags_pull, address, ledger=self.ledger, dangling=self.restored.dangling)
+        assert self.restored.blobs is not None
+        patience, known = self.restored.blobs.patience, self.restored.dangling
+        pull = partial(images.tags_pull, address, ledger=self.ledger, dangling=known, patience=patience)
         if self.restored.sample is not None:
             return pull(tags=self.restored.sample)
         if harbor is None:

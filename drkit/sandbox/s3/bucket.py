@@ -135,8 +135,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(status, "InvalidRange", "there is no such range", keep=True)
             return
         first, end = part or (0, key.size)
-        pieces = iter(()) if self.command == "HEAD" else self._pieces(key, first)
+        pieces: Iterator[bytes] = iter(())
         try:
+            if self.command != "HEAD":
+                pieces = self._pieces(key, first)
             # What cannot be read at all is told before a word is said.
             begin = next(pieces, b"")
         except DrkitError as error:
@@ -171,6 +173,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _pieces(self, key: Key, first: int) -> Iterator[bytes]:
         digest = storage.digest_of_blob(f"/{key.name}")
         if digest is not None:
+            if self.server.gone:
+                # It has been asked often enough, which takes minutes.
+                raise ToolFailed(self.server.gone)
             return self.server.data.read(digest, first)
         try:
             return iter([(self.server.root / key.name).read_bytes()[first:]])
