@@ -59,7 +59,9 @@ _SLOWLY = ': >"$gate/reached"; exec "$0" "$@" --limit-download 1 --limit-upload 
 class Gate:
     """A gate that the next run of its drkit comes to."""
 
-    def __init__(self, drkit: Drkit, program: str, pattern: str, script: str, *, second: bool = False) -> None:
+    def __init__(
+        self, drkit: Drkit, program: str, pattern: str, script: str, *, second: bool = False
+    ) -> None:
         """Before the first `program` whose words fit the pattern (of the shell's) the script runs instead.
 
         Or before the second.
