@@ -91,7 +91,7 @@ def start(root: Path, port: int, password: str) -> None:
         return
     uid, gid = _user()
     private = _make_private(root)
-    data = (root / "postgres").resolve()
+    data = data_directory(root)
     major = int((data / "PG_VERSION").read_text())
     log = root / "log" / "postgres.log"
     log.unlink(missing_ok=True)  # an old message must not be taken for a new one
@@ -107,6 +107,11 @@ def start(root: Path, port: int, password: str) -> None:
     processes.wait_until(lambda: _answers(dsn, password, data), pid=pid, log=log)
 
 
+def data_directory(root: Path) -> Path:
+    """Where the cluster keeps its data."""
+    return (root / "postgres").resolve()
+
+
 def running(root: Path) -> list[int]:
     """The server's main process, if it runs."""
     return processes.find("postgres", private_directory(root))
@@ -115,7 +120,7 @@ def running(root: Path) -> list[int]:
 def stop(root: Path, *, quick: bool = False) -> None:
     """End the server and its children; `quick` without a checkpoint, for data that is to be removed."""
     processes.stop(lambda: running(root), polite=signal.SIGQUIT if quick else signal.SIGINT)
-    for data in ((root / "postgres").resolve(), private_directory(root) / "data"):
+    for data in (data_directory(root), private_directory(root) / "data"):
         for program in ("initdb", "postgres"):  # a killed `create` may have left either
             processes.stop(partial(processes.inside, program, data), polite=signal.SIGQUIT)
 

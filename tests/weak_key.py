@@ -1,7 +1,8 @@
-"""A restic repository whose key is cheap to derive: tests do not wait half a second for each command."""
+"""A restic repository whose key is cheap to derive: a test runs a hundred commands on it."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from drkit.tools.restic import key_file
@@ -11,5 +12,9 @@ def weaken(repository: Path, password: str) -> None:
     """Wrap the master key of a local repository, which has one key file, with the least work."""
     (old,) = (repository / "keys").iterdir()
     made = key_file.with_cost(old.read_text(), password.encode(), key_file.Cost(2, 1, 1))
-    (repository / "keys" / made.id).write_bytes(made.text)
+    new = repository / "keys" / made.id
+    new.write_bytes(made.text)
+    was = old.stat()
+    new.chmod(was.st_mode)
+    os.chown(new, was.st_uid, was.st_gid)
     old.unlink()

@@ -10,8 +10,6 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import sqlparse
-
 from drkit.tools.postgres import sql
 from drkit.tools.postgres.sessions import Session
 
@@ -75,6 +73,8 @@ def parse(text: str) -> tuple[RoleStatement, ...]:
 
 
 def _statements(text: str) -> Iterator[str]:
+    import sqlparse
+
     for raw in sqlparse.split(text):
         lines = raw.splitlines()
         # psql's own commands (\restrict) and comments stand on lines of their own.

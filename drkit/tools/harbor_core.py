@@ -15,14 +15,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
-
-import httpx
 
 from drkit.errors import CoreRefuses, ToolFailed
 from drkit.logs import redact, register_secret
 from drkit.tools.deadline import within
+
+if TYPE_CHECKING:
+    import httpx
 
 _SECONDS = 60.0
 _LARGEST = 16 << 20
@@ -127,6 +128,8 @@ class Core:
 
     @contextlib.contextmanager
     def _reached(self, asked: str) -> Iterator[httpx.Client]:
+        import httpx
+
         transport = httpx.HTTPTransport(uds=str(self.socket))
         try:
             with httpx.Client(transport=transport, timeout=_SECONDS, trust_env=False) as client:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from testenv import churn, creation
+from testenv import churn, cluster, creation
 from testenv import site as sites
 from testenv.benchmark.watch import Measured, settle
 from testenv.benchmark.ways import ByHand, Stages, WithDrkit, drkit_program
@@ -123,7 +123,7 @@ def _settle(site: Site, way: Way) -> None:
         connection.autocommit = True
         connection.execute("VACUUM (ANALYZE)")
         connection.execute("CHECKPOINT")
-    settle(site.blobs, way.directory)
+    settle(site.blobs, cluster.data_directory(site.root), way.directory)
 
 
 def _facts(site: Site) -> Facts:

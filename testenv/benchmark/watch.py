@@ -75,7 +75,8 @@ def settle(*needed: Path) -> None:
     for directory in needed:
         for path in directory.rglob("*"):
             if path.is_file() and not path.is_symlink():
-                with path.open("rb") as file:
+                # A server that runs may remove what it has there.
+                with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
                     while file.read(1 << 20):
                         pass
 

@@ -18,6 +18,7 @@ from testenv import Site
 from tests import needs
 from tests.e2e import accounts, processes
 from tests.e2e.commands import Drkit, clone
+from tests.weak_key import weaken
 
 NEW_DATABASE = "restored"
 _PROGRAMS = ("restic", "docker-registry", "age", "age-keygen", "cosign", "setpriv")
@@ -100,6 +101,7 @@ def initialise(drkit: Drkit, site: Site) -> None:
         str(drkit.state),
     )
     assert drkit.ask(*words, *places)["repository_made"] is True
+    weaken(drkit.repository, drkit.restic_password.read_text().strip())
     # restic makes a directory when it needs one: without 256 empty ones a copy is quick.
     for directory in (drkit.repository / "data").iterdir():
         directory.rmdir()
