@@ -89,6 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
     timeout = _PATIENCE_SECONDS
+    # Headers and content are sent one after the other: the second would wait for an answer to the first.
+    disable_nagle_algorithm = True
 
     def version_string(self) -> str:
         """Who answers."""
