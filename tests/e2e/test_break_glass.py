@@ -225,7 +225,7 @@ def every_image_is_served(root: Path, directory: Path, images: list[tuple[str, s
 def serving(root: Path, directory: Path) -> Iterator[Path]:
     """The socket of a registry over the tree below `root`."""
     path, settings = directory / "registry.sock", directory / "registry.yml"
-    settings.write_text(sandbox_registry.settings(root, path))
+    settings.write_text(sandbox_registry.settings(sandbox_registry.directory_settings(root), path))
     process = subprocess.Popen([sandbox_registry.find(), "serve", str(settings)], stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: process.poll() is not None or listens(path), "the registry listens")
