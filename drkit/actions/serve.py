@@ -20,8 +20,9 @@ from drkit.registry import selection
 from drkit.registry.selection import Selection
 from drkit.secrets.bundle import Member
 from drkit.serving import listening
-from drkit.serving.server import RegistryServer, running
+from drkit.serving.server import RegistryServer
 from drkit.state.directory import State, new_id, private_directory
+from drkit.tools.http_server import running
 from drkit.tools.restic import mount
 from drkit.tools.restic.mount import Mount
 

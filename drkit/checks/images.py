@@ -22,7 +22,7 @@ from drkit.registry import closure, links, storage
 from drkit.registry.ledger import Ledger
 from drkit.registry.storage import Tag
 from drkit.tools.parallel import for_each
-from drkit.tools.registry import Address, Client, Descriptor
+from drkit.tools.registry import PATIENCE_SECONDS, Address, Client, Descriptor
 from drkit.tools.tally import Tally
 
 _WORKERS = min(4, os.cpu_count() or 1)
@@ -67,17 +67,23 @@ class _Tally:
         return passed(good) if self.done else not_provable(nothing)
 
 
-def tags_pull(address: Address, tags: Iterable[Tag], ledger: Ledger, dangling: Known = NOTHING) -> Finding:
+def tags_pull(
+    address: Address,
+    tags: Iterable[Tag],
+    ledger: Ledger,
+    dangling: Known = NOTHING,
+    patience: float = PATIENCE_SECONDS,
+) -> Finding:
     """Pull every tag by digest from the running registry, as a client with an empty cache would.
 
     Each manifest is read whole and hashed. Configurations and layers are so as well, once, if the ledger does
     not know them to be right on disk already, and of the first few tags in any case; for all others each
     repository is asked once whether it serves them, at their size. `dangling` knows what production did not
-    serve either.
+    serve either, `patience` is in seconds.
     """
     tally = _Tally()
     there = (tag for tag in tags if not dangling.tag(tag.repository, tag.name))
-    with Client(address) as client:
+    with Client(address, patience) as client:
         for_each(there, _Puller(client, ledger, tally, dangling).pull, _PULLERS)
     whole = f"{min(tally.done, _WHOLE):,} of them whole" if tally.done > _WHOLE else "whole"
     size = f"{tally.bytes / (1 << 20):,.1f} MiB"
@@ -201,12 +207,15 @@ def closure_of(
     return failed(f"{found.missing:,} blobs missing, {found.size_mismatch:,} of the wrong size: {names}")
 
 
-def controls(root: Path, scratch: Path, dangling: Known = NOTHING) -> Iterator[Control | Unplanted]:
+def controls(
+    root: Path, blobs: Path, scratch: Path, dangling: Known = NOTHING
+) -> Iterator[Control | Unplanted]:
     """A flipped byte, a cut blob and a missing one, each in a copy of one restored blob; an emptied link.
 
-    And where the tree has tags, one that lost its manifest, which `dangling` must not excuse.
+    And where the tree has tags, one that lost its manifest, which `dangling` must not excuse. The blob is one
+    of those below `blobs`, which may be another root directory.
     """
-    yield from _blob_controls(root, scratch)
+    yield from _blob_controls(blobs, scratch)
     link = next(links.paths(root), None)
     if link is None:
         yield Unplanted("emptied link", "no repository has a link")

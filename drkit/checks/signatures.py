@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import secrets as random_secrets
@@ -23,7 +22,6 @@ from drkit.tools.registry import parse_manifest
 
 # So many are tried before the key is said to have signed none of them.
 _MOST = 1000
-_LARGEST = 4 << 20
 
 _TAG = re.compile(r"sha256-(?P<digits>[0-9a-f]{64})(?P<signature>\.sig)?")
 
@@ -32,12 +30,13 @@ Signatures = Callable[[], Iterable[StoredSignature]]
 
 @dataclass(frozen=True)
 class Signed:
-    """What the check of stored signatures works on: the restored tree, and where signatures are listed.
+    """What the check of stored signatures works on: restored blobs, and where signatures are listed.
 
-    `directory` is private; `sampled` says that only some of the images were restored.
+    `read` is as storage.read_small, of the restored images. `directory` is private; `sampled` says that only
+    some of the images were restored.
     """
 
-    root: Path
+    read: Callable[[str], bytes | None]
     listed: Signatures
     directory: Path
     sampled: bool
@@ -177,13 +176,13 @@ def one_verifies(public: Mapping[str, bytes], signed: Signed) -> Finding:
     for stored in signed.listed():
         if tried >= _MOST:
             break
-        manifest = _read(signed.root, stored.digest)
+        manifest = signed.read(stored.digest)
         if manifest is None:
             absent += 1
             continue
         for signature in cosign.signatures(manifest):
             tried += 1
-            payload = _read(signed.root, signature.payload)
+            payload = signed.read(signature.payload)
             found = _match(public, signature, payload, stored) if payload is not None else None
             if found is not None and payload is not None:
                 return _confirmed(found, public[found], signature, payload, stored, signed)
@@ -234,7 +233,7 @@ def _program_agrees(
         return None
     if signature.value:
         return cosign.program_verifies(public, signature, payload, signed.directory)
-    image = _read(signed.root, stored.subject)
+    image = signed.read(stored.subject)
     if image is None:
         return None
     return cosign.program_verifies_bundle(public, payload, image, signed.directory)
@@ -251,12 +250,12 @@ def listed_in(root: Path) -> Iterator[StoredSignature]:
         found = _TAG.fullmatch(tag.name)
         if found is None:
             continue
-        digests = [tag.digest] if found["signature"] else _children(_read(root, tag.digest))
+        digests = [tag.digest] if found["signature"] else _children(storage.read_small(root, tag.digest))
         for digest in digests:
             seen.add((tag.repository, digest))
             yield StoredSignature(tag.repository, digest, f"sha256:{found['digits']}")
     for repository, digest in links.revisions(root):
-        subject = _subject_of(_read(root, digest))
+        subject = _subject_of(storage.read_small(root, digest))
         if subject and (repository, digest) not in seen:
             yield StoredSignature(repository, digest, subject)
 
@@ -276,18 +275,6 @@ def _subject_of(manifest: bytes | None) -> str | None:
         return str(json.loads(manifest)["subject"]["digest"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-
-
-def _read(root: Path, digest: str) -> bytes | None:
-    """A small blob of the restored tree; None where it is not there, is large, or holds other bytes."""
-    path = storage.blob_path(root, digest)
-    try:
-        if path.stat().st_size > _LARGEST:
-            return None
-        data = path.read_bytes()
-    except OSError:
-        return None
-    return data if f"sha256:{hashlib.sha256(data).hexdigest()}" == digest else None
 
 
 def controls(

@@ -118,7 +118,7 @@ class DrillReport:
     reread: tuple[Reread, ...] = ()
     # When the first image had been pulled, where that was while others were still being restored.
     first_pull_seconds: float | None = None
-    # There was no room for the images: they were read as a stream, and served from the repository.
+    # There was no room for the images: they were read as a stream, and served from the repository or vault.
     streamed: bool = False
 
 

@@ -12,6 +12,8 @@ from drkit.tools.registry import Descriptor, hashes_to, parse_manifest
 
 # No registry takes a longer one (distribution, registry/handlers: maxManifestBodySize).
 LARGEST = 4 << 20
+# Every manifest says its schema's version, but for OCI's withdrawn artifact manifest.
+_MARK = re.compile(rb'"schemaVersion"|artifact\.manifest')
 _DIGEST = re.compile(r"[a-z0-9+._-]+:[0-9a-f]{32,128}")
 
 
@@ -67,6 +69,11 @@ def needs(digest: str, data: bytes) -> Needs:
         raise ToolFailed(f"{digest} is not a manifest: it names nothing")
     here = tuple(blob for blob in found.blobs if not blob.foreign)
     return Needs(found.children, here, tuple(blob for blob in found.blobs if blob.only_urls))
+
+
+def may_be_one(data: bytes) -> bool:
+    """Whether a blob of these bytes may be a manifest; of what is none this is hardly ever said."""
+    return len(data) <= LARGEST and data.lstrip()[:1] == b"{" and _MARK.search(data) is not None
 
 
 def _may_be_empty(data: bytes) -> bool:

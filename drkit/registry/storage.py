@@ -11,6 +11,7 @@ No part of a repository's name begins with `_`, but a tag may be called anything
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
@@ -27,6 +28,8 @@ REPOSITORIES = TREE / "repositories"
 _TRUNK = frozenset(map(str, (*TREE.parents, TREE, BLOBS, REPOSITORIES)))
 _BRANCHES = (f"{BLOBS}/", f"{REPOSITORIES}/")
 
+# Blobs of at most so many bytes are read into memory.
+SMALL = 4 << 20
 _BLOB_LENGTH = len("/blobs/sha256/ab//data") + 64
 _BELOW_TOP = len("ab//data") + 64
 _BLOB = re.compile(r"/blobs/sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})/data$")
@@ -57,6 +60,18 @@ def is_digest(text: str) -> bool:
 def blob_path(root: Path, digest: str) -> Path:
     """Where a blob's bytes stand below the registry's root directory."""
     return Path(f"{root}/{_blob_name(digest)}")
+
+
+def read_small(root: Path, digest: str) -> bytes | None:
+    """A small blob of the tree; None where it is not there, is larger than SMALL, or holds other bytes."""
+    path = blob_path(root, digest)
+    try:
+        if path.stat().st_size > SMALL:
+            return None
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return data if f"sha256:{hashlib.sha256(data).hexdigest()}" == digest else None
 
 
 def blob_name(digest: str) -> PurePosixPath:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from drkit.blobs import inventory
 from drkit.blobs.bucket import links_archive
@@ -17,6 +18,7 @@ from drkit.blobs.inventory import Entry
 from drkit.blobs.units.executors import Executor
 from drkit.blobs.vault import fetching as bucket_restore
 from drkit.blobs.vault import reading as vault_reading
+from drkit.blobs.vault.data import VaultData
 from drkit.blobs.vault.fetching import Fetched
 from drkit.blobs.vault.reading import VaultReader
 from drkit.model import Bucketed
@@ -28,12 +30,14 @@ from drkit.registry.storage import Tag
 from drkit.sandbox import early
 from drkit.sandbox.sample import Sample
 from drkit.tools.parallel import side_by_side
-from drkit.tools.restic.mount import Mount
+from drkit.tools.registry import PATIENCE_SECONDS, hashes_to
 from drkit.tools.restic.repository import Repository
 
 STAGE = "restore blobs"
-# A blob up to this size is read once more, to plant a fault in.
-_SMALL = 4 << 20
+# Where there is no room for them.
+STREAMING = "read blobs"
+# A vault is asked eight times, of which each may take a minute, with pauses in between.
+_LONG_SECONDS = 900.0
 OpenVault = Callable[[Bucketed], AbstractContextManager[VaultReader]]
 
 
@@ -52,27 +56,66 @@ class FromVault:
         return f"{self.shelf.place.where}{other}"
 
 
+class Elsewhere(Protocol):
+    """Where blobs are that are on no disk of the sandbox."""
+
+    @property
+    def gone(self) -> str:
+        """Why they cannot be read any more; empty as long as they can."""
+
+
 @dataclass(frozen=True)
 class RestoredBlobs:
     """The registry's root directory, what was no part of it, and what is to be said of a vault.
 
-    Blobs that were `streamed` are on no disk: the root is in a `mount` of the repository.
+    Blobs that were `streamed` are on no disk, but where they come `elsewhere` from: the root is in a mount of
+    the repository; or it has links, manifests, and empty files as long as the blobs of a vault, of which
+    `data` has the bytes.
     """
 
     root: Path
     cleaned: Cleaned
     vault: FromVault | None = None
-    mount: Mount | None = None
+    elsewhere: Elsewhere | None = None
+    data: VaultData | None = None
 
     @property
     def streamed(self) -> bool:
         """Whether they are on no disk."""
-        return self.mount is not None
+        return self.elsewhere is not None
 
     @property
     def gone(self) -> str:
         """Why nothing can be said of them any more; empty as long as they are there."""
-        return self.mount.gone if self.mount else ""
+        return self.elsewhere.gone if self.elsewhere else ""
+
+    @property
+    def patience(self) -> float:
+        """How many seconds the registry may say nothing: it may wait for a vault or a repository itself."""
+        return _LONG_SECONDS if self.streamed else PATIENCE_SECONDS
+
+    def small(self, digest: str) -> bytes | None:
+        """See storage.read_small; raises ToolFailed where the vault cannot be read."""
+        found = storage.read_small(self.root, digest)
+        if found is not None or self.data is None:
+            return found
+        size = _size(self.root, digest)
+        if size is None or size > storage.SMALL:
+            return None
+        data = b"".join(self.data.read(digest, 0))
+        return data if hashes_to(data, digest) else None
+
+    def one_whole(self, scratch: Path) -> Path:
+        """A root directory in which a small blob has its bytes, if there is one; it may be `scratch`."""
+        if self.data is None:
+            return self.root
+        for digest, size in storage.stored_blobs(self.root):
+            if 0 < size <= storage.SMALL and (data := self.small(digest)) is not None:
+                path = storage.blob_path(scratch, digest)
+                path.parent.mkdir(parents=True)
+                path.write_bytes(data)
+                break
+        return scratch
 
 
 @dataclass(frozen=True)
@@ -103,7 +146,9 @@ class BlobsBuilder:
     def restore(self, wanted: Sample | None = None) -> RestoredBlobs:
         """All blobs and links, or those of a sample alone. Raises RestoreDamaged, the tools' errors."""
         if self.files.manifest.bucket is not None:
-            return self._from_vault(self.files.manifest.bucket, wanted)
+            return self.from_vault(
+                self.stack.enter_context(self.open_vault(self.files.manifest.bucket)), wanted
+            )
         if wanted is None:
             paths = self.repository.restored_files(*self._whence, keep=True, listener=self.listener)
             hash_arriving(paths, self.root, self.ledger)
@@ -140,13 +185,15 @@ class BlobsBuilder:
         # At once: behind a link would be production, or nothing, and what is read there proves nothing.
         clean(self.root, cut_links=False, found=self.cleaned)
 
-    def _from_vault(self, bucketed: Bucketed, wanted: Sample | None) -> RestoredBlobs:
+    def from_vault(
+        self, shelf: VaultReader, wanted: Sample | None, bare: Callable[[str, str], object] | None = None
+    ) -> RestoredBlobs:
+        """The same of a point whose blobs are in the open vault; see fetching.fetch for `bare`."""
         root = self.root
-        shelf = self.stack.enter_context(self.open_vault(bucketed))
         listed = inventory.from_lines(self.files.lines("inventory", "inventory"))
         entries = _Noting(vault_reading.checked(listed), wanted.digests if wanted else None)
         total = self.files.manifest.need("inventory", "inventory").bytes if wanted is None else None
-        meter = Meter(self.listener, STAGE, total)
+        meter = Meter(self.listener, STAGE if bare is None else STREAMING, total)
         links = self.files.manifest.need("links", "links")
         archive = links_archive.read(self.repository.read(links.snapshot, links.path))
         if wanted is not None:
@@ -154,13 +201,22 @@ class BlobsBuilder:
 
         def fetch() -> Fetched:
             arrived, executor = self.ledger.confirm, self.executor
-            return bucket_restore.fetch(shelf, entries, root, meter, arrived=arrived, executor=executor)
+            return bucket_restore.fetch(
+                shelf, entries, root, meter, arrived=arrived, executor=executor, bare=bare
+            )
 
         with side_by_side() as tasks:
             blobs = tasks.begin("blobs", fetch)
             unpacked = tasks.begin("links", lambda: links_archive.unpack(archive, root))
         fetched, _ = blobs(), unpacked()
         return RestoredBlobs(root, Cleaned(), FromVault(shelf, fetched, entries.sample))
+
+
+def _size(root: Path, digest: str) -> int | None:
+    try:
+        return storage.blob_path(root, digest).stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _of_repositories(links: Iterable[Link], names: Collection[str]) -> Iterator[Link]:
@@ -179,6 +235,6 @@ class _Noting:
     def __iter__(self) -> Iterator[Entry]:
         for entry in self._entries:
             if self._wanted is None or entry.digest in self._wanted:
-                if self.sample is None and 0 < entry.size <= _SMALL:
+                if self.sample is None and 0 < entry.size <= storage.SMALL:
                     self.sample = entry
                 yield entry

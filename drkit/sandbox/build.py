@@ -18,18 +18,20 @@ from drkit.database import clients, load, swap
 from drkit.errors import DrillError, Failure, RestoreDamaged
 from drkit.files import make_directory, plain_file
 from drkit.harbor import tables
-from drkit.model import DatabaseEvidence, Level, Outcome
+from drkit.model import Bucketed, DatabaseEvidence, Level, Outcome
 from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener
 from drkit.registry.ledger import Ledger
 from drkit.registry.storage import Tag
 from drkit.sandbox import container as sandbox_container
-from drkit.sandbox import early, streaming, zot
+from drkit.sandbox import early, zot
 from drkit.sandbox import postgres as sandbox_postgres
 from drkit.sandbox import registry as sandbox_registry
 from drkit.sandbox import sample as samples
-from drkit.sandbox.blobs import STAGE, BlobsBuilder, OpenVault, RestoredBlobs
+from drkit.sandbox.blobs import STAGE, STREAMING, BlobsBuilder, OpenVault, RestoredBlobs
 from drkit.sandbox.hiding import NOTHING_HIDDEN, Hidden
+from drkit.sandbox.s3.bucket import TreeBucket
+from drkit.sandbox.s3.streaming import StreamedVault
 from drkit.sandbox.streaming import StreamedBlobs
 from drkit.secrets import capture
 from drkit.secrets.bundle import Bundle
@@ -203,8 +205,11 @@ class Builder:
             parts["blobs"] = tasks.begin("blobs", bring)
         return parts
 
-    def _serve(self, root: Path) -> None:
-        """Start the registry: zot only where it is on this machine, for its layouts can be read without."""
+    def _serve(self, root: Path, bucket: TreeBucket | None = None) -> None:
+        """Start the registry, which may read a bucket.
+
+        zot only where it is on this machine, for its layouts can be read without.
+        """
         with self.stopwatch.stage("start registry"):
             if self.files.manifest.storage == "oci":
                 found = zot.find(self.registry_program)
@@ -216,7 +221,8 @@ class Builder:
             else:
                 program = sandbox_registry.find(self.registry_program)
                 version = sandbox_registry.version(program)
-                started = sandbox_registry.serving(root, self.directory, self.hidden, program)
+                images = bucket.settings if bucket else sandbox_registry.directory_settings(root)
+                started = sandbox_registry.serving(images, self.directory, self.hidden, program)
                 self.restored.registry = self.stack.enter_context(started)
         self.restored.registry_version = version
 
@@ -287,8 +293,10 @@ class Builder:
             self.restored.sealed = sealed
 
     def _every_blob(self) -> None:
-        """Restore the blobs; where there is no room for them, read and serve them from the repository."""
-        if self.streamed:
+        """Restore the blobs; where there is no room for them, read and serve them from where they are."""
+        if self.streamed and self.files.manifest.bucket is not None:
+            self._stream_vault(self.files.manifest.bucket)
+        elif self.streamed:
             self._stream()
         else:
             self._restore_blobs()
@@ -302,8 +310,18 @@ class Builder:
         listed, known = self.restored.image_list, self.restored.dangling
         first = early.bring_one(root, listed, known, lambda _repositories, _digests: None)
         self._serve(root)
-        with self._pulling(first), self.stopwatch.stage(streaming.STAGE):
+        with self._pulling(first), self.stopwatch.stage(STREAMING):
             self.restored.blobs = builder.read(mounted, root)
+
+    def _stream_vault(self, bucketed: Bucketed) -> None:
+        """Let the registry read a bucket that shows what was proved of the vault by then."""
+        builder = self._blobs_builder()
+        with self.stopwatch.stage("open the vault"):
+            vault = StreamedVault(builder, self.stack.enter_context(self.open_vault(bucketed)))
+            bucket = vault.open()
+        self._serve(builder.root, bucket)
+        with self.stopwatch.stage(STREAMING):
+            self.restored.blobs = vault.read(bucket)
 
     def _restore_blobs(self) -> None:
         """Restore one image, serve it, and restore all others meanwhile; of layouts all, then serve them."""

@@ -94,7 +94,7 @@ class Proof:
 
     @property
     def _gone(self) -> str:
-        """Why there are no images any more, where the mount that they were in has ended."""
+        """Why there are no images any more, where what they were streamed from has gone."""
         return self.restored.blobs.gone if self.restored.blobs else ""
 
     def plant_faults(
@@ -148,7 +148,9 @@ class Proof:
         elif self.restored.blobs_root is not None:
             yield from tree.controls(self.directory / "controls" / "tree")
             scratch = self.directory / "controls"
-            yield from images.controls(self.restored.blobs_root, scratch, self.restored.dangling)
+            assert self.restored.blobs is not None
+            whole = self.restored.blobs.one_whole(scratch / "whole")
+            yield from images.controls(self.restored.blobs_root, whole, scratch, self.restored.dangling)
             if self._vault is not None:
                 yield from vault.controls(self._vault.shelf, self._vault.sample)
             if self.level == "full":
@@ -193,7 +195,9 @@ class _Images:
     def _pull(self) -> Finding:
         address, harbor = self.restored.registry, self.restored.harbor
         assert address is not None
-        pull = partial(images.tags_pull, address, ledger=self.ledger, dangling=self.restored.dangling)
+        assert self.restored.blobs is not None
+        patience, known = self.restored.blobs.patience, self.restored.dangling
+        pull = partial(images.tags_pull, address, ledger=self.ledger, dangling=known, patience=patience)
         if self.restored.sample is not None:
             return pull(tags=self.restored.sample)
         if harbor is None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from drkit.errors import ToolFailed, ToolMissing
 from drkit.sandbox.hiding import NOTHING_HIDDEN, Hidden
@@ -40,8 +41,13 @@ def version(program: str) -> str:
     return f"{Path(program).name} {said[-1]}" if said else Path(program).name
 
 
-def settings(root: Path, address: Path) -> str:
-    """The registry's configuration (YAML, of which JSON is a part).
+def directory_settings(root: Path) -> Mapping[str, Any]:
+    """What the configuration says of a storage tree in a directory."""
+    return {"filesystem": {"rootdirectory": str(root)}}
+
+
+def settings(images: Mapping[str, Any], address: Path) -> str:
+    """The registry's configuration (YAML, of which JSON is a part); `images` says where those are.
 
     No cache: a cached descriptor would hide a blob that is not there.
     """
@@ -50,7 +56,7 @@ def settings(root: Path, address: Path) -> str:
             "version": "0.1",
             "log": {"level": "error", "accesslog": {"disabled": True}},
             "storage": {
-                "filesystem": {"rootdirectory": str(root)},
+                **images,
                 "maintenance": {"readonly": {"enabled": True}, "uploadpurging": {"enabled": False}},
             },
             "http": {"net": "unix", "addr": str(address)},
@@ -61,15 +67,20 @@ def settings(root: Path, address: Path) -> str:
 
 @contextlib.contextmanager
 def serving(
-    root: Path, directory: Path, hidden: Hidden = NOTHING_HIDDEN, program: str | None = None
+    images: Mapping[str, Any],
+    directory: Path,
+    hidden: Hidden = NOTHING_HIDDEN,
+    program: str | None = None,
 ) -> Iterator[Path]:
-    """The socket of a registry that serves the tree below `root` and sees nothing `hidden`.
+    """The socket of a registry that serves what `settings` says of images, and sees nothing `hidden`.
 
     Raises ToolMissing, ToolFailed.
     """
     address = directory / "registry.sock"
     file = directory / "registry.yml"
-    file.write_text(settings(root, address), encoding="utf-8")
+    # The key of a bucket may be in it.
+    file.touch(mode=0o600)
+    file.write_text(settings(images, address), encoding="utf-8")
     # It takes 4 MiB for each blob that it opens: to collect that only when there is much halves its work.
     memory = {"GOGC": "off", "GOMEMLIMIT": "256MiB"}
     # From 3.0 on it sends traces to a collector, and fills its log where there is none.

@@ -71,11 +71,11 @@ class SecretProof:
 
     @property
     def _signed(self) -> signatures.Signed | None:
-        root = self.restored.blobs_root
-        if root is None:
+        blobs = self.restored.blobs
+        if blobs is None:
             return None
         sampled = self.restored.sample is not None
-        return signatures.Signed(root, self._signatures, self.directory / "signature", sampled)
+        return signatures.Signed(blobs.small, self._signatures, self.directory / "signature", sampled)
 
     def _signatures(self) -> Iterable[StoredSignature]:
         harbor = self.restored.harbor

@@ -16,14 +16,12 @@ from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, Meter
 from drkit.registry import storage
 from drkit.registry.ledger import Ledger
-from drkit.sandbox.blobs import RestoredBlobs
+from drkit.sandbox.blobs import STREAMING, RestoredBlobs
 from drkit.tools.restic import mount
 from drkit.tools.restic.mount import Mount
 from drkit.tools.restic.output import Node
 from drkit.tools.restic.repository import Repository
 from drkit.tools.tar import stream
-
-STAGE = "read blobs"
 
 
 @dataclass
@@ -58,7 +56,7 @@ class StreamedBlobs:
 
         Raises ToolFailed that names the blob which cannot be read.
         """
-        meter = Meter(self.listener, STAGE, self._part.bytes)
+        meter = Meter(self.listener, STREAMING, self._part.bytes)
         if self._has_blobs:
             try:
                 self._read_all(meter)
@@ -69,7 +67,7 @@ class StreamedBlobs:
                     " `drkit verify --read-data-subset 100%`, which names all that is damaged there",
                     hint=error.hint,
                 ) from None
-        return RestoredBlobs(root, self._found, mount=mounted)
+        return RestoredBlobs(root, self._found, elsewhere=mounted)
 
     def _read_all(self, meter: Meter) -> None:
         whence = f"{self._part.snapshot}:{self._part.path}"

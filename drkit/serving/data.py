@@ -1,20 +1,15 @@
-"""Where the bytes of blobs are: in a storage tree, or in a vault by a point's inventory."""
+"""Where the bytes of blobs are; those in a vault, by a point's inventory, are VaultData's."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from drkit.blobs import inventory
-from drkit.blobs.inventory import Entry
-from drkit.blobs.vault.reading import VaultReader
-from drkit.errors import ObjectMissing, ToolFailed
+from drkit.errors import ToolFailed
 from drkit.registry import storage
-from drkit.tools.sorted_lines import SortedLines
 
 _PIECE = 1 << 20
 
@@ -66,49 +61,3 @@ class TreeData:
 
     def wrong(self, digest: str) -> None:
         """See Data: a snapshot stays as it is."""
-
-
-class VaultData:
-    """Those of a vault, as the inventory in a file names them: sorted, a line a blob."""
-
-    def __init__(self, reader: VaultReader, listed: Path) -> None:
-        self._reader = reader
-        self._listed = SortedLines(listed, "the inventory of the vault")
-
-    def close(self) -> None:
-        """Let go of the inventory."""
-        self._listed.close()
-
-    def size(self, digest: str) -> int | None:
-        """See Data."""
-        found = self._entry(digest)
-        return None if found is None else found.size
-
-    def read(self, digest: str, first: int) -> Iterator[bytes]:
-        """See Data: of the copies that the vault has of it, the first that is there."""
-        found = self._entry(digest)
-        for copy in self._reader.copies(found) if found else ():
-            pieces = self._reader.read(copy)
-            with contextlib.suppress(ObjectMissing):
-                begin = next(pieces, b"")
-                yield from _from(first, itertools.chain([begin], pieces))
-                return
-        raise ToolFailed(f"the vault does not have {digest}", hint="run `drkit verify`")
-
-    def wrong(self, digest: str) -> None:
-        """See Data: the vault remembers it, and the next backup copies it again."""
-        self._reader.faults.note(digest)
-
-    def _entry(self, digest: str) -> Entry | None:
-        """The entry of a digest."""
-        line = next(self._listed.since(lambda line: inventory.entry(line).digest >= digest), None)
-        found = None if line is None else inventory.entry(line)
-        return found if found and found.digest == digest else None
-
-
-def _from(first: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """What comes after so many bytes."""
-    for piece in pieces:
-        if first < len(piece):
-            yield piece[first:]
-        first = max(0, first - len(piece))

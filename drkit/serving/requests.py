@@ -24,7 +24,6 @@ _PATHS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("manifest", re.compile(rf"/v2/{_NAME}/manifests/(?P<reference>{_TAG}|{_DIGEST})")),
     ("blob", re.compile(rf"/v2/{_NAME}/blobs/(?P<reference>{_DIGEST})")),
 )
-_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _MOST = 1000
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _INDEX = "application/vnd.oci.image.index.v1+json"
@@ -69,22 +68,6 @@ def parse(target: str) -> Request | None:
 
 def _count(text: str) -> int:
     return min(int(text), _MOST) if text.isascii() and text.isdecimal() else _MOST
-
-
-def start_of(header: str | None, size: int) -> tuple[int, int] | None:
-    """First byte and the one after the last, of a `Range` header for something of this size.
-
-    None where there is no such header, or one that a server may pass over (RFC 9110, 14.2); raises
-    ValueError where no byte of it is there.
-    """
-    found = _RANGE.fullmatch(header or "")
-    if not found:
-        return None
-    first = int(found[1])
-    end = min(int(found[2]) + 1, size) if found[2] else size
-    if first >= end:
-        raise ValueError(header)
-    return first, end
 
 
 def media_type(data: bytes) -> str:

@@ -6,14 +6,12 @@ import base64
 import hmac
 import json
 import logging
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -21,14 +19,13 @@ from drkit.errors import ConfigError, DrkitError, WrongBytes
 from drkit.serving import requests
 from drkit.serving.images import Images
 from drkit.serving.requests import Request
+from drkit.tools import byte_range
+from drkit.tools.http_server import Server
 
 log = logging.getLogger(__name__)
 
 # Seconds that a client may say nothing, or take nothing.
 _PATIENCE = 60.0
-_HANDSHAKE = 10.0
-# More at once wait until one of them has ended.
-_CONNECTIONS = 256
 _LITTLE = 64 << 10
 
 
@@ -54,89 +51,36 @@ class _Answer:
     length: int = 0
 
 
-class RegistryServer(ThreadingHTTPServer):
+class RegistryServer(Server):
     """Serves images at an address; without a `password` to everybody, with `tls` as HTTPS alone."""
-
-    daemon_threads = True
-    request_queue_size = 128
 
     def __init__(
         self, address: tuple[str, int], images: Images, *, password: str | None, tls: ssl.SSLContext | None
     ) -> None:
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.images = images
         self.password = password
         self.served = Served()
-        self._tls = tls
         self._counting = threading.Lock()
-        self._open: set[socket.socket] = set()
-        self._room = threading.BoundedSemaphore(_CONNECTIONS)
         try:
-            super().__init__(address, _Handler)
+            super().__init__(address, _Handler, tls)
         except OSError as error:
             raise ConfigError(
                 f"cannot listen on {address[0]}, port {address[1]}: {error.strerror}",
                 hint="choose another address with --listen ADDRESS:PORT",
             ) from None
 
-    @property
-    def port(self) -> int:
-        """The port that it listens on."""
-        return int(self.server_address[1])
-
     def count(self, change: Callable[[Served], object]) -> None:
         """Change what was served, one thread at a time."""
         with self._counting:
             change(self.served)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread of its own; where there is no room for long, it is closed."""
-        if self._room.acquire(timeout=_HANDSHAKE):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """What such a thread does."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._room.release()
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Shake hands here, and not where all connections are accepted: a slow client delays nobody else."""
-        if self._tls is None:
-            self._converse(request, client_address)
-            return
-        request.settimeout(_HANDSHAKE)
-        with self._tls.wrap_socket(request, server_side=True) as secured:
-            self._converse(secured, client_address)
-
-    def _converse(self, connection: socket.socket, client_address: Any) -> None:
-        with self._counting:
-            self._open.add(connection)
-        try:
-            super().finish_request(connection, client_address)
-        finally:
-            with self._counting:
-                self._open.discard(connection)
-
-    def cut(self) -> None:
-        """End all connections: whoever reads for one lets go of its files then."""
-        with self._counting:
-            for connection in self._open:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, _request: Any, client_address: Any) -> None:
-        """A client that goes away, or speaks no TLS, is none of our errors."""
-        log.debug("the connection of %s ended in an error", client_address[0], exc_info=True)
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: RegistryServer
     protocol_version = "HTTP/1.1"
     timeout = _PATIENCE
+    # Headers and content are sent one after the other: the second would wait for an answer to the first.
+    disable_nagle_algorithm = True
 
     def version_string(self) -> str:
         """Who answers."""
@@ -240,7 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
             ("Accept-Ranges", "bytes"),
         )
         try:
-            part = requests.start_of(self.headers.get("Range"), blob.size)
+            part = byte_range.start_of(self.headers.get("Range"), blob.size)
         except ValueError:
             said = _error(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "SIZE_INVALID", "no such range")
             return _with(said, ("Content-Range", f"bytes */{blob.size}"))
@@ -321,18 +265,3 @@ def _page(path: str, key: str, shown: list[str], found: list[str], request: Requ
         query = urlencode({"last": found[-1], "n": request.most}, quote_via=quote)
         headers = (("Link", f'<{path}?{query}>; rel="next"'),)
     return _Answer(HTTPStatus.OK, body=json.dumps({**more, key: shown}).encode(), headers=headers)
-
-
-@contextmanager
-def running(server: RegistryServer) -> Iterator[None]:
-    """Serve until the block ends; connections that are open then are cut."""
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.cut()
-        with suppress(OSError):
-            server.server_close()

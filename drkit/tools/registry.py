@@ -32,7 +32,7 @@ MANIFEST_TYPES = (
 )
 _LARGEST_MANIFEST = 64 << 20
 _PIECE = 1 << 20
-_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0
 _ALGORITHMS = ("sha256", "sha384", "sha512")
 
 
@@ -89,11 +89,13 @@ Address = Path | Loopback
 class Client:
     """A registry of drkit's own, for several threads at once.
 
-    Every method raises ToolFailed with what was asked and came back, NotServed for a 404.
+    Every method raises ToolFailed with what was asked and came back, or that nothing came for `patience`
+    seconds; NotServed for a 404.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, patience: float = PATIENCE_SECONDS) -> None:
         self._address = address
+        self._patience = patience
         self._own = threading.local()
         self._opened: list[_Connection] = []
 
@@ -178,7 +180,7 @@ class Client:
     def _connection(self) -> _Connection:
         """This thread's own; it opens itself at its first request, and again after it was closed."""
         if not hasattr(self._own, "connection"):
-            self._own.connection = _Connection(self._address)
+            self._own.connection = _Connection(self._address, self._patience)
             self._opened.append(self._own.connection)
         found: _Connection = self._own.connection
         return found
@@ -190,18 +192,18 @@ class _Connection(HTTPConnection):
     The standard library's client: a blob of 64 KiB costs the machine a fifth of what it does with httpx.
     """
 
-    def __init__(self, address: Address) -> None:
-        super().__init__("localhost", timeout=_SECONDS)
+    def __init__(self, address: Address, patience: float) -> None:
+        super().__init__("localhost", timeout=patience)
         self._address = address
 
     def connect(self) -> None:
         """Open it."""
         if isinstance(self._address, Loopback):
-            plain = socket.create_connection(("127.0.0.1", self._address.port), timeout=_SECONDS)
+            plain = socket.create_connection(("127.0.0.1", self._address.port), timeout=self.timeout)
             self.sock = self._address.tls.wrap_socket(plain, server_hostname="127.0.0.1")
             return
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(_SECONDS)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._address))
 
     def ask(self, method: str, path: str, headers: Mapping[str, str]) -> HTTPResponse:

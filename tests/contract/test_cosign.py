@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -234,7 +235,7 @@ def attested(root: Path, made: Made) -> StoredSignature:
 
 
 def look(root: Path, made: Made, *found: StoredSignature, sampled: bool = False) -> tuple[str, str]:
-    signed = signatures.Signed(root, lambda: found, root / "scratch", sampled)
+    signed = signatures.Signed(partial(storage.read_small, root), lambda: found, root / "scratch", sampled)
     checks = signatures.checks(members(made), tuple, signed)
     finding = next(check for check in checks if check.kind is CheckKind.SIGNATURE).look()
     return finding.outcome.value, finding.detail
@@ -319,7 +320,9 @@ def test_nothing_to_try(made: Made, tmp_path: Path) -> None:
 
 def test_every_planted_fault_is_caught(made: Made, tmp_path: Path) -> None:
     found = simple(tmp_path, made)
-    signed = signatures.Signed(tmp_path, lambda: [found], tmp_path / "scratch", sampled=False)
+    signed = signatures.Signed(
+        partial(storage.read_small, tmp_path), lambda: [found], tmp_path / "scratch", sampled=False
+    )
     outcomes = dict.fromkeys((CheckKind.SIGNING_KEYS, CheckKind.SIGNATURE), Outcome.PASSED)
     controls = signatures.controls(members(made), signed, outcomes)
     results = [control.run() for control in controls if isinstance(control, Control)]

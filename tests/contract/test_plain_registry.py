@@ -120,7 +120,7 @@ class Point:
         ledger = Ledger(ledger_file)
         socket = Path(tempfile.mkdtemp(dir="/var/tmp"))
         try:
-            with registry.serving(self.root, socket) as served:
+            with registry.serving(registry.directory_settings(self.root), socket) as served:
                 pulled = images.tags_pull(served, storage.tags(self.root), ledger, self.known)
             every = manifests.images_in(self.root)
             return {

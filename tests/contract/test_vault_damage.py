@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from drkit.blobs import inventory
 from drkit.blobs.inventory import Entry
 from drkit.blobs.vault import damage, verifying
 from drkit.blobs.vault import fetching as bucket_restore
+from drkit.blobs.vault.data import VaultData
 from drkit.blobs.vault.reading import VaultReader, key_of
 from drkit.errors import ToolFailed
 from drkit.model import BucketPlace
@@ -91,8 +94,8 @@ def test_a_damaged_blob_is_copied_again_by_the_next_backup(
         assert found.copied.copied == 1
         said = " / ".join(found.warnings)
         assert (
-            f"1 blobs that were found damaged in the vault were copied again from production: {entry.digest}"
-            in said
+            "blobs that were found damaged in the vault were copied again from production (1):"
+            f" {entry.digest}" in said
         )
         assert (
             f"production does not have them any more, so that older points cannot bring them back: {gone}"
@@ -101,6 +104,16 @@ def test_a_damaged_blob_is_copied_again_by_the_next_backup(
         assert {hashlib.sha256(data).hexdigest() for data in bench.kept().values()} == {
             digest.removeprefix("sha256:") for digest in digests
         }
+
+
+def read_as_found(shelf: VaultReader, entry: Entry, directory: Path) -> bytes:
+    """What comes of a blob later where nothing of it was kept when it was found right."""
+    directory.mkdir()
+    listed, right = directory / "inventory.jsonl", dict[str, str]()
+    listed.write_bytes(b"".join(inventory.to_lines([entry])))
+    bucket_restore.fetch(shelf, [entry], directory, Meter(silent, "x", None), bare=right.__setitem__)
+    with closing(VaultData(shelf, listed, right)) as data:
+        return b"".join(data.read(entry.digest, 0))
 
 
 def _latest(bucket: Bucket, key: str) -> str | None:
@@ -122,6 +135,7 @@ def test_another_version_is_as_good_if_it_hashes_right(vault: Vault, tmp_path: P
         found = bucket_restore.fetch(vault.shelf, [entry], root, Meter(silent, "x", None))
         assert (found.blobs, found.bad) == (1, 0)
         assert storage.blob_path(root, DIGEST).read_bytes() == DATA
+        assert read_as_found(vault.shelf, entry, tmp_path / f"{entry.version}.read") == DATA
     assert vault.shelf.faults.digests == set()
     # By another address of the same vault, or a copy of it, where a version says nothing.
     assert bucket_restore.look(replace(vault.shelf, original=False), good) == ""

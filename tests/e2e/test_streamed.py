@@ -28,10 +28,11 @@ _EMPTY = 64 << 20
 def without_room_for_images(drkit: Drkit, place: Path) -> Iterator[Path]:
     """The sandbox's directory on a disk that holds the database and half of the images."""
     parts = drkit.ask("show", "latest")["parts"]
-    sizes = {kind: sum(p["bytes"] for p in parts if p["kind"] == kind) for kind in ("database", "blobs")}
+    database = sum(_EMPTY + 2 * part["bytes"] for part in parts if part["kind"] == "database")
+    images = sum(part["bytes"] for part in parts if part["kind"] in ("blobs", "inventory"))
     where = place / "narrow"
     where.mkdir()
-    size = 2 * sizes["database"] + _EMPTY + sizes["blobs"] // 2
+    size = database + images // 2
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0711", "tmpfs", where], check=True)
     try:
         drkit.change(lambda document: document.setdefault("drill", {}).update(directory=str(where)))
@@ -40,6 +41,7 @@ def without_room_for_images(drkit: Drkit, place: Path) -> Iterator[Path]:
     finally:
         subprocess.run(["umount", where], check=True)
         where.rmdir()
+        drkit.change(lambda document: document["drill"].pop("directory"))
 
 
 def test_it_passes_and_says_so_also_after_a_kill(copy: Drkit, place: Path, root_only: None) -> None:

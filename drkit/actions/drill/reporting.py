@@ -24,8 +24,8 @@ from drkit.tools.age import Identity
 _OTHER_VERSION = Statement("Harbor in its own version", "it was not started: this drill tried a newer one")
 _STREAMED = Statement(
     "Restoring the images to a disk",
-    "the sandbox's disk has no room for them: every blob was read from the repository once, as a stream, and"
-    " served from it; how long a restore to a disk takes was not measured",
+    "the sandbox's disk has no room for them: every blob was read from {where} once, as a stream, and served"
+    " from there; how long a restore to a disk takes was not measured",
 )
 
 
@@ -61,7 +61,7 @@ class Reporting:
             objectives=tuple(self._objectives(report, newest=newest)),
             unplanted=found.unplanted,
             unproved=(
-                *((_STREAMED,) if self.streamed else ()),
+                *self._streamed(),
                 *statements.unproved(self.manifest, found.checks, found.unplanted, self.options.level),
                 *tried.unproved,
                 *((_OTHER_VERSION,) if upgrade else ()),
@@ -106,6 +106,11 @@ class Reporting:
             repository=self.repository,
             started_by=", ".join(f"{how} {name}" for how, name in trail.who(os.environ).items()),
         )
+
+    def _streamed(self) -> Iterator[Statement]:
+        if self.streamed:
+            where = "the vault" if self.manifest.bucket else "the repository"
+            yield replace(_STREAMED, said=_STREAMED.said.format(where=where))
 
     def _upgrade(self, tried: Trial) -> Upgrade | None:
         """What came of a newer release: it says nothing of the point, which came back or did not."""

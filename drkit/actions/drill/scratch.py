@@ -14,6 +14,9 @@ from drkit.tools.restic import mount
 
 # PostgreSQL with nothing in it: its catalog, and the write-ahead log that it makes at once.
 _EMPTY = 64 << 20
+# What a link takes of a disk at least, and of an archive of links.
+_NAME = 4 << 10
+_ARCHIVED = 1 << 10
 
 
 def needed(manifest: PointManifest, level: Level) -> int:
@@ -27,18 +30,31 @@ def needed(manifest: PointManifest, level: Level) -> int:
     return 2 * dumps + _EMPTY * len(manifest.databases) + images
 
 
+def streaming(manifest: PointManifest) -> int:
+    """How many bytes a full drill takes at least that reads images as a stream.
+
+    Of a bucket's point that is, beside the databases, a file for each link; those for blobs are fewer.
+    """
+    least, links = needed(manifest, "quick"), manifest.part("links")
+    if manifest.bucket is None or links is None:
+        return least
+    return least + _NAME * (links.bytes // _ARCHIVED)
+
+
 def must_stream(directory: Path, manifest: PointManifest, level: Level) -> bool:
     """Whether the disk of the directory, which is there, has room for all but a full drill's images.
 
-    Then they are served from the repository and read as a stream. Raises DrillError where there is less room
-    than that, or where images cannot be streamed: they are in a vault, or there is no FUSE.
+    Then they are served from the repository, or from the vault, and read as a stream. Raises DrillError where
+    there is less room than that takes, or where images cannot be streamed: they are OCI layouts, or there is
+    no FUSE to read a repository by.
     """
     least, free = needed(manifest, level), shutil.disk_usage(directory).free
     if free >= least:
         return False
     images = level == "full" and manifest.images is not None
-    why = _why_not(manifest) if images and free >= needed(manifest, "quick") else ""
-    if images and free >= needed(manifest, "quick") and not why:
+    streams = images and free >= streaming(manifest)
+    why = _why_not(manifest) if streams else ""
+    if streams and not why:
         return True
     quick = ", or run `drkit drill --level quick`" if images else ""
     raise DrillError(
@@ -64,7 +80,7 @@ def room(directory: Path) -> Iterator[None]:
 
 def _why_not(manifest: PointManifest) -> str:
     if manifest.bucket is not None:
-        return "; blobs in a vault cannot be read as a stream instead"
+        return ""
     if manifest.storage == "oci":
         return "; OCI layouts cannot be read as a stream instead"
     try:

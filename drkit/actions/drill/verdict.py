@@ -33,9 +33,8 @@ def sentence(report: DrillReport) -> str:
             what = "the sample" if report.level == "quick" else "everything in this recovery point"
             time = f" in {duration(report.recovery_time_seconds)}" if report.recovery_time_seconds else ""
             but = f", but an objective is missed ({', '.join(missed)})" if missed else ""
-            how = (
-                ", its images read from the repository and not restored to a disk" if report.streamed else ""
-            )
+            where = "the vault" if report.vault else "the repository"
+            how = f", its images read from {where} and not restored to a disk" if report.streamed else ""
             return f"{what} came back{time}{how}, and every planted fault was caught{but}{_upgraded(report)}"
         case Outcome.FAILED:
             return _why_failed(report)[0]

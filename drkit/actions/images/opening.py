@@ -10,6 +10,7 @@ from pathlib import Path
 from drkit import config
 from drkit.blobs.bucket import links_archive
 from drkit.blobs.vault import reading as vault_reading
+from drkit.blobs.vault.data import VaultData
 from drkit.blobs.vault.leases import Work
 from drkit.errors import ConfigError, NotSupported
 from drkit.model import Part, PointManifest
@@ -18,7 +19,7 @@ from drkit.points.catalog import Catalog
 from drkit.registry.image_list import ImageList
 from drkit.registry.ledger import Ledger
 from drkit.registry.selection import Selection
-from drkit.serving.data import TreeData, VaultData
+from drkit.serving.data import TreeData
 from drkit.serving.images import Images
 from drkit.serving.names import ListedNames, Names, TreeNames, begun
 from drkit.tools import json_lines

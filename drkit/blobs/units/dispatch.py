@@ -24,10 +24,11 @@ class Order(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """A unit that cannot be done, and why it failed each time."""
+    """A unit that cannot be done, and why it failed each time; `hung` where the last did not answer."""
 
     unit: int
     reasons: tuple[str, ...]
+    hung: bool = False
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ class Dispatch:
                     f"{order.worker}: no answer in {now - began:.0f} s"
                     for order, began in unit.running.items()
                 ]
-                return Failed(number, (*unit.reasons, *slow))
+                return Failed(number, (*unit.reasons, *slow), hung=True)
         return None
 
     def _free_ones(self) -> list[str]:

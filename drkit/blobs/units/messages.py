@@ -83,12 +83,14 @@ def replied(data: bytes, count: int) -> Reply:
 
 
 def _outcome(each: Sequence[Any]) -> Outcome:
-    # What is wrong has four fields, what was done has two.
-    if len(each) == 2:
-        version, kept = each
+    # What is wrong has four fields, what was done has three.
+    if len(each) == 3:
+        version, kept, other = each
         if not isinstance(version, str | None) or not isinstance(kept, bool):
             raise ValueError(f"it says {each!r} of a blob")
-        return Done(version, kept)
+        if not isinstance(other, str | None):
+            raise ValueError(f"it says {each!r} of a blob")
+        return Done(version, kept, other)
     kind, size, digits, said = each
     if kind not in ("gone", "unreadable", "bytes", "longer"):
         raise ValueError(f"it says {kind!r} of a blob")

@@ -28,6 +28,7 @@ _WAIT_SECONDS = 0.2
 # So many units of which nothing can be read may come before the first that can.
 _BARREN = 256
 _HINT = "see the logs of the workers; `--cluster local` does without the cluster this once"
+_HUNG = "if they are only slow, give them longer: slow_after in [cluster]"
 
 
 class Spreading:
@@ -246,5 +247,6 @@ class Spreading:
             return
         unit = self._spool.get(failed.unit).unit
         raise ClusterFailed(
-            f"{unit.name} failed {len(failed.reasons)} times, at last: {failed.reasons[-1]}", hint=_HINT
+            f"{unit.name} failed {len(failed.reasons)} times, at last: {failed.reasons[-1]}",
+            hint=f"{_HUNG}; {_HINT}" if failed.hung else _HINT,
         )

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from drkit import tidying
 from drkit.blobs.directory import keeping
@@ -23,7 +23,7 @@ from drkit.blobs.units.sources import DirectorySource, Stop, judged, named
 from drkit.blobs.vault.reading import key_of
 from drkit.errors import ObjectMissing, ToolFailed, WrongBytes
 from drkit.model import BucketPlace
-from drkit.registry import storage
+from drkit.registry import image_manifests, storage
 from drkit.tools.s3.bucket import Bucket, Lock
 
 _PARTIAL = ".drkit-partial-"
@@ -99,20 +99,26 @@ class DirectoryTarget:
     It is there for as long as somebody waits for what is written, and says on a worker that both see the
     same storage. What the root directory `old` has is shared by hard links. With `lasting` a blob has left
     this machine's memory before it has its name: what a worker has done counts also when its machine is lost.
+    With `bare` blobs are read and hashed as ever, and only manifests are kept: of any other there is a file
+    of its size with nothing in it, which takes no room, and reads as zeros.
     """
 
     root: Path
     partial: str
     old: Path | None = None
     lasting: bool = False
+    bare: bool = False
 
     def place(self, *, files: bool) -> Mapping[str, Any]:  # noqa: ARG002 - a directory needs none
         """See Target."""
         old = str(self.old) if self.old else None
-        return {"kind": "directory", "root": str(self.root), "partial": self.partial, "old": old}
+        found = {"kind": "directory", "root": str(self.root), "partial": self.partial, "old": old}
+        return found | {"bare": self.bare}
 
     def holds(self, entry: Entry, stop: Stop) -> bool:
         """See Target: what is there, and what `old` has; its name alone proves nothing after a power cut."""
+        if self.bare:
+            return False
         path = storage.blob_path(self.root, entry.digest)
         try:
             there = path.stat().st_size == entry.size
@@ -145,7 +151,7 @@ class DirectoryTarget:
         try:
             with storage.blob_path(self.root, entry.digest).open("rb") as file:
                 whole = os.fstat(file.fileno()).st_size == entry.size
-                return whole and (head is None or file.read(len(head)) == head)
+                return whole and (self.bare or head is None or file.read(len(head)) == head)
         except OSError:
             return False
 
@@ -159,13 +165,17 @@ class DirectoryTarget:
 
     def _write(self, own: Path, entry: Entry, pieces: Iterable[bytes]) -> None:
         hasher, size = hashlib.sha256(), 0
-        with own.open("xb") as file:
+        kept = not self.bare or entry.size <= image_manifests.LARGEST
+        with own.open("x+b") as file:
             for piece in pieces:
                 hasher.update(piece)
                 size += len(piece)
                 if size > entry.size:
                     raise WrongBytes(f"{entry.digest} has more than {entry.size:,} bytes")
-                file.write(piece)
+                if kept:
+                    file.write(piece)
+            if self.bare:
+                _empty(file, size, kept=kept)
             os.fchmod(file.fileno(), 0o644)
             if self.lasting:
                 file.flush()
@@ -174,8 +184,18 @@ class DirectoryTarget:
             raise WrongBytes(f"the bytes of {entry.digest} hash to sha256:{hasher.hexdigest()}")
 
 
+def _empty(file: BinaryIO, size: int, *, kept: bool) -> None:
+    """Take out what was written, unless it may be a manifest; the file stays as long as its blob is."""
+    if kept:
+        file.seek(0)
+        if image_manifests.may_be_one(file.read()):
+            return
+        file.truncate(0)
+    file.truncate(size)
+
+
 @contextmanager
-def directory(root: Path, old: Path | None = None) -> Iterator[DirectoryTarget]:
+def directory(root: Path, old: Path | None = None, *, bare: bool = False) -> Iterator[DirectoryTarget]:
     """A root directory to be filled while this lasts; nobody may write there for a run before."""
     try:
         for left in root.glob(f"{_PARTIAL}*"):
@@ -185,7 +205,7 @@ def directory(root: Path, old: Path | None = None) -> Iterator[DirectoryTarget]:
     except OSError as error:
         raise ToolFailed(f"cannot write {root}: {error.strerror}") from None
     try:
-        yield DirectoryTarget(root, made.name, old)
+        yield DirectoryTarget(root, made.name, old, bare=bare)
     finally:
         with tidying.undisturbed():
             _remove(made)

@@ -47,10 +47,12 @@ class Done(NamedTuple):
     """What was made of a blob that is right.
 
     `version` is what the bucket calls it where it was stored; `kept`: it was there already, and right.
+    `other` is the version that was read, where that is not the one which was named.
     """
 
     version: str | None = None
     kept: bool = False
+    other: str | None = None
 
 
 # What there is to say of nearly every blob.

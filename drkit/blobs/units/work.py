@@ -93,9 +93,10 @@ class Copying:
         if self.target.holds(entry, stop):
             tell(entry.size)
             return Done(kept=True)
-        for copy in self.source.copies(entry):
+        for number, copy in enumerate(self.source.copies(entry)):
             try:
-                return Done(self._store(entry, copy, stop, tell))
+                stored = self._store(entry, copy, stop, tell)
+                return Done(stored, other=copy.version if number else None)
             except (ObjectMissing, WrongBytes):
                 continue
         # What is wrong is told as whoever hashes it tells it.

@@ -100,7 +100,8 @@ def _source(place: Mapping[str, Any]) -> DirectorySource | BucketSource:
 def _target(place: Mapping[str, Any]) -> DirectoryTarget | BucketTarget:
     if place["kind"] == "directory":
         old = Path(place["old"]) if place["old"] else None
-        target = DirectoryTarget(Path(place["root"]), place["partial"], old, lasting=True)
+        root, bare = Path(place["root"]), place["bare"]
+        target = DirectoryTarget(root, place["partial"], old, lasting=True, bare=bare)
         target.require()
         return target
     bucket = _open(place["s3"])

@@ -85,13 +85,15 @@ def fetch(
     old: Path | None = None,
     arrived: Callable[[str], object] = lambda _digest: None,
     executor: Executor | None = None,
+    bare: Callable[[str, str], object] | None = None,
 ) -> Fetched:
     """Bring blobs below the registry's root directory, which the workers of the executor see as well.
 
     What an interrupted call left is hashed and kept, and so is what another root directory, `old`, has: by
     hard links. A blob that is wrong or gone in the vault does not stop
     the others; what stops all of them (no vault, no right, no room) is raised. `arrived` is told of each
-    digest that is there, by several threads.
+    digest that is there, by several threads. With `bare` nothing of them but manifests is kept (see
+    targets.DirectoryTarget), and it is told of each digest of which another version is right than is named.
     """
     count, executor = BlobCount(), executor or Threads(WORKERS)
 
@@ -100,10 +102,12 @@ def fetch(
             shelf.faults.note(entry.digest)
             count.fault(told(entry, found))
         else:
+            if bare and found.other is not None:
+                bare(entry.digest, found.other)
             count.good(entry.size, kept=found.kept)
             arrived(entry.digest)
 
-    with targets.directory(root, old) as target:
+    with targets.directory(root, old, bare=bare is not None) as target:
         copying = Copying(BucketSource(shelf, any_copy=True), target)
         executor.run(shelf.named(entries), copying, settle, meter)
     return count.found(executor.shared)

@@ -66,7 +66,10 @@ def test_a_tag_that_the_database_needs_or_that_holds_no_digest_is_bad(tmp_path: 
 
 def test_an_emptied_link_is_caught_in_a_copy(tmp_path: Path) -> None:
     original = link(tmp_path / "root", f"x/y/_layers/sha256/{A}", f"sha256:{A}")
-    found = {control.name: control for control in images.controls(tmp_path / "root", tmp_path / "scratch")}
+    found = {
+        control.name: control
+        for control in images.controls(tmp_path / "root", tmp_path / "root", tmp_path / "scratch")
+    }
     control = found["emptied link"]
     assert isinstance(control, Control)
     assert control.run().caught
@@ -74,7 +77,7 @@ def test_an_emptied_link_is_caught_in_a_copy(tmp_path: Path) -> None:
 
 
 def test_where_there_is_nothing_to_plant_in_it_is_said(tmp_path: Path) -> None:
-    found = list(images.controls(tmp_path / "root", tmp_path / "scratch"))
+    found = list(images.controls(tmp_path / "root", tmp_path / "root", tmp_path / "scratch"))
     assert [control.name for control in found if isinstance(control, Unplanted)] == [
         "flipped byte",
         "truncated blob",

@@ -18,7 +18,8 @@ from drkit.registry.ledger import Ledger
 from drkit.serving.data import TreeData
 from drkit.serving.images import Images
 from drkit.serving.names import TreeNames
-from drkit.serving.server import RegistryServer, running
+from drkit.serving.server import RegistryServer
+from drkit.tools.http_server import running
 from tests.unit.serving import trees
 
 LARGE = bytes(range(256)) * 12_000

@@ -27,7 +27,13 @@ SMALL = replace(
 HUGE = replace(SMALL, parts=(*SMALL.parts[:2], replace(SMALL.parts[2], bytes=1 << 60)))
 
 
-VAULTED = replace(HUGE, bucket=Bucketed(BucketPlace("a"), BucketPlace("b")))
+# A header, a block, and the end.
+LINKS = Part("links", "links", "s", "/", 3 << 10, 10, 1.0)
+VAULTED = replace(
+    HUGE,
+    parts=(*HUGE.parts[:2], Part("inventory", "inventory", "s", "/", 1 << 60, 0, 1.0), LINKS),
+    bucket=Bucketed(BucketPlace("a"), BucketPlace("b")),
+)
 EMPTY = 64 << 20
 
 
@@ -58,6 +64,14 @@ def test_too_little_room_is_told_before_the_start(tmp_path: Path) -> None:
     assert "--level quick" in caught.value.hint
 
 
-def test_blobs_of_a_vault_need_the_room(tmp_path: Path) -> None:
-    with pytest.raises(DrillError, match="; blobs in a vault cannot be read as a stream instead"):
-        scratch.must_stream(tmp_path, VAULTED, "full")
+def test_blobs_of_a_vault_are_streamed_as_far_as_there_is_room_for_their_links(tmp_path: Path) -> None:
+    assert scratch.must_stream(tmp_path, VAULTED, "full")
+    assert scratch.streaming(VAULTED) == scratch.needed(VAULTED, "quick") + 3 * 4096
+    many = replace(LINKS, bytes=1 << 60)
+    with pytest.raises(DrillError, match="the sandbox needs"):
+        scratch.must_stream(tmp_path, replace(VAULTED, parts=(*VAULTED.parts[:-1], many)), "full")
+
+
+def test_layouts_need_the_room(tmp_path: Path) -> None:
+    with pytest.raises(DrillError, match="; OCI layouts cannot be read as a stream instead"):
+        scratch.must_stream(tmp_path, replace(HUGE, storage="oci"), "full")

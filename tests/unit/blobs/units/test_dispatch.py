@@ -153,6 +153,7 @@ def test_a_unit_on_which_three_workers_stand_still_fails() -> None:
     failed = dispatch.hanging(now + 11.0)
     assert failed is not None
     assert len(failed.reasons) == 3
+    assert failed.hung
 
 
 def test_a_unit_on_which_the_only_worker_stands_still_fails() -> None:

@@ -20,7 +20,7 @@ def test_a_question_and_its_answer_come_as_they_were_sent() -> None:
     assert messages.asked(messages.ask(PLACE, ITEMS)) == Question(PLACE, ITEMS, __version__)
     for found in (
         {1: Wrong("bytes", 7, "ab"), 0: Wrong("unreadable", said="a sentence")},
-        {1: Done("v2"), 0: Done(kept=True)},
+        {1: Done("v2"), 0: Done(kept=True, other="v3")},
     ):
         assert messages.replied(messages.reply(found), 2) == Reply(found)
     assert messages.replied(messages.refuse("0.9"), 2) == Reply({}, refused="0.9")
@@ -41,8 +41,9 @@ def test_a_question_and_its_answer_come_as_they_were_sent() -> None:
         b'{"found": [[0, "fine", 0, "", ""]]}',
         b'{"found": [[0, "gone"]]}',
         b'{"found": [[0, "bytes", Infinity, "", ""]]}',
-        b'{"found": [[0, 7, false]]}',
-        b'{"found": [[0, "v1", "yes"]]}',
+        b'{"found": [[0, 7, false, null]]}',
+        b'{"found": [[0, "v1", "yes", null]]}',
+        b'{"found": [[0, "v1", true, 7]]}',
         b"[" * 100_000,
     ],
 )

@@ -45,6 +45,25 @@ def test_a_blob_is_there_when_it_is_right_and_nothing_else_is(tmp_path: Path) ->
     assert [each.name for each in tmp_path.iterdir()] == ["docker"]
 
 
+def test_of_what_is_only_read_nothing_but_manifests_is_kept(tmp_path: Path) -> None:
+    manifest = b'{"schemaVersion": 2, "layers": []}'
+    large = bytes([1]) * (5 << 20)
+    with targets.directory(tmp_path, bare=True) as target:
+        for data in (DATA, manifest, b"{}", b"", large):
+            target.put(entry(data), [data[:10], data[10:]])
+            assert target.stands(entry(data), None, data[:9])
+            assert not target.holds(entry(data), nothing)
+        for wrong in (DATA[:-1], DATA + b"x", DATA.swapcase(), large[:-1]):
+            with pytest.raises(WrongBytes):
+                target.put(entry(b"another"), [wrong])
+    found = {path.parent.name: path for path in files(tmp_path)}
+    assert len(found) == 5
+    for data in (DATA, b"{}", b"", large):
+        assert found[entry(data).digest[7:]].read_bytes() == bytes(len(data))
+        assert found[entry(data).digest[7:]].stat().st_blocks == 0
+    assert found[entry(manifest).digest[7:]].read_bytes() == manifest
+
+
 @pytest.mark.parametrize("wrong", [DATA[:-1], DATA + b"x", DATA.swapcase(), b""])
 def test_wrong_bytes_are_never_to_be_seen(tmp_path: Path, wrong: bytes) -> None:
     with targets.directory(tmp_path) as target, pytest.raises(WrongBytes):

@@ -11,9 +11,9 @@ import pytest
 
 from drkit.blobs import inventory
 from drkit.blobs.inventory import Entry
+from drkit.blobs.vault.data import VaultData
 from drkit.blobs.vault.reading import VaultReader
 from drkit.errors import RestoreDamaged
-from drkit.serving.data import VaultData
 
 # Nothing is read from it here.
 NO_VAULT = cast("VaultReader", None)
