@@ -88,7 +88,7 @@ def certificates(root: Path, data: Path) -> dict[str, str]:
     write(data / "secret/cert/server.crt", chain)
     write(data / "secret/cert/server.key", _private_pem(key), secret=True)
     write(data / "ca_download/ca.crt", authority)
-    return _private_lines("TLS key", _private_pem(key))
+    return private_lines("TLS key", _private_pem(key))
 
 
 def _token_key(data: Path, bits: int) -> dict[str, str]:
@@ -97,7 +97,7 @@ def _token_key(data: Path, bits: int) -> dict[str, str]:
     write(data / "secret/core/private_key.pem", content, secret=True)
     certificate = _builder("Harbor token", _name("Harbor token"), key, 3650).sign(key, hashes.SHA256())
     write(data / "secret/registry/root.crt", _pem(certificate))
-    return _private_lines("token key", content)
+    return private_lines("token key", content)
 
 
 def _cosign_pair(root: Path, password: str) -> dict[str, str]:
@@ -112,10 +112,10 @@ def _cosign_pair(root: Path, password: str) -> dict[str, str]:
     )
     (directory / "cosign.key").chmod(0o600)
     write(directory / "cosign.password", password.encode(), secret=True)
-    return _private_lines("cosign key", (directory / "cosign.key").read_bytes())
+    return private_lines("cosign key", (directory / "cosign.key").read_bytes())
 
 
-def _private_lines(name: str, pem: bytes) -> dict[str, str]:
+def private_lines(name: str, pem: bytes) -> dict[str, str]:
     """The full lines of the second half: in the first is an RSA key's modulus, which is no secret."""
     lines = [line for line in pem.decode().splitlines() if line and not line.startswith("-----")]
     half = [line for line in lines[len(lines) // 2 :] if len(line) >= 60]

@@ -20,7 +20,7 @@ class Size:
     blob_bytes: int  # of all distinct layers together
     rows: int  # of all tables together, roughly; at least what the images themselves need
     users: int
-    token_key_bits: int  # Harbor's is 4096; smaller only because making one takes seconds
+    token_key_bits: int  # Harbor's is 4096; smaller only because to make or to load one takes long
 
     @classmethod
     def of(cls, *, blobs: str | int, rows: int, tags: int | None = None, layers: int | None = None) -> Size:
@@ -50,7 +50,7 @@ def parse_bytes(text: str | int) -> int:
     return int(float(found[1]) * _UNITS["" if unit == "B" else unit])
 
 
-TINY = Size("tiny", 4, 6, 14, 30, 1_000_000, 2_000, 12, 2048)
+TINY = Size("tiny", 4, 6, 14, 30, 1_000_000, 2_000, 12, 1024)
 SMALL = Size("small", 6, 14, 100, 300, 50_000_000, 50_000, 40, 4096)
 LARGE = Size("large", 15, 60, 600, 2_500, 2_000_000_000, 2_000_000, 400, 4096)
 PRESETS = {size.name: size for size in (TINY, SMALL, LARGE)}

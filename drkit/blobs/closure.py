@@ -149,7 +149,7 @@ class Proof:
         if not found or not found.bad:
             return ""
         names = ", ".join(found.bad_names[:3])
-        return f"{found.bad} links are empty or truncated, and a registry fails on each: {names}"
+        return f"links are empty or truncated, and a registry fails on each ({found.bad:,}): {names}"
 
     def _dangling(self) -> str:
         if not self.closure.dangling:

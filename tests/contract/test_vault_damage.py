@@ -94,8 +94,8 @@ def test_a_damaged_blob_is_copied_again_by_the_next_backup(
         assert found.copied.copied == 1
         said = " / ".join(found.warnings)
         assert (
-            f"1 blobs that were found damaged in the vault were copied again from production: {entry.digest}"
-            in said
+            "blobs that were found damaged in the vault were copied again from production (1):"
+            f" {entry.digest}" in said
         )
         assert (
             f"production does not have them any more, so that older points cannot bring them back: {gone}"

@@ -16,9 +16,9 @@ from psycopg import Connection
 import testenv
 from testenv import Site
 from tests import needs
-from tests.e2e import accounts, processes
+from tests.e2e import accounts, initdb, processes
 from tests.e2e.commands import Drkit, clone
-from tests.weak_key import weaken
+from tests.weak_key import weaken, weaken_cosign
 
 NEW_DATABASE = "restored"
 _PROGRAMS = ("restic", "docker-registry", "age", "age-keygen", "cosign", "setpriv")
@@ -43,6 +43,13 @@ def place() -> Iterator[Path]:
     assert not left, f"still running: {left}"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def copied_initdb(place: Path) -> Iterator[None]:
+    """Let sandboxes begin with a copy of what initdb has made."""
+    with initdb.copied(place / "initdb"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def new_home(place: Path) -> Callable[[], Path]:
     """Names of directories that are not there yet."""
@@ -53,7 +60,7 @@ def new_home(place: Path) -> Callable[[], Path]:
 @pytest.fixture(scope="session")
 def site(place: Path) -> Iterator[Site]:
     """A registry that stays as it is: what a test does to it, the test undoes."""
-    made = testenv.create(place / "site", testenv.TINY)
+    made = weaken_cosign(testenv.create(place / "site", testenv.TINY))
     accounts.embellish(made)
     yield made
     testenv.destroy(made.root)
@@ -131,7 +138,7 @@ def drilled(site: Site, empty: Drkit, new_home: Callable[[], Path]) -> Drilled:
 @pytest.fixture(scope="session")
 def bucket_site(place: Path) -> Iterator[Site]:
     """A registry whose images are in a bucket; what a test does to it, the test undoes."""
-    made = testenv.create(place / "bucketed", testenv.TINY, storage="s3")
+    made = weaken_cosign(testenv.create(place / "bucketed", testenv.TINY, storage="s3"))
     accounts.embellish(made)
     yield made
     testenv.destroy(made.root)

@@ -373,7 +373,7 @@ def test_a_damaged_or_missing_blob_keeps_nothing_else_from_coming_back(odd: Odd,
     with_drkit = tmp_path / "with drkit"
     ended = odd.drkit.run("restore", "latest", "--only", "blobs", "--yes", "--root", str(with_drkit))
     assert ended.code == 7, ended
-    assert f"1 blobs that images need are not there: sha256:{lost}" in ended.stdout + ended.stderr
+    assert f"1 blob that images need is not there: sha256:{lost}" in ended.stdout + ended.stderr
     back = Path(f"{with_drkit}{odd.blobs}")
     assert {p.relative_to(back) for p in back.rglob("*")} == {p.relative_to(there) for p in there.rglob("*")}
 

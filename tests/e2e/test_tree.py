@@ -67,7 +67,7 @@ def test_a_layer_that_no_table_knows_of_and_an_empty_link(fresh: Drkit, site: Si
     link = f"docker/registry/v2/repositories/{_NAME}/_layers/sha256/{kept.partition(':')[2]}/link"
     assert result["status"] == "sealed", "what is there is worth having"
     assert result["warnings"] == [
-        f"1 links are empty or truncated, and a registry fails on each: {link}",
+        f"links are empty or truncated, and a registry fails on each (1): {link}",
         f"1 digests are needed by manifests and known to no table or link: {lost}, which {image} needs",
     ]
     closure = result["closure"]

@@ -26,6 +26,7 @@ from drkit.points.copies import CopyPlan, Wanted
 from drkit.points.listing import Listing
 from drkit.points.ownership import Ownership
 from drkit.progress import Listener, silent
+from drkit.reports.units import counted
 from drkit.state.directory import State
 from drkit.tools.restic import repository as restic
 from drkit.tools.tally import first_few
@@ -180,8 +181,8 @@ class _Copy:
         warnings = self.so_far.warnings
         if brought.copied.bad:
             warnings += (
-                f"the first vault is damaged: {brought.copied.bad:,} blobs do not hash to their names and"
-                f" were not copied, such as {brought.copied.bad_names[0]}",
+                f"the first vault is damaged: {counted(brought.copied.bad, 'blob')} whose bytes do not hash"
+                f" to the name did not go along, such as {brought.copied.bad_names[0]}",
             )
         self.so_far = replace(self.so_far, left_out=left_out, warnings=warnings, vault=brought.copied)
         return replace(found, points=tuple(p for p in found.points if p.point.id not in lacking))

@@ -10,6 +10,7 @@ from drkit.blobs.bucket.links_archive import Link
 from drkit.blobs.directory.cleaning import is_whole_link
 from drkit.blobs.vault.fetching import Fetched
 from drkit.model import Closure
+from drkit.reports.units import counted
 from drkit.tools.tally import FIRST
 
 
@@ -28,7 +29,8 @@ class WrongBlobs:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What there is to say."""
-        return _named(len(self.digests), sorted(self.digests), "blobs do not hash to their names")
+        one, many = "blob does not hash to its name", "blobs do not hash to their names"
+        return _named(len(self.digests), sorted(self.digests), one, many)
 
 
 def said(found: Closure) -> str:
@@ -57,20 +59,31 @@ def with_lost(found: Closure, backup: Closure | None) -> Closure:
 def gaps(found: Closure) -> tuple[str, ...]:
     """Blobs that images need and that are not there, or not at the size that was recorded."""
     return (
-        *_named(found.missing, found.missing_names, "blobs that images need are not there"),
-        *_named(found.size_mismatch, found.mismatch_names, "blobs have another size than was recorded"),
+        *_named(
+            found.missing,
+            found.missing_names,
+            "blob that images need is not there",
+            "blobs that images need are not there",
+        ),
+        *_named(
+            found.size_mismatch,
+            found.mismatch_names,
+            "blob has another size than was recorded",
+            "blobs have another size than was recorded",
+        ),
     )
 
 
 def bad(fetched: Fetched) -> tuple[str, ...]:
     """Blobs that a vault or a snapshot had wrongly, or not at all."""
-    return _named(fetched.bad, fetched.faults, "blobs cannot be fetched")
+    return _named(fetched.bad, fetched.faults, "blob cannot be fetched", "blobs cannot be fetched")
 
 
 def cut(links: Iterable[str]) -> tuple[str, ...]:
     """Links that are no links."""
     names = sorted(links)
-    return _named(len(names), names, "links are empty or truncated, and were left out")
+    one = "link is empty or truncated, and was left out"
+    return _named(len(names), names, one, "links are empty or truncated, and were left out")
 
 
 def whole(links: Iterable[Link], cut_short: set[str]) -> Iterator[Link]:
@@ -82,9 +95,9 @@ def whole(links: Iterable[Link], cut_short: set[str]) -> Iterator[Link]:
             cut_short.add(link.name)
 
 
-def _named(count: int, names: Sequence[str], what: str) -> tuple[str, ...]:
+def _named(count: int, names: Sequence[str], one: str, many: str) -> tuple[str, ...]:
     if not count:
         return ()
     shown = ", ".join(names[:FIRST])
     more = f" and {count - FIRST:,} more" if count > FIRST else ""
-    return (f"{count:,} {what}: {shown}{more}",)
+    return (f"{counted(count, one, many)}: {shown}{more}",)

@@ -16,6 +16,7 @@ from drkit.points.seal_files import SealFiles
 from drkit.progress import Listener, Meter
 from drkit.registry import image_list, layouts
 from drkit.registry.ledger import Ledger
+from drkit.reports.units import counted
 from drkit.stopwatch import Stopwatch
 from drkit.tools.restic.repository import Repository
 from drkit.tools.tally import Tally
@@ -98,4 +99,9 @@ class _Wrong:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What there is to say."""
-        return (f"{self.names.count:,} blobs do not hash to their names: {self.names}",) * bool(self.names)
+        if not self.names:
+            return ()
+        found = counted(
+            self.names.count, "blob does not hash to its name", "blobs do not hash to their names"
+        )
+        return (f"{found}: {self.names}",)

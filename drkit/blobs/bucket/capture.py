@@ -275,13 +275,13 @@ class BucketCapture:
         if self.copied.bad:
             names = ", ".join(self.copied.bad.first[:3])
             yield (
-                f"production is damaged: the bytes of {self.copied.bad.count} blobs do not hash to their"
-                f" names, and the vault has not taken them: {names}"
+                "production is damaged: the vault has not taken blobs whose bytes do not hash to their names"
+                f" ({self.copied.bad.count:,}): {names}"
             )
         if self.repaired:
             yield (
-                f"{len(self.repaired)} blobs that were found damaged in the vault were copied again from"
-                f" production: {', '.join(sorted(self.repaired)[:3])}"
+                "blobs that were found damaged in the vault were copied again from production"
+                f" ({len(self.repaired):,}): {', '.join(sorted(self.repaired)[:3])}"
             )
         if left := set(self._damaged) - set(self.repaired):
             yield (

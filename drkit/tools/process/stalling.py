@@ -106,7 +106,9 @@ class StallWatch:
         limit = self._command.stall_limit.total_seconds() if self._command.stall_limit else None
         tell = _TELL_SECONDS if limit is None else min(_TELL_SECONDS, limit / 2)
         pause = _LOOK_SECONDS if limit is None else min(_LOOK_SECONDS, limit / 4)
-        before, since = self._look(), time.monotonic()
+        # What has just been started has done nothing yet. To look costs a walk through all processes of the
+        # machine, and most children end before that is worth it.
+        before, since = Signs(frozenset({self._child.pid}), 0, 0.0), time.monotonic()
         while not self._over.wait(pause):
             if self._owner:
                 self._owner.lives()
