@@ -47,11 +47,12 @@ def local_zone() -> tzinfo:
 def changes(zone: tzinfo, after: datetime, horizon: timedelta = _HORIZON) -> Iterator[Change]:
     """The changes of the clock in a time zone within a time after a moment."""
     at = after.astimezone(UTC).replace(second=0, microsecond=0)
-    end = at + horizon
+    end, offset = at + horizon, _offset(zone, at)
     while at < end:
-        if _offset(zone, at) != _offset(zone, at + _STEP):
+        later = _offset(zone, at + _STEP)
+        if later != offset:
             yield _change(zone, at, at + _STEP)
-        at += _STEP
+        at, offset = at + _STEP, later
 
 
 def _change(zone: tzinfo, before: datetime, after: datetime) -> Change:

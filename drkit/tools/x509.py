@@ -50,7 +50,7 @@ _public_halves: dict[bytes, bytes] = {}
 class Certificate:
     """One certificate; `public_key` is its key as DER, to compare with, `names` its DNS names and addresses.
 
-    `authority` says whether it may issue others, `self_signed` whether it is its own issuer.
+    `authority` says whether it may issue others.
     """
 
     subject: str
@@ -59,9 +59,13 @@ class Certificate:
     not_before: datetime
     not_after: datetime
     authority: bool
-    self_signed: bool
     public_key: bytes
     parsed: x509.Certificate = field(repr=False)
+
+    @functools.cached_property
+    def self_signed(self) -> bool:
+        """Whether it is its own issuer; of most authorities of a machine nobody asks that."""
+        return self.parsed.subject == self.parsed.issuer and _signed_by(self.parsed, self.parsed)
 
 
 class Unsupported(ValueError):
@@ -119,7 +123,6 @@ def _certificate(found: x509.Certificate) -> Certificate:
         not_before=found.not_valid_before_utc,
         not_after=found.not_valid_after_utc,
         authority=_is_authority(found),
-        self_signed=found.subject == found.issuer and _signed_by(found, found),
         public_key=found.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
         parsed=found,
     )
