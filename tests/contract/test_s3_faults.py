@@ -6,6 +6,7 @@ import base64
 import hashlib
 import random
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,16 +18,20 @@ from drkit.errors import (
     BucketFailed,
     BucketRefused,
     ConfigError,
+    Interrupted,
     ObjectMissing,
     SourceChanged,
     ToolFailed,
     WrongBytes,
 )
+from drkit.tools.process import stopping
 from drkit.tools.s3 import client
-from drkit.tools.s3.bucket import Bucket
+from drkit.tools.s3.bucket import Access, Bucket
 from testenv import keys
 from testenv.s3_faults import Fault, Proxy
+from tests.apart import apart
 from tests.buckets import Service
+from tests.unit.tools.living import soon
 
 SIZE = 1_000_000
 DATA = random.Random(7).randbytes(SIZE)
@@ -304,3 +309,36 @@ def test_a_certificate_of_ones_own(s3: Service, authority: tuple[Path, Path, Pat
         assert caught.value.hint == "see ca_file of this bucket"
     with pytest.raises(ConfigError, match="cannot read the certificates"):
         Bucket(replace(access, ca_file=Path("/nowhere/ca.crt")))
+
+
+def interrupted_while_the_service_says_nothing(access: Access, pair: tuple[Path, Path]) -> None:
+    """What reads ends at once; what was sent to be stored goes on."""
+    hold, was_read, was_put = threading.Event(), threading.Event(), threading.Event()
+    assert access.endpoint is not None
+    with Proxy(access.endpoint, pair) as proxy, Bucket(replace(access, endpoint=proxy.endpoint)) as bucket:
+        bucket.put("x", b"1")
+        proxy.plan = lambda _request: Fault(hold=hold)
+
+        def read() -> None:
+            with pytest.raises(Interrupted):
+                bucket.read_small("x")
+            was_read.set()
+
+        def put() -> None:
+            bucket.put("y", b"2")
+            was_put.set()
+
+        for work in (read, put):
+            threading.Thread(target=work, daemon=True).start()
+        assert soon(lambda: len(proxy.seen) == 3)
+        stopping.stop_all(0)
+        # Half as long as an answer is waited for.
+        assert was_read.wait(30)
+        assert not was_put.is_set()
+        hold.set()
+        assert was_put.wait(30)
+
+
+def test_an_interruption_does_not_wait_for_an_answer(s3: Service, authority: tuple[Path, Path, Path]) -> None:
+    ca, certificate, key = authority
+    apart(interrupted_while_the_service_says_nothing, replace(s3.bucket(), ca_file=ca), (certificate, key))

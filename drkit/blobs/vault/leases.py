@@ -23,7 +23,7 @@ from typing import Literal
 
 from drkit import tidying
 from drkit.blobs.ends import below, drkits_own
-from drkit.errors import DrkitError, NotDeleted, ObjectMissing, SiteLocked, ToolFailed
+from drkit.errors import DrkitError, Interrupted, NotDeleted, ObjectMissing, SiteLocked, ToolFailed
 from drkit.model import BucketPlace
 from drkit.registry import storage
 from drkit.tools.process import own, stopping
@@ -125,6 +125,8 @@ class HeldLease:
         while not self._over.wait(self.every.total_seconds()):
             try:
                 self.write()
+            except Interrupted:
+                return
             except DrkitError as error:
                 log.warning("cannot refresh the lease in the vault: %s", error.message)
 

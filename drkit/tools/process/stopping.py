@@ -33,6 +33,11 @@ def stop_if_asked() -> None:
         raise Interrupted("interrupted")
 
 
+def wait(seconds: float) -> None:
+    """Wait so long, or until drkit is being interrupted."""
+    _asked.wait(seconds)
+
+
 def stop_all(grace: float = GRACE_SECONDS) -> None:
     """End everything that others wait for, and let nothing begin any more: drkit is being interrupted.
 

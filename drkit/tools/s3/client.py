@@ -27,6 +27,7 @@ from tenacity.wait import wait_random_exponential
 from drkit.errors import BucketFailed, BucketMissing, BucketRefused, ConfigError, ObjectMissing, ToolFailed
 from drkit.tools.pace import Pace
 from drkit.tools.process import stopping
+from drkit.tools.s3 import connections
 from drkit.tools.s3.access import Access, content_md5
 
 T = TypeVar("T")
@@ -83,6 +84,7 @@ class Client:
         self.ahead = timedelta(0)
         self._counting = threading.Lock()
         self.api: Any = _boto_client(access)
+        connections.cut_when_interrupted(self.api)
         events = self.api.meta.events
         events.register("before-send.s3", self._count)
         events.register("before-parse.s3.*", self._note_time)
@@ -110,7 +112,7 @@ class Client:
 
     def tidy(self, method: Callable[..., Any], /, **arguments: object) -> Any:
         """The same, and even while drkit is being interrupted: for what takes something away again."""
-        return self.persist(lambda: self._send(method, arguments))
+        return self.persist(lambda: self._send(method, arguments), sleep=time.sleep)
 
     def _send(self, method: Callable[..., Any], arguments: Mapping[str, object]) -> Any:
         try:
@@ -118,13 +120,14 @@ class Client:
         except (boto.BotoCoreError, boto.ClientError, ResponseParserError, ssl.SSLError) as error:
             self._raise(error, method.__name__, arguments)
 
-    def persist(self, once: Callable[[], T]) -> T:
+    def persist(self, once: Callable[[], T], *, sleep: Callable[[float], None] = stopping.wait) -> T:
         """Do it again while it raises TransientError, with growing pauses; ToolFailed when it never stops."""
         retrying = Retrying(
             stop=stop_after_attempt(self.access.attempts),
             wait=wait_random_exponential(multiplier=0.2, max=self.access.longest_pause),
             retry=retry_if_exception_type(TransientError),
             before_sleep=_tell,
+            sleep=sleep,
             reraise=True,
         )
         try:
@@ -136,7 +139,7 @@ class Client:
 
     def pause(self, stumbles: int) -> None:
         """Wait before something is taken up again that has failed so many times."""
-        time.sleep(min(self.access.longest_pause, 0.2 * 2**stumbles) * random.random())  # noqa: S311
+        stopping.wait(min(self.access.longest_pause, 0.2 * 2**stumbles) * random.random())  # noqa: S311
         stopping.stop_if_asked()
 
     def _count(self, **_event: object) -> None:
