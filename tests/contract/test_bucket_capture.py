@@ -14,6 +14,7 @@ from drkit.blobs import inventory
 from drkit.blobs.bucket.capture import BucketCapture
 from drkit.blobs.ends import Ends
 from drkit.blobs.inventory import Entry
+from drkit.blobs.vault import verifying
 from drkit.blobs.vault.object_lock import Locking
 from drkit.blobs.vault.pending_copies import PendingCopies
 from drkit.model import BucketPlace
@@ -150,6 +151,34 @@ def test_what_somebody_writes_over_in_the_vault_is_copied_again(bench: Bench) ->
     assert bench.run().count.vanished.count == 1
     assert bench.vault.read_small(bench.entries[0].key, bench.entries[0].version) == b"blob"
     assert list(bench.kept().values()) == [b"blob"]
+
+
+@pytest.mark.parametrize("versions", [True, False])
+def test_a_vault_that_keeps_no_versions_any_more_or_never_did(
+    s3: buckets.Service, tmp_path: Path, versions: bool
+) -> None:
+    access = s3.bucket(versions=versions)
+    with Bucket(s3.bucket()) as source, Bucket(access) as vault:
+        bench = Bench(source, vault, tmp_path, Locking(versioned=versions))
+        for number in range(3):
+            bench.store(b"blob %d" % number)
+        bench.run()
+        before = bench.entries
+        if versions:
+            suspended = {"Status": "Suspended"}
+            s3.api().put_bucket_versioning(Bucket=access.bucket, VersioningConfiguration=suspended)
+        bench.locking = Locking(versioned=False, suspended=versions)
+        # So long that it comes in parts.
+        bench.store(bytes(9 << 20))
+        bench.vault.put(before[0].key, b"BLOB 0")
+        for copied, vanished in ((2, 1), (0, 0)) if versions else ((1, 0), (0, 0)):
+            found = bench.run()
+            assert (found.copied.copied, found.count.vanished.count) == (copied, vanished)
+            assert set(before[1:]) < set(bench.entries)
+            new = {entry.version for entry in set(bench.entries) - set(before)}
+            assert new == {None}
+            place = BucketPlace(access.bucket, "kept")
+            assert verifying.missing(vault, place, bench.entries) == ()
 
 
 def test_what_was_copied_before_a_run_was_cut_off_is_not_copied_again(bench: Bench) -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from drkit.errors import BucketMissing, NotDeleted, ObjectMissing, WrongBytes
-from drkit.tools.s3.bucket import Bucket, Lock, Put
+from drkit.tools.s3.bucket import NULL_VERSION, Bucket, Lock, Put
 from tests.buckets import Service
 
 
@@ -26,6 +26,12 @@ def bucket(s3: Service) -> Iterator[Bucket]:
 def versioned(s3: Service) -> Iterator[Bucket]:
     with Bucket(s3.bucket(versions=True)) as opened:
         yield opened
+
+
+def suspend(s3: Service, bucket: Bucket) -> None:
+    s3.api().put_bucket_versioning(
+        Bucket=bucket.access.bucket, VersioningConfiguration={"Status": "Suspended"}
+    )
 
 
 def blob(size: int, seed: int = 1) -> tuple[bytes, str]:
@@ -103,8 +109,22 @@ def test_versions(versioned: Bucket) -> None:
     assert not list(versioned.listed(versions=True))
 
 
+def test_a_null_version_is_none(s3: Service, bucket: Bucket, versioned: Bucket) -> None:
+    """Some answer to an upload in parts with a version where there is none; it can be read by that, too."""
+    suspend(s3, versioned)
+    assert (versioned.versioning(), versioned.has_versions()) == (False, True)
+    data, digest = blob(9 << 20)
+    for each in (bucket, versioned):
+        assert each.put("k", b"two!") is None
+        assert each.put_blob("big", len(data), [data], digest) == Put(None)
+        found = {one.key: one.version for one in each.listed(versions=True) if one.latest}
+        assert found == {"big": NULL_VERSION, "k": NULL_VERSION}
+        assert b"".join(each.read("big")) == b"".join(each.read("big", NULL_VERSION)) == data
+
+
 def test_no_versions_no_locks(bucket: Bucket) -> None:
     assert not bucket.versioning()
+    assert not bucket.has_versions()
     assert not bucket.object_lock()
 
 

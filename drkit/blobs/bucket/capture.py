@@ -150,7 +150,9 @@ class BucketCapture:
         planned = bucket_plan.plan(
             bucket_plan.needed(source, self._only()) if self._only else source,
             bucket_plan.blobs(
-                ends.vault.listed_at_once(ends.kept, versions=self._locking.versioned), ends.kept
+                ends.vault.listed_at_once(ends.kept, versions=self._locking.has_versions),
+                ends.kept,
+                suspended=self._locking.suspended,
             ),
             self._before(),
             below(ends.vault_place),

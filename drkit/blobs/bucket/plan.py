@@ -15,7 +15,7 @@ from typing import NamedTuple
 from drkit.blobs.inventory import Entry
 from drkit.errors import ToolFailed
 from drkit.registry import storage
-from drkit.tools.s3.bucket import Object
+from drkit.tools.s3.bucket import NULL_VERSION, Object
 from drkit.tools.sorted_stream import SortedStream
 from drkit.tools.tally import Tally
 
@@ -61,11 +61,14 @@ class Nested:
     first: str = ""
 
 
-def blobs(listed: Iterable[Object], top: str, nested: Nested | None = None) -> Iterator[Blob]:
+def blobs(
+    listed: Iterable[Object], top: str, nested: Nested | None = None, *, suspended: bool = False
+) -> Iterator[Blob]:
     """The blobs of a listing of `top` (`.../blobs/sha256/`): of each key the newest version.
 
     Not where that is a delete marker. A copy of a tree that somebody has put into it is none of its blobs: a
-    registry does not serve it.
+    registry does not serve it. Of a bucket whose versioning is `suspended` the null version is none: the next
+    object of its key takes its place.
     """
     last = ""
     for found in listed:
@@ -85,7 +88,8 @@ def blobs(listed: Iterable[Object], top: str, nested: Nested | None = None) -> I
                 hint="a service whose listings are not sorted cannot be compared as a stream",
             )
         last = digest
-        yield Blob(digest, found.key, found.size, found.version)
+        version = None if suspended and found.version == NULL_VERSION else found.version
+        yield Blob(digest, found.key, found.size, version)
 
 
 def needed(source: Iterable[Blob], entries: Iterable[Entry]) -> Iterator[Blob]:
@@ -131,7 +135,7 @@ def plan(
 
 def _is_another(before: Entry | None, here: Blob) -> bool:
     """Whether somebody has put another version over the one that the point before names."""
-    return before is not None and before.version is not None and before.version != here.version
+    return before is not None and before.version not in (None, here.version or NULL_VERSION)
 
 
 def _lasts(before: Entry, now: Entry, until: datetime) -> bool:

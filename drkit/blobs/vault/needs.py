@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from drkit.blobs.inventory import Entry
 from drkit.registry import storage
-from drkit.tools.s3.bucket import Object
+from drkit.tools.s3.bucket import NULL_VERSION, Object
 from drkit.tools.sorted_stream import SortedStream, grouped
 
 
@@ -60,8 +60,9 @@ def _other_versions(objects: Sequence[Object], entries: Sequence[Entry]) -> Iter
     """
     needed = {entry.version for entry in entries}
     here = {each.version: each for each in objects if not each.deleted}
-    if None in needed or not needed <= here.keys():
-        # Somebody relies on the key alone, or what was named is gone: what is there may be all that there is.
+    if not needed.isdisjoint((None, NULL_VERSION)) or not needed <= here.keys():
+        # Somebody relies on the key alone, or what was named is gone (of a null version nobody knows that):
+        # what is there may be all that there is.
         return
     newest = max(datetime.fromisoformat(here[version].modified) for version in needed)
     for each in objects:

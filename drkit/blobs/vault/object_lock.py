@@ -23,13 +23,19 @@ class Locking:
     """How a vault protects what is in it: whether it keeps versions, and how blobs are locked in this run.
 
     A lock must last until `needed_until`; one that does not is made to last until `until`. Both are None
-    where nothing is locked.
+    where nothing is locked. `suspended`: it keeps no versions any more, but may have some of before.
     """
 
     versioned: bool
     needed_until: datetime | None = None
     until: datetime | None = None
     mode: LockMode = "governance"
+    suspended: bool = False
+
+    @property
+    def has_versions(self) -> bool:
+        """Whether the vault is to be listed by version."""
+        return self.versioned or self.suspended
 
     @property
     def at_once(self) -> Lock | None:
@@ -48,7 +54,7 @@ def locking_of(vault: Bucket, settings: config.Config, now: datetime) -> Locking
     assert settings.vault is not None
     versioned = vault.versioning()
     if settings.vault.lock == "none" or not vault.object_lock():
-        return Locking(versioned)
+        return Locking(versioned, suspended=not versioned and vault.has_versions())
     needed, until = times(now, horizon_of(settings, now))
     return Locking(versioned, needed, until, settings.vault.lock)
 

@@ -65,7 +65,7 @@ class VaultPruner:
         """What nobody needs, as a stream; raises RestoreDamaged for an inventory that cannot be read."""
         needed = inventories.merged(self.inventories, self.directory)
         top = f"{below(self.place)}{storage.BLOBS}/sha256/"
-        listed = self.vault.listed_at_once(top, versions=self.vault.versioning())
+        listed = self.vault.listed_at_once(top, versions=self.vault.has_versions())
         return vault_needs.surplus(listed, needed, top, self.newest, waiting)
 
     def look(self) -> VaultExpiry:

@@ -160,7 +160,9 @@ class Verification:
         lines = partial(vault_reading.lines_for, self._place, self._repository)
         streams = [partial(lines, manifest) for manifest in self._manifests]
         entries = inventories.merged(streams, self._directory)
-        versions = any(m.bucket and m.bucket.versioned for m in self._manifests)
+        versions = (
+            any(m.bucket and m.bucket.versioned for m in self._manifests) or self._bucket.has_versions()
+        )
         prefix = f"{below(self._place)}{storage.BLOBS}/"
         listed = self._bucket.listed_at_once(prefix, versions=versions)
         for entry, found in compared(self._place, entries, listed):
@@ -258,7 +260,7 @@ def missing(bucket: Bucket, place: BucketPlace, entries: Iterable[Entry]) -> tup
     For a caller that has just stored them: no other version will do.
     """
     prefix = f"{below(place)}{storage.BLOBS}/sha256/"
-    listed = bucket.listed_at_once(prefix, versions=bucket.versioning())
+    listed = bucket.listed_at_once(prefix, versions=bucket.has_versions())
     return tuple(
         found.fault or f"{entry.digest} (version {entry.version}) is gone from the vault"
         for entry, found in compared(place, entries, listed)

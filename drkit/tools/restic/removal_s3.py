@@ -11,10 +11,7 @@ from collections.abc import Mapping
 from drkit.errors import BucketRefused, NotDeleted, ToolFailed
 from drkit.tools.restic.bucket import place
 from drkit.tools.restic.removals import NOBODY, Removals
-from drkit.tools.s3.bucket import Bucket
-
-# The version that an object has which was put before the bucket kept any: every service understands it.
-_NULL = "null"
+from drkit.tools.s3.bucket import NULL_VERSION, Bucket
 
 
 def look(url: str, credentials: Mapping[str, str]) -> Removals:
@@ -34,7 +31,7 @@ def _ask(bucket: Bucket, nobody: str) -> Removals:
     if days is not None:
         kept = f"its bucket locks for {days} days what is put there"
         return Removals(None, "its bucket keeps and locks versions", kept)
-    refused = _refused(bucket, nobody, _NULL if versions else None)
+    refused = _refused(bucket, nobody, NULL_VERSION if versions else None)
     if versions and refused:
         kept = f"its bucket keeps versions, which these credentials may not delete ({refused})"
         return Removals(None, "its bucket keeps versions", kept)

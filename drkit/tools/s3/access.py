@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 LockMode = Literal["governance", "compliance"]
+# What a listing calls the version of an object that was put while its bucket kept none.
+NULL_VERSION = "null"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Object(NamedTuple):
     """One object, or one version of it, of a listing.
 
     `size` in bytes, `etag` without quotes (no hash of the content, whatever it looks like), `modified` in ISO
-    format, `version` None where the listing was not of versions. `deleted` says that it is a delete marker.
+    format, `version` None where the listing was not of versions, and NULL_VERSION of what was put while its
+    bucket kept none. `deleted` says that it is a delete marker.
     """
 
     key: str
@@ -71,6 +74,16 @@ class Put(NamedTuple):
     """A blob that came into a bucket: its version there, None where the bucket keeps none."""
 
     version: str | None
+
+
+def kept_version(answer: Mapping[str, Any]) -> str | None:
+    """The version that the answer to a request names for what was put; None where the bucket keeps none.
+
+    Where versioning is suspended, and with some services where there never was any, the answer is "null": the
+    next object of that key takes its place, so that it names nothing that lasts.
+    """
+    version = answer.get("VersionId")
+    return None if version in (None, "", NULL_VERSION) else str(version)
 
 
 class Upload(NamedTuple):

@@ -14,12 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 from drkit.errors import BucketFailed, NotDeleted, ObjectMissing, ToolFailed
 from drkit.tools.memory import give_back_large_blocks
-from drkit.tools.s3.access import Access, Lock, LockMode, Object, Put, Upload, content_md5
+from drkit.tools.s3.access import (
+    NULL_VERSION,
+    Access,
+    Lock,
+    LockMode,
+    Object,
+    Put,
+    Upload,
+    content_md5,
+    kept_version,
+)
 
 if TYPE_CHECKING:
     from drkit.tools.s3.client import Client
 
-__all__ = ["Access", "Bucket", "Lock", "LockMode", "Object", "Put", "Upload"]
+__all__ = ["NULL_VERSION", "Access", "Bucket", "Lock", "LockMode", "Object", "Put", "Upload"]
 
 _NO_LOCKS = (
     "ObjectLockConfigurationNotFoundError",
@@ -123,8 +133,7 @@ class Bucket:
         answer = self.client.call(
             self.client.api.put_object, Key=key, Body=data, ContentMD5=content_md5(data)
         )
-        version: str | None = answer.get("VersionId")
-        return version
+        return kept_version(answer)
 
     def put_blob(
         self, key: str, size: int, pieces: Iterable[bytes], digest: str, lock: Lock | None = None
@@ -185,13 +194,20 @@ class Bucket:
 
     def versioning(self) -> bool:
         """Whether the bucket keeps the old version of an object that is written again or deleted."""
+        return self._versioning() == "Enabled"
+
+    def has_versions(self) -> bool:
+        """Whether the bucket may have old versions: it keeps them, or did so before that was suspended."""
+        return self._versioning() != ""
+
+    def _versioning(self) -> str:
         try:
             answer = self.client.call(self.client.api.get_bucket_versioning)
         except BucketFailed as error:
             if error.code in ("NotImplemented", "MethodNotAllowed"):
-                return False
+                return ""
             raise
-        return bool(answer.get("Status") == "Enabled")
+        return str(answer.get("Status", ""))
 
     def object_lock(self) -> bool:
         """Whether objects in the bucket can be locked."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import logging
 import threading
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from drkit.errors import BucketFailed, BucketRefused, ObjectMissing, ToolFailed, WrongBytes
-from drkit.tools.s3.access import Lock, Put
+from drkit.tools.s3.access import Lock, Put, kept_version
 from drkit.tools.s3.client import Client
 from drkit.tools.s3.uploading import retain
 
@@ -88,13 +88,12 @@ class ServerSide:
             return None
         return self._judge(bucket, key, digest, answer)
 
-    def _judge(self, bucket: str, key: str, digest: str, answer: dict[str, dict[str, str]]) -> Put | None:
-        version = str(answer["VersionId"]) if answer.get("VersionId") else None
+    def _judge(self, bucket: str, key: str, digest: str, answer: dict[str, Any]) -> Put | None:
         proof = answer.get("CopyObjectResult", {}).get("ChecksumSHA256")
         expected = base64.b64encode(bytes.fromhex(digest.removeprefix("sha256:"))).decode()
         if proof == expected:
-            return Put(version)
-        self._remove(key, version)
+            return Put(kept_version(answer))
+        self._remove(key, answer.get("VersionId"))
         if proof is None:
             self._give_up(bucket, "it does not tell the SHA-256 of what it copies")
             return None

@@ -15,7 +15,7 @@ from typing import Any
 
 from drkit.errors import BucketFailed, ObjectMissing, WrongBytes
 from drkit.tools.s3 import uploading
-from drkit.tools.s3.access import Lock, Put
+from drkit.tools.s3.access import Lock, Put, kept_version
 from drkit.tools.s3.client import Client
 
 
@@ -43,10 +43,11 @@ class Multipart:
             UploadId=self._upload,
             MultipartUpload={"Parts": self._sent},
         )
+        version = kept_version(answer)
         if self._lock is not None:
             # Not when it begins: an upload that is taken up again would be locked too briefly.
-            uploading.retain(self._client, self._key, answer.get("VersionId"), self._lock)
-        return Put(answer.get("VersionId"))
+            uploading.retain(self._client, self._key, version, self._lock)
+        return Put(version)
 
     def _send(self, pieces: Iterable[bytes]) -> None:
         """Every part, with no more than one of them in memory; the hash of all is right, or WrongBytes."""

@@ -8,7 +8,7 @@ from io import BytesIO
 
 from drkit.errors import BucketFailed, ToolFailed, WrongBytes
 from drkit.tools.budget import Budget
-from drkit.tools.s3.access import Lock, Put, Upload, content_md5
+from drkit.tools.s3.access import Lock, Put, Upload, content_md5, kept_version
 from drkit.tools.s3.client import Client
 
 PART = 8 << 20
@@ -40,7 +40,7 @@ def put_blob(
         answer = client.call(
             client.api.put_object, Key=key, Body=data.getvalue(), ContentMD5=md5, **locking(lock)
         )
-    return Put(answer.get("VersionId"))
+    return Put(kept_version(answer))
 
 
 def part_size(size: int) -> int:

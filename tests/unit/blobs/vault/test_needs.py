@@ -11,7 +11,7 @@ import pytest
 from drkit.blobs.inventory import Entry
 from drkit.blobs.vault.needs import UnreferencedObject, Waiting, surplus
 from drkit.registry import storage
-from drkit.tools.s3.bucket import Object
+from drkit.tools.s3.bucket import NULL_VERSION, Object
 
 OLD, SEALED, NEW = "2026-11-20T00:00:00Z", datetime(2026, 11, 21, tzinfo=UTC), "2026-11-22T00:00:00Z"
 TOP = f"vault/{storage.BLOBS}/sha256/"
@@ -79,3 +79,9 @@ def test_a_blob_whose_version_is_not_sure_keeps_all(needed: Entry) -> None:
 def test_all_versions_of_a_blob_that_nobody_needs() -> None:
     listed = [stored(0, "one"), stored(0, "two", latest=False), stored(1, "three")]
     assert names(listed, [entry(1, "three")]) == [(key(0), "one", True), (key(0), "two", False)]
+
+
+def test_a_null_version_may_have_been_put_over_what_was_good() -> None:
+    """Named alike by the inventory and by whoever overwrites it: what lies below it stays."""
+    listed = [stored(1, NULL_VERSION, modified=NEW), stored(1, "v", latest=False)]
+    assert names(listed, [entry(1, NULL_VERSION)]) == []
