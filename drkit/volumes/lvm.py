@@ -16,17 +16,25 @@ from drkit.tools.process import execute
 from drkit.tools.process.command import Command, find_program
 from drkit.volumes.standing import Order, Standing
 
-_COLUMNS = "vg_name,lv_name,lv_uuid,lv_attr,lv_size,pool_lv,origin,origin_uuid,vg_free,lv_tags"
+_COLUMNS = (
+    "vg_name,lv_name,lv_uuid,lv_attr,lv_size,pool_lv,origin,origin_uuid,vg_free,lv_tags,"
+    "data_percent,metadata_percent"
+)
 # A classic snapshot gets a fifth of the original's size, if there is so much: what a registry writes while it
 # is read is far less, and whatever is not used goes back when the backup ends.
 _SHARE = 5
 _SMALLEST = 64 << 20
+# A thin pool whose metadata is full goes out of service, with all that is in it.
+_MOST_METADATA = 95.0
 _MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True)
 class Volume:
-    """A line of `lvs`; sizes in bytes. `attributes` is lv_attr: its fifth letter is the volume's state."""
+    """A line of `lvs`; sizes in bytes. `attributes` is lv_attr: its fifth letter is the volume's state.
+
+    The percentages are how full it is, 0 where lvs has none.
+    """
 
     group: str
     name: str
@@ -37,6 +45,13 @@ class Volume:
     origin_uuid: str
     free: int
     tags: tuple[str, ...]
+    data_percent: float = 0.0
+    metadata_percent: float = 0.0
+
+    @property
+    def unused(self) -> int:
+        """How much room for data is left in a thin pool."""
+        return int(self.size * (1 - self.data_percent / 100))
 
     @property
     def thin(self) -> bool:
@@ -128,12 +143,24 @@ def look(standing: Standing, name: str) -> Lvm:
     found = parse(execute.check(Command(lvs_words(standing.source))).text)
     if len(found) != 1:
         raise CannotFreeze(f"lvs knows no logical volume {standing.source}", hint="set volume to live")
-    return plan(found[0], standing, name)
+    (origin,) = found
+    pools = (v for v in _volumes(origin.group) if v.name == origin.pool) if origin.thin else iter(())
+    return plan(origin, standing, name, next(pools, None))
 
 
-def plan(origin: Volume, standing: Standing, name: str) -> Lvm:
-    """The snapshot of a logical volume; raises CannotFreeze where there is no space for a classic one."""
+def plan(origin: Volume, standing: Standing, name: str, pool: Volume | None = None) -> Lvm:
+    """The snapshot of a logical volume, which may be in a thin pool.
+
+    Raises CannotFreeze where there is no space for it. In a full pool LVM cannot even suspend the original
+    for a moment, and whatever is written over costs room that production lacks then.
+    """
     size = 0
+    if pool and (pool.unused < _SMALLEST or pool.metadata_percent >= _MOST_METADATA):
+        raise CannotFreeze(
+            f"the thin pool {pool.group}/{pool.name} is full (data {pool.data_percent:.0f} %,"
+            f" metadata {pool.metadata_percent:.0f} %)",
+            hint="extend it, or set volume to live",
+        )
     if not origin.thin:
         # lvcreate refuses a size that is no whole number of sectors.
         share = origin.size // _SHARE // _MEBIBYTE * _MEBIBYTE
@@ -174,6 +201,8 @@ def parse(text: str) -> tuple[Volume, ...]:
                 line["origin_uuid"],
                 int(line["vg_free"]),
                 tuple(filter(None, line["lv_tags"].split(","))),
+                float(line["data_percent"] or 0),
+                float(line["metadata_percent"] or 0),
             )
             for line in lines
         )

@@ -124,6 +124,8 @@ def line(**more: str) -> dict[str, str]:
         "origin_uuid": "",
         "vg_free": str(50 * GIB),
         "lv_tags": "",
+        "data_percent": "",
+        "metadata_percent": "",
         **more,
     }
 
@@ -189,8 +191,25 @@ def test_without_space_there_is_none(free: int) -> None:
         lvm.plan(replace(ORIGIN, free=free), STANDING, NAME)
 
 
-def test_a_thin_snapshot_needs_no_space_but_has_to_be_activated() -> None:
-    volume = lvm.plan(replace(ORIGIN, attributes="Vwi-aotz--", pool="pool0", free=0), STANDING, NAME)
+THIN = replace(ORIGIN, attributes="Vwi-aotz--", pool="pool0", free=0)
+POOL = replace(ORIGIN, name="pool0", attributes="twi-aotz--", data_percent=99.9, metadata_percent=94.9)
+
+
+def test_how_full_a_pool_is() -> None:
+    (found,) = lvm.parse(report(line(data_percent="99.90", metadata_percent="12.34")))
+    assert (found.data_percent, found.metadata_percent) == (99.9, 12.34)
+    assert found.unused == pytest.approx(0.1 * GIB, rel=1e-3)
+
+
+@pytest.mark.parametrize(("size", "data", "metadata"), [(60 << 30, 99.9, 10.0), (100 << 30, 10.0, 95.0)])
+def test_of_a_full_pool_nothing_is_asked(size: int, data: float, metadata: float) -> None:
+    pool = replace(POOL, size=size, data_percent=data, metadata_percent=metadata)
+    with pytest.raises(CannotFreeze, match=r"the thin pool vg0/pool0 is full \(data \d+ %, metadata \d+ %\)"):
+        lvm.plan(THIN, STANDING, NAME, pool)
+
+
+def test_a_thin_snapshot_needs_little_space_but_has_to_be_activated() -> None:
+    volume = lvm.plan(THIN, STANDING, NAME, POOL)
     assert volume.size == 0
     assert volume.create_words()[4:] == (
         "--addtag", f"drkit_{NAME}", "--setactivationskip", "n", "--activate", "y",
