@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,12 +13,14 @@ from drkit.points.catalog import Catalog
 from drkit.sandbox import container as sandbox_container
 from drkit.sandbox import labelled
 from drkit.sandbox import postgres as sandbox_postgres
-from drkit.state.directory import State, left_behind, remove_tree
+from drkit.state.directory import ID, State, left_behind, remove_tree
 from drkit.tools.restic import mount
 from drkit.volumes import freeze
 
 # A backup of another machine may be under way: only its long-dead remains are ours to remove.
 _FOREIGN_AGE = timedelta(days=7)
+# What drills call their directories: the sandbox, and what is kept beside it.
+_OF_A_DRILL = re.compile(rf"[0-9a-f]{{20}}|{ID}\.(cache|report)")
 
 
 def sweep_runs(state: State) -> tuple[str, ...]:
@@ -47,9 +50,12 @@ def sweep_named(state: State, beginning: str) -> tuple[str, ...]:
 
 
 def sweep_sandboxes(sandboxes: Path) -> tuple[str, ...]:
-    """Remove the sandboxes of dead drills; returns what was done."""
+    """Remove the sandboxes of dead drills; returns what was done.
+
+    The directory may be anybody's, such as the top of a file system: whatever else is in it stays.
+    """
     said = []
-    for path in left_behind(sandboxes):
+    for path in left_behind(sandboxes, _OF_A_DRILL.fullmatch):
         # First of all, for nothing can be removed below a mount whose restic is dead.
         mount.unmount_below(path)
         sandbox_container.release(path)

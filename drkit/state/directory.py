@@ -33,7 +33,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -48,6 +48,10 @@ from drkit.model import utc_now
 _LOCK = "lock"
 _PRIVATE = 0o600
 _REMOVALS = 5
+
+
+# What new_id makes.
+ID = r"\d{8}-\d{6}-[0-9a-f]{6}"
 
 
 def new_id(now: datetime) -> str:
@@ -287,12 +291,15 @@ def private_directory(parent: Path, name: str, *, passable: bool = False) -> Ite
         lock.release()
 
 
-def left_behind(parent: Path) -> Iterator[Path]:
-    """Directories of runs that died; one that lives holds its lock and is passed over."""
+def left_behind(parent: Path, ours: Callable[[str], object] = lambda _name: True) -> Iterator[Path]:
+    """Directories of runs that died; one that lives holds its lock and is passed over.
+
+    Where others may have directories too, `ours` tells ours by their names: no other is touched.
+    """
     if not parent.is_dir():
         return
     for path in sorted(parent.iterdir()):
-        if not path.is_dir():
+        if not ours(path.name) or path.is_symlink() or not path.is_dir():
             continue
         lock = FileLock(path / _LOCK, mode=_PRIVATE)
         try:
