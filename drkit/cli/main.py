@@ -53,7 +53,7 @@ Command = Any
 class _Verbs(TyperGroup):
     """Loads a verb when it is asked for: a run needs one of them."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, _ctx: Any) -> list[str]:
         return list(_VERBS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Command:
