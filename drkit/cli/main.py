@@ -18,9 +18,6 @@ from drkit.cli import streams
 from drkit.cli.run import Options, report_usage
 from drkit.errors import UsageError
 
-# So many new objects before Python looks for garbage; its own number is 700.
-_OBJECTS = 100_000
-
 # In the order of `drkit --help`.
 _VERBS = {
     "init": "drkit.cli.init:init",
@@ -135,9 +132,6 @@ def main() -> None:
     # What is made is for nobody else, unless it is given another mode by name.
     os.umask(0o077)
     streams.prepare()
-    # What drkit reads is mostly kept until it ends: to look through that for garbage again and again takes
-    # longer than to read it.
-    gc.set_threshold(_OBJECTS)
     with contextlib.suppress(UsageError):
         # Also for what is wrong with the command line.
         logs.use(_log_format())

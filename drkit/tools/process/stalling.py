@@ -106,7 +106,8 @@ class StallWatch:
         limit = self._command.stall_limit.total_seconds() if self._command.stall_limit else None
         tell = _TELL_SECONDS if limit is None else min(_TELL_SECONDS, limit / 2)
         pause = _LOOK_SECONDS if limit is None else min(_LOOK_SECONDS, limit / 4)
-        before, since = self._look(), time.monotonic()
+        # Most have ended before it is time to look.
+        before, since = Signs(frozenset(), 0, 0.0), time.monotonic()
         while not self._over.wait(pause):
             if self._owner:
                 self._owner.lives()
