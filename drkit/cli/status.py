@@ -90,7 +90,7 @@ def status(
 
     if nagios and not (watch or json or seconds or html or write):
         _as_plugin(context)
-    perform(context, "status", json, work, _show, bar=not watch)
+    perform(context, "status", json, work, _show, bar=not watch, brief=not watch)
 
 
 def _show(paper: Output, found: Status | None) -> None:

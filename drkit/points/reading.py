@@ -9,7 +9,6 @@ history says of another snapshot is its writer's word, and is kept apart: nothin
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -52,18 +51,6 @@ _Snapshots = tuple[Snapshot, ...]
 _making = threading.Lock()
 _adapters: dict[type, TypeAdapter[Any]] = {}
 _validators: dict[type, SchemaValidator] = {}
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Python looks for no garbage meanwhile."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def dump(kind: type[T], value: T) -> bytes:
@@ -123,12 +110,6 @@ class Reader:
         file is left out.
         """
         found: dict[str, PointManifest | DrillNote] = {}
-        # All of it is kept: to look through it for garbage takes a tenth of the time.
-        with _uncollected():
-            self._recall(found)
-        return found
-
-    def _recall(self, found: dict[str, PointManifest | DrillNote]) -> None:
         for directory in (self.told, self.kept) if self.histories else (self.kept,):
             for file in directory.glob("*.json"):
                 with contextlib.suppress(OSError):
@@ -140,6 +121,7 @@ class Reader:
                         found[file.stem] = (
                             known.in_seal(file.stem) if isinstance(known, PointManifest) else known
                         )
+        return found
 
     def snapshots(self) -> dict[str, Snapshot]:
         """The snapshots that were listed last, by their ids, whether or not they are still there."""
