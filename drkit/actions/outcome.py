@@ -9,18 +9,19 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drkit import config
 from drkit.actions.alarms import pings, plan, run
 from drkit.actions.alarms import settings as alarm_settings
 from drkit.actions.alarms.settings import AlarmSettings
-from drkit.actions.status import of_runs, publish
-from drkit.actions.status.look import Look, look
 from drkit.errors import DrkitError, Interrupted
 from drkit.model import Attempt, Problem, Status, utc_now
 from drkit.state import attempts
 from drkit.state.directory import State
+
+if TYPE_CHECKING:
+    from drkit.actions.status.look import Look
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +59,11 @@ def tell(settings: config.Config, ended: Ended) -> None:
         # Nothing was learnt, and no process may start any more to look.
         _tell_of_runs(alarms, ended, known)
         return
-    if not alarms.wants_status and not publish.is_wanted(settings):
+    if not alarms.wants_status and not settings.publishes:
         return
-    seen = look(settings, known)
+    seen = _look(settings, known)
     try:
-        passed = tuple(of_runs.problems([a for a in ended.before if a.id != attempt.id and a.lost], ()))
+        passed = _of_runs([a for a in ended.before if a.id != attempt.id and a.lost])
         tell_of_site(settings, seen, passed=passed, after=ended.said)
     finally:
         _write_metrics(settings, seen)
@@ -87,8 +88,7 @@ def _tell_of_end(alarms: AlarmSettings, ended: Ended) -> None:
 
 
 def _tell_of_runs(alarms: AlarmSettings, ended: Ended, known: Sequence[Attempt]) -> None:
-    found = tuple(of_runs.problems(known, ()))
-    run.tell(alarms, plan.Look(utc_now(), found, whole=False, after=ended.said))
+    run.tell(alarms, plan.Look(utc_now(), _of_runs(known), whole=False, after=ended.said))
 
 
 def tell_of_schedule(settings: config.Config, what: str, body: str) -> None:
@@ -113,7 +113,7 @@ def check(settings: config.Config) -> run.Notified:
     Raises DrkitError where metrics cannot be written.
     """
     alarm_settings.keep(settings)
-    seen = look(settings, attempts.read(State(settings.site.state).attempts))
+    seen = _look(settings, attempts.read(State(settings.site.state).attempts))
     try:
         return run.Notified(tuple(tell_of_site(settings, seen)))
     finally:
@@ -151,8 +151,10 @@ def _limits(settings: config.Config, status: Status) -> Iterator[datetime]:
 
 
 def _write_metrics(settings: config.Config, seen: Look) -> None:
-    if not publish.is_wanted(settings):
+    if not settings.publishes:
         return
+    from drkit.actions.status import publish
+
     directory = State(settings.site.state).attempts
     try:
         publish.publish(settings, seen)
@@ -160,3 +162,16 @@ def _write_metrics(settings: config.Config, seen: Look) -> None:
         attempts.note(directory, METRICS, error.message)
         raise
     attempts.note(directory, METRICS)
+
+
+def _look(settings: config.Config, known: Sequence[Attempt]) -> Look:
+    # Here, for mostly nobody is to be told: to load it takes longer than to write down how a run ended.
+    from drkit.actions.status.look import look
+
+    return look(settings, known)
+
+
+def _of_runs(known: Sequence[Attempt]) -> tuple[Problem, ...]:
+    from drkit.actions.status import of_runs
+
+    return tuple(of_runs.problems(known, ()))

@@ -11,9 +11,10 @@ from drkit.checks.finding import Check, Control, Finding, Unplanted, failed, not
 from drkit.errors import ConfigError
 from drkit.harbor.installation import Installation, parse_installation
 from drkit.model import CheckKind, Outcome, no_certificate
-from drkit.secrets import classify
+from drkit.secrets import classify, kinds
 from drkit.secrets.bundle import Member
-from drkit.secrets.classify import SecretKind
+from drkit.secrets.expiry import expiry_fault
+from drkit.secrets.kinds import SecretKind
 from drkit.tools import x509
 from drkit.tools.tally import first_few
 from drkit.tools.x509 import Certificate
@@ -36,7 +37,7 @@ def checks(members: Sequence[Member], now: datetime, warning: timedelta) -> Iter
 
 
 def _holds_certificates(member: Member) -> bool:
-    return x509.holds_certificate(member.data) or member.what in classify.ABOUT_CERTIFICATES
+    return x509.holds_certificate(member.data) or member.what in kinds.ABOUT_CERTIFICATES
 
 
 def _read(members: Sequence[Member]) -> tuple[dict[str, Sequence[Certificate]], list[str]]:
@@ -67,17 +68,6 @@ def none_expires(members: Sequence[Member], now: datetime, warning: timedelta) -
         return not_provable("only collections of trusted certificates, whose ends are not judged")
     end, path = min(ends, default=(now, ""))
     return verdict(faults, f"the first of {len(ends)} to expire does so on {end:%Y-%m-%d}: {path}")
-
-
-def expiry_fault(not_before: datetime, not_after: datetime, now: datetime, warning: timedelta) -> str | None:
-    """What is wrong with a certificate's time at this moment, in words; None where nothing is."""
-    if now < not_before:
-        return f"is not valid before {not_before:%Y-%m-%d}"
-    if not_after <= now:
-        return f"expired on {not_after:%Y-%m-%d}"
-    if not_after - now < warning:
-        return f"expires on {not_after:%Y-%m-%d}"
-    return None
 
 
 def _which(certificate: Certificate, among: Sequence[Certificate]) -> str:
@@ -193,7 +183,7 @@ def hostname_is_covered(members: Sequence[Member]) -> Finding:
 
 def encrypted_keys(members: Sequence[Member]) -> list[str]:
     """The keys and key stores that need a password, but for cosign's, which have a check of their own."""
-    return [member.path for member in members if member.what in classify.LOCKED]
+    return [member.path for member in members if member.what in kinds.LOCKED]
 
 
 def encrypted_keys_said(members: Sequence[Member]) -> Finding:

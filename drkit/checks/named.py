@@ -13,7 +13,7 @@ from drkit.model import CheckKind, Outcome, PointManifest, Reason, is_told
 from drkit.model.needed import Needed
 from drkit.secrets import bundle_paths
 from drkit.secrets.bundle import Member
-from drkit.secrets.classify import SecretKind
+from drkit.secrets.kinds import SecretKind
 
 _CONTROL = "file that harbor.yml names left out"
 

@@ -11,7 +11,7 @@ from drkit.errors import ConfigError
 from drkit.harbor.installation import parse_installation
 from drkit.model import KeyFault, KeyFaultKind, no_certificate, no_key
 from drkit.secrets import classify
-from drkit.secrets.classify import SecretKind
+from drkit.secrets.kinds import SecretKind
 from drkit.tools import x509
 
 _TOKEN_PAIR = ("secret/registry/root.crt", "secret/core/private_key.pem")

@@ -16,7 +16,7 @@ from drkit.harbor.tables import StoredSignature
 from drkit.model import CheckKind, Outcome
 from drkit.registry import links, storage
 from drkit.secrets.bundle import Member
-from drkit.secrets.classify import SecretKind
+from drkit.secrets.kinds import SecretKind
 from drkit.tools import cosign
 from drkit.tools.registry import parse_manifest
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drkit.cli.options import DryRun, Json
 from drkit.cli.recording import Recorded
 from drkit.cli.run import Run, perform
+
+if TYPE_CHECKING:
+    from drkit.cli.output import Output
 
 
 def expire(
@@ -29,10 +32,15 @@ def expire(
 ) -> None:
     """Apply retention, and say why each point is kept or removed."""
     from drkit.actions.expire import run as action
-    from drkit.cli.views import results
+
+    def show(paper: Output, result: action.ExpireResult) -> None:
+        # Loaded here: as JSON it is shown without.
+        from drkit.cli.views import results
+
+        results.expire(paper, result)
 
     def work(run: Run) -> action.ExpireResult:
         return action.expire(run.settings, dry_run=dry_run, forget=forget_repository, repository=repository)
 
     recorded = None if dry_run else Recorded("expire", repository or "")
-    perform(context, "expire", json, work, results.expire, recorded)
+    perform(context, "expire", json, work, show, recorded)

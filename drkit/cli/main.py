@@ -5,50 +5,80 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import pkgutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from drkit import logs
-from drkit.cli import (
-    audit,
-    backup,
-    copy,
-    doctor,
-    drill,
-    drills,
-    expire,
-    init,
-    keys,
-    notify,
-    points,
-    restore,
-    runbook,
-    schedule,
-    serve,
-    status,
-    streams,
-    trail,
-    verify,
-)
+from drkit.cli import streams
 from drkit.cli.run import Options, report_usage
 from drkit.errors import UsageError
 
-# So many new objects before Python looks for garbage; its own number is 700.
-_OBJECTS = 100_000
+# In the order of `drkit --help`.
+_VERBS = {
+    "init": "drkit.cli.init:init",
+    "doctor": "drkit.cli.doctor:doctor",
+    "backup": "drkit.cli.backup:backup",
+    "points": "drkit.cli.points:points",
+    "show": "drkit.cli.points:show_point",
+    "status": "drkit.cli.status:status",
+    "drill": "drkit.cli.drill:drill",
+    "drills": "drkit.cli.drills:drills",
+    "verify": "drkit.cli.verify:verify",
+    "restore": "drkit.cli.restore:restore",
+    "audit": "drkit.cli.audit:audit",
+    "copy": "drkit.cli.copy:copy",
+    "serve": "drkit.cli.serve:serve",
+    "expire": "drkit.cli.expire:expire",
+    "runbook": "drkit.cli.runbook:runbook",
+    "notify": "drkit.cli.notify:notify",
+    "trail": "drkit.cli.trail:trail",
+    "scheduler": "drkit.cli.schedule:scheduler",
+    "timers": "drkit.cli.schedule:timers",
+    "keys": "drkit.cli.keys:app",
+}
+
+
+# What typer's commands are based on is in a module of its own.
+Command = Any
+
+
+class _Verbs(TyperGroup):
+    """Loads a verb when it is asked for: a run needs one of them."""
+
+    def list_commands(self, _ctx: Any) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Command:
+        # One that is not known is compared with all that are, for a hint.
+        for verb in [cmd_name] if cmd_name in _VERBS else _VERBS:
+            if verb not in self.commands:
+                self.add_command(_loaded(verb), verb)
+        return super().get_command(ctx, cmd_name)
+
+
+def _loaded(verb: str) -> Command:
+    found = pkgutil.resolve_name(_VERBS[verb])
+    if isinstance(found, typer.Typer):
+        return typer.main.get_group(found)
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+    alone.command(verb)(found)
+    return typer.main.get_command(alone)
+
 
 app = typer.Typer(
     name="drkit",
+    cls=_Verbs,
     help="Backup and disaster recovery for self-hosted container registries, proven by restoring.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-app.add_typer(keys.app, name="keys")
 
 
 def _version(wanted: bool) -> None:
@@ -97,36 +127,11 @@ def _root(
         raise typer.Exit(2)
 
 
-# In the order of `drkit --help`.
-app.command()(init.init)
-app.command()(doctor.doctor)
-app.command()(backup.backup)
-app.command()(points.points)
-app.command(name="show")(points.show_point)
-app.command()(status.status)
-app.command()(drill.drill)
-app.command()(drills.drills)
-app.command()(verify.verify)
-app.command()(restore.restore)
-app.command()(audit.audit)
-app.command()(copy.copy)
-app.command()(serve.serve)
-app.command()(expire.expire)
-app.command()(runbook.runbook)
-app.command()(notify.notify)
-app.command()(trail.trail)
-app.command()(schedule.scheduler)
-app.command()(schedule.timers)
-
-
 def main() -> None:
     """The console script: run one command and leave with its exit code."""
     # What is made is for nobody else, unless it is given another mode by name.
     os.umask(0o077)
     streams.prepare()
-    # What drkit reads is mostly kept until it ends: to look through that for garbage again and again takes
-    # longer than to read it.
-    gc.set_threshold(_OBJECTS)
     with contextlib.suppress(UsageError):
         # Also for what is wrong with the command line.
         logs.use(_log_format())

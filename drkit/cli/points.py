@@ -66,7 +66,7 @@ def points(
         with looking(origin) as settings:
             return action.points(settings, None, forget or (), confirm, take_over)
 
-    perform(context, "points", json, work, show, audited=bool(forget or confirm or take_over))
+    perform(context, "points", json, work, show, audited=bool(forget or confirm or take_over), brief=True)
 
 
 def show_point(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -91,15 +92,18 @@ def perform(
     *,
     bar: bool = True,
     audited: bool = False,
+    brief: bool = False,
 ) -> None:
     """Do the work, show its result or its error, and leave with the right exit code.
 
-    `bar` is false for what draws on the terminal itself.
+    `bar` is false for what draws on the terminal itself; what is `brief` keeps all that it reads, and ends.
     `recorded` is for commands that somebody relies on: how they end is written down, and told. As a function
     it is called before the work. Like these, `audited` ones stand in the audit trail.
     """
     be_deaf = _listen_to_signals()
     _forbid_core_dumps()
+    if brief:
+        gc.disable()
     options: Options = context.obj
     logs.set_up(f"{command}[{os.getpid()}]", verbose=options.verbose, quiet=options.quiet)
     began = time.monotonic()

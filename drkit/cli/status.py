@@ -16,6 +16,7 @@ from drkit.progress import Listener, silent
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from drkit.cli.output import Output
     from drkit.model import Status
     from drkit.model.sites import Sites
     from drkit.reports.nagios import Answer
@@ -60,8 +61,6 @@ def status(
     json: Json = False,
 ) -> None:
     """Say whether the objectives are met and nothing else is wrong."""
-    from drkit.cli.views import status as show
-
     if every is not None:
         _refuse_beside_all(context, nagios=nagios, html=html is not None, write=write)
         many = _Many(every, timeout, metrics, watch=watch, seconds=seconds, as_json=json)
@@ -76,7 +75,6 @@ def status(
 
     def work(run: Run) -> Status | None:
         from drkit.actions.status import run as action
-        from drkit.cli import watching
 
         _one_of(("--watch", watch), ("--nagios", nagios), ("--json", json))
         _one_of(("--nagios", nagios), ("--html", html is not None))
@@ -84,13 +82,24 @@ def status(
         _require_watch(seconds, watch=watch)
         if watch:
             _one_of(("--watch", True), ("--html", html is not None), ("--write", write))
-            watching.watch(lambda: action.status(run.settings), show.status, seconds or _EVERY)
+            from drkit.cli import watching
+
+            watching.watch(lambda: action.status(run.settings), _show, seconds or _EVERY)
             return None
         return action.status(run.settings, html=html, write=write)
 
     if nagios and not (watch or json or seconds or html or write):
         _as_plugin(context)
-    perform(context, "status", json, work, show.status_or_nothing, bar=not watch)
+    perform(context, "status", json, work, _show, bar=not watch, brief=not watch)
+
+
+def _show(paper: Output, found: Status | None) -> None:
+    """One screen; nothing where all was shown already."""
+    # Loaded here: as JSON it is shown without.
+    from drkit.cli.views import status as view
+
+    if found is not None:
+        view.status(paper, found)
 
 
 def _refuse_beside_all(context: typer.Context, *, nagios: bool, html: bool, write: bool) -> None:

@@ -113,6 +113,11 @@ class Config(Section):
         return self.repositories[0]
 
     @property
+    def publishes(self) -> bool:
+        """Whether it names anything that a look at the site is written to."""
+        return bool(self.metrics or self.status.page or self.status.listen)
+
+    @property
     def sandboxes(self) -> Path:
         """The directory below which drills build their sandboxes."""
         return self.drill.directory or self.site.state / "sandbox"

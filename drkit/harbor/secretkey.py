@@ -11,9 +11,11 @@ import base64
 import binascii
 import json
 import os
+from typing import TYPE_CHECKING
 
-from cryptography.hazmat.decrepit.ciphers.modes import CFB
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
+if TYPE_CHECKING:
+    from cryptography.hazmat.decrepit.ciphers.modes import CFB
+    from cryptography.hazmat.primitives.ciphers import Cipher
 
 PREFIX = "<enc-v1>"
 # Where it stands below the data volume.
@@ -31,16 +33,24 @@ def decrypt(value: str, key: bytes) -> bytes:
         raise ValueError(f"the value is not base64: {error}") from None
     if len(raw) < KEY_BYTES:
         raise ValueError("the value is shorter than its initialisation vector")
-    decryptor = Cipher(algorithms.AES(key), CFB(raw[:16])).decryptor()
+    decryptor = _cipher(key, raw[:16]).decryptor()
     return decryptor.update(raw[16:]) + decryptor.finalize()
 
 
 def encrypt(plain: str, key: bytes) -> str:
     """A value as Harbor would store it; raises ValueError for a key of another length than AES takes."""
     start = os.urandom(16)
-    encryptor = Cipher(algorithms.AES(key), CFB(start)).encryptor()
+    encryptor = _cipher(key, start).encryptor()
     raw = start + encryptor.update(plain.encode()) + encryptor.finalize()
     return PREFIX + base64.b64encode(raw).decode()
+
+
+def _cipher(key: bytes, start: bytes) -> Cipher[CFB]:
+    # Here, for whoever asks where the key stands needs no cryptography.
+    from cryptography.hazmat.decrepit.ciphers.modes import CFB
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
+
+    return Cipher(algorithms.AES(key), CFB(start))
 
 
 def well_shaped(plain: bytes, *, json_expected: bool) -> bool:

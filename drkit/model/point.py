@@ -226,6 +226,8 @@ class PointManifest:
 
     def in_seal(self, snapshot: str) -> PointManifest:
         """The same, read from that snapshot: the parts that are in the seal are there."""
+        if all(part.snapshot for part in self.parts):
+            return self
         return replace(self, parts=in_seal(self.parts, snapshot))
 
     def found_as(self, names: Mapping[str, str]) -> PointManifest:

@@ -101,8 +101,9 @@ class Catalog:
         here already. `strict` is for whoever removes points: a drill's report that cannot be read may be the
         last proof, and is a ToolFailed. `only` leaves out points whose id does not begin with that.
         """
+        known = self._reader.snapshots()
         with side_by_side(1) as tasks:
-            listed = tasks.begin("list", lambda: self.repository.listed(locked=locked))
+            listed = tasks.begin("list", lambda: self.repository.listed(locked=locked, known=known))
             # While restic is at it; one that is asked for by name is read alone.
             recalled = {} if only else self._reader.recall()
             every, unread = listed()
@@ -127,6 +128,8 @@ class Catalog:
                     why, hint="repair the repository, or remove that snapshot with `restic forget`"
                 )
             log.warning("%s", why)
+        if known.keys() != {s.id for s in every}:
+            self._reader.keep_snapshots(every)
         self._reader.forget_but({s.id for s in snapshots})
         notes = [note for note in read if isinstance(note, DrillNote)]
         return listing.listing(snapshots, groups, manifests, notes, len(unread))
@@ -237,7 +240,8 @@ class Catalog:
             names.append(ENVELOPE_FILE)
             tags += [seals.STATEMENT + signed.sha256, *(seals.AFTER + each for each in signed.after)]
         saved = self.repository.save_files(directory, names, self.tags(report.point, *tags), self.site)
-        self._reader.keep(saved.snapshot, data)
+        if note := parse(DrillNote, data):
+            self._reader.keep(saved.snapshot, dump(DrillNote, note))
         return saved.snapshot
 
     def envelope(self, snapshot: Snapshot) -> bytes | None:

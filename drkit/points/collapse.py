@@ -89,7 +89,8 @@ def unconfirmed(points: Sequence[Point], confirmed: Collection[str], now: dateti
 
 def _collapses(manifests: Sequence[PointManifest], confirmed: Collection[str]) -> Iterator[Collapse]:
     told: set[str] = set()
-    for manifest in manifests:
+    # Mostly nothing is lost, and to count what each point has takes a while.
+    for manifest in manifests if any(each.losses for each in manifests) else ():
         found = _unconfirmed(manifest, manifests, confirmed)
         if left := tuple(loss for loss in found if loss.subject not in told):
             yield Collapse(manifest.id, left)

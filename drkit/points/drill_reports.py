@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from drkit.points import seals
 from drkit.points.listing import Listing
-from drkit.reports.attestation import Previous
 from drkit.tools.restic.output import Snapshot
+
+if TYPE_CHECKING:
+    from drkit.reports.attestation import Previous
 
 
 def unnamed(snapshots: Iterable[Snapshot]) -> tuple[Previous, ...]:
@@ -16,6 +19,9 @@ def unnamed(snapshots: Iterable[Snapshot]) -> tuple[Previous, ...]:
 
     By what they name and not by time: a clock that was set back must not leave one out.
     """
+    # Here, for retention needs to know nothing of statements.
+    from drkit.reports.attestation import Previous
+
     found: dict[str, str] = {}
     named: set[str] = set()
     for snapshot in snapshots:

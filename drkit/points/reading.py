@@ -1,6 +1,7 @@
 """Manifests of seals and reports of drills, each read once.
 
-What was read is kept in the state directory under its snapshot's id, which names content that never changes.
+What was read is kept in the state directory under its snapshot's id, which names content that never changes;
+so is the list of snapshots itself.
 Of what is not there, many are found together in the history of a seal; the others cost a restic each. What a
 history says of another snapshot is its writer's word, and is kept apart: nothing is removed by it.
 """
@@ -19,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import SchemaValidator
 
 from drkit.errors import ToolFailed
+from drkit.files import make_directory, replace_file
 from drkit.model import MANIFEST_SCHEMA, DrillNote, PointManifest
 from drkit.points import history, seal_files, seals
 from drkit.tools import foreign
@@ -41,6 +43,10 @@ _FEW = 2
 _HISTORIES = 2
 # A field that every manifest has, and no report.
 _OF_A_MANIFEST = b'"digest_count"'
+
+# The list of snapshots, as one file.
+_LISTED = "snapshots.list"
+_Snapshots = tuple[Snapshot, ...]
 
 _making = threading.Lock()
 _adapters: dict[type, TypeAdapter[Any]] = {}
@@ -111,8 +117,23 @@ class Reader:
                     kind: type[PointManifest | DrillNote]
                     kind = PointManifest if _OF_A_MANIFEST in data else DrillNote
                     if (known := parse(kind, data)) is not None:
-                        found[file.stem] = known
+                        # All that can be done with it while its snapshot is not known to be there.
+                        found[file.stem] = (
+                            known.in_seal(file.stem) if isinstance(known, PointManifest) else known
+                        )
         return found
+
+    def snapshots(self) -> dict[str, Snapshot]:
+        """The snapshots that were listed last, by their ids, whether or not they are still there."""
+        with contextlib.suppress(OSError):
+            return {s.id: s for s in parse(_Snapshots, (self.kept / _LISTED).read_bytes()) or ()}
+        return {}
+
+    def keep_snapshots(self, listed: Sequence[Snapshot]) -> None:
+        """Keep what was listed, as `keep` does."""
+        with contextlib.suppress(OSError):
+            make_directory(self.kept, 0o700, exist_ok=True)
+            replace_file(self.kept / _LISTED, _adapter(_Snapshots).dump_json(tuple(listed)).decode())
 
     @property
     def told(self) -> Path:
@@ -186,7 +207,8 @@ class Reader:
         found = parse(_type(snapshot), data)
         if found is None:
             return f"(snapshot {snapshot.id[:8]}) is not understood: a newer drkit may have made it"
-        self.keep(snapshot.id, data)
+        # A report is fifty times as long as what lists need of it.
+        self.keep(snapshot.id, dump(DrillNote, found) if isinstance(found, DrillNote) else data)
         return found
 
     def _read_histories(self, sealing: Sequence[Snapshot], missing: Sequence[Snapshot]) -> None:

@@ -10,6 +10,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from drkit.model import DrillNote, Point, PointManifest, PointStatus
 from drkit.tools.restic.output import Snapshot
@@ -34,8 +35,11 @@ MERGED = "drkit:merged:"
 _NAME = re.compile(r"[\w@+.-]*[\w@+-][\w@+.-]*", re.ASCII)
 _SNAPSHOT = re.compile(r"\w[^/:\0]*")
 _SHOWN = 80
+# Points of one site have mostly the same names and paths.
+_MANY = 4096
 
 
+@lru_cache(_MANY)
 def is_name(text: str) -> bool:
     """Whether a text may be a part of a path: it leads nowhere."""
     return _NAME.fullmatch(text) is not None
@@ -153,6 +157,7 @@ def unsafe(manifest: PointManifest) -> str:
     return repr(odd[0][:_SHOWN]) if odd else ""
 
 
+@lru_cache(_MANY)
 def _is_straight(path: str) -> bool:
     """Whether a path is absolute and goes nowhere but down."""
     return path.startswith("/") and posixpath.normpath(path) == path and "\0" not in path

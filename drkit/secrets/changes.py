@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from drkit.harbor import secretkey
 from drkit.model import PointManifest, SecretFile
-from drkit.secrets.classify import SecretKind
+from drkit.secrets.kinds import SecretKind
 from drkit.tools.tally import first_few
 
 _NAMES = 5

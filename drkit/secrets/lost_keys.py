@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 
 from drkit.model import Point, PointManifest, SecretFile
-from drkit.secrets import changes, classify
+from drkit.secrets import changes, kinds
 
 
 class Became(StrEnum):
@@ -79,7 +79,7 @@ def _known(earlier: Sequence[PointManifest]) -> Mapping[str, Sequence[tuple[Poin
     known: dict[str, list[tuple[PointManifest, SecretFile]]] = {}
     for point in reversed(earlier):
         for file in point.secret_files:
-            if file.what in classify.KEYS or changes.irreplaceable(file):
+            if file.what in kinds.KEYS or changes.irreplaceable(file):
                 known.setdefault(file.path, []).append((point, file))
     return known
 
@@ -103,7 +103,7 @@ def _became(was: SecretFile, now: SecretFile | None, *, comparable: bool) -> Bec
         return Became.EMPTY
     if changes.irreplaceable(was):
         return Became.ANOTHER if changes.differs(was, now, comparable=comparable) else None
-    return None if now.what in classify.KEYS else Became.NO_KEY
+    return None if now.what in kinds.KEYS else Became.NO_KEY
 
 
 def _without_renewed(
@@ -113,7 +113,7 @@ def _without_renewed(
 
     Some tools give a renewed key another name, or the directory of the day another one.
     """
-    there = [file.path for file in files if file.what in classify.KEYS]
+    there = [file.path for file in files if file.what in kinds.KEYS]
     new: dict[str, list[PurePosixPath]] = {}
     for point in earlier:
         old = {file.path for file in point.secret_files}

@@ -7,7 +7,17 @@ import sys
 
 import pytest
 
-_HEAVY = ("psycopg", "jinja2", "httpx", "boto3", "apprise", "pyrage")
+_HEAVY = (
+    "psycopg",
+    "jinja2",
+    "httpx",
+    "boto3",
+    "apprise",
+    "pyrage",
+    "cryptography",
+    "rich",
+    "prometheus_client",
+)
 _LOADED = "import sys, {module}; print(*sorted(set({names!r}) & set(sys.modules)))"
 
 
@@ -25,7 +35,9 @@ def loaded(module: str) -> set[str]:
         ("drkit.actions.points", set()),
         ("drkit.actions.status", set()),
         ("drkit.actions.status.run", set()),
-        ("drkit.actions.backup.run", {"psycopg", "pyrage"}),
+        ("drkit.actions.expire.run", set()),
+        ("drkit.actions.outcome", set()),
+        ("drkit.actions.backup.run", {"psycopg", "pyrage", "cryptography"}),
     ],
 )
 def test_only_what_is_needed_is_loaded(module: str, needed: set[str]) -> None:

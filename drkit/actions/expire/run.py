@@ -6,12 +6,11 @@ import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from drkit import config
 from drkit.actions import hosts, known_points
-from drkit.actions.expire import vault as expire_vault
 from drkit.actions.known_points import Missed
-from drkit.blobs.vault.pruning import VaultExpiry
 from drkit.errors import DrkitError, Failure, NotRemoved, PointsMissing
 from drkit.model import Point, utc_now
 from drkit.points import collapse, drill_reports, retention, seals
@@ -22,6 +21,9 @@ from drkit.points.ownership import host_of
 from drkit.state.directory import State
 from drkit.tools.restic import repository as restic
 from drkit.tools.restic.output import Snapshot
+
+if TYPE_CHECKING:
+    from drkit.blobs.vault.pruning import VaultExpiry
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +76,8 @@ def expire(
     with state.site_lock("expire", settings.site.lock_wait):
         if forget is not None:
             # A wrong id is found before anything is removed.
+            from drkit.actions.expire import vault as expire_vault
+
             expire_vault.check_forgotten(settings, forget)
         done: list[_Expiry] = []
         first: DrkitError | None = None
@@ -90,11 +94,8 @@ def expire(
             raise first
         # After the points: what is cut off between leaves blobs that nobody needs, no point without blobs.
         gone = {work.name: work.gone for work in done}
-        vault = expire_vault.expire(settings, state, gone, dry_run=dry_run, forget=forget)
-        further = [
-            _of_further(settings, each.name, state, gone, dry_run=dry_run) for each in settings.with_vaults
-        ]
-    result = replace(result, vault=vault, further_vaults=tuple(each for each in further if each))
+        vault, further = _in_vaults(settings, state, gone, dry_run=dry_run, forget=forget)
+    result = replace(result, vault=vault, further_vaults=further)
     for kept in (each for each in (vault, *further) if each is not None and each.refused):
         raise NotRemoved(
             f"{kept.refused} objects could not be removed from the vault {kept.where}: {kept.refusal}",
@@ -104,11 +105,24 @@ def expire(
     return result
 
 
-def _of_further(
-    settings: config.Config, name: str, state: State, gone: Mapping[str, Collection[str]], *, dry_run: bool
-) -> VaultExpiry | None:
-    """The vault of a further repository: its points are all that needs it."""
-    return expire_vault.expire(settings.alone(name), state, gone, dry_run=dry_run, copied=True)
+def _in_vaults(
+    settings: config.Config,
+    state: State,
+    gone: Mapping[str, Collection[str]],
+    *,
+    dry_run: bool,
+    forget: str | None,
+) -> tuple[VaultExpiry | None, tuple[VaultExpiry, ...]]:
+    """The vault of the first repository, and those of further ones, which their own points alone need."""
+    if not settings.vault and not settings.with_vaults:
+        return None, ()
+    # Here, for most sites have none: to load it takes as long as a restic.
+    from drkit.actions.expire import vault as expire_vault
+
+    first = expire_vault.expire(settings, state, gone, dry_run=dry_run, forget=forget)
+    alone = (settings.alone(each.name) for each in settings.with_vaults)
+    further = [expire_vault.expire(each, state, gone, dry_run=dry_run, copied=True) for each in alone]
+    return first, tuple(each for each in further if each)
 
 
 def _summed_up(done: Sequence[_Expiry], *, dry_run: bool) -> ExpireResult:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from drkit.model.needed import Needed
 from drkit.secrets import classify, collect
-from drkit.secrets.classify import SecretKind
+from drkit.secrets.kinds import SecretKind
 
 
 def found(needed: Iterable[Needed]) -> tuple[Needed, ...]:

@@ -15,7 +15,7 @@ from drkit.points.seal_files import SealFiles
 from drkit.secrets import capture
 from drkit.secrets import install as placing
 from drkit.secrets.bundle import Member
-from drkit.secrets.classify import SecretKind
+from drkit.secrets.kinds import SecretKind
 from drkit.tools import age
 
 

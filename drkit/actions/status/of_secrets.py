@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from drkit.checks.certificates import expiry_fault
 from drkit.model import Point, PointManifest, Problem, ProblemKind
 from drkit.secrets import lost_keys
-from drkit.secrets.classify import SecretKind
+from drkit.secrets.expiry import expiry_fault
+from drkit.secrets.kinds import SecretKind
 from drkit.secrets.lost_keys import Became, LostKey
 
 

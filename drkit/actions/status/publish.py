@@ -19,11 +19,6 @@ from drkit.state.directory import State
 METRICS_FILE, PAGE_FILE, VERDICT_FILE = "metrics.prom", "status.html", "status.json"
 
 
-def is_wanted(settings: config.Config) -> bool:
-    """Whether the configuration names anything to write."""
-    return bool(settings.metrics or settings.status.page or settings.status.listen)
-
-
 def publish(settings: config.Config, seen: Look) -> None:
     """Write all of it, each whether or not another can be written; raises the first ConfigError."""
     failed: list[Failure] = []

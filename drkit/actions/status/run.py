@@ -23,7 +23,7 @@ def status(settings: config.Config, *, html: Path | None = None, write: bool = F
     from drkit.actions.status import publish
     from drkit.reports import status_page
 
-    if write and not publish.is_wanted(settings):
+    if write and not settings.publishes:
         raise UsageError(
             "the configuration names nothing to write",
             hint="set page or listen in [status], or textfile in [metrics]",

@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 _COLOURS = {"good": "green", "bad": "red", "running": "yellow", "none": "dim"}
 
 
-def status_or_nothing(paper: Output, found: Status | None) -> None:
-    """One screen; nothing where all was shown already."""
-    if found is not None:
-        status(paper, found)
-
-
 def status(paper: Output, found: Status) -> None:
     """One screen."""
     colour = "green" if found.green else "red"

@@ -18,7 +18,7 @@ from drkit.sandbox.harbor import choice, programs
 from drkit.sandbox.harbor.choice import Images, NoImages
 from drkit.sandbox.harbor.plan import Keys
 from drkit.sandbox.harbor.programs import Programs
-from drkit.secrets.classify import SecretKind
+from drkit.secrets.kinds import SecretKind
 from drkit.tools import docker
 from drkit.tools.process.command import which
 

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -127,26 +127,39 @@ class Repository:
         """The snapshots that bear a tag, oldest first, as far as their files can be read."""
         return self.listed(tag)[0]
 
-    def listed(self, tag: str = "", *, locked: bool = False) -> tuple[tuple[Snapshot, ...], tuple[str, ...]]:
+    def listed(
+        self, tag: str = "", *, locked: bool = False, known: Mapping[str, Snapshot] | None = None
+    ) -> tuple[tuple[Snapshot, ...], tuple[str, ...]]:
         """All snapshots, or those that bear a tag, oldest first; and the ids of those that cannot be read.
 
         restic leaves the latter out and exits with 0; nobody knows which tags they bear. `locked` is for
         whoever goes on to work with the snapshots: it tries the repository's lock as `open` does. restic
-        takes 0.2 s for that; where no lock stands there is nothing to try.
+        takes 0.2 s for that; where no lock stands there is nothing to try. What is `known` of snapshots, by
+        their ids, is not asked for again (of all, without a tag): an id is the hash of what it names.
         """
-        wanted = ("snapshots", "--json", *(("--tag", tag) if tag else ()))
-        done = (
-            self.access.check_mending(*wanted)
-            if locked and not self.access.unlocked
-            else self.access.check(self.access.command(*wanted, "--no-lock"))
-        )
-        output = done.text
-        unread = unread_snapshots(done.stderr)
+        if not known:
+            return self._shown(("--tag", tag) if tag else (), locked=locked)
+        there = self._asked("list", "snapshots", locked=locked).text.split()
+        new = [name for name in there if name not in known]
+        if len(new) > _IN_ONE_COMMAND:
+            return self._shown((), locked=False)
+        more, unread = self._shown(new, locked=False) if new else ((), ())
+        every = (*(known[name] for name in there if name in known), *more)
+        return tuple(sorted(every, key=lambda s: s.time)), unread
+
+    def _shown(self, which: Sequence[str], *, locked: bool) -> tuple[tuple[Snapshot, ...], tuple[str, ...]]:
+        done = self._asked("snapshots", "--json", *which, locked=locked)
         try:
-            entries = json.loads(output or "[]") or []
+            entries = json.loads(done.text or "[]") or []
         except ValueError:
-            raise ToolFailed(f"restic's list of snapshots is not JSON: {output.strip()[:60]!r}") from None
-        return tuple(sorted(map(snapshot_of, entries), key=lambda s: s.time)), unread
+            raise ToolFailed(f"restic's list of snapshots is not JSON: {done.text.strip()[:60]!r}") from None
+        every = sorted(map(snapshot_of, entries), key=lambda s: s.time)
+        return tuple(every), unread_snapshots(done.stderr)
+
+    def _asked(self, *arguments: str, locked: bool) -> Completed:
+        if locked and not self.access.unlocked:
+            return self.access.check_mending(*arguments)
+        return self.access.check(self.access.command(*arguments, "--no-lock"))
 
     def save_command(
         self, command: Command, filename: str, tags: Sequence[str], host: str, listener: Listener = silent

@@ -17,8 +17,9 @@ Command = Any
 
 def _leaves(command: Command, words: tuple[str, ...]) -> Iterator[tuple[str, Command]]:
     if isinstance(command, TyperGroup):
-        for name, child in command.commands.items():
-            yield from _leaves(child, (*words, name))
+        context = typer.Context(command)
+        for name in command.list_commands(context):
+            yield from _leaves(command.get_command(context, name), (*words, name))
     else:
         yield " ".join(words), command
 
