@@ -149,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--files", type=_positive, default=20_000, help="how many blobs, for --volumes (default: %(default)s)"
     )
-    parser.add_argument("--directory", type=Path, help="where to work, in a directory of its own (default: /var/tmp)")
+    parser.add_argument("--directory", type=Path, help="where to work (default: /var/tmp)")
     parser.add_argument("--output", type=Path, help="write the report into this file as well")
     return parser
 
