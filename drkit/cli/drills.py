@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,8 +10,10 @@ import typer
 
 from drkit.cli.options import Json, Junit, RepositoryName
 from drkit.cli.run import Run, perform
+from drkit.errors import UsageError
 
 if TYPE_CHECKING:
+    from drkit.actions.drills.folder import DrillShown
     from drkit.actions.drills.history import DrillList
     from drkit.actions.drills.summary import PeriodReport
     from drkit.actions.drills.verify import FolderVerified
@@ -44,61 +47,98 @@ def drills(
     json: Json = False,
 ) -> None:
     """List the drills, show one again, sum up a period, or verify a folder of reports."""
-    from drkit.actions.drills import folder, history
-    from drkit.actions.drills.period import parse
-    from drkit.cli.views import drills as show
-    from drkit.errors import UsageError
+    call = _Call(context, json, period, report, junit, tuple(key or ()), repository)
+    match what or []:
+        case [] if period is not None:
+            call.of_period(period)
+        case []:
+            call.every()
+        case ["verify", directory]:
+            call.verify(Path(directory))
+        case [drill] if drill != "verify":
+            call.again(drill)
+        case _:
+            call.refuse()
 
-    given = {
-        "--period": period,
-        "--report": report,
-        "--junit": junit,
-        "--key": key,
-        "--repository": repository,
-    }
 
-    def only(form: str, *allowed: str) -> None:
+@dataclass(frozen=True)
+class _Call:
+    """How the command was called, whichever its form; each form takes some of the options."""
+
+    context: typer.Context
+    json: bool
+    period: str | None
+    report: Path | None
+    junit: Path | None
+    keys: tuple[Path, ...]
+    repository: str | None
+
+    def of_period(self, period: str) -> None:
+        """Sum up a period."""
+        from drkit.actions.drills import folder
+        from drkit.actions.drills.period import parse
+        from drkit.cli.views import drills as show
+
+        def work(run: Run) -> PeriodReport:
+            self._only("--period", "--period", "--report", "--key", "--repository")
+            return folder.of_period(
+                run.settings, parse(period), self.repository, self.report, self.keys, run.listener
+            )
+
+        perform(self.context, "drills", self.json, work, show.period)
+
+    def every(self) -> None:
+        """List all drills."""
+        from drkit.actions.drills import history
+        from drkit.cli.views import drills as show
+
+        def work(run: Run) -> DrillList:
+            self._only("a list of all drills", "--repository")
+            return history.drills(run.settings, self.repository)
+
+        perform(self.context, "drills", self.json, work, show.drills)
+
+    def verify(self, directory: Path) -> None:
+        """Verify a folder of reports."""
+        from drkit.actions.drills import folder
+        from drkit.cli.views import drills as show
+
+        def work(run: Run) -> FolderVerified:
+            self._only("`drills verify`", "--key")
+            return folder.verified(None if self.keys else run.settings, directory, self.keys)
+
+        perform(self.context, "drills", self.json, work, show.verified)
+
+    def again(self, drill: str) -> None:
+        """Show one drill again."""
+        from drkit.actions.drills import folder
+        from drkit.cli.views import drills as show
+
+        def work(run: Run) -> DrillShown:
+            self._only("a drill's id", "--report", "--junit", "--key", "--repository")
+            return folder.again(run.settings, drill, self.repository, self.report, self.junit, self.keys)
+
+        perform(self.context, "drills", self.json, work, show.again)
+
+    def refuse(self) -> None:
+        """Say that this is no form of the command."""
+
+        def work(_run: Run) -> None:
+            raise UsageError("that is no form of `drills`", hint="`drkit drills --help` shows them")
+
+        perform(self.context, "drills", self.json, work, lambda _paper, _result: None)
+
+    def _only(self, form: str, *allowed: str) -> None:
+        """Raise UsageError for an option that the form does not take."""
+        given = {
+            "--period": self.period,
+            "--report": self.report,
+            "--junit": self.junit,
+            "--key": self.keys,
+            "--repository": self.repository,
+        }
         for name, value in given.items():
             if value and name not in allowed:
                 raise UsageError(
                     f"{name} does not go with {form}", hint="`drkit drills --help` shows the forms"
                 )
-
-    match what or []:
-        case [] if period is not None:
-            wanted = period
-
-            def summary(run: Run) -> PeriodReport:
-                only("--period", "--period", "--report", "--key", "--repository")
-                return folder.of_period(
-                    run.settings, parse(wanted), repository, report, key or (), run.listener
-                )
-
-            perform(context, "drills", json, summary, show.period)
-        case []:
-
-            def every(run: Run) -> DrillList:
-                only("a list of all drills", "--repository")
-                return history.drills(run.settings, repository)
-
-            perform(context, "drills", json, every, show.drills)
-        case ["verify", directory]:
-
-            def verified(run: Run) -> FolderVerified:
-                only("`drills verify`", "--key")
-                return folder.verified(None if key else run.settings, Path(directory), key or ())
-
-            perform(context, "drills", json, verified, show.verified)
-        case [drill] if drill != "verify":
-
-            def again(run: Run) -> folder.DrillShown:
-                only("a drill's id", "--report", "--junit", "--key", "--repository")
-                return folder.again(run.settings, drill, repository, report, junit, key or ())
-
-            perform(context, "drills", json, again, show.again)
-        case _:
-
-            def refuse(_run: Run) -> None:
-                raise UsageError("that is no form of `drills`", hint="`drkit drills --help` shows them")
-
-            perform(context, "drills", json, refuse, lambda _paper, _result: None)

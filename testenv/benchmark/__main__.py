@@ -149,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--files", type=_positive, default=20_000, help="how many blobs, for --volumes (default: %(default)s)"
     )
-    parser.add_argument("--directory", type=Path, help="a new or empty one (default: in /var/tmp)")
+    parser.add_argument("--directory", type=Path, help="where to work (default: /var/tmp)")
     parser.add_argument("--output", type=Path, help="write the report into this file as well")
     return parser
 
@@ -168,13 +168,7 @@ def _interrupt(_number: int, _frame: object) -> NoReturn:
 @contextlib.contextmanager
 def _workplace(wanted: Path | None) -> Iterator[Path]:
     """An empty directory that is gone afterwards; a drill's PostgreSQL must be able to pass through it."""
-    if wanted is None:
-        directory = Path(tempfile.mkdtemp(prefix="drkit-bench-", dir="/var/tmp"))
-    else:
-        directory = wanted.resolve()
-        if directory.exists() and any(directory.iterdir()):
-            raise OSError(f"{directory} is not empty")
-        directory.mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix="drkit-bench-", dir=wanted or "/var/tmp"))
     directory.chmod(0o711)
     try:
         yield directory

@@ -14,6 +14,7 @@ from drkit.actions.restore import bare, secrets, service
 from drkit.actions.restore import server as restore_server
 from drkit.actions.restore import target as restore_target
 from drkit.actions.restore.expected import Expected, Wanted, expect
+from drkit.actions.restore.options import RestoreOptions, What
 from drkit.blobs.directory import placing
 from drkit.blobs.ends import place_of_blobs
 from drkit.database import clients, locked, swap
@@ -30,28 +31,7 @@ from drkit.tools.postgres import targets
 from drkit.tools.postgres.targets import Target
 from drkit.tools.restic import repository
 
-What = Literal["database", "blobs", "secrets"]
 StepKind = Literal["database", "blobs", "secrets", "configuration"]
-
-
-@dataclass(frozen=True)
-class RestoreOptions:
-    """What the command line says."""
-
-    point: str
-    only: What | None = None
-    root: Path | None = None
-    database_dsn: str | None = None
-    replace: bool = False
-    identity: Path | None = None
-    database_password_file: Path | None = None
-    repository: str | None = None
-    # Nothing is here but the repository: the configuration is restored as well.
-    bare: bool = False
-    # The name that a restored harbor.yml says, instead of its own.
-    hostname: str = ""
-    # The address of a scheduler whose workers bring the blobs, instead of what [cluster] says.
-    cluster: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from drkit.actions.restore.plan import RestoreOptions, RestoreStep, database_target
+from drkit.actions.restore.options import RestoreOptions
+from drkit.actions.restore.plan import RestoreStep, database_target
 from drkit.blobs.directory import placing
 from drkit.config import Config
 from drkit.database import swap

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from drkit.actions.restore_images.choice import Chosen
+from drkit.actions.restore_images.options import ImageOptions
 from drkit.actions.restore_images.target import STREAMS, Target
 from drkit.errors import TargetNotEmpty, UsageError
 from drkit.progress import Listener, Update
@@ -19,20 +19,6 @@ from drkit.tools.tally import first_few
 # So many are named.
 _MOST = 1000
 _TAG_HINT = "--replace moves them; --rename OLD=NEW restores beside them"
-
-
-@dataclass(frozen=True)
-class ImageOptions:
-    """What the command line says."""
-
-    point: str
-    pattern: str
-    to: str | None = None
-    rename: tuple[str, ...] = ()
-    replace: bool = False
-    credentials: Path | None = None
-    ca_file: Path | None = None
-    repository: str | None = None
 
 
 @dataclass(frozen=True)

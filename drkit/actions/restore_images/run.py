@@ -16,7 +16,8 @@ from itertools import islice
 from drkit import config
 from drkit.actions.images import listing, opening
 from drkit.actions.restore_images import choice, plan, rename, target
-from drkit.actions.restore_images.plan import ImageOptions, ImagesPlan, Push, Referrers, TagChange
+from drkit.actions.restore_images.options import ImageOptions
+from drkit.actions.restore_images.plan import ImagesPlan, Push, Referrers, TagChange
 from drkit.actions.restore_images.target import STREAMS, Destination, Target
 from drkit.errors import RegistryRefused, RestoreDamaged, ToolFailed, WrongBytes
 from drkit.model import utc_now

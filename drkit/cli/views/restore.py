@@ -56,8 +56,10 @@ def _time(plan: RestorePlan) -> str:
     if plan.expected is None:
         return "time to expect: unknown, as no full drill of it has passed"
     drilled = "this point" if plan.expected.point == plan.point else f"point {plan.expected.point}"
+    seconds = plan.expected.seconds
+    about = "less than a second" if seconds < 1 else f"about {duration(seconds)}"
     return (
-        f"time to expect: about {duration(plan.expected.seconds)}, and verification,"
+        f"time to expect: {about}, and verification,"
         f" as drill {plan.expected.drill} of {drilled} restored the same parts"
     )
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from drkit import config
-from drkit.actions.restore.plan import RestoreOptions, database_target
+from drkit.actions.restore.options import RestoreOptions
+from drkit.actions.restore.plan import database_target
 from drkit.model import DatabaseEvidence, DatabaseShape
 from drkit.reports.next_steps import next_steps
 from tests import samples
