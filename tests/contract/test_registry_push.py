@@ -7,10 +7,13 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from drkit.errors import ConfigError, RegistryRefused, RegistryUnreachable, WrongBytes
+from drkit.tools.registry_http import referrers
 from drkit.tools.registry_http.client import Address, Registry
 from drkit.tools.registry_http.login import Account
 from testenv.s3_faults import Fault, Proxy
@@ -92,6 +95,27 @@ def test_a_manifest_whose_layers_are_not_there(plain: str) -> None:
     data = image()
     with opened(plain) as registry, pytest.raises(RegistryRefused, match="a/empty@sha256:"):
         registry.push_manifest("a/empty", digest_of(data), KIND, data)
+
+
+def test_a_list_of_referrers_that_names_what_is_gone(plain: str) -> None:
+    def described(title: str) -> dict[str, Any]:
+        data = json.dumps({**json.loads(image()), "annotations": {"title": title}}).encode()
+        registry.push_manifest("a/signed", digest_of(data), KIND, data)
+        return {"mediaType": KIND, "digest": digest_of(data), "size": len(data)}
+
+    with opened(plain) as registry:
+        subject = push(registry, "a/signed")
+        gone, stays, back = described("gone"), described("stays"), described("back")
+        registry.list_referrers("a/signed", subject, [gone, stays])
+        manifests = f"{plain}/v2/a/signed/manifests"
+        assert httpx.delete(f"{manifests}/{gone['digest']}", trust_env=False).status_code == 202
+        whole = referrers.completed([gone, stays], [back])
+        tag = referrers.tag(subject)
+        with pytest.raises(RegistryRefused, match="MANIFEST_BLOB_UNKNOWN"):
+            registry.name("a/signed", tag, digest_of(whole), referrers.INDEX, whole)
+        registry.list_referrers("a/signed", subject, [back])
+        answer = httpx.get(f"{manifests}/{tag}", headers={"Accept": referrers.INDEX}, trust_env=False)
+        assert answer.json()["manifests"] == [stays, back]
 
 
 def test_basic_authentication(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Target(Protocol):
     def list_referrers(
         self, repository: str, subject: str, described: Sequence[Mapping[str, Any]], /
     ) -> None:
-        """Complete that list; what else it names stays in it."""
+        """Complete that list; what else it names, and the registry has, stays in it."""
 
     def name(self, repository: str, tag: str, digest: str, kind: str, data: bytes, /) -> None:
         """Let a tag mean a manifest that was sent; `tag` may be empty."""

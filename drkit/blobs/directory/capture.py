@@ -19,7 +19,7 @@ from drkit.volumes.freeze import Place, View, frozen
 
 _ATTEMPTS = 3
 # Beside the tree, and not reported: the file system's own, and hidden ones, such as drkit's
-# volume snapshots; and the timetable of a pull-through cache, which makes itself a new one.
+# volume snapshots; and the timetable of a pull-through cache, by which it would remove what comes back.
 _USUAL = ("lost+found", "scheduler-state.json")
 
 

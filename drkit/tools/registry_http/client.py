@@ -185,11 +185,13 @@ class Registry:
         return bool(referrers.missing(self._listed(repository, subject), described))
 
     def list_referrers(self, repository: str, subject: str, described: Sequence[Mapping[str, Any]]) -> None:
-        """Complete that list; what else it names stays in it."""
+        """Complete that list; what else it names, and the registry has, stays in it."""
         found = self._listed(repository, subject)
         if not referrers.missing(found, described):
             return
-        data = referrers.completed(found, described)
+        # distribution refuses a whole list for one entry that a garbage collection has removed.
+        there = [each for each in found if self.manifest(repository, each["digest"]) is not None]
+        data = referrers.completed(there, described)
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         self._put_manifest(repository, referrers.tag(subject), digest, referrers.INDEX, data)
 
