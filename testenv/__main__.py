@@ -96,7 +96,8 @@ A registry to practise on is up ({site.size}).
 
 Next:
   .venv/bin/drkit init --harbor {directory}/harbor/harbor.yml \\
-      --repository {directory}/backup --output {directory}/drkit.toml{_vault(site, directory)}
+      --repository {directory}/backup --state {directory}/state \\
+      --output {directory}/drkit.toml{_vault(site, directory)}
 Remove all of it:
   testenv/down --directory {directory}"""
 

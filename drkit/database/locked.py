@@ -34,9 +34,15 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't'
 ORDER BY pg_relation_size(c.oid) DESC, 2, 3"""
 _TableWithId = tuple[int, str, str, bool]
 
+# Those of an extension are made by it, and stand in no dump either.
 _SEQUENCES = """
-SELECT schemaname, sequencename, last_value, increment_by, cycle FROM pg_sequences
-WHERE schemaname <> 'information_schema' AND schemaname NOT LIKE 'pg\\_%' ORDER BY 1, 2"""
+SELECT s.schemaname, s.sequencename, s.last_value, s.increment_by, s.cycle FROM pg_sequences s
+JOIN pg_namespace n ON n.nspname = s.schemaname
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = s.sequencename
+WHERE s.schemaname <> 'information_schema' AND s.schemaname NOT LIKE 'pg\\_%'
+  AND NOT EXISTS (SELECT FROM pg_depend d
+                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY 1, 2"""
 
 _HOLDERS = """
 SELECT format('%I.%I is held by process %s (%s, user %s)', n.nspname, c.relname, l.pid,

@@ -21,7 +21,12 @@ SELECT (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relname
         WHERE n.nspname NOT IN ('pg_catalog', 'information_schema'))
      + (SELECT count(*) FROM pg_namespace
         WHERE nspname NOT LIKE 'pg\\_%' AND nspname NOT IN ('information_schema', 'public'))
-     + (SELECT count(*) FROM pg_largeobject_metadata)"""
+     + (SELECT count(*) FROM pg_largeobject_metadata)
+     + (SELECT count(*) FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+        WHERE d.datname = current_database())"""
+_SUBSCRIPTIONS = """
+SELECT s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+WHERE d.datname = current_database()"""
 # PostgreSQL cuts longer names (NAMEDATALEN in its pg_config_manual.h).
 NAME_BYTES = 63
 
@@ -69,7 +74,20 @@ def drop(server: Target, name: str) -> None:
     with sessions.connect(server) as session:
         if exists(session, name):
             _end_sessions(session, name)
+            _drop_subscriptions(server.with_database(name))
             session.execute(sql.compose("DROP DATABASE {name}", name=sql.identifier(name)))
+
+
+def _drop_subscriptions(restored: Target) -> None:
+    """No database goes that has one. The slot at the publisher is production's, and stays."""
+    with sessions.connect(restored) as session:
+        for (name,) in session.rows(_SUBSCRIPTIONS):
+            for statement in (
+                "ALTER SUBSCRIPTION {name} DISABLE",
+                "ALTER SUBSCRIPTION {name} SET (slot_name = NONE)",
+                "DROP SUBSCRIPTION {name}",
+            ):
+                session.execute(sql.compose(statement, name=sql.identifier(name)))
 
 
 def swap(server: Target, restored: str, name: str, point: str) -> str | None:

@@ -132,6 +132,19 @@ def test_what_a_killed_run_has_at_work_goes_too(cluster: Cluster, before: set[st
     assert names(cluster) == before
 
 
+def test_what_has_a_subscription_can_be_dropped(cluster: Cluster, before: set[str]) -> None:
+    """PostgreSQL drops no database that has one, and to drop that would reach for production's slot."""
+    left = make(cluster, database_swap.beside("harbor"), None)
+    with connect(left) as session:
+        session.execute(
+            "CREATE SUBSCRIPTION feed CONNECTION 'host=127.0.0.1 port=1 dbname=x' PUBLICATION p"
+            " WITH (connect = false)"
+        )
+    assert database_swap.objects(left) == 1
+    database_swap.drop(cluster.target, database_swap.beside("harbor"))
+    assert names(cluster) == before
+
+
 def test_one_that_is_called_postgres(cluster: Cluster, before: set[str]) -> None:
     """Every server has one, and drkit is in it when it makes and renames others."""
     server = database_swap.maintenance(cluster.target)

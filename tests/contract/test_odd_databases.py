@@ -111,6 +111,20 @@ def test_a_role_that_may_only_read_can_restore(cluster: Cluster) -> None:
             session.execute("SELECT pg_reload_conf()")
 
 
+def test_what_an_extension_made_is_in_no_dump(cluster: Cluster) -> None:
+    where = cluster.new_database()
+    with connect(where) as session:
+        session.execute("CREATE EXTENSION citext")
+        session.execute("CREATE TABLE public.its (id serial)")
+        session.execute("CREATE SEQUENCE public.own")
+        session.execute("ALTER EXTENSION citext ADD TABLE public.its")
+        session.execute("ALTER EXTENSION citext ADD SEQUENCE public.its_id_seq")
+    found, back = round_trip(cluster, where)
+    assert [each.sequence for each in found.sequences] == ["own"]
+    assert evidence.differences(back, found) == ()
+    same_by_script(cluster, back, found)
+
+
 def test_bytes_that_are_no_utf_8(cluster: Cluster) -> None:
     with connect(cluster.target) as session:
         session.execute("DROP DATABASE IF EXISTS bytes_only")
